@@ -1,0 +1,220 @@
+"""A-posteriori evidence: what must hold on an exact flow, recomputed from the trajectory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from .model import row_norms
+
+if TYPE_CHECKING:  # pragma: no cover
+    from .flow import Flow
+
+MOST_PIECES = 3000
+"""Pieces beyond this number are checked on an even sample, except for the energy identity."""
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """Checks of a run. All are relative; small is good.
+
+    Attributes
+    ----------
+    balance : ndarray, shape (m,)
+        Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
+        of that neuron.
+    energy : float
+        ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``.
+    loss_rise : float
+        Largest rise of the loss between consecutive checked times, relative to ``L(0)``; 0 on a
+        monotone loss.
+    wrong_side : float
+        Largest ``|w_i.x_k| / (|w_i| |x_k|)`` on the wrong side of the recorded pattern (off the
+        hyperplane, for a sliding neuron).
+    wrong_pair : tuple of int
+        Neuron and point where that is, (-1, -1) if nowhere.
+    multiplier : float
+        How far a sliding multiplier leaves [0, 1] at most; 0 if none does.
+    stationarity : float
+        Norm of the min-norm gradient at the end relative to that of its terms: near 0 at a
+        stationary point.
+    gradient : float
+        Norm of the min-norm gradient at the end.
+    tolerance : float
+        What ``balance``, ``energy``, ``loss_rise`` and ``wrong_side`` are judged against.
+    checked : int
+        Number of times looked at.
+    """
+
+    balance: np.ndarray
+    energy: float
+    loss_rise: float
+    wrong_side: float
+    wrong_pair: tuple[int, int]
+    multiplier: float
+    stationarity: float
+    gradient: float
+    tolerance: float
+    checked: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether every check is within tolerance."""
+        worst = max(float(self.balance.max()), abs(self.energy), self.loss_rise, self.wrong_side)
+        return bool(worst <= self.tolerance and self.multiplier <= np.sqrt(self.tolerance))
+
+    def __repr__(self) -> str:
+        worst = int(np.argmax(self.balance))
+        pair = ("" if self.wrong_pair[0] < 0 else
+                f" (neuron {self.wrong_pair[0]}, point {self.wrong_pair[1]})")
+        return "\n".join([
+            f"Certificate: {'ok' if self.ok else 'DOUBTFUL'} "
+            f"(tolerance {self.tolerance:.1e}, {self.checked} times checked)",
+            f"  balancedness drift       {self.balance[worst]:.2e} (neuron {worst})",
+            f"  energy identity          {self.energy:+.2e}",
+            f"  largest rise of loss     {self.loss_rise:.2e}",
+            f"  wrong side of pattern    {self.wrong_side:.2e}{pair}",
+            f"  multipliers off [0, 1]   {self.multiplier:.2e}",
+            f"  stationarity at the end  {self.stationarity:.2e} (|grad| = {self.gradient:.2e})"])
+
+
+def certify(flow: Flow) -> Certificate:
+    """Check a run with plain NumPy, from the dense output, the events and the data alone.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+
+    Returns
+    -------
+    Certificate
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+    JMLR 2025, Lemma 1 (balancedness); the chain rule for the energy identity.
+    """
+    audit = _Audit(flow)
+    path = flow.path
+    count = len(path.pieces)
+    sampled = set(np.unique(np.linspace(0, count - 1, min(count, MOST_PIECES)).astype(int)))
+    dissipated = 0.0
+    for p in range(count):
+        dissipated += audit.dissipation(p)
+        if p in sampled:
+            audit.look(p)
+    return audit.verdict(dissipated)
+
+
+class _Audit:
+    """Running maxima of the checks, and the pattern replayed along the events."""
+
+    def __init__(self, flow: Flow) -> None:
+        self.flow = flow
+        self.X, self.y = flow.data.X, flow.data.y
+        self.m, self.d = flow.path.m, flow.path.d
+        self.lengths = row_norms(self.X)
+        self.codes = flow.initial_pattern.copy()
+        self.next_event = 0
+        a, W = self._split(flow.path.start)
+        self.invariant = a**2 - (W**2).sum(axis=1)
+        self.drift = np.zeros(self.m)
+        self.size = a**2 + (W**2).sum(axis=1)
+        self.first_loss = self.last_loss = self._loss(a, W)
+        self.rise = self.wrong = self.multiplier = 0.0
+        self.pair = (-1, -1)
+        self.checked = 1
+
+    def _split(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return state[:self.m], state[self.m:].reshape(self.m, self.d)
+
+    def _loss(self, a: np.ndarray, W: np.ndarray) -> float:
+        return float(np.mean((np.maximum(self.X @ W.T, 0) @ a - self.y) ** 2) / 2)
+
+    def dissipation(self, p: int) -> float:
+        """Integral of ``|theta'|^2`` over a piece, by a Gauss rule that is exact for it."""
+        path = self.flow.path
+        t0, t1 = path.breaks[p], path.breaks[p + 1]
+        nodes, weights = np.polynomial.legendre.leggauss(max(1, len(path.pieces[p]) - 1))
+        slopes = path.derivative(p, t0 + (nodes + 1) * (t1 - t0) / 2)
+        return float(weights @ (slopes**2).sum(axis=1)) * (t1 - t0) / 2
+
+    def look(self, p: int) -> None:
+        """Check a piece in its middle and at its end."""
+        path, events = self.flow.path, self.flow.events
+        t0, t1 = path.breaks[p], path.breaks[p + 1]
+        upto = int(np.searchsorted(events["time"], t0, side="right"))
+        past = events[self.next_event:upto]
+        self.codes[past["neuron"], past["point"]] = past["to"]
+        self.next_event = max(upto, self.next_event)
+        for state in path.evaluate(p, np.array([(t0 + t1) / 2, t1])):
+            self._state(state)
+
+    def _state(self, state: np.ndarray) -> None:
+        a, W = self._split(state)
+        squares = (W**2).sum(axis=1)
+        self.drift = np.maximum(self.drift, np.abs(a**2 - squares - self.invariant))
+        self.size = np.maximum(self.size, a**2 + squares)
+        loss = self._loss(a, W)
+        self.rise = max(self.rise, loss - self.last_loss)
+        self.last_loss = loss
+        self.checked += 1
+        norms = row_norms(W)
+        scale = norms[:, None] * self.lengths
+        z = np.divide(W @ self.X.T, scale, out=np.zeros((self.m, len(self.y))), where=scale > 0)
+        wrong = np.where(self.codes == 1, -z, np.where(self.codes == 0, z, np.abs(z)))
+        worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        if wrong[worst] > self.wrong:
+            self.wrong, self.pair = float(wrong[worst]), (int(worst[0]), int(worst[1]))
+        for i in np.flatnonzero((self.codes == 2).any(axis=1)):
+            self.multiplier = max(self.multiplier, self._multiplier(int(i), a, W))
+
+    def _fields(self, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Residuals, fields of the active points (m, d), and the size of their terms (m,)."""
+        on = (self.codes == 1).astype(float)
+        r = self.y - np.einsum("ik,ik,i->k", on, W @ self.X.T, a)
+        D = on @ (r[:, None] * self.X) / len(r)
+        return r, D, on @ np.abs(r * self.lengths) / len(r)
+
+    def _multiplier(self, i: int, a: np.ndarray, W: np.ndarray) -> float:
+        """Distance to [0, 1] of the sliding multipliers of one neuron, one a hyperplane."""
+        arrangement = self.flow.data.arrangement
+        r, D, _ = self._fields(a, W)
+        planes = np.unique(arrangement.label[self.codes[i] == 2])
+        V = arrangement.normal[planes]
+        total = np.linalg.lstsq(V.T, -D[i], rcond=None)[0]
+        excess = 0.0
+        for lam, h in zip(total, planes):
+            own = arrangement.label == h
+            pull = r * arrangement.length * own / len(r)
+            minus, plus = pull[arrangement.length < 0].sum(), pull[arrangement.length > 0].sum()
+            if plus == minus:
+                continue
+            eta = (lam - minus) / (plus - minus)
+            excess = max(excess, -eta, eta - 1)
+        return float(excess)
+
+    def verdict(self, dissipated: float) -> Certificate:
+        """The certificate at the end of the run."""
+        flow = self.flow
+        a, W = self._split(flow.path(np.array([flow.t_end]))[0])
+        self.codes = flow.pattern(flow.t_end)
+        _, D, terms = self._fields(a, W)
+        for i in np.flatnonzero((self.codes == 2).any(axis=1)):
+            V = self.X[self.codes[i] == 2]
+            D[i] -= np.linalg.lstsq(V, V @ D[i], rcond=None)[0]
+        speed = np.concatenate([(W * D).sum(axis=1), (a[:, None] * D).ravel()])
+        largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
+        gradient = float(row_norms(speed))
+        reference = self.first_loss or 1.0
+        size = np.where(self.size > 0, self.size, 1.0)
+        return Certificate(
+            balance=self.drift / size,
+            energy=(self.first_loss - self._loss(a, W) - dissipated) / reference,
+            loss_rise=max(self.rise, 0.0) / reference,
+            wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
+            stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,
+            tolerance=max(1000 * flow.settings["rtol"], 1e-11), checked=self.checked)

@@ -1,0 +1,1 @@
+"""Solvers: each carries a network along its flow and shares the switching rules of the kernels."""

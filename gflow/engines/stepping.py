@@ -1,0 +1,250 @@
+"""The reference engine: SciPy steppers on the frozen pattern, cut at located events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.integrate
+
+from ..data import Data
+from ..kernels import field
+from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, SIGN, crossings,
+                                multipliers)
+from ..kernels.roots import first_exit, halves, nodes, to_series
+from ..model import row_norms
+from ..pattern import Pattern
+from ..run import Run, Stop
+
+DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
+"""Degree of each stepper's dense output, a polynomial."""
+IMPLICIT = frozenset(["Radau", "BDF", "LSODA"])
+SHARPER = {"BDF": 0.005, "LSODA": 0.01}
+"""Multistep steppers restart at order one after every event: their steps must err less."""
+SMALLEST_RTOL = 2.3e-14
+MULTIPLIER_ROUNDING = 1e-13
+STALLED = 1000
+
+
+class Stepping:
+    """A flow under way: the pattern, the stepper, and the events between them.
+
+    Parameters
+    ----------
+    data : Data
+    state : ndarray, shape (m (d + 1),)
+        Start, ``[a (m), W (m d)]``.
+    method : str
+        A key of `DEGREE`.
+    rtol : float
+        Error allowed per step, relative to each neuron's norm.
+    run : Run
+        Receives pieces and events.
+    """
+
+    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float, run: Run) -> None:
+        self.data, self.run, self.method, self.rtol = data, run, method, rtol
+        self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
+        self.band = max(rtol, ON_SURFACE)
+        self.m, self.d = run.path.m, run.path.d
+        self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
+        self.stalled = 0
+        self.longest = np.inf
+        state = state.copy()
+        a, W = self._split(state)
+        r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
+        self.pattern = Pattern(data, a, W, r)
+        self.t = 0.0
+        self.state = state
+        self.initial_codes = self.pattern.codes.copy()
+
+    def _split(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        return state[:self.m], state[self.m:].reshape(self.m, self.d)
+
+    def _arguments(self) -> tuple[Any, ...]:
+        p = self.pattern
+        return self.m, p.on, self.data.X, self.data.y, p.slider, p.rank, p.basis
+
+    def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
+        """Right-hand side on the frozen pattern."""
+        self.nfev += 1
+        return field.velocity(state, *self._arguments())
+
+    def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
+        """Its derivative."""
+        self.njev += 1
+        return field.jacobian(state, *self._arguments())
+
+    def residual(self, state: np.ndarray) -> np.ndarray:
+        """Residuals on the frozen pattern."""
+        a, W = self._split(state)
+        return field.residual(a, W, self.pattern.on, self.data.X,
+                              self.data.y)
+
+    def loss_and_gradient(self, state: np.ndarray) -> tuple[float, float]:
+        """Loss and norm of the min-norm gradient."""
+        r = self.residual(state)
+        return float(r @ r / (2 * r.size)), float(row_norms(self.velocity(0.0, state)))
+
+    def tolerance(self, state: np.ndarray) -> np.ndarray:
+        """Absolute tolerance of every component: relative to its neuron."""
+        a, W = self._split(state)
+        size = row_norms(np.column_stack([a, W]))
+        size = self.local_rtol * np.where(size > 0, size, 1.0)
+        return np.concatenate([size, np.repeat(size, self.d)])
+
+    def stepper(self, h: float | None) -> Any:
+        """A fresh SciPy stepper from the present state."""
+        options: dict[str, Any] = {"jac": self.jacobian} if self.method in IMPLICIT else {}
+        if h is not None:
+            options["first_step"] = min(h, self.longest, self.run.t_max - self.t)
+        return getattr(scipy.integrate, self.method)(
+            self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
+            rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+
+    def integrate(self) -> None:
+        """Run to the end.
+
+        Raises
+        ------
+        Stop
+            When the run ends before ``t_max``; everything up to then is recorded.
+        """
+        stepper = self.stepper(None)
+        while self.t < self.run.t_max:
+            with np.errstate(all="ignore"):
+                message = stepper.step()
+            if stepper.status == "failed":
+                self._fail(stepper.y, message)
+            self.steps += 1
+            h = getattr(stepper, "h_abs", None) or stepper.step_size
+            contacts = self.accept(stepper.dense_output(), stepper.t)
+            if contacts is None:
+                stepper = self.stepper(self.longest)
+                continue
+            self.run.check(self.loss_and_gradient)
+            if contacts:
+                self.switch(contacts)
+                if self.t < self.run.t_max:
+                    stepper = self.stepper(h)
+            else:
+                stepper.atol = self.tolerance(self.state)
+                stepper.max_step = self.longest
+
+    def accept(self, dense: Any, t1: float) -> list[tuple[int, int, int]] | None:
+        """Record the step up to its first contact; return the contacts there.
+
+        None if the dense output is less accurate than ``rtol`` up to there (explicit steppers near
+        their stability limit, steppers with a poor interpolant): then the step must be shorter.
+        """
+        t0 = self.t
+        series = self._series(dense, t0, t1)
+        if not np.isfinite(series).all():
+            self._fail(series[-1], "")
+        error = self._tail(series)
+        grow = (self.rtol / error) ** (1 / len(series)) if error > 0 else 5.0
+        self.longest = (t1 - t0) * min(5.0, max(0.2, 0.9 * grow))
+        found = self.contacts(series, t0, t1)
+        if found:
+            first = min(s for s, *_ in found)
+            cut = t0 + (first + 1) * (t1 - t0) / 2
+            if cut > t0:
+                series = self._series(dense, t0, cut)
+                error = self._tail(series)
+            t1 = cut
+        if t1 > t0 and error > self.rtol and t1 - t0 > 16 * np.spacing(t0):
+            self.rejected += 1
+            return None
+        if found:
+            self._note_progress(t1 - t0, found[0])
+        if t1 > t0:
+            self.run.path.append(t1, series)
+            self.state = series.sum(axis=0)
+            self.pattern.tighten(self._split(self.state)[1], self.band)
+        self.t = t1
+        self.cuts += bool(found)
+        return [(i, h, kind) for _, i, h, kind in found]
+
+    def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
+        degree = DEGREE[self.method]
+        return to_series(degree) @ dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
+
+    def _tail(self, series: np.ndarray) -> float:
+        """First neglected coefficient, relative to its neuron, by geometric extrapolation."""
+        by_neuron = self.run.path.by_neuron
+        size = by_neuron(np.abs(series[0]))
+        size[size == 0] = 1.0
+        last, previous = (float((by_neuron(np.abs(series[j])) / size).max()) for j in (-1, -2))
+        return last * min(1.0, last / previous) if previous > 0 else last
+
+    def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
+        self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0
+        if self.stalled > STALLED:
+            raise Stop("sliding_unresolved",
+                       f"neuron {contact[1]} meets {self._points(contact[2])} again and again at "
+                       f"t = {self.t:.6g}; loosen rtol or perturb the start")
+
+    def contacts(self, series: np.ndarray, t0: float,
+                 t1: float) -> list[tuple[float, int, int, int]]:
+        """First contacts of a step, simultaneous ones together: (s, neuron, hyperplane, kind)."""
+        degree = len(series) - 1
+        window = 2e-12 + 16 * np.spacing(t1) / (t1 - t0)
+        W = np.ascontiguousarray(series[:, self.m:]).reshape(degree + 1, self.m, self.d)
+        normal = self.data.arrangement.normal
+        who, what, when = crossings(W, self.pattern.side, self.pattern.loose, self.band,
+                                    normal, halves(degree), window)
+        found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
+        if self.pattern.slides:
+            found += self._slider_contacts(series)
+        if not found:
+            return []
+        first = min(s for s, *_ in found)
+        return sorted(c for c in found if c[0] <= first + window)
+
+    def _slider_contacts(self, series: np.ndarray) -> list[tuple[float, int, int, int]]:
+        """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero."""
+        fine = 2 * (len(series) - 1)
+        states = np.ascontiguousarray(np.polynomial.chebyshev.chebval(nodes(fine), series).T)
+        r = np.array([self.residual(state) for state in states])
+        A = self.data.arrangement
+        found = []
+        for i, slide in self.pattern.slides.items():
+            below, above, size = multipliers(r, i, slide.sign, self.pattern.side, self.data.X,
+                                             A.label, A.length, slide.hyperplanes, slide.solve)
+            tol = MULTIPLIER_ROUNDING * size
+            for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
+                for j, h in enumerate(slide.hyperplanes):
+                    s = first_exit(to_series(fine) @ margin[:, j], halves(fine), tol, 1.0)
+                    if s <= 1.0:
+                        found.append((float(s), i, int(h), kind))
+            a = slide.sign * series[:, i]
+            s = first_exit(a, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
+            if s <= 1.0:
+                found.append((float(s), i, -1, SIGN))
+        return found
+
+    def switch(self, contacts: list[tuple[int, int, int]]) -> None:
+        """Change the pattern at the present time."""
+        state = self.state.copy()
+        a, W = self._split(state)
+        changes = self.pattern.switch(contacts, a, W, self.residual(state))
+        self.state = state
+        self.run.changed(self.t, changes)
+
+    def _points(self, hyperplane: int) -> str:
+        A = self.data.arrangement
+        points = A.member[A.start[hyperplane]:A.start[hyperplane + 1]]
+        return f"point {points[0]}" if points.size == 1 else f"points {points.tolist()}"
+
+    def _fail(self, state: np.ndarray, message: str | None) -> None:
+        a, W = self._split(np.where(np.isfinite(state), state, np.inf))
+        size = np.abs(np.column_stack([a, W])).max(axis=1)
+        i = int(np.argmax(size))
+        if not np.isfinite(size).all():
+            raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
+                       f"t = {self.t:.6g}; rescale the data or start smaller")
+        z = np.abs(W @ self.data.arrangement.normal.T) / row_norms(W)[:, None]
+        i, h = np.unravel_index(int(np.nanargmin(z)), z.shape) if z.size else (i, 0)
+        near = f" (neuron {i}, nearest to a hyperplane: {self._points(int(h))})" if z.size else ""
+        raise Stop("step_too_small", f"the step size fell below rounding at t = {self.t:.6g}{near}"
+                   f": {message}")

@@ -1,0 +1,220 @@
+"""The front door: check what comes in, run an engine, hand back a `Flow`."""
+
+from __future__ import annotations
+
+import numbers
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+
+from .data import Data
+from .errors import IntegrationError, real_array
+from .flow import Flow
+from .model import TwoLayerReLU
+from .stop import as_rules
+
+METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+EPS = float(np.finfo(float).eps)
+TRIM = 1e-3
+
+
+def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
+              method: str = "DOP853", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
+              max_events: int | None = None, progress: bool = False,
+              strict: bool = False) -> Flow:
+    r"""Exact gradient flow of a two-layer ReLU network on the square loss.
+
+    Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
+    :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, as a Filippov solution: every activation
+    event is located, and neurons slide along activation boundaries where both sides push them
+    there. (PyTorch's ``MSELoss`` has no 1/2: its step ``lr`` is a flow time of ``2 lr``.)
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        Start. Output weights (m,), hidden weights (m, d).
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+    t_max : float
+        End of the run in flow time, positive.
+    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
+        SciPy stepper, run on the frozen activation pattern between located events.
+    rtol : float
+        Error allowed per step, relative to the norm of each neuron; at least 100 eps.
+    t_eval : array_like, shape (T,), optional
+        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included.
+    stop : rule or list of rules, optional
+        From `gflow.stop`, or any callable of a `gflow.stop.State` that returns True to stop.
+    max_events : int, optional
+        Stop after this many event records.
+    progress : bool
+        Draw a text meter on standard error.
+    strict : bool
+        Raise on a run that does not end well, instead of returning what was reached.
+
+    Returns
+    -------
+    Flow
+        Trajectory, events, status. A run that stopped early has the times up to there and its end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, in one sentence.
+    IntegrationError
+        With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988.
+
+    Examples
+    --------
+    One balanced neuron on one point grows like a logistic curve:
+
+    >>> import gflow
+    >>> flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), t_max=10.0)
+    >>> V = 1 / (1 + (1 / 0.01 - 1) * np.exp(-20.0))
+    >>> bool(abs(flow.a[-1, 0] * flow.W[-1, 0, 0] - V) < 1e-7)
+    True
+    """
+    model, data = _model_and_data(model, data)
+    t_max = _positive(t_max, "t_max")
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+    rtol = _positive(rtol, "rtol")
+    if rtol < 100 * EPS:
+        raise ValueError(f"rtol = {rtol:g} is below 100 eps = {100 * EPS:.2g}: "
+                         "double precision cannot keep it")
+    if rtol >= 1:
+        raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
+    times = default_times(t_max) if t_eval is None else _times(t_eval, t_max)
+    rules = as_rules(stop)
+    if max_events is not None and (isinstance(max_events, bool) or not
+                                   isinstance(max_events, numbers.Integral) or max_events < 1):
+        raise ValueError(f"max_events = {max_events!r}: give a positive whole number or None")
+    settings = {"t_max": t_max, "method": method, "rtol": rtol,
+                "max_events": None if max_events is None else int(max_events)}
+
+    _compile()
+    flow = _run(model, data, times, rules, settings, progress)
+    if strict and not flow.success:
+        raise IntegrationError(flow)
+    return flow
+
+
+def default_times(t_max: float) -> np.ndarray:
+    """About 200 times in [0, t_max], dense early, both ends included.
+
+    Examples
+    --------
+    >>> t = default_times(50.0)
+    >>> t.size, t[0], t[-1], bool(t[1] < 0.01)
+    (200, 0.0, 50.0, True)
+    """
+    times = t_max * np.expm1(np.linspace(0.0, np.log(1e4), 200)) / (1e4 - 1)
+    times[-1] = t_max
+    return times
+
+
+def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
+         settings: dict[str, Any], progress: bool) -> Flow:
+    from .engines.stepping import Stepping
+    from .run import FAILURES, OUTCOMES, Run, Stop
+    from .trajectory import Trajectory
+
+    start = np.concatenate([model.a, model.W.ravel()])
+    path = Trajectory(model.m, model.d, start, max(TRIM * settings["rtol"], EPS))
+    run = Run(path, settings["t_max"], rules, settings["max_events"], progress)
+    status = "finished"
+    message = OUTCOMES[status]
+    with run.catching_interrupts():
+        engine = Stepping(data, start, settings["method"], settings["rtol"], run)
+        try:
+            engine.integrate()
+        except Stop as end:
+            status, message = end.status, end.message
+        except KeyboardInterrupt:
+            status, message = "interrupted", OUTCOMES["interrupted"]
+    if run.meter:
+        run.meter.close()
+    if engine.pattern.ambiguous:
+        message += (f" ({engine.pattern.ambiguous} times the solution was not unique: "
+                    "the branch with the fewest active points was taken)")
+    events = run.event_table()
+    kinds = {kind: int((events["kind"] == kind).sum())
+             for kind in ("activate", "deactivate", "slide", "release")}
+    stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
+             "cut_steps": engine.cuts, "rejected_steps": engine.rejected, "events": len(events), **kinds,
+             "ambiguous": engine.pattern.ambiguous, "method": settings["method"],
+             "wall_time": run.wall}
+    return Flow(data=data, path=path, times=times, events=events,
+                initial_pattern=engine.initial_codes, status=status, message=message,
+                success=status not in FAILURES, stats=stats, settings=settings)
+
+
+def _model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:
+    if not isinstance(model, TwoLayerReLU):
+        if not isinstance(model, tuple | list) or len(model) != 2:
+            raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
+                            "(a, W)")
+        model = TwoLayerReLU(*model)
+    if not isinstance(data, Data):
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+        data = Data(*data)
+    if data.d != model.d:
+        raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
+                         "must have the same dimension (a bias is a column of ones in X)")
+    return model, data
+
+
+def _positive(value: Any, name: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}: give a positive number")
+    number = float(value)
+    if not np.isfinite(number) or number <= 0:
+        raise ValueError(f"{name} = {number:g}: give a positive finite number")
+    return number
+
+
+def _times(t_eval: Any, t_max: float) -> np.ndarray:
+    times = real_array(t_eval, "t_eval", 1)
+    if times.size == 0:
+        raise ValueError("t_eval is empty: give at least one time, or None for the default")
+    if (np.diff(times) <= 0).any():
+        raise ValueError("t_eval is not increasing: sort it and drop repeated times")
+    if times[0] < 0 or times[-1] > t_max:
+        raise ValueError(f"t_eval reaches from {times[0]:g} to {times[-1]:g}: its times must lie "
+                         f"in [0, t_max] = [0, {t_max:g}]")
+    return times
+
+
+_compiled = False
+
+
+def _compile() -> None:
+    """Load or compile every kernel on a tiny problem, once a process; say so if it takes long."""
+    global _compiled
+    if _compiled:
+        return
+    timer = threading.Timer(1.5, _say_compiling)
+    timer.daemon = True
+    timer.start()
+    try:
+        # Two points, one neuron that crosses, slides and is released: every kernel is used.
+        model = TwoLayerReLU([0.125, -0.25], [[0.125, -0.05], [-2.0, 0.25]])
+        data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
+        _run(model, data, np.array([0.0]), (), {"t_max": 4.0, "method": "RK45", "rtol": 1e-4,
+                                                "max_events": None}, False)
+    finally:
+        timer.cancel()
+    _compiled = True
+
+
+def _say_compiling() -> None:
+    if sys.stderr is not None and sys.stderr.isatty():
+        print("gflow: compiling, once per installation (some seconds) ...", file=sys.stderr)

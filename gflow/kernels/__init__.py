@@ -1,0 +1,1 @@
+"""Compiled mathematics: pure functions of arrays, no I/O, no state. Imported when first needed."""

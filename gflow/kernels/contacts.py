@@ -1,0 +1,187 @@
+"""Which neuron leaves its activation pattern first during a step, and when.
+
+On a polynomial dense output every ``z = w_i.v_c`` is a polynomial in time, and so are the
+multipliers of a sliding neuron times their jump: no right-hand side is called.
+"""
+
+import numpy as np
+from numba import njit
+
+from .roots import first_exit
+
+ON_SURFACE = 1e-13
+"""Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
+
+CROSS, RELEASE_BELOW, RELEASE_ABOVE, SIGN = 0, 1, 2, 3
+"""Kinds of contact: a hyperplane reached, a multiplier at 0 or at 1, ``a_i = 0`` of a slider."""
+
+
+@njit(cache=True)
+def crossings(series, side, loose, band, normal, split, window):
+    """Contacts of neurons with hyperplanes on one step.
+
+    Parameters
+    ----------
+    series : array (p + 1, m, d)
+        Chebyshev coefficients of ``W`` on the step, mapped to [-1, 1].
+    side : int8 array (m, C)
+        Side of each neuron, 0 where it slides.
+    loose : bool array (m, C)
+        Hyperplanes that the neuron has just been on and has not clearly left: departures are often
+        tangential, so that for them distances up to ``band`` count as zero.
+    band : float
+        At least `ON_SURFACE`, the accuracy of ``W``.
+    normal : array (C, d)
+        Unit normals.
+    split : array (2, p + 1, p + 1)
+        `halves` of the degree.
+    window : float
+        Contacts later than the first by more than this are left for the next step.
+
+    Returns
+    -------
+    who, what : int arrays
+        Neuron and hyperplane of each contact.
+    when : array
+        Its time in [-1, 1], at most the first plus ``window``.
+    """
+    p, m, d = series.shape
+    C = normal.shape[0]
+    who, what, when = [0], [0], [0.0]
+    first = 2.0
+    z = np.zeros(p)
+    for i in range(m):
+        reach, centre = 0.0, 0.0
+        for j in range(p):
+            square = 0.0
+            for c in range(d):
+                square += (series[j, i, c] * 1.0) ** 2
+            if j == 0:
+                centre = np.sqrt(square)
+            else:
+                reach += np.sqrt(square)
+        size = 0.0
+        for c in range(d):
+            size = max(size, abs(series[0, i, c]))
+        if size == 0.0:
+            continue
+        if centre < 1e-150:
+            # Squares underflow at scales like 1e-300: measure in units of the largest entry.
+            centre, reach = _scaled_reach(series, i, size)
+        if reach <= 1e-16 * centre:
+            continue
+        for h in range(C):
+            sign = side[i, h]
+            if sign == 0:
+                continue
+            total = 0.0
+            for c in range(d):
+                total += series[0, i, c] * normal[h, c]
+            if sign * total > reach:
+                continue
+            for j in range(p):
+                total = 0.0
+                for c in range(d):
+                    total += series[j, i, c] * normal[h, c]
+                z[j] = sign * total
+            tol = (band if loose[i, h] else ON_SURFACE) * centre
+            s = first_exit(z, split, tol, first + window)
+            if s <= 1.0 and s <= first + window:
+                who.append(i)
+                what.append(h)
+                when.append(s)
+                first = min(first, s)
+    return _keep(who, what, when, first + window)
+
+
+@njit(cache=True)
+def _scaled_reach(series, i, size):
+    centre, reach = 0.0, 0.0
+    for j in range(series.shape[0]):
+        square = 0.0
+        for c in range(series.shape[2]):
+            square += (series[j, i, c] / size) ** 2
+        if j == 0:
+            centre = size * np.sqrt(square)
+        else:
+            reach += size * np.sqrt(square)
+    return centre, reach
+
+
+@njit(cache=True)
+def _keep(who, what, when, limit):
+    keep = [j for j in range(1, len(when)) if when[j] <= limit]
+    a = np.empty(len(keep), np.int64)
+    b = np.empty(len(keep), np.int64)
+    t = np.empty(len(keep))
+    for j in range(len(keep)):
+        a[j], b[j], t[j] = who[keep[j]], what[keep[j]], when[keep[j]]
+    return a, b, t
+
+
+@njit(cache=True)
+def multipliers(r, i, sign, side, X, label, length, sliding, solve):
+    """Multipliers of one sliding neuron as margins: each must stay non-negative.
+
+    With ``lam = eta J`` the field off the sliding hyperplanes obeys ``lam = -solve D``; the two
+    margins of hyperplane c are ``|J|`` times ``eta`` and ``1 - eta``.
+
+    Parameters
+    ----------
+    r : array (q, n)
+        Residuals at q times.
+    i : int
+        Neuron.
+    sign : float
+        Sign of its output weight; the jumps of a sliding neuron have the other one.
+    side : int8 array (m, C)
+    X, label, length : arrays of the data and its arrangement
+    sliding : int array (s,)
+        Its sliding hyperplanes.
+    solve : array (s, d)
+        ``(V V^T)^-1 V`` for the normals ``V`` of the sliding hyperplanes.
+
+    Returns
+    -------
+    below, above : arrays (q, s)
+        ``|J| eta`` and ``|J| (1 - eta)``.
+    size : float
+        Magnitude of the terms, for rounding.
+    """
+    q, n = r.shape
+    d = X.shape[1]
+    s = sliding.size
+    below = np.empty((q, s))
+    above = np.empty((q, s))
+    size = 0.0
+    D = np.empty(d)
+    minus = np.empty(s)
+    plus = np.empty(s)
+    for j in range(q):
+        D[:] = 0.0
+        minus[:] = 0.0
+        plus[:] = 0.0
+        total = 0.0
+        for k in range(n):
+            h = label[k]
+            if h < 0:
+                continue
+            total += abs(r[j, k] * length[k])
+            if side[i, h] == 0:
+                for c in range(s):
+                    if sliding[c] == h:
+                        if length[k] > 0.0:
+                            plus[c] += r[j, k] * length[k] / n
+                        else:
+                            minus[c] += r[j, k] * length[k] / n
+            elif side[i, h] * length[k] > 0.0:
+                for c in range(d):
+                    D[c] += r[j, k] * X[k, c] / n
+        size = max(size, total / n)
+        for c in range(s):
+            lam = 0.0
+            for e in range(d):
+                lam -= solve[c, e] * D[e]
+            below[j, c] = sign * (minus[c] - lam)
+            above[j, c] = sign * (lam - plus[c])
+    return below, above, size

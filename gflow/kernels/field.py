@@ -1,0 +1,104 @@
+"""The vector field on a frozen activation pattern: smooth, polynomial in the state.
+
+    r_k = y_k - sum_i [i on at k] a_i w_i.x_k
+    D_i = P_i (1/n) sum_k [i on at k] r_k x_k        (P_i: projection off the sliding normals)
+    da_i/dt = w_i.D_i,   dw_i/dt = a_i D_i
+
+Sliding points add 0 to the network through their neuron. Boursier and Flammarion, "Simplicity bias
+and optimization threshold in two-layer ReLU networks", 2024, section 2.
+"""
+
+import numpy as np
+from numba import njit
+
+
+@njit(cache=True)
+def residual(a, W, on, X, y):
+    """Residuals ``y - h(x)`` of the network frozen in the pattern ``on`` (m, n) of zeros and ones.
+
+    Two matrix products; nothing of size m times n is made.
+    """
+    V = np.dot(on.T, a.reshape(-1, 1) * W)
+    r = y.copy()
+    for k in range(X.shape[0]):
+        for j in range(X.shape[1]):
+            r[k] -= X[k, j] * V[k, j]
+    return r
+
+
+@njit(cache=True)
+def fields(r, on, X, slider, rank, basis):
+    """Fields ``D`` (m, d) from the residuals: active sums, projected for sliding neurons."""
+    n, d = X.shape
+    D = np.dot(on, (r / n).reshape(-1, 1) * X)
+    for j in range(slider.size):
+        i = slider[j]
+        for q in range(rank[j]):
+            along = 0.0
+            for c in range(d):
+                along += basis[j, q, c] * D[i, c]
+            for c in range(d):
+                D[i, c] -= along * basis[j, q, c]
+    return D
+
+
+@njit(cache=True)
+def velocity(state, m, on, X, y, slider, rank, basis):
+    """Time derivative of the flat state ``[a (m), W (m d)]``."""
+    d = X.shape[1]
+    a = state[:m]
+    W = state[m:].reshape(m, d)
+    D = fields(residual(a, W, on, X, y), on, X, slider, rank, basis)
+    out = np.empty_like(state)
+    for i in range(m):
+        total = 0.0
+        for c in range(d):
+            total += W[i, c] * D[i, c]
+            out[m + i * d + c] = a[i] * D[i, c]
+        out[i] = total
+    return out
+
+
+@njit(cache=True)
+def jacobian(state, m, on, X, y, slider, rank, basis):
+    """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
+    n, d = X.shape
+    N = state.size
+    a = state[:m]
+    W = state[m:].reshape(m, d)
+    D = fields(residual(a, W, on, X, y), on, X, slider, rank, basis)
+    # dh[k] = gradient of h(x_k) with respect to the state.
+    dh = np.zeros((n, N))
+    for k in range(n):
+        for i in range(m):
+            if on[i, k] != 0.0:
+                for c in range(d):
+                    dh[k, i] += W[i, c] * X[k, c]
+                    dh[k, m + i * d + c] = a[i] * X[k, c]
+    out = np.zeros((N, N))
+    where = np.full(m, -1)
+    for j in range(slider.size):
+        where[slider[j]] = j
+    for i in range(m):
+        weighted = np.zeros((d, n))
+        for k in range(n):
+            if on[i, k] != 0.0:
+                for c in range(d):
+                    weighted[c, k] = -X[k, c] / n
+        dD = np.dot(weighted, dh)
+        if where[i] >= 0:
+            Q = np.ascontiguousarray(basis[where[i], :rank[where[i]]])
+            dD -= np.dot(Q.T, np.dot(Q, dD))
+        for c in range(d):
+            for j in range(N):
+                out[i, j] += W[i, c] * dD[c, j]
+                out[m + i * d + c, j] = a[i] * dD[c, j]
+            out[i, m + i * d + c] += D[i, c]
+            out[m + i * d + c, i] += D[i, c]
+    return out
+
+
+@njit(cache=True)
+def loss_and_gradient(velocity_now, r):
+    """Loss and norm of the min-norm gradient, from the velocity and the residuals."""
+    return np.dot(r, r) / (2 * r.size), np.sqrt(np.dot(velocity_now, velocity_now))

@@ -1,0 +1,152 @@
+"""First exit of a polynomial below zero, by interval bisection in the Chebyshev basis.
+
+A Chebyshev series is bounded by its mean coefficient minus the sum of the others, and splits into
+its two halves by two fixed matrices, so double crossings inside one step and grazings are found
+like any other: nothing is decided from the values at the ends alone.
+"""
+
+from functools import lru_cache
+
+import numpy as np
+from numba import njit
+
+DEPTH = 60
+
+
+@lru_cache(maxsize=None)
+def nodes(degree):
+    """Chebyshev points of the second kind on [-1, 1], in increasing order (degree + 1 of them)."""
+    return -np.cos(np.pi * np.arange(degree + 1) / max(degree, 1)) if degree else np.zeros(1)
+
+
+@lru_cache(maxsize=None)
+def to_series(degree):
+    """Matrix from values at `nodes` to Chebyshev coefficients."""
+    return np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes(degree), degree))
+
+
+@lru_cache(maxsize=None)
+def halves(degree):
+    """Matrices (2, p + 1, p + 1) from a series on [-1, 1] to its left and right half's series."""
+    vander = np.polynomial.chebyshev.chebvander
+    return np.ascontiguousarray([to_series(degree) @ vander((nodes(degree) + side) / 2, degree)
+                                 for side in (-1, 1)])
+
+
+@njit(cache=True)
+def evaluate(series, s):
+    """Value at ``s`` in [-1, 1] of a Chebyshev series (Clenshaw)."""
+    b1, b2 = 0.0, 0.0
+    for j in range(series.size - 1, 0, -1):
+        b1, b2 = series[j] + 2 * s * b1 - b2, b1
+    return series[0] + s * b1 - b2
+
+
+@njit(cache=True)
+def stays_above(series, level):
+    """Whether the series is certainly at least ``level`` on [-1, 1]."""
+    low = series[0]
+    for j in range(1, series.size):
+        low -= abs(series[j])
+    return low >= level
+
+
+@njit(cache=True)
+def first_exit(series, split, tol, until):
+    """First time in [-1, until] at which the polynomial leaves ``[0, inf)``, or 2 if it does not.
+
+    It has left when it falls below ``-tol``. The time given is the root before that, or, for a
+    polynomial that starts within ``tol`` of zero (the sign there is rounding), the time at which
+    it passes ``-tol``: then it was on the surface until that time.
+
+    Parameters
+    ----------
+    series : array (p + 1,)
+        Chebyshev coefficients.
+    split : array (2, p + 1, p + 1)
+        `halves` of the degree.
+    tol : float
+        Half-width of the band that counts as zero.
+    until : float
+        Later exits are not looked for.
+    """
+    if stays_above(series, -tol):
+        return 2.0
+    p = series.size
+    stack = np.empty((DEPTH + 2, p))
+    bounds = np.empty((DEPTH + 2, 2))
+    stack[0] = series
+    bounds[0, 0], bounds[0, 1] = -1.0, 1.0
+    top = 0
+    left_at = 2.0
+    while top >= 0:
+        c = stack[top]
+        lo, hi = bounds[top, 0], bounds[top, 1]
+        top -= 1
+        if lo > until:
+            break
+        if stays_above(c, -tol):
+            continue
+        start, end, bend = 0.0, 0.0, 0.0
+        for j in range(p):
+            start += c[j] if j % 2 == 0 else -c[j]
+            end += c[j]
+            if j > 1:
+                bend += j * j * abs(c[j])
+        if start < -tol:
+            left_at = lo
+            break
+        # |c_1| > sum j^2 |c_j| makes it monotone here: no turn is hidden inside.
+        if p > 1 and abs(c[1]) > bend or hi - lo < 1e-15:
+            if end < -tol:
+                left_at = _root(series, -tol, lo, hi)
+                break
+            continue
+        mid = (lo + hi) / 2
+        right = np.dot(split[1], c)
+        left = np.dot(split[0], c)
+        stack[top + 1] = right
+        bounds[top + 1, 0], bounds[top + 1, 1] = mid, hi
+        stack[top + 2] = left
+        bounds[top + 2, 0], bounds[top + 2, 1] = lo, mid
+        top += 2
+    if left_at > 1.0:
+        return 2.0
+    if evaluate(series, -1.0) > tol:
+        left_at = _root(series, 0.0, -1.0, left_at)
+    return left_at
+
+
+@njit(cache=True)
+def _root(series, level, lo, hi):
+    """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
+    f_lo = evaluate(series, lo) - level
+    f_hi = evaluate(series, hi) - level
+    if f_lo <= 0.0:
+        return lo
+    if f_hi >= 0.0:
+        return hi
+    kept = 0
+    for step in range(200):
+        if hi - lo <= 1e-16 * (1.0 + abs(lo)):
+            break
+        # Illinois: a secant step that halves the weight of an end that stays put.
+        mid = (lo * f_hi - hi * f_lo) / (f_hi - f_lo)
+        if step % 3 == 2 or not lo < mid < hi:
+            mid = (lo + hi) / 2
+        if mid == lo or mid == hi:
+            break
+        f = evaluate(series, mid) - level
+        if f == 0.0:
+            return mid
+        if f > 0.0:
+            lo, f_lo = mid, f
+            if kept == 1:
+                f_hi /= 2
+            kept = 1
+        else:
+            hi, f_hi = mid, f
+            if kept == -1:
+                f_lo /= 2
+            kept = -1
+    return hi

@@ -1,0 +1,122 @@
+"""What one neuron does at an instant at which it touches hyperplanes: the only such place."""
+
+import numpy as np
+from numba import njit
+
+from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
+from .modes import choose_sides, orthonormal_rows
+
+AT_REST = 1e-11
+"""``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
+
+
+@njit(cache=True)
+def norm(w):
+    """Euclidean norm without underflow."""
+    size = np.abs(w).max()
+    if size == 0.0:
+        return 0.0
+    return size * np.sqrt(((w / size) ** 2).sum())
+
+
+@njit(cache=True)
+def switch(a, w, side, touched, kinds, r, X, label, length, normal):
+    """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
+
+    Parameters
+    ----------
+    a : float
+        Output weight.
+    w : array (d,)
+        Hidden weight.
+    side : int8 array (C,)
+        Sides before; at the start of a run, the signs of ``w.v_c``.
+    touched, kinds : int arrays
+        Hyperplanes in contact and the kind of each contact; none at the start of a run.
+    r : array (n,)
+        Residuals, which are continuous.
+    X, label, length, normal : arrays of the data and its arrangement
+
+    Returns
+    -------
+    side : int8 array (C,)
+    w : array (d,)
+    sign : float
+        Sign of the output weight just after.
+    rest : bool
+        The neuron is at ``w = 0`` and stays there.
+    on_it : bool array (C,)
+        Hyperplanes that the neuron lies on.
+    choices : int
+        Number of solutions that leave from here (`choose_sides`).
+    """
+    n = r.size
+    d = w.size
+    C = normal.shape[0]
+    size_w = norm(w)
+    side = side.copy()
+    if size_w <= AT_REST * abs(a) and (touched.size > 0 or size_w == 0.0) or size_w == 0.0:
+        return side, np.zeros(d), np.sign(a), True, np.zeros(C, np.bool_), 1
+    on_it = np.zeros(C, np.bool_)
+    released = touched.size > 0
+    for j in range(touched.size):
+        on_it[touched[j]] = True
+        if kinds[j] != RELEASE_BELOW and kinds[j] != RELEASE_ABOVE:
+            released = False
+    for h in range(C):
+        if side[h] == 0:
+            on_it[h] = True
+        elif not on_it[h] and not released:
+            z = 0.0
+            for c in range(d):
+                z += normal[h, c] * w[c]
+            on_it[h] = abs(z) <= ON_SURFACE * size_w
+    Z = np.flatnonzero(on_it)
+    if Z.size == 0:
+        return side, w, np.sign(a), False, on_it, 1
+    place = np.full(C, -1)
+    for j in range(Z.size):
+        place[Z[j]] = j
+    # D with side -1 on every hyperplane of Z, and the jumps across them.
+    D = np.zeros(d)
+    J = np.zeros(Z.size)
+    below = np.zeros(Z.size, np.int64)
+    above = np.zeros(Z.size, np.int64)
+    size = 0.0
+    for k in range(n):
+        h = label[k]
+        if h < 0:
+            continue
+        size += abs(r[k] * length[k]) / n
+        j = place[h]
+        now = side[h] if j < 0 else -1
+        if j >= 0:
+            J[j] += abs(length[k]) * r[k] / n
+            if length[k] > 0.0:
+                above[j] += 1
+            else:
+                below[j] += 1
+        if now * length[k] > 0.0:
+            for c in range(d):
+                D[c] += r[k] * X[k, c] / n
+    if abs(a) > ON_SURFACE * size_w:
+        sign = np.sign(a)
+    else:
+        # a passes or leaves zero: da/dt = w.D decides, and does not depend on the sides in Z.
+        along = np.dot(w / size_w, D)
+        sign = np.sign(along) if abs(along) > 4e-15 * size else 0.0
+    choices = 1
+    if released:
+        # The other multipliers are continuous: only what was released changes.
+        for j in range(touched.size):
+            side[touched[j]] = -1 if kinds[j] == RELEASE_BELOW else 1
+    else:
+        new, choices = choose_sides(sign, D, normal[Z], J, below, above, size)
+        for j in range(Z.size):
+            side[Z[j]] = new[j]
+    basis, rank = orthonormal_rows(normal[Z])
+    if rank < d:
+        w = w.copy()
+        for q in range(rank):
+            w -= np.dot(basis[q], w) * basis[q]
+    return side, w, sign, False, on_it, choices

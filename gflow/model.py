@@ -1,0 +1,131 @@
+"""Two-layer ReLU networks: one, or a stack of them along a trajectory."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Iterator
+
+import numpy as np
+
+from .errors import real_array
+
+if TYPE_CHECKING:  # pragma: no cover
+    from .data import Data
+
+
+class TwoLayerReLU:
+    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`.
+
+    A bias of the hidden layer is a constant column of ``X``.
+
+    Parameters
+    ----------
+    a : array_like, shape (m,)
+        Output weights.
+    W : array_like, shape (m, d)
+        Hidden weights, one neuron a row.
+
+    Raises
+    ------
+    TypeError
+        If an entry is not a real number.
+    ValueError
+        If the shapes disagree, are empty, or an entry is NaN or infinite.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in
+    two-layer ReLU networks", 2024, section 2.
+
+    Examples
+    --------
+    >>> model = TwoLayerReLU([1.0, -2.0], [[1.0, 0.0], [0.0, 1.0]])
+    >>> model([[3.0, 1.0], [-1.0, -1.0]])
+    array([1., 0.])
+    """
+
+    def __init__(self, a: Any, W: Any) -> None:
+        self.a = real_array(a, "a", 1)
+        self.W = real_array(W, "W", 2)
+        if self.a.shape[0] != self.W.shape[0]:
+            raise ValueError(f"a has {self.a.shape[0]} entries but W has {self.W.shape[0]} rows: "
+                             "give one output weight and one row of W a neuron")
+        if self.W.size == 0:
+            raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
+                             "and one input")
+
+    @property
+    def m(self) -> int:
+        """Number of neurons."""
+        return self.W.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Input dimension."""
+        return self.W.shape[1]
+
+    @property
+    def norms(self) -> np.ndarray:
+        """Norms :math:`|w_i|`, shape (m,)."""
+        return row_norms(self.W)
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
+        X = real_array(X, "X", 2)
+        if X.shape[1] != self.d:
+            raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
+                             "inputs and hidden weights must have the same dimension")
+        return np.maximum(X @ self.W.T, 0.0) @ self.a
+
+    def loss(self, data: Data) -> float:
+        r"""Loss :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`."""
+        return float(np.mean((self(data.X) - data.y) ** 2) / 2)
+
+    def __repr__(self) -> str:
+        return f"TwoLayerReLU(m={self.m}, d={self.d})"
+
+
+class ModelPath:
+    """Networks at several times: ``a`` (T, m) and ``W`` (T, m, d); indexing gives a network.
+
+    Parameters
+    ----------
+    a : ndarray, shape (T, m)
+        Output weights.
+    W : ndarray, shape (T, m, d)
+        Hidden weights.
+
+    Examples
+    --------
+    >>> path = ModelPath(np.ones((3, 1)), np.ones((3, 1, 2)))
+    >>> len(path), path[-1]
+    (3, TwoLayerReLU(m=1, d=2))
+    """
+
+    def __init__(self, a: np.ndarray, W: np.ndarray) -> None:
+        self.a = a
+        self.W = W
+
+    def __len__(self) -> int:
+        return len(self.a)
+
+    def __getitem__(self, index: int) -> TwoLayerReLU:
+        return TwoLayerReLU(self.a[index], self.W[index])
+
+    def __iter__(self) -> Iterator[TwoLayerReLU]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        return f"ModelPath(times={len(self)}, m={self.W.shape[1]}, d={self.W.shape[2]})"
+
+
+def row_norms(W: np.ndarray) -> np.ndarray:
+    """Euclidean norms along the last axis, without underflow (weights go down to 1e-300).
+
+    Examples
+    --------
+    >>> row_norms(np.array([[3e-300, 4e-300], [0.0, 0.0]]))
+    array([5.e-300, 0.e+000])
+    """
+    largest = np.abs(W).max(axis=-1)
+    safe = np.where(largest > 0, largest, 1.0)
+    return largest * np.sqrt(((W / safe[..., None]) ** 2).sum(axis=-1))

@@ -1,0 +1,136 @@
+"""The activation pattern of a run: sides of all neurons, and what the field needs of them."""
+
+from __future__ import annotations
+
+from typing import Iterable, NamedTuple
+
+import numpy as np
+
+from .data import Data
+from .kernels.contacts import CROSS
+from .kernels.modes import orthonormal_rows
+from .kernels.switch import switch
+from .model import row_norms
+
+OFF, ON, SLIDING = 0, 1, 2
+
+
+class Slide(NamedTuple):
+    """A sliding neuron: its hyperplanes, their basis, and the solver for its multipliers."""
+
+    hyperplanes: np.ndarray
+    basis: np.ndarray
+    solve: np.ndarray
+    sign: float
+
+
+class Pattern:
+    """Sides of every neuron on every hyperplane, kept consistent with the arrays of the field.
+
+    Parameters
+    ----------
+    data : Data
+        The points.
+    a, W : ndarray, shapes (m,) and (m, d)
+        Start of the run. Neurons on a hyperplane get their side from Filippov's rule.
+    r : ndarray, shape (n,)
+        Residuals at the start.
+
+    Attributes
+    ----------
+    side : ndarray of int8, shape (m, C)
+        -1 or 1, and 0 where the neuron slides.
+    on : ndarray, shape (m, n)
+        1.0 where the neuron is active at the point.
+    codes : ndarray of int8, shape (m, n)
+        0 off, 1 on, 2 sliding.
+    loose : ndarray of bool, shape (m, C)
+        Hyperplanes that a neuron has just been on and has not clearly left.
+    slides : dict of int to Slide
+        The sliding neurons.
+    ambiguous : int
+        Instants at which the solution was not unique and a choice was made.
+    """
+
+    def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, r: np.ndarray) -> None:
+        self.data = data
+        self.arrangement = data.arrangement
+        m = a.size
+        self.side = np.where(W @ self.arrangement.normal.T > 0, 1, -1).astype(np.int8)
+        self.rest = np.zeros(m, dtype=bool)
+        self.codes = np.zeros((m, data.n), dtype=np.int8)
+        self.on = np.zeros((m, data.n))
+        self.loose = np.zeros(self.side.shape, dtype=bool)
+        self.slides: dict[int, Slide] = {}
+        self.ambiguous = 0
+        none = np.empty(0, dtype=np.int64)
+        for i in range(m):
+            self._settle(i, a, W, none, none, r)
+        self._pack()
+
+    def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
+               r: np.ndarray) -> list[tuple[int, int, int, int]]:
+        """Apply contacts ``(neuron, hyperplane, kind)`` at one instant; ``W`` is put on surfaces.
+
+        Returns
+        -------
+        list of (neuron, point, code before, code after)
+            Every change of the ternary pattern.
+        """
+        by_neuron: dict[int, list[tuple[int, int]]] = {}
+        for i, h, kind in contacts:
+            by_neuron.setdefault(i, []).append((h, kind))
+        changes = []
+        for i, touched in sorted(by_neuron.items()):
+            before = self.codes[i].copy()
+            hyperplanes, kinds = np.array(touched, dtype=np.int64).T
+            real = hyperplanes >= 0
+            self._settle(i, a, W, np.ascontiguousarray(hyperplanes[real]),
+                         np.ascontiguousarray(kinds[real]), r)
+            for k in np.flatnonzero(before != self.codes[i]):
+                changes.append((i, int(k), int(before[k]), int(self.codes[i, k])))
+        self._pack()
+        return changes
+
+    def tighten(self, W: np.ndarray, band: float) -> None:
+        """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
+        i, h = np.nonzero(self.loose)
+        if i.size:
+            z = self.side[i, h] * (W[i] * self.arrangement.normal[h]).sum(axis=1)
+            self.loose[i, h] = z <= band * row_norms(W[i])
+
+    def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
+                kinds: np.ndarray, r: np.ndarray) -> None:
+        A = self.arrangement
+        side, w, sign, rest, on_it, choices = switch(
+            a[i], W[i], self.side[i], touched, kinds, r, self.data.X, A.label, A.length, A.normal)
+        W[i] = w
+        self.side[i] = side
+        self.rest[i] = rest
+        self.loose[i] |= on_it
+        self.ambiguous += choices > 1
+        sliding = np.flatnonzero(side == 0)
+        if sliding.size and not rest:
+            V = A.normal[sliding]
+            basis, _ = orthonormal_rows(V)
+            self.slides[i] = Slide(sliding, basis, np.linalg.pinv(V @ V.T) @ V, float(sign))
+        else:
+            self.slides.pop(i, None)
+        live = A.label >= 0
+        where = side[A.label]
+        self.codes[i] = np.where(live & (not rest),
+                                 np.where(where == 0, SLIDING, where * A.length > 0), OFF)
+        self.on[i] = self.codes[i] == ON
+
+    def _pack(self) -> None:
+        """Arrays of the sliding neurons, as the compiled field takes them."""
+        d = self.data.d
+        self.slider = np.array(sorted(self.slides), dtype=np.int64)
+        self.rank = np.array([len(self.slides[i].basis) for i in sorted(self.slides)],
+                             dtype=np.int64)
+        self.basis = np.zeros((self.slider.size, d, d))
+        for j, i in enumerate(self.slider):
+            self.basis[j, :self.rank[j]] = self.slides[int(i)].basis
+
+
+__all__ = ["CROSS", "OFF", "ON", "SLIDING", "Pattern", "Slide"]

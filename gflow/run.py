@@ -1,0 +1,163 @@
+"""What every engine shares while it runs: recording, stopping rules, Ctrl-C, progress."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import threading
+import time
+from types import FrameType
+from typing import Any, Callable, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from .stop import Rule, State
+from .trajectory import Trajectory
+
+EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
+"""One change of the pattern: ``to`` is the state after it (0 off, 1 on, 2 sliding)."""
+
+OUTCOMES = {
+    "finished": "reached t_max",
+    "interrupted": "interrupted from the keyboard; this is what was reached",
+    "max_events": "reached max_events; raise it to go on",
+    "step_too_small": "the step size fell below rounding",
+    "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
+    "sliding_unresolved": "events repeat without progress in time",
+}
+FAILURES = frozenset(OUTCOMES) - {"finished"}
+
+
+class Stop(Exception):
+    """Ends a run: a status and a sentence."""
+
+    def __init__(self, status: str, message: str = "") -> None:
+        super().__init__(status)
+        self.status = status
+        self.message = message or OUTCOMES[status]
+
+
+class Run:
+    """The record of a run under way.
+
+    Parameters
+    ----------
+    path : Trajectory
+        Receives the pieces.
+    t_max : float
+        Where the run ends.
+    rules : tuple of Rule
+        Stopping rules.
+    max_events : int or None
+        Limit on the number of event records.
+    progress : bool
+        Whether to draw a text meter on standard error.
+    """
+
+    def __init__(self, path: Trajectory, t_max: float, rules: tuple[Rule, ...],
+                 max_events: int | None, progress: bool) -> None:
+        self.path = path
+        self.t_max = t_max
+        self.rules = rules
+        self.max_events = max_events
+        self.events: list[tuple[float, int, int, str, int]] = []
+        self.started = time.perf_counter()
+        self.interrupted = False
+        self.meter = Meter(t_max) if progress else None
+
+    @property
+    def wall(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self.started
+
+    def changed(self, t: float, changes: list[tuple[int, int, int, int]]) -> None:
+        """Record changes ``(neuron, point, before, after)`` of the pattern at time ``t``."""
+        for i, k, before, after in changes:
+            kind = ("slide" if after == 2 else "release" if before == 2
+                    else "activate" if after else "deactivate")
+            self.events.append((t, i, k, kind, after))
+        if self.max_events is not None and len(self.events) >= self.max_events:
+            raise Stop("max_events")
+
+    def check(self, loss_and_gradient: Callable[[np.ndarray], tuple[float, float]]) -> None:
+        """After a piece: stop if a rule holds, at the first time in the piece where it does.
+
+        Parameters
+        ----------
+        loss_and_gradient : callable
+            From a flat state, on the pattern of the last piece.
+        """
+        if self.interrupted:
+            raise Stop("interrupted")
+        if self.meter:
+            self.meter.show(self.path.t_end, len(self.events))
+        if not self.rules:
+            return
+
+        def state(t: float) -> State:
+            y = self.path(np.array([t]))[0]
+            m, d = self.path.m, self.path.d
+            return State(t, y[:m], y[m:].reshape(m, d), *loss_and_gradient(y), self.wall)
+
+        t0 = self.path.breaks[-2] if self.path.pieces else 0.0
+        t1 = self.path.t_end
+        end = state(t1)
+        for rule in self.rules:
+            if not rule.test(end):
+                continue
+            if rule.locate and t1 > t0:
+                lo, hi = t0, t1
+                while hi - lo > 1e-6 * (t1 - t0):
+                    mid = (lo + hi) / 2
+                    lo, hi = (lo, mid) if rule.test(state(mid)) else (mid, hi)
+                self.path.cut(hi)
+            raise Stop(rule.status, rule.message)
+
+    def event_table(self) -> np.ndarray:
+        """All events as a structured array in time order."""
+        table = np.array(self.events, dtype=EVENT)
+        return table[np.argsort(table["time"], kind="stable")]
+
+    @contextmanager
+    def catching_interrupts(self) -> Iterator[None]:
+        """Turn Ctrl-C into a flag read between steps; a second one acts at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+        before = signal.getsignal(signal.SIGINT)
+
+        def handler(number: int, frame: FrameType | None) -> Any:
+            if self.interrupted and callable(before):
+                return before(number, frame)
+            self.interrupted = True
+
+        signal.signal(signal.SIGINT, handler)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, before)
+
+
+class Meter:
+    """One line on standard error, redrawn every 2% of the way or every half second."""
+
+    def __init__(self, t_max: float) -> None:
+        self.t_max = t_max
+        self.shown = -1.0
+        self.last = 0.0
+
+    def show(self, t: float, events: int) -> None:
+        """Draw the line for time ``t``."""
+        now = time.perf_counter()
+        share = t / self.t_max
+        if share - self.shown < 0.02 and now - self.last < 0.5:
+            return
+        self.shown, self.last = share, now
+        bar = ("#" * int(30 * share)).ljust(30, ".")
+        print(f"\rgflow [{bar}] t = {t:.4g} of {self.t_max:.4g}, {events} events ",
+              end="", file=sys.stderr, flush=True)
+
+    def close(self) -> None:
+        """End the line."""
+        print(file=sys.stderr)

@@ -1,0 +1,99 @@
+"""Saving and loading runs: one npz file, no pickle, never half written."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any, Iterator
+from contextlib import contextmanager
+
+import numpy as np
+
+from ._version import __version__
+from .data import Data
+from .flow import Flow
+from .trajectory import Trajectory
+
+FORMAT = 1
+
+
+def save(flow: Flow, path: Any) -> None:
+    """Write a run to ``path``; see `Flow.save`."""
+    header = {"format": FORMAT, "version": __version__, "status": flow.status,
+              "message": flow.message, "success": flow.success, "stats": flow.stats,
+              "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
+              "trim": flow.path.trim}
+    with whole_file(path) as temporary, open(temporary, "wb") as file:
+        np.savez_compressed(file, header=np.array(json.dumps(header)), X=flow.data.X,
+                            y=flow.data.y, t=flow.t, events=flow.events,
+                            initial_pattern=flow.initial_pattern, **flow.path.to_arrays())
+
+
+def load(path: Any) -> Flow:
+    """Read a run that `Flow.save` wrote.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The ``.npz`` file.
+
+    Returns
+    -------
+    Flow
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no run of gflow, or one of a newer format.
+    """
+    name = os.fspath(path)
+    try:
+        with np.load(name, allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+        header = json.loads(str(arrays["header"]))
+    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ValueError(f"{name} is not a run saved by gflow: give a file written by "
+                         "flow.save") from error
+    if header["format"] > FORMAT:
+        raise ValueError(f"{name} was written by gflow {header['version']}, in a newer format: "
+                         "upgrade gflow to read it")
+    trajectory = Trajectory.from_arrays(header["m"], header["d"], header["trim"], arrays)
+    return Flow(data=Data(arrays["X"], arrays["y"]), path=trajectory, times=arrays["t"],
+                events=arrays["events"], initial_pattern=arrays["initial_pattern"],
+                status=header["status"], message=header["message"], success=header["success"],
+                stats=header["stats"], settings=header["settings"])
+
+
+@contextmanager
+def whole_file(path: Any) -> Iterator[str]:
+    """A temporary file beside ``path`` that takes its place only if all went well.
+
+    Raises
+    ------
+    FileNotFoundError
+        If the directory does not exist.
+    """
+    target = Path(os.fspath(path))
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is not a directory: make it first")
+    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.",
+                                         suffix=target.suffix)
+    os.close(handle)
+    try:
+        yield temporary
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, target)
+    except BaseException:
+        os.unlink(temporary)
+        raise
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
