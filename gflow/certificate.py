@@ -12,6 +12,8 @@ from .model import row_norms
 if TYPE_CHECKING:  # pragma: no cover
     from .flow import Flow
 
+AT_ZERO = 1e-9
+"""``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
 MOST_PIECES = 3000
 """Pieces beyond this number are checked on an even sample, except for the energy identity."""
 
@@ -163,7 +165,8 @@ class _Audit:
         self.last_loss = loss
         self.checked += 1
         norms = row_norms(W)
-        scale = norms[:, None] * self.lengths
+        # A neuron that has reached w = 0 is on every hyperplane.
+        scale = np.where(norms > AT_ZERO * np.abs(a), norms, 0.0)[:, None] * self.lengths
         z = np.divide(W @ self.X.T, scale, out=np.zeros((self.m, len(self.y))), where=scale > 0)
         wrong = np.where(self.codes == 1, -z, np.where(self.codes == 0, z, np.abs(z)))
         worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
@@ -180,9 +183,15 @@ class _Audit:
         return r, D, on @ np.abs(r * self.lengths) / len(r)
 
     def _multiplier(self, i: int, a: np.ndarray, W: np.ndarray) -> float:
-        """Distance to [0, 1] of the sliding multipliers of one neuron, one a hyperplane."""
+        """How far sliding multipliers of one neuron, one a hyperplane, leave [0, 1].
+
+        Where residuals have decayed to the error of the weights (``rtol`` of the network), the
+        jumps that multipliers are fractions of mean nothing, and only the excess beyond counts.
+        """
         arrangement = self.flow.data.arrangement
         r, D, _ = self._fields(a, W)
+        noise = (self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
+                 * float(self.lengths @ self.lengths) / len(r))
         planes = np.unique(arrangement.label[self.codes[i] == 2])
         V = arrangement.normal[planes]
         total = np.linalg.lstsq(V.T, -D[i], rcond=None)[0]
@@ -191,11 +200,9 @@ class _Audit:
             own = arrangement.label == h
             pull = r * arrangement.length * own / len(r)
             minus, plus = pull[arrangement.length < 0].sum(), pull[arrangement.length > 0].sum()
-            if plus == minus:
-                continue
-            eta = (lam - minus) / (plus - minus)
-            excess = max(excess, -eta, eta - 1)
-        return float(excess)
+            low, high = min(minus, plus), max(minus, plus)
+            excess = max(excess, (max(low - lam, lam - high) - 10 * noise) / (high - low + noise))
+        return excess
 
     def verdict(self, dissipated: float) -> Certificate:
         """The certificate at the end of the run."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import scipy.integrate
 
+from ..balance import Balance
 from ..data import Data
 from ..kernels import field
 from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, SIGN, crossings,
@@ -24,6 +25,8 @@ SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 SMALLEST_RTOL = 2.3e-14
 MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
+SHIFTED = 0.1
+"""A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
 
 class Stepping:
@@ -54,6 +57,8 @@ class Stepping:
         a, W = self._split(state)
         r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
         self.pattern = Pattern(data, a, W, r)
+        self.balance = Balance(a, W)
+        self.shift = 0.0
         self.t = 0.0
         self.state = state
         self.initial_codes = self.pattern.codes.copy()
@@ -127,6 +132,8 @@ class Stepping:
                 self.switch(contacts)
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
+            elif self.shift > SHIFTED * self.rtol and self.t < self.run.t_max:
+                stepper = self.stepper(h)
             else:
                 stepper.atol = self.tolerance(self.state)
                 stepper.max_step = self.longest
@@ -160,6 +167,7 @@ class Stepping:
         if t1 > t0:
             self.run.path.append(t1, series)
             self.state = series.sum(axis=0)
+            self.shift = self.balance.restore(*self._split(self.state))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
         self.cuts += bool(found)
@@ -207,18 +215,22 @@ class Stepping:
         states = np.ascontiguousarray(np.polynomial.chebyshev.chebval(nodes(fine), series).T)
         r = np.array([self.residual(state) for state in states])
         A = self.data.arrangement
+        # Residuals carry the error of the weights: once they decay to it, multipliers mean nothing.
+        a, W = self._split(series[0])
+        noise = 4 * self.rtol * float(np.abs(a) @ row_norms(W)) * float(A.length @ A.length)
+        noise /= r.shape[1]
         found = []
         for i, slide in self.pattern.slides.items():
             below, above, size = multipliers(r, i, slide.sign, self.pattern.side, self.data.X,
                                              A.label, A.length, slide.hyperplanes, slide.solve)
-            tol = MULTIPLIER_ROUNDING * size
+            tol = MULTIPLIER_ROUNDING * size + noise
             for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
                 for j, h in enumerate(slide.hyperplanes):
                     s = first_exit(to_series(fine) @ margin[:, j], halves(fine), tol, 1.0)
                     if s <= 1.0:
                         found.append((float(s), i, int(h), kind))
-            a = slide.sign * series[:, i]
-            s = first_exit(a, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
+            out = slide.sign * series[:, i]
+            s = first_exit(out, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
             if s <= 1.0:
                 found.append((float(s), i, -1, SIGN))
         return found
