@@ -12,7 +12,7 @@ from ..data import Data
 from ..kernels import field
 from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, SIGN, crossings,
                                 multipliers)
-from ..kernels.roots import first_exit, halves, nodes, to_series
+from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..model import row_norms
 from ..pattern import Pattern
 from ..run import Run, Stop
@@ -52,7 +52,7 @@ class Stepping:
         self.m, self.d = run.path.m, run.path.d
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
         self.stalled = 0
-        self.longest = np.inf
+        self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
         r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
@@ -194,20 +194,34 @@ class Stepping:
 
     def contacts(self, series: np.ndarray, t0: float,
                  t1: float) -> list[tuple[float, int, int, int]]:
-        """First contacts of a step, simultaneous ones together: (s, neuron, hyperplane, kind)."""
+        """First contacts of a step, simultaneous ones together: (s, neuron, hyperplane, kind).
+
+        Looks at growing parts of the step: while events are dense the first one is near its start.
+        """
         degree = len(series) - 1
-        window = 2e-12 + 16 * np.spacing(t1) / (t1 - t0)
-        W = np.ascontiguousarray(series[:, self.m:]).reshape(degree + 1, self.m, self.d)
         normal = self.data.arrangement.normal
-        who, what, when = crossings(W, self.pattern.side, self.pattern.loose, self.band,
-                                    normal, halves(degree), window)
-        found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
-        if self.pattern.slides:
-            found += self._slider_contacts(series)
+        pattern = self.pattern
+        part = min(1.0, 4 * self.spacing / (t1 - t0))
+        found = []
+        while not found:
+            window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
+            early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
+            W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
+            who, what, when = crossings(W, pattern.side, pattern.loose, self.band, normal,
+                                        halves(degree), window)
+            found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
+            if pattern.slides:
+                found += self._slider_contacts(early)
+            if found or part == 1.0:
+                break
+            part = min(1.0, 4 * part)
+        self.spacing = t1 - t0
         if not found:
             return []
         first = min(s for s, *_ in found)
-        return sorted(c for c in found if c[0] <= first + window)
+        self.spacing = (first + 1) / 2 * part * (t1 - t0) + 16 * np.spacing(t1)
+        return sorted(((s + 1) * part - 1, i, h, kind) for s, i, h, kind in found
+                      if s <= first + window)
 
     def _slider_contacts(self, series: np.ndarray) -> list[tuple[float, int, int, int]]:
         """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero."""

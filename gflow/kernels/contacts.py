@@ -16,7 +16,7 @@ CROSS, RELEASE_BELOW, RELEASE_ABOVE, SIGN = 0, 1, 2, 3
 """Kinds of contact: a hyperplane reached, a multiplier at 0 or at 1, ``a_i = 0`` of a slider."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def crossings(series, side, loose, band, normal, split, window):
     """Contacts of neurons with hyperplanes on one step.
 
@@ -94,7 +94,7 @@ def crossings(series, side, loose, band, normal, split, window):
     return _keep(who, what, when, first + window)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _scaled_reach(series, i, size):
     centre, reach = 0.0, 0.0
     for j in range(series.shape[0]):
@@ -108,7 +108,7 @@ def _scaled_reach(series, i, size):
     return centre, reach
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _keep(who, what, when, limit):
     keep = [j for j in range(1, len(when)) if when[j] <= limit]
     a = np.empty(len(keep), np.int64)
@@ -119,7 +119,7 @@ def _keep(who, what, when, limit):
     return a, b, t
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def multipliers(r, i, sign, side, X, label, length, sliding, solve):
     """Multipliers of one sliding neuron as margins: each must stay non-negative.
 

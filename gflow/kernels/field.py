@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def residual(a, W, on, X, y):
     """Residuals ``y - h(x)`` of the network frozen in the pattern ``on`` (m, n) of zeros and ones.
 
@@ -26,7 +26,7 @@ def residual(a, W, on, X, y):
     return r
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def fields(r, on, X, slider, rank, basis):
     """Fields ``D`` (m, d) from the residuals: active sums, projected for sliding neurons."""
     n, d = X.shape
@@ -42,7 +42,7 @@ def fields(r, on, X, slider, rank, basis):
     return D
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def velocity(state, m, on, X, y, slider, rank, basis):
     """Time derivative of the flat state ``[a (m), W (m d)]``."""
     d = X.shape[1]
@@ -59,7 +59,7 @@ def velocity(state, m, on, X, y, slider, rank, basis):
     return out
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def jacobian(state, m, on, X, y, slider, rank, basis):
     """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
     n, d = X.shape
@@ -97,8 +97,3 @@ def jacobian(state, m, on, X, y, slider, rank, basis):
             out[m + i * d + c, i] += D[i, c]
     return out
 
-
-@njit(cache=True)
-def loss_and_gradient(velocity_now, r):
-    """Loss and norm of the min-norm gradient, from the velocity and the residuals."""
-    return np.dot(r, r) / (2 * r.size), np.sqrt(np.dot(velocity_now, velocity_now))

@@ -18,9 +18,81 @@ ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
 DEPENDENT = 1e-10
 """A normal closer than this to the span of others adds no constraint."""
+MOST_CONVEX = 12
+"""Convex kinks that are tried on both sides at once; more stay on side -1."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
+def dot(u, v):
+    """Inner product of two vectors (a loop: short ones are cheaper than a BLAS call)."""
+    total = 0.0
+    for j in range(u.size):
+        total += u[j] * v[j]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def orthonormal_rows(V):
+    """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
+
+    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
+    """
+    s, d = V.shape
+    basis = np.zeros((s, d))
+    rank = 0
+    q = np.empty(d)
+    for c in range(s):
+        for e in range(d):
+            q[e] = V[c, e]
+        for _ in range(2):
+            for j in range(rank):
+                along = dot(basis[j], q)
+                for e in range(d):
+                    q[e] -= along * basis[j, e]
+        size = np.sqrt(dot(q, q))
+        if size > DEPENDENT and rank < d:
+            for e in range(d):
+                basis[rank, e] = q[e] / size
+            rank += 1
+    return basis[:rank], rank
+
+
+@njit(cache=True, error_model="numpy")
+def _free_minimum(V, D, J, side, mu):
+    """Coefficients ``mu`` of the free normals (side 0) that make ``D + sum mu_c v_c`` orthogonal
+    to them, the normals of side 1 at their full jump. False if the free normals are dependent."""
+    s, d = V.shape
+    count = 0
+    for c in range(s):
+        count += side[c] == 0
+    free = np.empty(count, np.int64)
+    N = np.empty((count, d))
+    base = np.empty(d)
+    for e in range(d):
+        base[e] = D[e]
+    count = 0
+    for c in range(s):
+        if side[c] == 0:
+            free[count] = c
+            for e in range(d):
+                N[count, e] = V[c, e]
+            count += 1
+        elif side[c] == 1:
+            for e in range(d):
+                base[e] += J[c] * V[c, e]
+    basis, rank = orthonormal_rows(N)
+    if rank < count:
+        return False
+    # N = R Q with R lower triangular, so that mu R = -Q base.
+    for c in range(count - 1, -1, -1):
+        total = -dot(basis[c], base)
+        for j in range(c + 1, count):
+            total -= dot(N[j], basis[c]) * mu[free[j]]
+        mu[free[c]] = total / dot(N[c], basis[c])
+    return True
+
+
+@njit(cache=True, error_model="numpy")
 def box_least_squares(D, V, J, slack):
     """Minimise ``|D + sum_c eta_c J_c v_c|`` over ``eta`` in [0, 1]^s by an active-set method.
 
@@ -48,7 +120,10 @@ def box_least_squares(D, V, J, slack):
     s, d = V.shape
     side = np.full(s, -1, np.int8)
     eta = np.zeros(s)
-    best = D.copy()
+    mu = np.zeros(s)
+    best = np.empty(d)
+    for e in range(d):
+        best[e] = D[e]
     stuck = np.zeros(s, np.bool_)
     for _ in range(10 * s + 10):
         # Free the bound multiplier that would lower the norm most.
@@ -56,7 +131,7 @@ def box_least_squares(D, V, J, slack):
         for c in range(s):
             if side[c] == 0 or stuck[c]:
                 continue
-            gain = -np.sign(J[c]) * np.dot(V[c], best) * (-side[c])
+            gain = side[c] * np.sign(J[c]) * dot(V[c], best)
             if gain > most:
                 chosen, most = c, gain
         if chosen < 0:
@@ -64,81 +139,38 @@ def box_least_squares(D, V, J, slack):
         previous = side[chosen]
         side[chosen] = 0
         while True:
-            free = np.flatnonzero(side == 0)
-            base = D.copy()
-            for c in range(s):
-                if side[c] == 1:
-                    base += J[c] * V[c]
-            mu, regular = _normal_equations(V[free], base)
-            if not regular:
+            if not _free_minimum(V, D, J, side, mu):
                 side[chosen] = previous
                 stuck[chosen] = True
                 break
             # Walk from eta towards the free minimiser; the first bound on the way is taken.
-            step, hit = 1.0, -1
-            for f in range(free.size):
-                c = free[f]
-                goal = mu[f] / J[c]
-                if goal < 0.0 and eta[c] / (eta[c] - goal) < step:
+            step, hit, left = 1.0, -1, 0
+            for c in range(s):
+                if side[c] != 0:
+                    continue
+                left += 1
+                goal = mu[c] / J[c]
+                if goal < 0.0 and eta[c] <= step * (eta[c] - goal):
                     step, hit = eta[c] / (eta[c] - goal), c
-                elif goal > 1.0 and (1.0 - eta[c]) / (goal - eta[c]) < step:
+                elif goal > 1.0 and 1.0 - eta[c] <= step * (goal - eta[c]):
                     step, hit = (1.0 - eta[c]) / (goal - eta[c]), c
-            for f in range(free.size):
-                c = free[f]
-                eta[c] += step * (mu[f] / J[c] - eta[c])
+            for c in range(s):
+                if side[c] == 0:
+                    eta[c] += step * (mu[c] / J[c] - eta[c])
             if hit < 0:
                 break
             side[hit] = 1 if eta[hit] > 0.5 else -1
             eta[hit] = 1.0 if side[hit] == 1 else 0.0
-            if not np.any(side == 0):
+            if left == 1:
                 break
-        best = D.copy()
-        for c in range(s):
-            best += eta[c] * J[c] * V[c]
+        for e in range(d):
+            best[e] = D[e]
+            for c in range(s):
+                best[e] += eta[c] * J[c] * V[c, e]
     return side, best
 
 
-@njit(cache=True)
-def _normal_equations(V, D):
-    """Coefficients ``mu`` with ``D + sum mu_c v_c`` orthogonal to every ``v_c``."""
-    s = V.shape[0]
-    basis, rank = orthonormal_rows(V)
-    if rank < s:
-        return np.zeros(s), False
-    # V = R Q with R lower triangular: mu R = -Q D.
-    R = V @ basis.T
-    rhs = -(basis @ D)
-    mu = np.zeros(s)
-    for c in range(s - 1, -1, -1):
-        total = rhs[c]
-        for j in range(c + 1, s):
-            total -= R[j, c] * mu[j]
-        mu[c] = total / R[c, c]
-    return mu, True
-
-
-@njit(cache=True)
-def orthonormal_rows(V):
-    """Orthonormal basis of the row span (rows of the result), and its rank.
-
-    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
-    """
-    s, d = V.shape
-    basis = np.zeros((s, d))
-    rank = 0
-    for c in range(s):
-        q = V[c].copy()
-        for _ in range(2):
-            for j in range(rank):
-                q -= np.dot(basis[j], q) * basis[j]
-        norm = np.sqrt(np.dot(q, q))
-        if norm > DEPENDENT and rank < d:
-            basis[rank] = q / norm
-            rank += 1
-    return basis[:rank].copy(), rank
-
-
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def choose_sides(sign, D, V, J, below, above, size):
     """Side of every hyperplane that a neuron lies on, just after this instant.
 
@@ -171,26 +203,43 @@ def choose_sides(sign, D, V, J, below, above, size):
     """
     s, d = V.shape
     slack = ROUNDING * size
-    convex = np.flatnonzero(sign * J >= 0.0)
-    concave = np.flatnonzero(sign * J < 0.0)
+    convex = np.empty(s, np.int64)
+    concave = np.empty(s, np.int64)
+    many, few = 0, 0
+    for c in range(s):
+        if sign * J[c] >= 0.0:
+            convex[many] = c
+            many += 1
+        else:
+            concave[few] = c
+            few += 1
+    part_V = np.empty((few, d))
+    part_J = np.empty(few)
+    for j in range(few):
+        part_J[j] = J[concave[j]]
+        for e in range(d):
+            part_V[j, e] = V[concave[j], e]
     chosen = np.full(s, -1, np.int8)
-    choices = 0
-    fewest = -1
     last = np.zeros(d)
-    for code in range(1 << min(convex.size, 12)):
+    base = np.empty(d)
+    choices, fewest = 0, -1
+    for code in range(1 << min(many, MOST_CONVEX)):
         side = np.full(s, -1, np.int8)
-        base = D.copy()
-        for j in range(convex.size):
-            if j < 12 and (code >> j) & 1:
-                side[convex[j]] = 1
-                base += J[convex[j]] * V[convex[j]]
-        best = base
-        if concave.size > 0:
-            part, best = box_least_squares(base, V[concave], J[concave], slack)
-            side[concave] = part
+        for e in range(d):
+            base[e] = D[e]
+        for j in range(min(many, MOST_CONVEX)):
+            if (code >> j) & 1:
+                c = convex[j]
+                side[c] = 1
+                for e in range(d):
+                    base[e] += J[c] * V[c, e]
+        part, best = box_least_squares(base, part_V, part_J, slack)
+        for j in range(few):
+            side[concave[j]] = part[j]
         stands = True
-        for c in convex:
-            if side[c] * sign * np.dot(V[c], best) < -slack:
+        for j in range(many):
+            c = convex[j]
+            if side[c] * sign * dot(V[c], best) < -slack:
                 stands = False
         active = 0
         for c in range(s):
@@ -200,7 +249,10 @@ def choose_sides(sign, D, V, J, below, above, size):
                 active += below[c]
         if stands:
             # Selections that move alike are one solution (a point with no residual left).
-            if choices == 0 or np.abs(best - last).max() > slack:
+            apart = 0.0
+            for e in range(d):
+                apart = max(apart, abs(best[e] - last[e]))
+            if choices == 0 or apart > slack:
                 choices += 1
             if fewest < 0 or active < fewest:
                 fewest = active

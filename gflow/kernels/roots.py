@@ -33,7 +33,13 @@ def halves(degree):
                                  for side in (-1, 1)])
 
 
-@njit(cache=True)
+def restrict(degree, end):
+    """Matrix (p + 1, p + 1) from a series on [-1, 1] to the series on [-1, end]."""
+    inside = (nodes(degree) + 1) * (end + 1) / 2 - 1
+    return to_series(degree) @ np.polynomial.chebyshev.chebvander(inside, degree)
+
+
+@njit(cache=True, error_model="numpy")
 def evaluate(series, s):
     """Value at ``s`` in [-1, 1] of a Chebyshev series (Clenshaw)."""
     b1, b2 = 0.0, 0.0
@@ -42,7 +48,7 @@ def evaluate(series, s):
     return series[0] + s * b1 - b2
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def stays_above(series, level):
     """Whether the series is certainly at least ``level`` on [-1, 1]."""
     low = series[0]
@@ -51,7 +57,7 @@ def stays_above(series, level):
     return low >= level
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def first_exit(series, split, tol, until):
     """First time in [-1, until] at which the polynomial leaves ``[0, inf)``, or 2 if it does not.
 
@@ -75,12 +81,15 @@ def first_exit(series, split, tol, until):
     p = series.size
     stack = np.empty((DEPTH + 2, p))
     bounds = np.empty((DEPTH + 2, 2))
-    stack[0] = series
+    c = np.empty(p)
+    for j in range(p):
+        stack[0, j] = series[j]
     bounds[0, 0], bounds[0, 1] = -1.0, 1.0
     top = 0
     left_at = 2.0
     while top >= 0:
-        c = stack[top]
+        for j in range(p):
+            c[j] = stack[top, j]
         lo, hi = bounds[top, 0], bounds[top, 1]
         top -= 1
         if lo > until:
@@ -103,11 +112,14 @@ def first_exit(series, split, tol, until):
                 break
             continue
         mid = (lo + hi) / 2
-        right = np.dot(split[1], c)
-        left = np.dot(split[0], c)
-        stack[top + 1] = right
+        for half in range(2):
+            # The right half first: the left one is then on top of the stack.
+            for j in range(p):
+                total = 0.0
+                for e in range(p):
+                    total += split[1 - half, j, e] * c[e]
+                stack[top + 1 + half, j] = total
         bounds[top + 1, 0], bounds[top + 1, 1] = mid, hi
-        stack[top + 2] = left
         bounds[top + 2, 0], bounds[top + 2, 1] = lo, mid
         top += 2
     if left_at > 1.0:
@@ -117,7 +129,7 @@ def first_exit(series, split, tol, until):
     return left_at
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def _root(series, level, lo, hi):
     """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
     f_lo = evaluate(series, lo) - level

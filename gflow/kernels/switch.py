@@ -4,22 +4,27 @@ import numpy as np
 from numba import njit
 
 from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .modes import choose_sides, orthonormal_rows
+from .modes import choose_sides, dot, orthonormal_rows
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def norm(w):
     """Euclidean norm without underflow."""
-    size = np.abs(w).max()
+    size = 0.0
+    for c in range(w.size):
+        size = max(size, abs(w[c]))
     if size == 0.0:
         return 0.0
-    return size * np.sqrt(((w / size) ** 2).sum())
+    total = 0.0
+    for c in range(w.size):
+        total += (w[c] / size) ** 2
+    return size * np.sqrt(total)
 
 
-@njit(cache=True)
+@njit(cache=True, error_model="numpy")
 def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
@@ -67,16 +72,23 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         if side[h] == 0:
             on_it[h] = True
         elif not on_it[h] and not released:
-            z = 0.0
-            for c in range(d):
-                z += normal[h, c] * w[c]
-            on_it[h] = abs(z) <= ON_SURFACE * size_w
-    Z = np.flatnonzero(on_it)
-    if Z.size == 0:
+            on_it[h] = abs(dot(normal[h], w)) <= ON_SURFACE * size_w
+    count = 0
+    for h in range(C):
+        count += on_it[h]
+    if count == 0:
         return side, w, np.sign(a), False, on_it, 1
+    Z = np.empty(count, np.int64)
+    V = np.empty((count, d))
     place = np.full(C, -1)
-    for j in range(Z.size):
-        place[Z[j]] = j
+    count = 0
+    for h in range(C):
+        if on_it[h]:
+            Z[count] = h
+            place[h] = count
+            for c in range(d):
+                V[count, c] = normal[h, c]
+            count += 1
     # D with side -1 on every hyperplane of Z, and the jumps across them.
     D = np.zeros(d)
     J = np.zeros(Z.size)
@@ -103,7 +115,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         sign = np.sign(a)
     else:
         # a passes or leaves zero: da/dt = w.D decides, and does not depend on the sides in Z.
-        along = np.dot(w / size_w, D)
+        along = dot(w, D) / size_w
         sign = np.sign(along) if abs(along) > 4e-15 * size else 0.0
     choices = 1
     if released:
@@ -111,12 +123,14 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         for j in range(touched.size):
             side[touched[j]] = -1 if kinds[j] == RELEASE_BELOW else 1
     else:
-        new, choices = choose_sides(sign, D, normal[Z], J, below, above, size)
+        new, choices = choose_sides(sign, D, V, J, below, above, size)
         for j in range(Z.size):
             side[Z[j]] = new[j]
-    basis, rank = orthonormal_rows(normal[Z])
+    basis, rank = orthonormal_rows(V)
     if rank < d:
         w = w.copy()
         for q in range(rank):
-            w -= np.dot(basis[q], w) * basis[q]
+            along = dot(basis[q], w)
+            for c in range(d):
+                w[c] -= along * basis[q, c]
     return side, w, sign, False, on_it, choices

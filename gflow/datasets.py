@@ -1,0 +1,538 @@
+"""Data sets of the literature, seeded, and data from a file.
+
+A whole number as ``rng`` seeds a stream apart from that of `gflow.init`: points and initial
+weights drawn with equal seeds are independent.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import numbers
+import os
+from typing import Any, Iterator
+
+import numpy as np
+
+from .data import Data
+from .errors import real_array
+from .init import _generator, _whole
+from .model import TwoLayerReLU
+
+__all__ = ["five_points", "from_csv", "linear_teacher", "orthogonal", "relu_teacher", "stewart",
+           "symmetric", "three_points", "xor"]
+
+STREAM = (0xDA7A,)
+LARGEST_MARGIN = 3.0
+MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
+KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),
+         (0.0, 0.7, 0.5, 1.0, 0.0, 1.0, 0.6, 0.7, 0.0))
+
+
+def three_points() -> Data:
+    r"""Three points on a line, with a bias, that small starts fit by a single line.
+
+    ``x = (-0.75, -0.5, 0.125)``, ``y = (1.1, 0.1, 0.8)``. From a small start the flow ends at a
+    spurious stationary point, the least squares fit, of loss 0.0875.
+
+    Returns
+    -------
+    Data
+        n = 3, d = 2; the second column is the bias.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791, figures 1 and 2 (20000 or 200000 neurons, scale 1e-3).
+
+    Examples
+    --------
+    >>> three_points().X[:, 0]
+    array([-0.75 , -0.5  ,  0.125])
+    """
+    return Data(_with_bias([-0.75, -0.5, 0.125]), [1.1, 0.1, 0.8])
+
+
+def five_points() -> Data:
+    """Five points on a line, with a bias; they are not orthogonal.
+
+    ``x = (-1.5, -1, 0, 0.25, 2)``, ``y = (0.7, -0.3, -0.3, 0.4, 0.2)``.
+
+    Returns
+    -------
+    Data
+        n = 5, d = 2; the second column is the bias.
+
+    References
+    ----------
+    Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for
+    square loss and orthogonal inputs", 2022, arXiv:2206.00939, published code (60 neurons,
+    balanced, scale 1e-6).
+
+    Examples
+    --------
+    >>> five_points()
+    Data(n=5, d=2)
+    """
+    return Data(_with_bias([-1.5, -1.0, 0.0, 0.25, 2.0]), [0.7, -0.3, -0.3, 0.4, 0.2])
+
+
+def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
+    """Points on a zigzag with seven kinks inside [-1, 1], with a bias.
+
+    ``x ~ U(-1, 1)``; ``y`` interpolates linearly ``(0, 0.7, 0.5, 1, 0, 1, 0.6, 0.7, 0)`` at
+    ``(-1, -0.7, -0.55, -0.4, 0, 0.5, 0.6, 0.7, 1)``.
+
+    Parameters
+    ----------
+    n : int
+        Number of points; 40 is published, their draw is not.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+
+    Returns
+    -------
+    Data
+        d = 2; the second column is the bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791, figure 3 (data "stewart").
+
+    Examples
+    --------
+    >>> stewart()
+    Data(n=40, d=2)
+    """
+    _whole(n, "n")
+    x = _generator(rng, STREAM).uniform(-1.0, 1.0, n)
+    return Data(_with_bias(x), np.interp(x, *KNOTS))
+
+
+def orthogonal(n: int | None = None, d: int | None = None,
+               rng: int | np.random.Generator = 0) -> Data:
+    """Orthogonal inputs: the published pair of points, or a random set.
+
+    Without ``n``: ``x = (-0.5, 2)``, ``y = (-1, 1)`` and a bias, so that the rows (-0.5, 1) and
+    (2, 1) are orthogonal. With ``n``: directions uniform among orthonormal ones, norms and
+    ``|y_k|`` uniform on [1, 2], fair signs of ``y_k``, no bias.
+
+    Parameters
+    ----------
+    n : int, optional
+        Number of points.
+    d : int, optional
+        Input dimension, at least ``n``. Default: ``n``.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+
+    Returns
+    -------
+    Data
+        With ``x_k . x_l = 0`` to rounding for k != l.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range, or ``d`` comes without ``n``.
+
+    References
+    ----------
+    Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for
+    square loss and orthogonal inputs", 2022, arXiv:2206.00939 (the pair: 60 neurons, balanced,
+    scale 1e-6). Dana, Bach and Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly
+    interacting data", 2025, arXiv:2502.16977 (the random set: d = 2000, n = 1000 to 2000).
+
+    Examples
+    --------
+    >>> X = orthogonal().X
+    >>> float(X[0] @ X[1])
+    0.0
+    >>> orthogonal(3, d=5)
+    Data(n=3, d=5)
+    """
+    if n is None:
+        if d is not None:
+            raise ValueError(f"d = {d} without n: give the number of points too")
+        return Data(_with_bias([-0.5, 2.0]), [-1.0, 1.0])
+    n = _whole(n, "n")
+    d = n if d is None else _whole(d, "d")
+    if d < n:
+        raise ValueError(f"d = {d} is below n = {n}: at most d points are orthogonal")
+    draw = _generator(rng, STREAM)
+    directions = _orthonormal(draw.standard_normal((d, n))).T
+    X = draw.uniform(1.0, 2.0, (n, 1)) * directions
+    return Data(X, draw.choice([-1.0, 1.0], n) * draw.uniform(1.0, 2.0, n))
+
+
+def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any = None,
+              whiten: bool = False) -> Data:
+    """Points x and -x with odd labels ``y = x . beta``: the network learns as a linear one.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, even: rows ``k`` and ``k + n/2`` are opposite.
+    d : int
+        Input dimension.
+    rng : int or numpy.random.Generator
+        Seed or generator; half of the points are N(0, I).
+    beta : array_like, shape (d,), optional
+        Linear teacher, not zero. Default: the first basis vector.
+    whiten : bool
+        Whether to make ``(1/n) sum x x^T`` the identity, to rounding; needs n >= 2d.
+
+    Returns
+    -------
+    Data
+        The set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    Zhang, Saxe and Latham, "When are bias-free ReLU networks effectively linear networks?",
+    2024, arXiv:2406.12615. Lyu, Li, Wang and Arora, "Gradient descent on two-layer nets: margin
+    maximization and simplicity bias", 2021, arXiv:2110.13905.
+
+    Examples
+    --------
+    >>> data = symmetric(6, 2, whiten=True)
+    >>> bool(np.allclose(data.X.T @ data.X / 6, np.eye(2)))
+    True
+    """
+    _whole(n, "n")
+    _whole(d, "d")
+    if n % 2:
+        raise ValueError(f"n = {n} is odd: symmetric points come in pairs, so give an even n")
+    teacher = _teacher(beta, d)
+    half = _generator(rng, STREAM).standard_normal((n // 2, d))
+    if whiten:
+        if n < 2 * d:
+            raise ValueError(f"n = {n} is below 2d = {2 * d}: too few points to whiten")
+        half = _orthonormal(half) * np.sqrt(n // 2)
+    labels = half @ teacher
+    return Data(np.concatenate([half, -half]), np.concatenate([labels, -labels]))
+
+
+def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Data:
+    """Gaussian points of the plane, labelled by quadrant: ``y = -sign(x_1) sign(x_2)``.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, ``x ~ N(0, I_2)``.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+    bias : bool
+        Whether to append a column of ones.
+
+    Returns
+    -------
+    Data
+        d = 2, or 3 with the bias.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791, appendix G.
+
+    Examples
+    --------
+    >>> data = xor(100)
+    >>> bool((data.y * data.X[:, 0] * data.X[:, 1] < 0).all())
+    True
+    """
+    _whole(n, "n")
+    X = _generator(rng, STREAM).standard_normal((n, 2))
+    return Data(_with_bias(X) if bias else X, -np.sign(X[:, 0]) * np.sign(X[:, 1]))
+
+
+def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
+                   beta: Any = None, margin: float = 0.0) -> Data:
+    r"""Gaussian points labelled by a linear teacher, with noise: ``y = x . beta + noise N(0, 1)``.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, ``x ~ N(0, I)``.
+    d : int
+        Input dimension.
+    noise : float
+        Standard deviation of the label noise; 0 for none.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+    beta : array_like, shape (d,), optional
+        Teacher, not zero. Default: the first basis vector, no restriction among those of norm 1
+        since the law of x is rotation invariant.
+    margin : float
+        Draw again the points with ``|x . beta| < margin |beta|``; from 0 to 3.
+
+    Returns
+    -------
+    Data
+        The set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024, arXiv:2410.02348.
+
+    Examples
+    --------
+    >>> data = linear_teacher(100, 5, noise=0.0, margin=0.4)
+    >>> bool((np.abs(data.y) >= 0.4).all())
+    True
+    """
+    _whole(n, "n")
+    _whole(d, "d")
+    noise = _number(noise, "noise")
+    margin = _number(margin, "margin")
+    if margin > LARGEST_MARGIN:
+        raise ValueError(f"margin = {margin:g} leaves hardly any Gaussian point: "
+                         f"give at most {LARGEST_MARGIN:g}")
+    teacher = _teacher(beta, d)
+    draw = _generator(rng, STREAM)
+    X = draw.standard_normal((n, d))
+    least = margin * np.linalg.norm(teacher)
+    while (close := np.abs(X @ teacher) < least).any():
+        X[close] = draw.standard_normal((close.sum(), d))
+    return Data(X, X @ teacher + noise * draw.standard_normal(n))
+
+
+def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
+                 rng: int | np.random.Generator = 0) -> Data:
+    r"""Gaussian points labelled by a ReLU network: ``y = sum_t a_t relu(v_t . x)`` and noise.
+
+    Parameters
+    ----------
+    n : int
+        Number of points, ``x ~ N(0, I)``.
+    d : int
+        Input dimension.
+    teachers : TwoLayerReLU or (a, V), optional
+        Teacher network: output weights (T,) and hidden weights (T, d). Default: one neuron, with
+        output weight 1 and the first basis vector. A random one is a start from `gflow.init`;
+        give it another seed than the student, or it shares neurons with it.
+    noise : float
+        Standard deviation of the label noise; 0 for none.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+
+    Returns
+    -------
+    Data
+        The set.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range, or the teacher has another input dimension.
+
+    References
+    ----------
+    Chistikov, Englert and Lazic, "Learning a neuron by a shallow ReLU network: dynamics and
+    implicit bias for correlated inputs", 2023, arXiv:2306.06479 (one teacher neuron). Boursier,
+    Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for square
+    loss and orthogonal inputs", 2022, arXiv:2206.00939, published code (six teacher neurons,
+    unbalanced with scale 1; n = 75, d = 150).
+
+    Examples
+    --------
+    >>> from gflow.init import unbalanced
+    >>> teacher = unbalanced(6, 150, scale=1.0, rng=4, scaling="1/sqrt(m*d)")
+    >>> relu_teacher(75, 150, teacher)
+    Data(n=75, d=150)
+    """
+    _whole(n, "n")
+    _whole(d, "d")
+    noise = _number(noise, "noise")
+    if teachers is None:
+        teachers = ([1.0], [_teacher(None, d)])
+    if not isinstance(teachers, TwoLayerReLU):
+        if not isinstance(teachers, tuple | list) or len(teachers) != 2:
+            raise TypeError(f"teachers is a {type(teachers).__name__}: give a TwoLayerReLU or a "
+                            "pair (a, V)")
+        teachers = TwoLayerReLU(*teachers)
+    if teachers.d != d:
+        raise ValueError(f"teachers has input dimension {teachers.d} but d = {d}: "
+                         "they must be the same")
+    draw = _generator(rng, STREAM)
+    X = draw.standard_normal((n, d))
+    return Data(X, teachers(X) + noise * draw.standard_normal(n))
+
+
+def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
+             bias: bool = False) -> Data:
+    """Read a regression data set from a text file with a header row.
+
+    Fields are separated by commas, semicolons or tabs, whichever splits the header most. The
+    file is UTF-8. Lines without any character are skipped.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    target : str
+        Name of the column of labels. All others are inputs, in the order of the file.
+    standardise : bool
+        Whether to shift and scale every column, the target too, to mean 0 and variance 1.
+    bias : bool
+        Whether to append a column of ones, after standardising.
+
+    Returns
+    -------
+    Data
+        One point a row of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError
+        If ``target`` is not a string.
+    ValueError
+        If the file has no rows, a bad header, a missing or non-numeric value, or, with
+        ``standardise``, a column with one value throughout.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "table.csv")
+    >>> with open(path, "w", encoding="utf-8") as file:
+    ...     _ = file.write("width,height,price\\n1,2,10\\n3,5,20\\n")
+    >>> data = from_csv(path, "price", bias=True)
+    >>> data.X, data.y
+    (array([[1., 2., 1.],
+           [3., 5., 1.]]), array([10., 20.]))
+    >>> folder.cleanup()
+    """
+    if not isinstance(target, str):
+        raise TypeError(f"target is {target!r}: give the name of a column")
+    names, table = _read_table(os.fspath(path))
+    if target not in names:
+        raise ValueError(f"{path} has no column {target!r}: its columns are {', '.join(names)}")
+    if len(names) == 1:
+        raise ValueError(f"{path} has no column besides the target {target!r}: "
+                         "give at least one input")
+    if standardise:
+        constant = table.min(axis=0) == table.max(axis=0)
+        if constant.any():
+            raise ValueError(f"column {names[int(constant.argmax())]!r} of {path} has one value "
+                             "throughout: it cannot be standardised, so drop it")
+        table = table - table.mean(axis=0)
+        table /= table.std(axis=0)
+    k = names.index(target)
+    X = np.delete(table, k, axis=1)
+    return Data(_with_bias(X) if bias else X, table[:, k])
+
+
+def _read_table(path: str) -> tuple[list[str], np.ndarray]:
+    """Column names and values (rows, columns) of a text file."""
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            text = file.read()
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"{path} is not UTF-8 text: save it as such") from None
+    delimiter = max(",;\t", key=lambda mark: len(next(_rows(text, mark, path), (0, []))[1]))
+    rows = _rows(text, delimiter, path)
+    _, header = next(rows, (0, []))
+    if not header:
+        raise ValueError(f"{path} is empty: its first row must name the columns")
+    names = [name.strip() for name in header]
+    for k, name in enumerate(names):
+        if not name:
+            raise ValueError(f"column {k + 1} of {path} has no name: the first row must name "
+                             "every column")
+        if name in names[:k]:
+            raise ValueError(f"{path} has two columns {name!r}: rename or drop one")
+    values = []
+    for line, row in rows:
+        if len(row) != len(names):
+            raise ValueError(f"line {line} of {path} has {len(row)} fields but the header has "
+                             f"{len(names)}: every row needs one field a column")
+        values.append([_value(field, name, line, path) for name, field in zip(names, row)])
+    if not values:
+        raise ValueError(f"{path} has a header but no rows: give at least one point")
+    return names, np.array(values)
+
+
+def _rows(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[str]]]:
+    """Line numbers and fields of the rows that are not blank."""
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    try:
+        for row in reader:
+            if row:
+                yield reader.line_num, row
+    except csv.Error as error:
+        raise ValueError(f"line {reader.line_num} of {path} cannot be read: {error}") from None
+
+
+def _value(field: str, name: str, line: int, path: str) -> float:
+    try:
+        value: float | None = float(field)
+    except ValueError:
+        value = None
+    if value is not None and math.isfinite(value):
+        return value
+    where, text = f"column {name!r}, line {line} of {path}", field.strip()
+    if text.lower() in MISSING:
+        raise ValueError(f"{where} has no value: fill it in or drop the row")
+    if value is None:
+        raise ValueError(f"{where} has {text!r}, which is not a number (a decimal point, "
+                         "no units): convert or drop the column")
+    raise ValueError(f"{where} has {text!r}, which is not finite: replace it or drop the row")
+
+
+def _with_bias(X: Any) -> np.ndarray:
+    """Append a column of ones to points (n, d), or to one-dimensional points (n,)."""
+    return np.column_stack([X, np.ones(len(X))])
+
+
+def _orthonormal(Z: np.ndarray) -> np.ndarray:
+    """Orthonormal columns spanning those of ``Z``; uniform among such if ``Z`` is Gaussian."""
+    Q, R = np.linalg.qr(Z)
+    return Q * np.sign(np.diag(R))
+
+
+def _teacher(beta: Any, d: int) -> np.ndarray:
+    if beta is None:
+        return np.eye(1, d)[0]
+    teacher = real_array(beta, "beta", 1)
+    if teacher.shape != (d,):
+        raise ValueError(f"beta has {teacher.size} entries but d = {d}: give one a column")
+    if not teacher.any():
+        raise ValueError("beta is zero: a teacher needs a direction")
+    return teacher
+
+
+def _number(value: Any, name: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}: give a number, 0 or more")
+    number = float(value)
+    if not 0 <= number < np.inf:
+        raise ValueError(f"{name} = {number:g}: give a finite number, 0 or more")
+    return number

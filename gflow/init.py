@@ -1,0 +1,228 @@
+"""Random initialisations of the literature, all proportional to one ``scale``.
+
+The same ``rng`` gives the same draw at every scale: two scales differ by a factor only.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from .model import TwoLayerReLU, row_norms
+
+__all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
+
+SCALINGS = ("1/sqrt(m)", "1/sqrt(m*d)")
+TINY = float(np.finfo(float).tiny)
+
+
+def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+             scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+    r"""Balanced start: Gaussian hidden weights, :math:`a_i = \pm|w_i|`.
+
+    With ``s = scale / sqrt(m)``, each coordinate of ``W`` is N(0, s^2); signs are fair coins.
+
+    Parameters
+    ----------
+    m : int
+        Number of neurons.
+    d : int
+        Number of input columns, the bias column included.
+    scale : float
+        Positive; the lambda of the papers. Down to 1e-300 is fine.
+    rng : int or numpy.random.Generator
+        Seed (0 is one like any other) or generator.
+    scaling : {"1/sqrt(m)", "1/sqrt(m*d)"}
+        Factor that turns ``scale`` into ``s``. The second is that of Boursier, Pillaud-Vivien
+        and Flammarion, whose ``d`` does not count the bias column: to reproduce it with a bias,
+        multiply their scale by ``sqrt(d / (d - 1))``. For one-dimensional inputs with a bias
+        theirs is the first: their 1e-6 with 60 neurons is ``balanced(60, 2, 1e-6)``.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| = |w_i|`` to rounding.
+
+    Raises
+    ------
+    TypeError
+        If an argument has the wrong type.
+    ValueError
+        If ``m``, ``d`` or ``scale`` is not positive, ``scaling`` is unknown, or the weights
+        leave the range of double precision.
+
+    References
+    ----------
+    Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for
+    square loss and orthogonal inputs", 2022, arXiv:2206.00939 (scaling "1/sqrt(m*d)"). Boursier
+    and Flammarion, "Early alignment in two-layer networks training is a two-edged sword", 2025,
+    arXiv:2401.10791 (scaling "1/sqrt(m)").
+
+    Examples
+    --------
+    >>> model = balanced(4, 2, scale=1e-3)
+    >>> model, bool(np.allclose(np.abs(model.a), model.norms, rtol=1e-15))
+    (TwoLayerReLU(m=4, d=2), True)
+    """
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    W = s * draw.standard_normal((m, d))
+    return TwoLayerReLU(_signs(draw, m) * row_norms(W), W)
+
+
+def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+              scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+    r"""Dominated start: :math:`|a_i| \ge |w_i|`, so that no output weight changes sign.
+
+    With ``s = scale / sqrt(m)``, each coordinate of ``W`` is uniform on [-s, s] and
+    ``a_i = +-s sqrt(d)``; signs are fair coins.
+
+    Parameters
+    ----------
+    m, d, scale, rng, scaling
+        As for `balanced`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| >= |w_i|``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791; theirs is ``d = 2``, a one-dimensional input and a bias.
+
+    Examples
+    --------
+    >>> model = dominated(4, 2, scale=1.0)
+    >>> bool((np.abs(model.a) >= model.norms).all())
+    True
+    """
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    W = s * draw.uniform(-1.0, 1.0, (m, d))
+    return TwoLayerReLU(_signs(draw, m) * (s * np.sqrt(d)), W)
+
+
+def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+               scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+    """Unbalanced start: every weight is N(0, s^2), with ``s = scale / sqrt(m)``.
+
+    Parameters
+    ----------
+    m, d, scale, rng, scaling
+        As for `balanced`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With hidden weights equal to those of `balanced`.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791.
+
+    Examples
+    --------
+    >>> unbalanced(3, 2, scale=1.0).a.shape
+    (3,)
+    """
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    W = s * draw.standard_normal((m, d))
+    return TwoLayerReLU(s * draw.standard_normal(m), W)
+
+
+def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+                  scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+    """Start with zero output: balanced neurons, then the same with ``a`` negated.
+
+    Neurons ``i`` and ``i + m/2`` cancel for every input; in floating point the output is zero to
+    the rounding of their sum.
+
+    Parameters
+    ----------
+    m : int
+        Number of neurons, even; it is also the ``m`` of ``scaling``.
+    d, scale, rng, scaling
+        As for `balanced`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| = |w_i|`` to rounding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`, and if ``m`` is odd.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
+    sword", 2025, arXiv:2401.10791 (option "zero output" of their code). Chizat, Oyallon and
+    Bach, "On lazy training in differentiable programming", 2019, arXiv:1812.07956.
+
+    Examples
+    --------
+    >>> model = antisymmetric(4, 2, scale=1.0)
+    >>> bool((model.a[:2] == -model.a[2:]).all() and (model.W[:2] == model.W[2:]).all())
+    True
+    """
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    if m % 2:
+        raise ValueError(f"m = {m} is odd: antisymmetric pairs up neurons, so give an even m")
+    W = s * draw.standard_normal((m // 2, d))
+    a = _signs(draw, m // 2) * row_norms(W)
+    return TwoLayerReLU(np.concatenate([a, -a]), np.concatenate([W, W]))
+
+
+def _prepare(m: int, d: int, scale: float, rng: Any,
+             scaling: str) -> tuple[float, np.random.Generator]:
+    """Check the arguments; return the standard deviation ``s`` and the generator."""
+    _whole(m, "m")
+    _whole(d, "d")
+    if isinstance(scale, bool | np.bool_) or not isinstance(scale, numbers.Real):
+        raise TypeError(f"scale is {scale!r}: give a positive number")
+    if not 0 < scale < np.inf:
+        raise ValueError(f"scale = {scale}: give a positive finite number")
+    if scaling not in SCALINGS:
+        raise ValueError(f"unknown scaling {scaling!r}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
+    s = float(scale) / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
+    if s < TINY:
+        raise ValueError(f"scale = {scale} with {m} neurons gives weights of size {s}: "
+                         f"double precision needs at least {TINY:.3g}")
+    return s, _generator(rng)
+
+
+def _whole(value: Any, name: str) -> int:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+        raise TypeError(f"{name} is {value!r}: give a positive whole number")
+    if value < 1:
+        raise ValueError(f"{name} = {value}: give a positive whole number")
+    return int(value)
+
+
+def _generator(rng: Any, stream: tuple[int, ...] = ()) -> np.random.Generator:
+    """Generator for a seed, on a stream of its own, or the generator given."""
+    if isinstance(rng, np.random.Generator):
+        return rng
+    if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral):
+        raise TypeError(f"rng is {rng!r}: give a whole number as the seed, or a numpy Generator")
+    if rng < 0:
+        raise ValueError(f"rng = {rng}: a seed is a whole number that is not negative")
+    return np.random.default_rng([int(rng), *stream] if stream else int(rng))
+
+
+def _signs(rng: np.random.Generator, m: int) -> np.ndarray:
+    return rng.choice([-1.0, 1.0], m)

@@ -1,0 +1,193 @@
+"""Stopping rules for `gflow.integrate`."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass
+from typing import Any, Callable, NamedTuple
+
+import numpy as np
+
+__all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "wall_time"]
+
+
+class State(NamedTuple):
+    """What a stopping rule is shown.
+
+    Attributes
+    ----------
+    t : float
+        Flow time.
+    a : ndarray, shape (m,)
+        Output weights.
+    W : ndarray, shape (m, d)
+        Hidden weights.
+    loss : float
+        Loss ``1/(2n) sum (h(x_k) - y_k)^2``.
+    grad_norm : float
+        Norm of the element of least norm of the subdifferential of the loss.
+    wall : float
+        Seconds since the start of the run.
+    """
+
+    t: float
+    a: np.ndarray
+    W: np.ndarray
+    loss: float
+    grad_norm: float
+    wall: float
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to stop, and what to say then.
+
+    Attributes
+    ----------
+    test : callable
+        From a `State` to whether to stop.
+    status : str
+        What ``flow.status`` becomes.
+    message : str
+        The same as a sentence.
+    locate : bool
+        Whether to bisect the last step for the time at which ``test`` begins to hold. If False
+        the run stops at the end of that step.
+
+    Examples
+    --------
+    >>> rule = Rule(lambda state: state.t > 1, "late", "time passed 1", locate=True)
+    >>> rule(State(2.0, np.ones(1), np.ones((1, 1)), 0.1, 0.2, 0.3))
+    True
+    """
+
+    test: Callable[[State], Any]
+    status: str
+    message: str
+    locate: bool = False
+
+    def __call__(self, state: State) -> bool:
+        return bool(self.test(state))
+
+
+def loss_below(value: float) -> Rule:
+    """Stop when the loss falls below ``value``, at the time when it does.
+
+    Parameters
+    ----------
+    value : float
+        Positive, in the units of ``1/(2n) sum (h(x_k) - y_k)^2``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``value`` is not a positive finite number.
+
+    Examples
+    --------
+    >>> loss_below(1e-3).message
+    'the loss fell below 0.001'
+    """
+    value = _positive(value, "value")
+    return Rule(lambda state: state.loss < value, "loss_below",
+                f"the loss fell below {value:g}", locate=True)
+
+
+def gradient_below(value: float) -> Rule:
+    """Stop when the gradient norm falls below ``value``, at a time when it does.
+
+    A small start is near a saddle: its gradient is of the size of its weights, so a ``value``
+    above that stops the run at once. The norm is not monotone: it dips at every saddle passed,
+    and a dip shorter than a step can go unseen.
+
+    Parameters
+    ----------
+    value : float
+        Positive bound on the norm of the element of least norm of the subdifferential.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``value`` is not a positive finite number.
+
+    Examples
+    --------
+    >>> gradient_below(1e-6).status
+    'gradient_below'
+    """
+    value = _positive(value, "value")
+    return Rule(lambda state: state.grad_norm < value, "gradient_below",
+                f"the gradient norm fell below {value:g}", locate=True)
+
+
+def wall_time(seconds: float) -> Rule:
+    """Stop at the end of the step during which ``seconds`` have passed.
+
+    Parameters
+    ----------
+    seconds : float
+        Positive, on the clock, from the start of the run.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``seconds`` is not a positive finite number.
+
+    Examples
+    --------
+    >>> wall_time(60).message
+    'the run took 60 seconds'
+    """
+    seconds = _positive(seconds, "seconds")
+    return Rule(lambda state: state.wall >= seconds, "wall_time",
+                f"the run took {seconds:g} second{'' if seconds == 1 else 's'}")
+
+
+def as_rules(stop: Any) -> tuple[Rule, ...]:
+    """Normalise the argument ``stop`` of `gflow.integrate`.
+
+    Parameters
+    ----------
+    stop : None, Rule, callable, or list or tuple of these
+        A plain callable takes a `State` and returns True to stop; its status is "callback".
+
+    Returns
+    -------
+    tuple of Rule
+        In the order given: the first that holds names the status.
+
+    Raises
+    ------
+    TypeError
+        If an item is none of these.
+
+    Examples
+    --------
+    >>> [rule.status for rule in as_rules([loss_below(1e-6), lambda state: state.t > 3])]
+    ['loss_below', 'callback']
+    """
+    if stop is None:
+        return ()
+    return tuple(_as_rule(rule) for rule in (stop if isinstance(stop, list | tuple) else [stop]))
+
+
+def _as_rule(rule: Any) -> Rule:
+    if isinstance(rule, Rule):
+        return rule
+    if any(rule is factory for factory in (loss_below, gradient_below, wall_time)):
+        raise TypeError(f"stop has {rule.__name__} without its number: "
+                        f"write {rule.__name__}({60 if rule is wall_time else 1e-6:g})")
+    if not callable(rule):
+        raise TypeError(f"stop has a {type(rule).__name__}: give rules from gflow.stop, "
+                        "callables of a State, or a list of these")
+    name = getattr(rule, "__name__", type(rule).__name__)
+    return Rule(rule, "callback", f"the callback {name} asked to stop")
+
+
+def _positive(value: Any, name: str) -> float:
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {value!r}: give a positive number")
+    number = float(value)
+    if not 0 < number < np.inf:
+        raise ValueError(f"{name} = {number:g}: give a positive finite number")
+    return number

@@ -1,0 +1,207 @@
+"""Data sets: published numbers, the laws of the random ones, and reading files."""
+
+import numpy as np
+import pytest
+
+from gflow import datasets
+from gflow.data import Data
+from gflow.init import balanced, unbalanced
+
+
+def early_direction(data):
+    return data.y @ data.X / data.n
+
+
+def least_squares_loss(data):
+    beta = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
+    return np.mean((data.X @ beta - data.y) ** 2) / 2
+
+
+def test_three_points():
+    data = datasets.three_points()
+    np.testing.assert_allclose(early_direction(data), [-0.25833, 0.66667], atol=5e-6)
+    assert np.linalg.norm(early_direction(data)) == pytest.approx(0.714969, abs=5e-7)
+    assert least_squares_loss(data) == pytest.approx(0.08752136752, abs=5e-12)
+
+
+def test_five_points():
+    data = datasets.five_points()
+    np.testing.assert_array_equal(data.X, [[-1.5, 1], [-1, 1], [0, 1], [0.25, 1], [2, 1]])
+    np.testing.assert_array_equal(data.y, [0.7, -0.3, -0.3, 0.4, 0.2])
+
+
+def test_orthogonal_toy():
+    data = datasets.orthogonal()
+    assert data.X[0] @ data.X[1] == 0
+    grown = [np.linalg.norm((data.y * on) @ data.X / 2) for on in (data.y > 0, data.y < 0)]
+    np.testing.assert_allclose(grown, [1.1180, 0.5590], atol=5e-5)
+
+
+def test_orthogonal_random():
+    data = datasets.orthogonal(8, 11)
+    gram = data.X @ data.X.T
+    norms = np.sqrt(np.diag(gram))
+    np.testing.assert_allclose(gram, np.diag(norms ** 2), atol=1e-14)
+    for size in (norms, np.abs(data.y)):
+        assert (1 <= size).all() and (size <= 2).all() and np.unique(size).size == 8
+    assert {-1.0, 1.0} == set(np.sign(data.y))
+    assert datasets.orthogonal(5).X.shape == (5, 5)
+
+
+def test_stewart():
+    data = datasets.stewart()
+    x = data.X[:, 0]
+    assert data.X.shape == (40, 2) and (data.X[:, 1] == 1).all() and (np.abs(x) < 1).all()
+    left = x < -0.7
+    assert left.any()
+    np.testing.assert_allclose(data.y[left], (x[left] + 1) * 0.7 / 0.3, rtol=1e-12)
+    right = (x > 0) & (x < 0.5)
+    np.testing.assert_allclose(data.y[right], 2 * x[right], rtol=1e-12)
+
+
+@pytest.mark.parametrize("whiten", [False, True])
+def test_symmetric(whiten):
+    beta = np.array([1.0, -2.0, 0.5])
+    data = datasets.symmetric(12, 3, beta=beta, whiten=whiten)
+    assert (data.X[:6] == -data.X[6:]).all() and (data.y[:6] == -data.y[6:]).all()
+    np.testing.assert_allclose(data.y, data.X @ beta, rtol=1e-12)
+    covariance = data.X.T @ data.X / 12
+    assert np.allclose(covariance, np.eye(3), atol=1e-14) == whiten
+    # Every half-space sees half of the covariance times the teacher.
+    on = data.X @ [0.3, 0.4, -1.0] > 0
+    np.testing.assert_allclose((data.y * on) @ data.X / 12, covariance @ beta / 2, rtol=1e-12)
+
+
+def test_xor():
+    data = datasets.xor(50, bias=True)
+    assert data.d == 3 and (data.X[:, 2] == 1).all()
+    np.testing.assert_array_equal(data.y, -np.sign(data.X[:, 0] * data.X[:, 1]))
+    np.testing.assert_array_equal(datasets.xor(50).X, data.X[:, :2])
+
+
+def test_linear_teacher():
+    data = datasets.linear_teacher(4000, 3, margin=0.4)
+    assert (np.abs(data.X[:, 0]) >= 0.4).all()
+    residual = data.y - data.X[:, 0]
+    assert residual.std() == pytest.approx(0.5, rel=0.05)
+    assert abs(residual @ data.X).max() / 4000 < 0.05
+    beta = [0.0, 3.0, -4.0]
+    exact = datasets.linear_teacher(200, 3, noise=0, beta=beta, margin=1.0)
+    np.testing.assert_allclose(exact.y, exact.X @ beta, rtol=1e-15)
+    assert (np.abs(exact.y) >= 5 * (1 - 1e-15)).all()
+
+
+def test_relu_teacher():
+    data = datasets.relu_teacher(50, 4)
+    np.testing.assert_array_equal(data.y, np.maximum(data.X[:, 0], 0))
+    teacher = unbalanced(6, 4, 1.0, rng=4)
+    data = datasets.relu_teacher(50, 4, teacher)
+    np.testing.assert_array_equal(data.y, teacher(data.X))
+    pair = datasets.relu_teacher(4000, 4, (teacher.a, teacher.W), noise=0.2, rng=1)
+    assert (pair.y - teacher(pair.X)).std() == pytest.approx(0.2, rel=0.05)
+
+
+@pytest.mark.parametrize("make", [
+    datasets.stewart, lambda n, rng=0: datasets.orthogonal(n, rng=rng), datasets.xor,
+    lambda n, rng=0: datasets.symmetric(n, 3, rng),
+    lambda n, rng=0: datasets.linear_teacher(n, 3, rng=rng),
+    lambda n, rng=0: datasets.relu_teacher(n, 3, rng=rng)])
+def test_seeds(make):
+    data = make(6)
+    again = make(6, rng=0)
+    assert (again.X == data.X).all() and (again.y == data.y).all()
+    assert not (make(6, rng=1).X[:, 0] == data.X[:, 0]).any()
+    generator = np.random.default_rng(3)
+    assert not (make(6, rng=generator).X[:, 0] == make(6, rng=generator).X[:, 0]).any()
+
+
+def test_equal_seeds_do_not_tie_weights_to_points():
+    W = balanced(400, 5, 1.0, rng=7).W
+    X = datasets.linear_teacher(400, 5, rng=7).X
+    assert abs(np.corrcoef(W.ravel(), X.ravel())[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("make, arguments, error, words", [
+    (datasets.stewart, {"n": 0}, ValueError, "n = 0"),
+    (datasets.stewart, {"rng": None}, TypeError, "rng is None"),
+    (datasets.orthogonal, {"d": 3}, ValueError, "without n"),
+    (datasets.orthogonal, {"n": 3, "d": 2}, ValueError, "d = 2 is below n = 3"),
+    (datasets.symmetric, {"n": 5, "d": 2}, ValueError, "n = 5 is odd"),
+    (datasets.symmetric, {"n": 4, "d": 3, "whiten": True}, ValueError, "too few points"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "noise": -1.0}, ValueError, "noise = -1"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "noise": "a"}, TypeError, "noise is 'a'"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "margin": 9}, ValueError, "at most 3"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entries"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [0, 0]}, ValueError, "beta is zero"),
+    (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is a int"),
+    (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": ([1.0], [[1.0]])}, ValueError,
+     "dimension 1 but d = 2"),
+])
+def test_bad_arguments(make, arguments, error, words):
+    with pytest.raises(error, match=words):
+        make(**arguments)
+
+
+def read(tmp_path, text, target="y", encoding="utf-8", **options):
+    path = tmp_path / "table.csv"
+    path.write_bytes(text.encode(encoding))
+    return datasets.from_csv(path, target, **options)
+
+
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_csv(tmp_path, mark, end):
+    rows = [["u", "y", '"v, w; z"'], ["1", " 2.5", "-3e-2"], ["4", "5", '"6"'], []]
+    text = end.join(mark.join(row) for row in rows)
+    data = read(tmp_path, text, encoding="utf-8-sig")
+    np.testing.assert_array_equal(data.X, [[1.0, -0.03], [4.0, 6.0]])
+    np.testing.assert_array_equal(data.y, [2.5, 5.0])
+    assert read(tmp_path, text, "v, w; z", encoding="utf-8-sig").y[1] == 6
+
+
+def test_csv_round_trip(tmp_path):
+    data = datasets.linear_teacher(30, 3)
+    rows = ["y,a,b,c"] + [",".join(map(repr, map(float, [y, *x]))) for x, y in zip(data.X, data.y)]
+    text = "\n".join(rows)
+    same = read(tmp_path, text)
+    assert isinstance(same, Data) and (same.X == data.X).all() and (same.y == data.y).all()
+    scaled = read(tmp_path, text, standardise=True, bias=True)
+    assert scaled.d == 4 and (scaled.X[:, 3] == 1).all()
+    table = np.column_stack([scaled.X[:, :3], scaled.y])
+    np.testing.assert_allclose(table.mean(axis=0), 0, atol=1e-15)
+    np.testing.assert_allclose(table.std(axis=0), 1, rtol=1e-14)
+    np.testing.assert_allclose(np.corrcoef(scaled.y, scaled.X[:, 0]),
+                               np.corrcoef(data.y, data.X[:, 0]), rtol=1e-12)
+
+
+@pytest.mark.parametrize("text, words", [
+    ("x,y\n1,2\n3,\n", r"column 'y', line 3 of .*table\.csv has no value"),
+    ("x,y\n1,2\nNaN,1\n", "column 'x', line 3 .* has no value"),
+    ("x,y\n1,2\n\nred,1\n", "column 'x', line 4 .* has 'red', which is not a number"),
+    ("x;y\n1,5;2\n", "column 'x', line 2 .* has '1,5', which is not a number"),
+    ("x,y\n1,-inf\n", "column 'y', line 2 .* has '-inf', which is not finite"),
+    ("x,z\n1,2\n", "no column 'y': its columns are x, z"),
+    ("x,y,x\n1,2,3\n", "two columns 'x'"),
+    (",x,y\n1,2,3\n", "column 1 of .* has no name"),
+    ("y\n1\n", "no column besides the target 'y'"),
+    ("", "is empty"),
+    ("\n\n", "is empty"),
+    ("x,y\n", "a header but no rows"),
+    ("x,y\n1,2\n1,2,3\n", "line 3 of .* has 3 fields but the header has 2"),
+    ("x,y\n1\n", "line 2 of .* has 1 fields but the header has 2"),
+])
+def test_csv_errors(tmp_path, text, words):
+    with pytest.raises(ValueError, match=words) as caught:
+        read(tmp_path, text)
+    assert "\n" not in str(caught.value)
+
+
+def test_csv_other_errors(tmp_path):
+    with pytest.raises(FileNotFoundError, match="there is no file .*nowhere.csv"):
+        datasets.from_csv(tmp_path / "nowhere.csv", "y")
+    with pytest.raises(ValueError, match="not UTF-8"):
+        read(tmp_path, "é,y\n1,2\n", encoding="latin-1")
+    with pytest.raises(TypeError, match="target is 1"):
+        read(tmp_path, "x,y\n1,2\n", 1)
+    with pytest.raises(ValueError, match="column 'x' .* one value throughout"):
+        read(tmp_path, "x,y\n0.1,2\n0.1,3\n0.1,5\n", standardise=True)

@@ -1,0 +1,69 @@
+"""Stopping rules: what they test, how they are normalised, what they refuse."""
+
+import numpy as np
+import pytest
+
+from gflow.stop import Rule, State, as_rules, gradient_below, loss_below, wall_time
+
+STATE = State(t=2.0, a=np.ones(3), W=np.ones((3, 2)), loss=0.1, grad_norm=0.01, wall=5.0)
+
+
+@pytest.mark.parametrize("make, above, below, status, locate", [
+    (loss_below, 0.11, 0.1, "loss_below", True),
+    (gradient_below, 0.011, 0.01, "gradient_below", True),
+    (wall_time, 5.0, 5.1, "wall_time", False),
+])
+def test_rules(make, above, below, status, locate):
+    assert make(above)(STATE) is True and make(below)(STATE) is False
+    rule = make(np.float64(above))
+    assert (rule.status, rule.locate) == (status, locate)
+    assert f"{above:g}" in rule.message
+
+
+def test_nan_does_not_stop():
+    state = STATE._replace(loss=float("nan"), grad_norm=float("nan"))
+    assert not loss_below(1.0)(state) and not gradient_below(1.0)(state)
+
+
+def test_as_rules():
+    class Late:
+        def __call__(self, state):
+            return state.t > 1
+
+    def weights(state):
+        return np.abs(state.W).max() > 9
+
+    first = loss_below(1.0)
+    assert as_rules(None) == () == as_rules([])
+    assert as_rules(first) == as_rules([first]) == as_rules((first,)) == (first,)
+    rules = as_rules([first, Late(), weights])
+    assert [rule.status for rule in rules] == ["loss_below", "callback", "callback"]
+    assert [rule(STATE) for rule in rules] == [True, True, False]
+    assert [rule.locate for rule in rules] == [True, False, False]
+    assert "Late" in rules[1].message and "weights" in rules[2].message
+
+
+@pytest.mark.parametrize("stop, words", [
+    (1e-3, "stop has a float"), ("loss", "stop has a str"), ([None], "stop has a NoneType"),
+    ([[loss_below(1.0)]], "stop has a list"), (np.ones(2), "stop has a ndarray"),
+    (loss_below, r"write loss_below\(1e-06\)"), ([wall_time], r"write wall_time\(60\)"),
+])
+def test_not_a_rule(stop, words):
+    with pytest.raises(TypeError, match=words) as caught:
+        as_rules(stop)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("make", [loss_below, gradient_below, wall_time])
+@pytest.mark.parametrize("value, error", [
+    (0, ValueError), (-1.0, ValueError), (float("nan"), ValueError), (float("inf"), ValueError),
+    ("1", TypeError), (None, TypeError), (True, TypeError),
+])
+def test_bad_values(make, value, error):
+    with pytest.raises(error, match="give a positive"):
+        make(value)
+
+
+def test_rules_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Rule(bool, "mine", "my rule held").status = "yours"
