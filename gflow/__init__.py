@@ -11,19 +11,20 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # pragma: no cover
-    from . import datasets as datasets, init as init, plot as plot, stop as stop
-    from .data import Data as Data
-    from .errors import IntegrationError as IntegrationError
-    from .flow import Flow as Flow
-    from .integration import integrate as integrate
-    from .model import ModelPath as ModelPath, TwoLayerReLU as TwoLayerReLU
-    from .storage import load as load
+    from . import datasets, init, plot, stop
+    from .data import Data
+    from .errors import IntegrationError
+    from .flow import Flow
+    from .integration import integrate
+    from .model import ModelPath, TwoLayerReLU
+    from .storage import load
 
 _HOME = {"Data": "data", "Flow": "flow", "IntegrationError": "errors", "ModelPath": "model",
          "TwoLayerReLU": "model", "integrate": "integration", "load": "storage"}
 _MODULES = ("datasets", "init", "plot", "stop")
 
-__all__ = ["__version__", *_HOME, *_MODULES]
+__all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayerReLU", "__version__",
+           "datasets", "init", "integrate", "load", "plot", "stop"]
 
 
 def __getattr__(name: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .errors import real_array
+from .checks import real_array
 from .model import row_norms
 
 PARALLEL = 1e-14

@@ -6,26 +6,21 @@ weights drawn with equal seeds are independent.
 
 from __future__ import annotations
 
-import csv
-import io
-import math
-import numbers
 import os
-from typing import Any, Iterator
+from typing import Any
 
 import numpy as np
 
+from .checks import generator, non_negative, real_array, whole
 from .data import Data
-from .errors import real_array
-from .init import _generator, _whole
 from .model import TwoLayerReLU
+from .table import read_table
 
 __all__ = ["five_points", "from_csv", "linear_teacher", "orthogonal", "relu_teacher", "stewart",
            "symmetric", "three_points", "xor"]
 
 STREAM = (0xDA7A,)
 LARGEST_MARGIN = 3.0
-MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
 KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),
          (0.0, 0.7, 0.5, 1.0, 0.0, 1.0, 0.6, 0.7, 0.0))
 
@@ -111,8 +106,8 @@ def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
     >>> stewart()
     Data(n=40, d=2)
     """
-    _whole(n, "n")
-    x = _generator(rng, STREAM).uniform(-1.0, 1.0, n)
+    whole(n, "n")
+    x = generator(rng, STREAM).uniform(-1.0, 1.0, n)
     return Data(_with_bias(x), np.interp(x, *KNOTS))
 
 
@@ -162,11 +157,11 @@ def orthogonal(n: int | None = None, d: int | None = None,
         if d is not None:
             raise ValueError(f"d = {d} without n: give the number of points too")
         return Data(_with_bias([-0.5, 2.0]), [-1.0, 1.0])
-    n = _whole(n, "n")
-    d = n if d is None else _whole(d, "d")
+    n = whole(n, "n")
+    d = n if d is None else whole(d, "d")
     if d < n:
         raise ValueError(f"d = {d} is below n = {n}: at most d points are orthogonal")
-    draw = _generator(rng, STREAM)
+    draw = generator(rng, STREAM)
     directions = _orthonormal(draw.standard_normal((d, n))).T
     X = draw.uniform(1.0, 2.0, (n, 1)) * directions
     return Data(X, draw.choice([-1.0, 1.0], n) * draw.uniform(1.0, 2.0, n))
@@ -211,12 +206,12 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any =
     >>> bool(np.allclose(data.X.T @ data.X / 6, np.eye(2)))
     True
     """
-    _whole(n, "n")
-    _whole(d, "d")
+    whole(n, "n")
+    whole(d, "d")
     if n % 2:
         raise ValueError(f"n = {n} is odd: symmetric points come in pairs, so give an even n")
     teacher = _teacher(beta, d)
-    half = _generator(rng, STREAM).standard_normal((n // 2, d))
+    half = generator(rng, STREAM).standard_normal((n // 2, d))
     if whiten:
         if n < 2 * d:
             raise ValueError(f"n = {n} is below 2d = {2 * d}: too few points to whiten")
@@ -258,8 +253,8 @@ def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Da
     >>> bool((data.y * data.X[:, 0] * data.X[:, 1] < 0).all())
     True
     """
-    _whole(n, "n")
-    X = _generator(rng, STREAM).standard_normal((n, 2))
+    whole(n, "n")
+    X = generator(rng, STREAM).standard_normal((n, 2))
     return Data(_with_bias(X) if bias else X, -np.sign(X[:, 0]) * np.sign(X[:, 1]))
 
 
@@ -304,15 +299,15 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     >>> bool((np.abs(data.y) >= 0.4).all())
     True
     """
-    _whole(n, "n")
-    _whole(d, "d")
-    noise = _number(noise, "noise")
-    margin = _number(margin, "margin")
+    whole(n, "n")
+    whole(d, "d")
+    noise = non_negative(noise, "noise")
+    margin = non_negative(margin, "margin")
     if margin > LARGEST_MARGIN:
         raise ValueError(f"margin = {margin:g} leaves hardly any Gaussian point: "
                          f"give at most {LARGEST_MARGIN:g}")
     teacher = _teacher(beta, d)
-    draw = _generator(rng, STREAM)
+    draw = generator(rng, STREAM)
     X = draw.standard_normal((n, d))
     least = margin * np.linalg.norm(teacher)
     while (close := np.abs(X @ teacher) < least).any():
@@ -364,9 +359,9 @@ def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
     >>> relu_teacher(75, 150, teacher)
     Data(n=75, d=150)
     """
-    _whole(n, "n")
-    _whole(d, "d")
-    noise = _number(noise, "noise")
+    whole(n, "n")
+    whole(d, "d")
+    noise = non_negative(noise, "noise")
     if teachers is None:
         teachers = ([1.0], [_teacher(None, d)])
     if not isinstance(teachers, TwoLayerReLU):
@@ -377,7 +372,7 @@ def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
     if teachers.d != d:
         raise ValueError(f"teachers has input dimension {teachers.d} but d = {d}: "
                          "they must be the same")
-    draw = _generator(rng, STREAM)
+    draw = generator(rng, STREAM)
     X = draw.standard_normal((n, d))
     return Data(X, teachers(X) + noise * draw.standard_normal(n))
 
@@ -430,7 +425,7 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     """
     if not isinstance(target, str):
         raise TypeError(f"target is {target!r}: give the name of a column")
-    names, table = _read_table(os.fspath(path))
+    names, table = read_table(os.fspath(path))
     if target not in names:
         raise ValueError(f"{path} has no column {target!r}: its columns are {', '.join(names)}")
     if len(names) == 1:
@@ -446,65 +441,6 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     k = names.index(target)
     X = np.delete(table, k, axis=1)
     return Data(_with_bias(X) if bias else X, table[:, k])
-
-
-def _read_table(path: str) -> tuple[list[str], np.ndarray]:
-    """Column names and values (rows, columns) of a text file."""
-    try:
-        with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
-    except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text: save it as such") from None
-    delimiter = max(",;\t", key=lambda mark: len(next(_rows(text, mark, path), (0, []))[1]))
-    rows = _rows(text, delimiter, path)
-    _, header = next(rows, (0, []))
-    if not header:
-        raise ValueError(f"{path} is empty: its first row must name the columns")
-    names = [name.strip() for name in header]
-    for k, name in enumerate(names):
-        if not name:
-            raise ValueError(f"column {k + 1} of {path} has no name: the first row must name "
-                             "every column")
-        if name in names[:k]:
-            raise ValueError(f"{path} has two columns {name!r}: rename or drop one")
-    values = []
-    for line, row in rows:
-        if len(row) != len(names):
-            raise ValueError(f"line {line} of {path} has {len(row)} fields but the header has "
-                             f"{len(names)}: every row needs one field a column")
-        values.append([_value(field, name, line, path) for name, field in zip(names, row)])
-    if not values:
-        raise ValueError(f"{path} has a header but no rows: give at least one point")
-    return names, np.array(values)
-
-
-def _rows(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[str]]]:
-    """Line numbers and fields of the rows that are not blank."""
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num} of {path} cannot be read: {error}") from None
-
-
-def _value(field: str, name: str, line: int, path: str) -> float:
-    try:
-        value: float | None = float(field)
-    except ValueError:
-        value = None
-    if value is not None and math.isfinite(value):
-        return value
-    where, text = f"column {name!r}, line {line} of {path}", field.strip()
-    if text.lower() in MISSING:
-        raise ValueError(f"{where} has no value: fill it in or drop the row")
-    if value is None:
-        raise ValueError(f"{where} has {text!r}, which is not a number (a decimal point, "
-                         "no units): convert or drop the column")
-    raise ValueError(f"{where} has {text!r}, which is not finite: replace it or drop the row")
 
 
 def _with_bias(X: Any) -> np.ndarray:
@@ -527,12 +463,3 @@ def _teacher(beta: Any, d: int) -> np.ndarray:
     if not teacher.any():
         raise ValueError("beta is zero: a teacher needs a direction")
     return teacher
-
-
-def _number(value: Any, name: str) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}: give a number, 0 or more")
-    number = float(value)
-    if not 0 <= number < np.inf:
-        raise ValueError(f"{name} = {number:g}: give a finite number, 0 or more")
-    return number

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .data import Data
-from .errors import real_array
+from .checks import real_array
 from .model import ModelPath, TwoLayerReLU, row_norms
 from .trajectory import Trajectory
 
@@ -89,7 +89,7 @@ class Flow:
     @property
     def model(self) -> TwoLayerReLU:
         """The network at the time reached."""
-        return self(self.t_end)
+        return self._models(np.array([self.t_end]))[0]
 
     @cached_property
     def loss(self) -> np.ndarray:
@@ -126,11 +126,13 @@ class Flow:
         ValueError
             If a time was not reached.
         """
-        times = self._reached(t)
+        models = self._models(self._reached(t))
+        return models[0] if np.ndim(t) == 0 else models
+
+    def _models(self, times: np.ndarray) -> ModelPath:
         states = self.path(times)
         m = self.path.m
-        a, W = states[:, :m], states[:, m:].reshape(times.size, m, self.path.d)
-        return TwoLayerReLU(a[0], W[0]) if np.ndim(t) == 0 else ModelPath(a, W)
+        return ModelPath(states[:, :m], states[:, m:].reshape(times.size, m, self.path.d))
 
     def pattern(self, t: float) -> np.ndarray:
         """Ternary activation pattern at time ``t``, just after any event there.

@@ -5,11 +5,11 @@ The same ``rng`` gives the same draw at every scale: two scales differ by a fact
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
 
+from .checks import generator, positive, whole
 from .model import TwoLayerReLU, row_norms
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
@@ -190,38 +190,16 @@ def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator =
 def _prepare(m: int, d: int, scale: float, rng: Any,
              scaling: str) -> tuple[float, np.random.Generator]:
     """Check the arguments; return the standard deviation ``s`` and the generator."""
-    _whole(m, "m")
-    _whole(d, "d")
-    if isinstance(scale, bool | np.bool_) or not isinstance(scale, numbers.Real):
-        raise TypeError(f"scale is {scale!r}: give a positive number")
-    if not 0 < scale < np.inf:
-        raise ValueError(f"scale = {scale}: give a positive finite number")
+    whole(m, "m")
+    whole(d, "d")
+    scale = positive(scale, "scale")
     if scaling not in SCALINGS:
         raise ValueError(f"unknown scaling {scaling!r}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
-    s = float(scale) / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
+    s = scale / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
     if s < TINY:
         raise ValueError(f"scale = {scale} with {m} neurons gives weights of size {s}: "
                          f"double precision needs at least {TINY:.3g}")
-    return s, _generator(rng)
-
-
-def _whole(value: Any, name: str) -> int:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {value!r}: give a positive whole number")
-    if value < 1:
-        raise ValueError(f"{name} = {value}: give a positive whole number")
-    return int(value)
-
-
-def _generator(rng: Any, stream: tuple[int, ...] = ()) -> np.random.Generator:
-    """Generator for a seed, on a stream of its own, or the generator given."""
-    if isinstance(rng, np.random.Generator):
-        return rng
-    if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral):
-        raise TypeError(f"rng is {rng!r}: give a whole number as the seed, or a numpy Generator")
-    if rng < 0:
-        raise ValueError(f"rng = {rng}: a seed is a whole number that is not negative")
-    return np.random.default_rng([int(rng), *stream] if stream else int(rng))
+    return s, generator(rng)
 
 
 def _signs(rng: np.random.Generator, m: int) -> np.ndarray:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
 import sys
 import threading
 from typing import Any
 
 import numpy as np
 
+from .checks import positive, real_array, whole
 from .data import Data
-from .errors import IntegrationError, real_array
+from .errors import IntegrationError
 from .flow import Flow
 from .model import TwoLayerReLU
 from .stop import as_rules
@@ -82,10 +82,10 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     True
     """
     model, data = _model_and_data(model, data)
-    t_max = _positive(t_max, "t_max")
+    t_max = positive(t_max, "t_max")
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
-    rtol = _positive(rtol, "rtol")
+    rtol = positive(rtol, "rtol")
     if rtol < 100 * EPS:
         raise ValueError(f"rtol = {rtol:g} is below 100 eps = {100 * EPS:.2g}: "
                          "double precision cannot keep it")
@@ -93,11 +93,9 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
     times = default_times(t_max) if t_eval is None else _times(t_eval, t_max)
     rules = as_rules(stop)
-    if max_events is not None and (isinstance(max_events, bool) or not
-                                   isinstance(max_events, numbers.Integral) or max_events < 1):
-        raise ValueError(f"max_events = {max_events!r}: give a positive whole number or None")
-    settings = {"t_max": t_max, "method": method, "rtol": rtol,
-                "max_events": None if max_events is None else int(max_events)}
+    if max_events is not None:
+        max_events = whole(max_events, "max_events")
+    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events}
 
     _compile()
     flow = _run(model, data, times, rules, settings, progress)
@@ -112,7 +110,7 @@ def default_times(t_max: float) -> np.ndarray:
     Examples
     --------
     >>> t = default_times(50.0)
-    >>> t.size, t[0], t[-1], bool(t[1] < 0.01)
+    >>> t.size, float(t[0]), float(t[-1]), bool(t[1] < 0.01)
     (200, 0.0, 50.0, True)
     """
     times = t_max * np.expm1(np.linspace(0.0, np.log(1e4), 200)) / (1e4 - 1)
@@ -148,9 +146,9 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
     kinds = {kind: int((events["kind"] == kind).sum())
              for kind in ("activate", "deactivate", "slide", "release")}
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
-             "cut_steps": engine.cuts, "rejected_steps": engine.rejected, "events": len(events), **kinds,
-             "ambiguous": engine.pattern.ambiguous, "method": settings["method"],
-             "wall_time": run.wall}
+             "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
+             "events": len(events), **kinds, "ambiguous": engine.pattern.ambiguous,
+             "method": settings["method"], "wall_time": run.wall}
     return Flow(data=data, path=path, times=times, events=events,
                 initial_pattern=engine.initial_codes, status=status, message=message,
                 success=status not in FAILURES, stats=stats, settings=settings)
@@ -170,15 +168,6 @@ def _model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:
         raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
                          "must have the same dimension (a bias is a column of ones in X)")
     return model, data
-
-
-def _positive(value: Any, name: str) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}: give a positive number")
-    number = float(value)
-    if not np.isfinite(number) or number <= 0:
-        raise ValueError(f"{name} = {number:g}: give a positive finite number")
-    return number
 
 
 def _times(t_eval: Any, t_max: float) -> np.ndarray:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Iterator
 
 import numpy as np
 
-from .errors import real_array
+from .checks import real_array
 
 if TYPE_CHECKING:  # pragma: no cover
     from .data import Data

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass
 from typing import Any, Callable, NamedTuple
 
 import numpy as np
+
+from .checks import positive
 
 __all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "wall_time"]
 
@@ -88,7 +89,7 @@ def loss_below(value: float) -> Rule:
     >>> loss_below(1e-3).message
     'the loss fell below 0.001'
     """
-    value = _positive(value, "value")
+    value = positive(value, "value")
     return Rule(lambda state: state.loss < value, "loss_below",
                 f"the loss fell below {value:g}", locate=True)
 
@@ -115,7 +116,7 @@ def gradient_below(value: float) -> Rule:
     >>> gradient_below(1e-6).status
     'gradient_below'
     """
-    value = _positive(value, "value")
+    value = positive(value, "value")
     return Rule(lambda state: state.grad_norm < value, "gradient_below",
                 f"the gradient norm fell below {value:g}", locate=True)
 
@@ -138,7 +139,7 @@ def wall_time(seconds: float) -> Rule:
     >>> wall_time(60).message
     'the run took 60 seconds'
     """
-    seconds = _positive(seconds, "seconds")
+    seconds = positive(seconds, "seconds")
     return Rule(lambda state: state.wall >= seconds, "wall_time",
                 f"the run took {seconds:g} second{'' if seconds == 1 else 's'}")
 
@@ -182,12 +183,3 @@ def _as_rule(rule: Any) -> Rule:
                         "callables of a State, or a list of these")
     name = getattr(rule, "__name__", type(rule).__name__)
     return Rule(rule, "callback", f"the callback {name} asked to stop")
-
-
-def _positive(value: Any, name: str) -> float:
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}: give a positive number")
-    number = float(value)
-    if not 0 < number < np.inf:
-        raise ValueError(f"{name} = {number:g}: give a positive finite number")
-    return number

@@ -26,10 +26,11 @@ def save(flow: Flow, path: Any) -> None:
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
               "trim": flow.path.trim}
+    arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
+                              "y": flow.data.y, "t": flow.t, "events": flow.events,
+                              "initial_pattern": flow.initial_pattern, **flow.path.to_arrays()}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez_compressed(file, header=np.array(json.dumps(header)), X=flow.data.X,
-                            y=flow.data.y, t=flow.t, events=flow.events,
-                            initial_pattern=flow.initial_pattern, **flow.path.to_arrays())
+        np.savez_compressed(file, **arrays)
 
 
 def load(path: Any) -> Flow:

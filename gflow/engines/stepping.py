@@ -23,6 +23,7 @@ IMPLICIT = frozenset(["Radau", "BDF", "LSODA"])
 SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 """Multistep steppers restart at order one after every event: their steps must err less."""
 SMALLEST_RTOL = 2.3e-14
+TINY = float(np.finfo(float).tiny)
 MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
 SHIFTED = 0.1
@@ -202,7 +203,7 @@ class Stepping:
         normal = self.data.arrangement.normal
         pattern = self.pattern
         part = min(1.0, 4 * self.spacing / (t1 - t0))
-        found = []
+        found: list[tuple[float, int, int, int]] = []
         while not found:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
@@ -269,8 +270,10 @@ class Stepping:
         if not np.isfinite(size).all():
             raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
                        f"t = {self.t:.6g}; rescale the data or start smaller")
-        z = np.abs(W @ self.data.arrangement.normal.T) / row_norms(W)[:, None]
-        i, h = np.unravel_index(int(np.nanargmin(z)), z.shape) if z.size else (i, 0)
-        near = f" (neuron {i}, nearest to a hyperplane: {self._points(int(h))})" if z.size else ""
-        raise Stop("step_too_small", f"the step size fell below rounding at t = {self.t:.6g}{near}"
-                   f": {message}")
+        near = ""
+        if self.data.arrangement.normal.size:
+            z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]
+            i, h = divmod(int(np.argmin(z)), z.shape[1])
+            near = f"; neuron {i} is nearest to a hyperplane, that of {self._points(h)}"
+        raise Stop("step_too_small",
+                   f"the step size fell below rounding at t = {self.t:.6g}{near} ({message})")

@@ -96,4 +96,3 @@ def jacobian(state, m, on, X, y, slider, rank, basis):
             out[i, m + i * d + c] += D[i, c]
             out[m + i * d + c, i] += D[i, c]
     return out
-
