@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .modes import choose_sides, dot, orthonormal_rows
+from .modes import ROUNDING, choose_sides, dot, orthonormal_rows
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
@@ -22,6 +22,34 @@ def norm(w):
     for c in range(w.size):
         total += (w[c] / size) ** 2
     return size * np.sqrt(total)
+
+
+@njit(cache=True, error_model="numpy")
+def sign_after(a, w, D, size):
+    """Sign of the output weight just after an instant, 0 if it stays 0.
+
+    Where it passes or leaves zero ``da/dt = w.D`` decides, which does not depend on the sides of
+    the hyperplanes that ``w`` lies on.
+    """
+    size_w = norm(w)
+    if abs(a) > ON_SURFACE * size_w:
+        return np.sign(a)
+    along = dot(w, D) / size_w
+    return np.sign(along) if abs(along) > ROUNDING * size else 0.0
+
+
+@njit(cache=True, error_model="numpy")
+def put_on(w, V):
+    """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
+    d = w.size
+    w = w.copy()
+    basis, rank = orthonormal_rows(V)
+    if rank < d:
+        for q in range(rank):
+            along = dot(basis[q], w)
+            for c in range(d):
+                w[c] -= along * basis[q, c]
+    return w
 
 
 @njit(cache=True, error_model="numpy")
@@ -111,12 +139,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         if now * length[k] > 0.0:
             for c in range(d):
                 D[c] += r[k] * X[k, c] / n
-    if abs(a) > ON_SURFACE * size_w:
-        sign = np.sign(a)
-    else:
-        # a passes or leaves zero: da/dt = w.D decides, and does not depend on the sides in Z.
-        along = dot(w, D) / size_w
-        sign = np.sign(along) if abs(along) > 4e-15 * size else 0.0
+    sign = sign_after(a, w, D, size)
     choices = 1
     if released:
         # The other multipliers are continuous: only what was released changes.
@@ -126,11 +149,4 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         new, choices = choose_sides(sign, D, V, J, below, above, size)
         for j in range(Z.size):
             side[Z[j]] = new[j]
-    basis, rank = orthonormal_rows(V)
-    if rank < d:
-        w = w.copy()
-        for q in range(rank):
-            along = dot(basis[q], w)
-            for c in range(d):
-                w[c] -= along * basis[q, c]
-    return side, w, sign, False, on_it, choices
+    return side, put_on(w, V), sign, False, on_it, choices
