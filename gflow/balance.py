@@ -36,8 +36,15 @@ class Balance:
         self.sign = np.sign(ratio)
         self.offset = size * np.sqrt(np.abs(ratio))
 
-    def restore(self, a: np.ndarray, W: np.ndarray) -> float:
+    def restore(self, a: np.ndarray, W: np.ndarray, unit: np.ndarray | float = 1.0) -> float:
         """Put neurons back on their invariant, in place, by a change of the larger weight.
+
+        Parameters
+        ----------
+        a, W : ndarray, shapes (m,) and (m, d)
+            Weights, changed in place.
+        unit : float or ndarray, shape (m,)
+            The weights are in units of ``1 / unit``.
 
         Returns
         -------
@@ -46,8 +53,9 @@ class Balance:
         """
         norms = row_norms(W)
         outer = self.sign >= 0
-        target = np.copysign(np.hypot(norms, self.offset), a)
-        inner = np.hypot(a, self.offset)
+        offset = self.offset * unit
+        target = np.copysign(np.hypot(norms, offset), a)
+        inner = np.hypot(a, offset)
         stretch = np.divide(inner, norms, out=np.ones_like(norms), where=~outer & (norms > 0))
         size = np.hypot(a, norms)
         shift = np.where(outer, np.abs(target - a), np.abs(stretch - 1) * norms)

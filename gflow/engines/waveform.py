@@ -1,0 +1,309 @@
+"""The fast engine: neurons one by one and in parallel, given the residuals on a window of time.
+
+Neurons interact only through the residuals. On a window these are polynomials; given them every
+neuron is integrated on its own with its own events (`kernels.march`); the outputs give new
+residuals, and the round is repeated until they stop changing (waveform relaxation: Lelarasmee,
+Ruehli and Sangiovanni-Vincentelli, 1982).
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from ..balance import Balance
+from ..data import Data
+from ..kernels import march
+from ..kernels.contacts import ON_SURFACE
+from ..kernels.roots import halves, nodes, to_series
+from ..model import row_norms
+from ..pattern import Pattern
+from ..run import Run, Stop
+from ..windows import Window, Windows
+
+DEGREE = 10
+"""Degree of the residuals on a window."""
+ROUNDS = 12
+BLOCK = 64
+"""Neurons whose outputs are summed together: sums do not depend on the number of threads."""
+
+
+@lru_cache(maxsize=None)
+def from_unit(degree: int) -> np.ndarray:
+    """Matrix from monomials in x on [0, 1] to the Chebyshev series in 2 x - 1."""
+    x = (nodes(degree) + 1) / 2
+    return np.ascontiguousarray(to_series(degree) @ np.vander(x, degree + 1, increasing=True))
+
+
+@lru_cache(maxsize=None)
+def to_monomials(degree: int) -> np.ndarray:
+    """Matrix from values at the Chebyshev nodes to monomials in s on [-1, 1]."""
+    basis = [np.polynomial.chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
+    square = np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
+    return square @ to_series(degree)
+
+
+class Marcher:
+    """Neurons of one data set through one window: what the engine and its dense output share."""
+
+    def __init__(self, data: Data, rtol: float, threads: int) -> None:
+        self.data, self.rtol = data, rtol
+        A = data.arrangement
+        self.C = A.normal.shape[0]
+        live = A.label >= 0
+        self.choices = np.array([np.bincount(A.label[live & (A.length < 0)], minlength=self.C),
+                                 np.bincount(A.label[live & (A.length > 0)], minlength=self.C)])
+        self.mixed = bool((A.length < 0).any())
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.room = 4 * self.C + 1000
+
+    def fields(self, values: np.ndarray, half: float) -> tuple[np.ndarray, np.ndarray]:
+        """Field along every normal on its side 1 and -1, (C, p): from residuals (p, n)."""
+        A = self.data.arrangement
+        r = (to_monomials(len(values) - 1) @ values).T * (half / self.data.n)
+        pull = r[A.member] * A.length[A.member, None]
+        up = A.length[A.member, None] > 0
+        starts = A.start[:-1]
+        plus = np.add.reduceat(np.where(up, pull, 0.0), starts, axis=0)
+        minus = np.add.reduceat(np.where(up, 0.0, pull), starts, axis=0)
+        return np.ascontiguousarray(plus), np.ascontiguousarray(minus)
+
+    def run(self, window: Window, side: np.ndarray, key: np.ndarray, values: np.ndarray,
+            times: np.ndarray, weigh: bool, energy: np.ndarray) -> Outcome:
+        """March every neuron through the window under the residuals ``values`` (p, n)."""
+        data, A = self.data, self.data.arrangement
+        half = (window.t1 - window.t0) / 2
+        m, d = side.shape[0], data.d
+        plus, minus = self.fields(values, half)
+        _, first, group = np.unique(key, return_index=True, return_inverse=True)
+        D = (side[first] == 1).astype(float) @ (plus[:, :, None] * A.normal[:, None]
+                                                ).reshape(self.C, -1)
+        if self.mixed:
+            D += (side[first] == -1).astype(float) @ (minus[:, :, None] * A.normal[:, None]
+                                                      ).reshape(self.C, -1)
+        D = D.reshape(len(first), len(values), d)
+        out = Outcome(window.U.copy(), side.copy(), window.loose.copy(),
+                      np.empty((m, times.size, d + 1)), np.empty((m, d + 1)))
+        weights = np.exp(2 * window.log) if weigh else np.zeros(m)
+        size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
+        noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
+        p = len(values) - 1
+        blocks = [np.arange(i, min(i + BLOCK, m)) for i in range(0, m, BLOCK)]
+        heights = [np.zeros((times.size if weigh else 0, data.n)) for _ in blocks]
+        energies = [np.zeros(energy.size) for _ in blocks]
+
+        def work(b: int) -> tuple[np.ndarray, int, int, int]:
+            while True:
+                log = np.empty((self.room * len(blocks[b]) // 8 + self.room, 5))
+                room = np.zeros(2, dtype=np.int64)
+                status, i = march.march_block(
+                    blocks[b], out.U, out.side, out.loose, group, D, plus, minus, A.normal,
+                    A.label, A.start, A.member, A.length, times, out.states, log, room,
+                    self.choices, out.direction, max(1e-3 * self.rtol, 1e-17),
+                    max(self.rtol, ON_SURFACE), size, noise, from_unit(march.ORDER),
+                    halves(march.ORDER), from_unit(p), halves(p), data.X, heights[b], weights,
+                    energies[b])
+                if status != march.FULL:
+                    return log[:room[0]].copy(), status, i, int(room[1])
+                self.room *= 2
+                rows = blocks[b]
+                out.U[rows], out.side[rows] = window.U[rows], side[rows]
+                out.loose[rows] = window.loose[rows]
+                heights[b][:] = 0.0
+                energies[b][:] = 0.0
+
+        results = list((self.pool.map if self.pool else map)(work, range(len(blocks))))
+        for _, status, i, _ in results:
+            if status == march.BROKEN:
+                raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
+                           f"t = {window.t0:.6g}; rescale the data or start smaller")
+            if status == march.STUCK:
+                raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
+                           f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
+        out.log = np.concatenate([log for log, *_ in results])
+        out.ambiguous = sum(result[3] for result in results)
+        if weigh:
+            out.h = np.zeros((times.size, data.n))
+            for part in heights:
+                out.h += part
+        for part in energies:
+            energy += part
+        return out
+
+
+class Outcome:
+    """What a round leaves behind."""
+
+    def __init__(self, U: np.ndarray, side: np.ndarray, loose: np.ndarray, states: np.ndarray,
+                 direction: np.ndarray) -> None:
+        self.U, self.side, self.loose = U, side, loose
+        self.states, self.direction = states, direction
+        self.log = np.empty((0, 5))
+        self.h = np.empty((0, 0))
+        self.ambiguous = 0
+
+
+class Waveform:
+    """A flow under way in windows.
+
+    Parameters
+    ----------
+    data : Data
+    state : ndarray, shape (m (d + 1),)
+        Start, ``[a (m), W (m d)]``.
+    rtol : float
+        Error allowed per window, relative to each neuron's norm.
+    run : Run
+        Receives windows and events; its path is a `Windows`.
+    threads : int
+        Number of threads; results do not depend on it.
+    """
+
+    def __init__(self, data: Data, state: np.ndarray, rtol: float, run: Run,
+                 threads: int = 1) -> None:
+        self.data, self.rtol, self.run = data, rtol, run
+        m, d = run.path.m, run.path.d
+        a, W = state[:m].copy(), state[m:].reshape(m, d).copy()
+        self.balance = Balance(a, W)
+        with np.errstate(under="ignore"):
+            r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
+        pattern = Pattern(data, a, W, r)
+        self.initial_codes = pattern.codes.copy()
+        self.ambiguous = pattern.ambiguous
+        self.side, self.loose = pattern.side, pattern.loose
+        self.side[pattern.rest] = -1
+        self.r = r
+        self.slope = np.zeros(data.n)
+        self.t = 0.0
+        size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
+        self.log = np.log(np.where(size > 0, size, 1.0))
+        self.U = np.column_stack([a, W]) / np.exp(self.log)[:, None]
+        self.codes = self.initial_codes.copy()
+        rng = np.random.default_rng(0)
+        self.marks = rng.integers(-2**62, 2**62, data.arrangement.normal.shape[0])
+        self.key = self.side.astype(np.int64) @ self.marks
+        self.marcher = Marcher(data, rtol, threads)
+        self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
+        self.lengths = row_norms(data.X)
+        run.path.attach(self.marcher, self.side, self.marks)
+
+    def loss_and_gradient(self, state: np.ndarray) -> tuple[float, float]:
+        """Loss and norm of the min-norm gradient, on the pattern of the end of the last window."""
+        from ..kernels import field
+        m, d = self.run.path.m, self.data.d
+        a, W = state[:m], np.ascontiguousarray(state[m:].reshape(m, d))
+        pattern = Pattern(self.data, a.copy(), W.copy(),
+                          self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a)
+        v = field.velocity(state, m, pattern.on, self.data.X, self.data.y, pattern.slider,
+                           pattern.rank, pattern.basis)
+        r = field.residual(a, W, pattern.on, self.data.X, self.data.y)
+        return float(r @ r / (2 * r.size)), float(row_norms(v))
+
+    def integrate(self) -> None:
+        """Run to the end.
+
+        Raises
+        ------
+        Stop
+            When the run ends before ``t_max``; everything up to then is recorded.
+        """
+        if self.data.arrangement.normal.size == 0:
+            raise Stop("finished", "every row of X is zero: nothing moves")
+        pull = float(np.abs(self.r) @ self.lengths) / self.data.n
+        H = min(self.run.t_max, 1.0 / pull if pull > 0 else self.run.t_max)
+        while self.t < self.run.t_max:
+            H = min(H, self.run.t_max - self.t)
+            if self.run.t_max - self.t - H < 1e-3 * H:
+                H = self.run.t_max - self.t
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+            H = self.window(H)
+            self.run.check(self.loss_and_gradient)
+
+    def window(self, H: float) -> float:
+        """Advance by at most ``H``; the length to try next."""
+        t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
+        H = t1 - self.t
+        strength = float(np.exp(2 * self.log) @ (np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:])))
+        window = Window(self.t, t1, self.U, self.log, self.loose, strength)
+        s = nodes(DEGREE)
+        values = self.r + (s[:, None] + 1) * (H / 2) * self.slope
+        none = np.zeros(0)
+        weight = self.lengths / self.data.n * H
+        previous = np.inf
+        for rounds in range(1, ROUNDS + 1):
+            used = values
+            out = self.marcher.run(window, self.side, self.key, used, s, True, none)
+            self.nfev += 1
+            values = self.data.y - out.h
+            change = float((np.abs(values - used) @ weight).max())
+            if not np.isfinite(change):
+                raise Stop("non_finite", f"residuals became infinite after t = {self.t:.6g}; "
+                           "rescale the data or start smaller")
+            if change <= 0.1 * self.rtol:
+                break
+            if rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS):
+                self.rejected += 1
+                self.slope = (values[0] - values[0])
+                return H / 3
+            previous = change
+        series = to_series(DEGREE) @ used
+        error = float(np.abs(series[-2:]).sum(axis=0) @ weight)
+        if error > self.rtol:
+            self.rejected += 1
+            return H * max(0.2, 0.8 * (self.rtol / error) ** 0.3)
+        self._accept(window, used, values, out, series)
+        grow = 3.0 if error == 0 else min(3.0, 0.9 * (self.rtol / error) ** 0.2)
+        if rounds > 5:
+            grow = min(grow, 0.8)
+        return H * max(0.3, grow)
+
+    def _accept(self, window: Window, used: np.ndarray, values: np.ndarray, out: Outcome,
+                series: np.ndarray) -> None:
+        H = window.t1 - window.t0
+        window.values = used
+        log = out.log[np.argsort(out.log[:, 1], kind="stable")]
+        window.events = log
+        self.run.path.append(window)
+        self.steps += 1
+        self.t = window.t1
+        self.ambiguous += out.ambiguous
+        changes = self._changes(log)
+        self.side, self.loose = out.side, out.loose
+        moved = log[:, 2] >= 0
+        np.add.at(self.key, log[moved, 0].astype(int),
+                  (log[moved, 4] - log[moved, 3]).astype(np.int64)
+                  * self.marks[log[moved, 2].astype(int)])
+        # Mantissas near 1, and every neuron back on its invariant.
+        U = out.U
+        size = np.abs(U).max(axis=1)
+        size[size == 0] = 1.0
+        self.log = self.log + np.log(size)
+        U = U / size[:, None]
+        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        self.balance.restore(a, W, np.exp(-self.log))
+        self.U = np.column_stack([a, W])
+        self.r = values[-1]
+        self.slope = np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(series)
+                                                     ) * 2 / H
+        for t, change in changes:
+            self.run.changed(t, change)
+
+    def _changes(self, log: np.ndarray) -> list[tuple[float, list[tuple[int, int, int, int]]]]:
+        """Events of a window as changes of the ternary codes of points."""
+        A = self.data.arrangement
+        t0, t1 = self.run.path.breaks[-2:]
+        found = []
+        for i, s, h, _, new in log:
+            i, h = int(i), int(h)
+            points = A.member[A.start[h]:A.start[h + 1]] if h >= 0 else np.arange(self.data.n)
+            now = (np.full(points.size, 0) if h < 0 else np.full(points.size, 2) if new == 0
+                   else (new * A.length[points] > 0).astype(int))
+            change = [(i, int(k), int(self.codes[i, k]), int(c)) for k, c in zip(points, now)
+                      if self.codes[i, k] != c]
+            self.codes[i, points] = now
+            found.append((t0 + (s + 1) / 2 * (t1 - t0), change))
+        return found
