@@ -16,7 +16,7 @@ import numpy as np
 
 from ..balance import Balance
 from ..data import Data
-from ..kernels import march
+from ..kernels import groups, march
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.roots import halves, nodes, to_series
 from ..model import row_norms
@@ -27,6 +27,10 @@ from ..windows import Window, Windows
 DEGREE = 10
 """Degree of the residuals on a window."""
 ROUNDS = 12
+GROUP = 3
+"""Patterns of more neurons than this are carried as groups."""
+ALLOWANCE = 8.0
+"""Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 BLOCK = 64
 """Neurons whose outputs are summed together: sums do not depend on the number of threads."""
 
@@ -58,7 +62,7 @@ class Marcher:
                                  np.bincount(A.label[live & (A.length > 0)], minlength=self.C)])
         self.mixed = bool((A.length < 0).any())
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
-        self.room = 4 * self.C + 1000
+        self.room = 40 * self.C + 1000
 
     def fields(self, values: np.ndarray, half: float) -> tuple[np.ndarray, np.ndarray]:
         """Field along every normal on its side 1 and -1, (C, p): from residuals (p, n)."""
@@ -78,7 +82,8 @@ class Marcher:
         half = (window.t1 - window.t0) / 2
         m, d = side.shape[0], data.d
         plus, minus = self.fields(values, half)
-        _, first, group = np.unique(key, return_index=True, return_inverse=True)
+        _, first, group, counts = np.unique(key, return_index=True, return_inverse=True,
+                                            return_counts=True)
         D = (side[first] == 1).astype(float) @ (plus[:, :, None] * A.normal[:, None]
                                                 ).reshape(self.C, -1)
         if self.mixed:
@@ -86,34 +91,43 @@ class Marcher:
                                                       ).reshape(self.C, -1)
         D = D.reshape(len(first), len(values), d)
         out = Outcome(window.U.copy(), side.copy(), window.loose.copy(),
-                      np.empty((m, times.size, d + 1)), np.empty((m, d + 1)))
+                      np.empty((m, times.size, d + 1)), window.direction.copy())
         weights = np.exp(2 * window.log) if weigh else np.zeros(m)
         size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
         noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
+        accuracy, band = max(1e-3 * self.rtol, 1e-17), max(self.rtol, ON_SURFACE)
         p = len(values) - 1
+        # Patterns of several neurons get a propagator; none if every neuron must be followed.
+        slot = np.full(len(first), -1)
+        large = np.flatnonzero(counts > GROUP) if energy.size == 0 else np.empty(0, dtype=int)
+        slot[large] = np.arange(large.size)
+        lam = np.empty((large.size, times.size, d + 1, d + 1))
+        field0, bend = np.empty((large.size, d)), np.empty(large.size)
+        groups.propagators(D[large], side, first[large], window.U, plus, minus, A.normal, times,
+                           accuracy, size, noise, from_unit(p), halves(p), lam, field0, bend)
+        slot[large[~np.isfinite(bend)]] = -1
         blocks = [np.arange(i, min(i + BLOCK, m)) for i in range(0, m, BLOCK)]
         heights = [np.zeros((times.size if weigh else 0, data.n)) for _ in blocks]
+        moments = [np.zeros((large.size, d + 1, d + 1)) for _ in blocks]
         energies = [np.zeros(energy.size) for _ in blocks]
 
         def work(b: int) -> tuple[np.ndarray, int, int, int]:
             while True:
-                log = np.empty((self.room * len(blocks[b]) // 8 + self.room, 5))
+                log = np.empty((self.room, 5))
                 room = np.zeros(2, dtype=np.int64)
-                status, i = march.march_block(
-                    blocks[b], out.U, out.side, out.loose, group, D, plus, minus, A.normal,
-                    A.label, A.start, A.member, A.length, times, out.states, log, room,
-                    self.choices, out.direction, max(1e-3 * self.rtol, 1e-17),
-                    max(self.rtol, ON_SURFACE), size, noise, from_unit(march.ORDER),
-                    halves(march.ORDER), from_unit(p), halves(p), data.X, heights[b], weights,
-                    energies[b])
+                status, i = groups.march_block(
+                    blocks[b], out.U, out.side, out.loose, group, slot, lam, field0, bend,
+                    moments[b], D, plus, minus, A.normal, A.label, A.start, A.member, A.length,
+                    times, out.states, log, room, self.choices, out.direction, accuracy, band,
+                    size, noise, from_unit(march.ORDER), halves(march.ORDER), from_unit(p),
+                    halves(p), data.X, heights[b], weights, energies[b], not weigh)
                 if status != march.FULL:
                     return log[:room[0]].copy(), status, i, int(room[1])
                 self.room *= 2
                 rows = blocks[b]
                 out.U[rows], out.side[rows] = window.U[rows], side[rows]
                 out.loose[rows] = window.loose[rows]
-                heights[b][:] = 0.0
-                energies[b][:] = 0.0
+                heights[b][:] = moments[b][:] = energies[b][:] = 0.0
 
         results = list((self.pool.map if self.pool else map)(work, range(len(blocks))))
         for _, status, i, _ in results:
@@ -129,6 +143,18 @@ class Marcher:
             out.h = np.zeros((times.size, data.n))
             for part in heights:
                 out.h += part
+            if large.size:
+                total = moments[0]
+                for moment in moments[1:]:
+                    total = total + moment
+                usable = slot[large] >= 0
+                lam, total = lam[usable], total[usable]
+                # v = sum a_i w_i of every group and time, then the outputs of its active points.
+                v = np.einsum("gjb,gbc,gjce->gje", lam[..., 0], total, lam[..., 1:])
+                on = side[first[large[usable]]][:, A.label] * A.length > 0
+                on &= A.label >= 0
+                pull = (on.T.astype(float) @ v.reshape(len(v), -1)).reshape(data.n, -1, d)
+                out.h += np.einsum("kje,ke->jk", pull, data.X)
         for part in energies:
             energy += part
         return out
@@ -182,6 +208,7 @@ class Waveform:
         self.log = np.log(np.where(size > 0, size, 1.0))
         self.U = np.column_stack([a, W]) / np.exp(self.log)[:, None]
         self.codes = self.initial_codes.copy()
+        self.direction = np.zeros((m, d + 1))
         rng = np.random.default_rng(0)
         self.marks = rng.integers(-2**62, 2**62, data.arrangement.normal.shape[0])
         self.key = self.side.astype(np.int64) @ self.marks
@@ -228,7 +255,7 @@ class Waveform:
         t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
         H = t1 - self.t
         strength = float(np.exp(2 * self.log) @ (np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:])))
-        window = Window(self.t, t1, self.U, self.log, self.loose, strength)
+        window = Window(self.t, t1, self.U, self.log, self.loose, self.direction, strength)
         s = nodes(DEGREE)
         values = self.r + (s[:, None] + 1) * (H / 2) * self.slope
         none = np.zeros(0)
@@ -243,7 +270,7 @@ class Waveform:
             if not np.isfinite(change):
                 raise Stop("non_finite", f"residuals became infinite after t = {self.t:.6g}; "
                            "rescale the data or start smaller")
-            if change <= 0.1 * self.rtol:
+            if change <= 0.3 * self.rtol:
                 break
             if rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS):
                 self.rejected += 1
@@ -251,12 +278,12 @@ class Waveform:
                 return H / 3
             previous = change
         series = to_series(DEGREE) @ used
-        error = float(np.abs(series[-2:]).sum(axis=0) @ weight)
+        error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
         if error > self.rtol:
             self.rejected += 1
-            return H * max(0.2, 0.8 * (self.rtol / error) ** 0.3)
+            return H * max(0.2, 0.7 * (self.rtol / error) ** 0.4)
         self._accept(window, used, values, out, series)
-        grow = 3.0 if error == 0 else min(3.0, 0.9 * (self.rtol / error) ** 0.2)
+        grow = 2.0 if error == 0 else min(2.0, 0.8 * (self.rtol / error) ** 0.25)
         if rounds > 5:
             grow = min(grow, 0.8)
         return H * max(0.3, grow)
@@ -272,7 +299,7 @@ class Waveform:
         self.t = window.t1
         self.ambiguous += out.ambiguous
         changes = self._changes(log)
-        self.side, self.loose = out.side, out.loose
+        self.side, self.loose, self.direction = out.side, out.loose, out.direction
         moved = log[:, 2] >= 0
         np.add.at(self.key, log[moved, 0].astype(int),
                   (log[moved, 4] - log[moved, 3]).astype(np.int64)
