@@ -11,10 +11,10 @@ class Window:
     """A window of time: its start and the residuals that neurons saw on it."""
 
     def __init__(self, t0: float, t1: float, U: np.ndarray, log: np.ndarray, loose: np.ndarray,
-                 direction: np.ndarray, strength: float) -> None:
+                 direction: np.ndarray, closest: np.ndarray, strength: float) -> None:
         self.t0, self.t1 = t0, t1
         self.U, self.log, self.loose = U, log, loose
-        self.direction, self.strength = direction, strength
+        self.direction, self.closest, self.strength = direction, closest, strength
         self.values = np.empty((0, 0))
         self.events = np.empty((0, 5))
 

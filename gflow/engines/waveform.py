@@ -91,7 +91,8 @@ class Marcher:
                                                       ).reshape(self.C, -1)
         D = D.reshape(len(first), len(values), d)
         out = Outcome(window.U.copy(), side.copy(), window.loose.copy(),
-                      np.empty((m, times.size, d + 1)), window.direction.copy())
+                      np.empty((m, times.size, d + 1)), window.direction.copy(),
+                      window.closest.copy())
         weights = np.exp(2 * window.log) if weigh else np.zeros(m)
         size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
         noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
@@ -118,8 +119,8 @@ class Marcher:
                 status, i = groups.march_block(
                     blocks[b], out.U, out.side, out.loose, group, slot, lam, field0, bend,
                     moments[b], D, plus, minus, A.normal, A.label, A.start, A.member, A.length,
-                    times, out.states, log, room, self.choices, out.direction, accuracy, band,
-                    size, noise, from_unit(march.ORDER), halves(march.ORDER), from_unit(p),
+                    times, out.states, log, room, self.choices, out.direction, out.closest, accuracy,
+                    band, size, noise, from_unit(march.ORDER), halves(march.ORDER), from_unit(p),
                     halves(p), data.X, heights[b], weights, energies[b], not weigh)
                 if status != march.FULL:
                     return log[:room[0]].copy(), status, i, int(room[1])
@@ -164,9 +165,9 @@ class Outcome:
     """What a round leaves behind."""
 
     def __init__(self, U: np.ndarray, side: np.ndarray, loose: np.ndarray, states: np.ndarray,
-                 direction: np.ndarray) -> None:
+                 direction: np.ndarray, closest: np.ndarray) -> None:
         self.U, self.side, self.loose = U, side, loose
-        self.states, self.direction = states, direction
+        self.states, self.direction, self.closest = states, direction, closest
         self.log = np.empty((0, 5))
         self.h = np.empty((0, 0))
         self.ambiguous = 0
@@ -209,6 +210,7 @@ class Waveform:
         self.U = np.column_stack([a, W]) / np.exp(self.log)[:, None]
         self.codes = self.initial_codes.copy()
         self.direction = np.zeros((m, d + 1))
+        self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int64)
         rng = np.random.default_rng(0)
         self.marks = rng.integers(-2**62, 2**62, data.arrangement.normal.shape[0])
         self.key = self.side.astype(np.int64) @ self.marks
@@ -255,7 +257,8 @@ class Waveform:
         t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
         H = t1 - self.t
         strength = float(np.exp(2 * self.log) @ (np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:])))
-        window = Window(self.t, t1, self.U, self.log, self.loose, self.direction, strength)
+        window = Window(self.t, t1, self.U, self.log, self.loose, self.direction,
+                        self.closest, strength)
         s = nodes(DEGREE)
         values = self.r + (s[:, None] + 1) * (H / 2) * self.slope
         none = np.zeros(0)
@@ -299,7 +302,8 @@ class Waveform:
         self.t = window.t1
         self.ambiguous += out.ambiguous
         changes = self._changes(log)
-        self.side, self.loose, self.direction = out.side, out.loose, out.direction
+        self.side, self.loose = out.side, out.loose
+        self.direction, self.closest = out.direction, out.closest
         moved = log[:, 2] >= 0
         np.add.at(self.key, log[moved, 0].astype(int),
                   (log[moved, 4] - log[moved, 3]).astype(np.int64)

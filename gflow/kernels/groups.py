@@ -10,7 +10,8 @@ Time is as in `march`.
 import numpy as np
 from numba import njit
 
-from .march import FINE, ORDER, at, expand, march, reliable, shift, slide_exit, slide_frame
+from .march import (FINE, GROUPED, ORDER, at, expand, march, reliable, shift, slide_exit,
+                    slide_frame)
 from .modes import dot
 from .switch import norm
 
@@ -65,53 +66,77 @@ def propagators(D, side, first, U, plus, minus, normal, times, accuracy, size, n
             s, j = -1.0, 0
             while j < J:
                 shift(P, s, T)
-                expand(u, T, series)
-                x = min(1.0 - s, reliable(series, accuracy))
+                K = expand(u, T, series)
+                x = min(1.0 - s, reliable(series, K, accuracy))
                 last = s + x >= 1.0 - 1e-15
                 while j < J and (times[j] <= s + x or last):
-                    at(series, times[j] - s, lam[g, j, row])
+                    at(series, K, times[j] - s, lam[g, j, row])
                     j += 1
-                at(series, x, u)
+                at(series, K, x, u)
                 s += x
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def stays(u, direction, field, bend):
-    """Whether a neuron certainly meets no hyperplane on the window.
+def stays(u, side, direction, closest, normal, field, bend):
+    """Whether a neuron certainly meets no hyperplane on the window: see `scan` for the two arrays.
 
-    Its direction may turn by the angle of sine ``direction[d]`` from ``direction[:d]``.
+    Its weight moves by ``int a D``, and ``D`` stays within ``bend`` of ``field``.
     """
     d = field.size
     along, drive, across, push = 0.0, 0.0, 0.0, 0.0
     for c in range(d):
         along += u[1 + c] * direction[c]
         drive += field[c] * direction[c]
+    if not along > 0.0:
+        return False
     for c in range(d):
         across += (u[1 + c] - along * direction[c]) ** 2
         push += (field[c] - drive * direction[c]) ** 2
     across, push = np.sqrt(across), np.sqrt(push) + bend
-    if not along > 0.0:
-        return False
     size_w = np.sqrt(across * across + along * along)
     one_sign = abs(u[0]) >= size_w * (1.0 - 1e-9)
-    drive = (drive if u[0] > 0.0 else -drive) - bend
-    if one_sign and drive > 0.0:
-        # int |a| moves it across and along in a fixed proportion at worst.
-        return max(across / along, push / drive) < direction[d]
+    sign = 1.0 if u[0] > 0.0 else -1.0
     top = norm(field) + bend
-    if top == 0.0:
-        return across / along < direction[d]
-    if top > 50.0:
+    if top > 20.0:
         return False
-    reach = np.sqrt(u[0] * u[0] + size_w * size_w) * np.expm1(2.0 * top) / top
-    left = along - reach * (-drive if one_sign else top)
-    return left > 0.0 and across + reach * push < direction[d] * left
+    # int |a| over the window, from above.
+    reach = np.sqrt(u[0] * u[0] + size_w * size_w) * (np.expm1(2.0 * top) / top if top > 0 else 2.0)
+    far = direction[d]
+    if far < np.inf:
+        drive = sign * drive - bend if one_sign else -top
+        if drive > 0.0:
+            # It moves across and along in a fixed proportion at worst.
+            if max(across / along, push / drive) >= far:
+                return False
+        elif across + reach * push >= far * (along + reach * drive):
+            return False
+    for q in range(closest[closest.size - 1]):
+        h = closest[q]
+        if side[h] == 0:
+            continue
+        z, pull = 0.0, 0.0
+        for c in range(d):
+            z += normal[h, c] * u[1 + c]
+            pull += normal[h, c] * field[c]
+        pull = (sign * side[h] * pull if one_sign else -abs(pull)) - bend
+        if pull < 0.0 and side[h] * z <= -reach * pull:
+            return False
+    return True
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def add_moment(N, u, weight):
+    """Add ``weight u u^T`` to ``N``."""
+    if weight != 0.0:
+        for b in range(u.size):
+            for c in range(u.size):
+                N[b, c] += weight * u[b] * u[c]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plus, minus, normal,
                 label, start, member, length, times, states, log, room, choices, direction,
-                accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
+                closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
                 weights, energy, wanted):
     """March the neurons ``block`` one after the other, or carry them with their group.
 
@@ -134,11 +159,9 @@ def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plu
     u = np.empty(d + 1)
     for i in block:
         g = slot[group[i]]
-        if g >= 0 and stays(U[i], direction[i], field0[g], bend[g]):
-            if weights[i] != 0.0:
-                for b in range(d + 1):
-                    for c in range(d + 1):
-                        N[g, b, c] += weights[i] * U[i, b] * U[i, c]
+        if g >= 0 and stays(U[i], side[i], direction[i], closest[i], normal, field0[g],
+                            bend[g]):
+            add_moment(N[g], U[i], weights[i])
             for c in range(d + 1):
                 u[c] = U[i, c]
             if wanted:
@@ -166,10 +189,15 @@ def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plu
             if label[k] >= 0 and side[i, label[k]] * length[k] > 0.0:
                 on[k] = 1.0
         room_here[0] = room[0]
+        for c in range(d + 1):
+            u[c] = U[i, c]
         status = march(U[i], side[i], loose[i], field, plus, minus, normal, start, member, length,
-                       on, times, states[i], rows, room_here, choices, direction[i], accuracy,
-                       band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
-                       weights[i], energy)
+                       on, times, states[i], rows, room_here, choices, direction[i], closest[i],
+                       accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
+                       weights[i], g >= 0, energy)
+        if status == GROUPED:
+            add_moment(N[g], u, weights[i])
+            continue
         if status != FINE:
             return status, i
         for e in range(room[0], room_here[0]):

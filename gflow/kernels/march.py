@@ -23,8 +23,9 @@ NEAR = 24
 SIMULTANEOUS = 4e-12
 """Contacts of one neuron closer than this in ``s`` are one."""
 
-FINE, STUCK, FULL, BROKEN = 0, 1, 2, 3
-"""How a march ended: well; events without progress; no room for more events; not finite."""
+FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
+"""How a march ended: well; events without progress; no room for more events; not finite;
+well and without an event, its outputs left to its group."""
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -45,11 +46,14 @@ def expand(u, T, U):
     """Taylor coefficients ``U`` (ORDER + 1, d + 1) of a neuron ``u = (a, w)`` in the field ``T``.
 
     From ``(j + 1) a_{j+1} = sum_l w_{j-l}.D_l`` and ``(j + 1) w_{j+1} = sum_l a_{j-l} D_l``.
+    Returns the order after which terms are rounding on the whole window; the rest is not set.
     """
     p, d = T.shape
+    size, power, small = 0.0, 1.0, 0
     for c in range(d + 1):
         U[0, c] = u[c]
-    for j in range(U.shape[0] - 1):
+        size = max(size, abs(u[c]))
+    for j in range(ORDER):
         for c in range(d + 1):
             U[j + 1, c] = 0.0
         for l in range(min(j + 1, p)):
@@ -59,27 +63,33 @@ def expand(u, T, U):
                 total += U[j - l, 1 + c] * T[l, c]
                 U[j + 1, 1 + c] += a * T[l, c]
             U[j + 1, 0] += total
+        largest = 0.0
         for c in range(d + 1):
             U[j + 1, c] /= j + 1
+            largest = max(largest, abs(U[j + 1, c]))
+        power *= 2.0
+        small = small + 1 if largest * power <= 1e-17 * size else 0
+        if small == 3:
+            return j + 1
+    return ORDER
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def at(U, x, u):
-    """Value ``u`` at ``x`` of the Taylor series ``U``."""
+def at(U, K, x, u):
+    """Value ``u`` at ``x`` of the Taylor series ``U`` of order ``K``."""
     for c in range(U.shape[1]):
         total = 0.0
-        for j in range(U.shape[0] - 1, -1, -1):
+        for j in range(K, -1, -1):
             total = total * x + U[j, c]
         u[c] = total
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def speed(U, x):
+def speed(U, K, x):
     """Integral of the squared derivative of the Taylor series ``U`` over [0, x]."""
-    K = U.shape[0]
     total = 0.0
-    for i in range(1, K):
-        for j in range(1, K):
+    for i in range(1, K + 1):
+        for j in range(1, K + 1):
             product = 0.0
             for c in range(U.shape[1]):
                 product += U[i, c] * U[j, c]
@@ -88,10 +98,11 @@ def speed(U, x):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def reliable(U, accuracy):
+def reliable(U, K, accuracy):
     """Length on which the Taylor series ``U`` is accurate, relative to the size of its start."""
+    if K < ORDER:
+        return 2.0
     last, before, size = 0.0, 0.0, 0.0
-    K = U.shape[0] - 1
     for c in range(U.shape[1]):
         size = max(size, abs(U[0, c]))
         last = max(last, abs(U[K, c]))
@@ -123,8 +134,6 @@ def scan(w, side, normal, direction, near):
         Number of entries of ``near``.
     far : float
         Every hyperplane that is not near has ``|direction.v| > far``; infinite if all are near.
-    free : float
-        Smallest ``|direction.v|`` over the hyperplanes it does not slide on.
     """
     C, d = normal.shape
     size = norm(w)
@@ -132,12 +141,11 @@ def scan(w, side, normal, direction, near):
         direction[c] = w[c] / size
     far = np.inf if C <= NEAR else min(1.0, 0.4 * NEAR / C)
     while True:
-        count, free = 0, 2.0
+        count = 0
         for h in range(C):
             if side[h] == 0:
                 continue
             z = abs(dot(normal[h], direction))
-            free = min(free, z)
             if z <= far:
                 if count == NEAR:
                     count = NEAR + 1
@@ -145,19 +153,19 @@ def scan(w, side, normal, direction, near):
                 near[count] = h
                 count += 1
         if count <= NEAR:
-            return count, far, free
+            return count, far
         far /= 2
         if far < 1e-14:
             # More than NEAR hyperplanes through one point: watch the first ones.
-            return NEAR, far, 0.0
+            return NEAR, 0.0
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def turned(U, direction, x):
+def turned(U, K, direction, x):
     """Largest tangent of the angle to ``direction`` on [0, x], from above; 1e300 if unknown."""
-    K, d = U.shape[0], U.shape[1] - 1
+    d = U.shape[1] - 1
     along, across, power = 0.0, 0.0, 1.0
-    for j in range(K):
+    for j in range(K + 1):
         p = 0.0
         for c in range(d):
             p += U[j, 1 + c] * direction[c]
@@ -272,9 +280,27 @@ def change_side(h, new, side, D, plus, minus, normal, start, member, length, on)
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def deposit(first, last, states, weight, on, X, h):
+    """Add the outputs of a neuron at times ``first`` to ``last - 1``, on its active points."""
+    d = X.shape[1]
+    if weight == 0.0:
+        return
+    v = np.empty(d)
+    for j in range(first, last):
+        for c in range(d):
+            v[c] = states[j, 0] * weight * states[j, 1 + c]
+        for k in range(X.shape[0]):
+            if on[k] != 0.0:
+                total = 0.0
+                for c in range(d):
+                    total += X[k, c] * v[c]
+                h[j, k] += total
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def march(u, side, loose, D, plus, minus, normal, start, member, length, on, times, states, log,
-          room, choices, direction, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r,
-          split_r, X, h, weight, energy):
+          room, choices, direction, closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r,
+          split_r, X, h, weight, grouped, energy):
     """Carry one neuron from s = -1 to s = 1.
 
     Parameters
@@ -300,8 +326,8 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         Number of rows of ``log`` in use, updated; number of ambiguous instants, updated.
     choices : int arrays (2, C)
         Number of points active on side -1 and on side 1 of each hyperplane.
-    direction : array (d + 1,)
-        Receives the last scanned direction and the angle it is free to turn.
+    direction : array (d + 1,), closest : int array (NEAR + 1,)
+        Receive the last scan: direction and ``far``; the near hyperplanes and their number.
     accuracy, band : float
         Of the Taylor pieces; of the weights, relative.
     size, noise : float
@@ -312,13 +338,15 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
     h : array (J, n)
         The outputs of the neuron times ``weight`` are added at ``times``.
     weight : float
+    grouped : bool
+        Without an event the outputs are left to the group, and GROUPED is returned.
     energy : array
         The integral of ``|du/ds|^2`` is added to its first entry, if it has one.
 
     Returns
     -------
     int
-        FINE, STUCK, FULL or BROKEN.
+        FINE, GROUPED, STUCK, FULL or BROKEN.
     """
     p, d = D.shape
     C, n, J = side.size, on.size, times.size
@@ -327,7 +355,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
     P = np.empty((p, d))
     U = np.empty((K + 1, d + 1))
     w = np.empty(d)
-    z = np.empty(K + 1)
+    z = np.zeros(K + 1)
     series = np.empty(K + 1)
     near = np.empty(NEAR, np.int64)
     basis = np.empty((d, d))
@@ -336,14 +364,14 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
     when = np.empty(NEAR + d + 1)
     axis = np.empty(d)
     s, j_out, fresh, stalled, sign = -1.0, 0, False, 0, 0.0
-    free = 0.0
+    given, held = 0, grouped
     near_count, far = 0, 0.0
     rest = True
     for c in range(d):
         rest = rest and u[1 + c] == 0.0
         w[c] = u[1 + c]
     if not rest:
-        near_count, far, free = scan(w, side, normal, axis, near)
+        near_count, far = scan(w, side, normal, axis, near)
         fresh = True
     count, rank = slide_frame(side, normal, D, P, basis, planes)
     exit_s, exit_plane, exit_kind = 2.0, -1, CROSS
@@ -359,27 +387,25 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
     while True:
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
-            for j in range(1, K + 1):
-                for c in range(d + 1):
-                    U[j, c] = 0.0
+            K = 0
             for c in range(d + 1):
                 U[0, c] = u[c]
             x = 1.0 - s
         else:
             shift(P, s, T)
-            expand(u, T, U)
-            x = min(min(1.0 - s, reliable(U, accuracy)), exit_s - s)
+            K = expand(u, T, U)
+            x = min(min(1.0 - s, reliable(U, K, accuracy)), exit_s - s)
             if not x >= 0.0:
                 return BROKEN
             if far < np.inf:
-                if turned(U, axis, x) >= far:
+                if turned(U, K, axis, x) >= far:
                     if not fresh:
                         for c in range(d):
                             w[c] = u[1 + c]
-                        near_count, far, free = scan(w, side, normal, axis, near)
+                        near_count, far = scan(w, side, normal, axis, near)
                         fresh = True
                     halvings = 0
-                    while turned(U, axis, x) >= far and halvings < 60:
+                    while turned(U, K, axis, x) >= far and halvings < 60:
                         x /= 2
                         halvings += 1
         # 2. Its first contact.
@@ -389,10 +415,18 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
             for c in range(d):
                 w[c] = u[1 + c]
             size_w = norm(w)
+            reach, power = 0.0, 1.0
+            for j in range(1, K + 1):
+                square = 0.0
+                for c in range(d):
+                    square += U[j, 1 + c] ** 2
+                power *= x
+                reach += np.sqrt(square) * power
             watched = near_count + (1 if count > 0 else 0)
             for q in range(watched):
                 plane = near[q] if q < near_count else -1
-                if plane >= 0 and side[plane] == 0:
+                if plane >= 0 and (side[plane] == 0 or
+                                   side[plane] * dot(normal[plane], w) > reach):
                     continue
                 low, power = 0.0, 1.0
                 for j in range(K + 1):
@@ -408,7 +442,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
                     power *= x
                 if low >= 0.0:
                     continue
-                for j in range(K + 1):
+                for j in range(ORDER + 1):
                     total = 0.0
                     for e in range(K + 1):
                         total += chebyshev_u[j, e] * z[e]
@@ -432,20 +466,14 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         # 3. Outputs on the way.
         while j_out < J and (times[j_out] < s + x_end or
                              (hits == 0 and not released and s + x_end >= 1.0 - 1e-15)):
-            at(U, times[j_out] - s, states[j_out])
-            if weight != 0.0:
-                for c in range(d):
-                    w[c] = states[j_out, 0] * weight * states[j_out, 1 + c]
-                for k in range(n):
-                    if on[k] != 0.0:
-                        total = 0.0
-                        for c in range(d):
-                            total += X[k, c] * w[c]
-                        h[j_out, k] += total
+            at(U, K, times[j_out] - s, states[j_out])
             j_out += 1
+        if not held:
+            deposit(given, j_out, states, weight, on, X, h)
+            given = j_out
         if energy.size > 0:
-            energy[0] += speed(U, x_end)
-        at(U, x_end, u)
+            energy[0] += speed(U, K, x_end)
+        at(U, K, x_end, u)
         for c in range(d + 1):
             if not np.isfinite(u[c]):
                 return BROKEN
@@ -462,6 +490,9 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         if stalled > 1000:
             return STUCK
         # 4. The switch.
+        if held:
+            deposit(given, j_out, states, weight, on, X, h)
+            given, held = j_out, False
         if room[0] + C + 1 > log.shape[0]:
             return FULL
         for c in range(d):
@@ -550,7 +581,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
             # A plane that was slid on is near from now on.
             for c in range(d):
                 w[c] = u[1 + c]
-            near_count, far, free = scan(w, side, normal, axis, near)
+            near_count, far = scan(w, side, normal, axis, near)
             fresh = True
         count, rank = slide_frame(side, normal, D, P, basis, planes)
         exit_s = 2.0
@@ -560,7 +591,10 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
                 1e-13 * size + noise)
     for c in range(d):
         direction[c] = 0.0 if rest else axis[c]
-    direction[d] = free
+    direction[d] = far
+    closest[NEAR] = near_count
+    for q in range(near_count):
+        closest[q] = near[q]
     if not rest:
         for c in range(d):
             w[c] = u[1 + c]
@@ -568,4 +602,4 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         for plane in range(C):
             if loose[plane]:
                 loose[plane] = side[plane] * dot(normal[plane], w) <= band * size_w
-    return FINE
+    return GROUPED if held else FINE
