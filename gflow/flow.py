@@ -11,6 +11,7 @@ from .data import Data
 from .checks import real_array
 from .model import ModelPath, TwoLayerReLU, row_norms
 from .trajectory import Trajectory
+from .windows import Windows
 
 if TYPE_CHECKING:  # pragma: no cover
     from .certificate import Certificate
@@ -64,8 +65,8 @@ class Flow:
     TwoLayerReLU(m=1, d=1)
     """
 
-    def __init__(self, *, data: Data, path: Trajectory, times: np.ndarray, events: np.ndarray,
-                 initial_pattern: np.ndarray, status: str, message: str, success: bool,
+    def __init__(self, *, data: Data, path: Trajectory | Windows, times: np.ndarray,
+                 events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str, success: bool,
                  stats: dict[str, Any], settings: dict[str, Any]) -> None:
         self.data = data
         self.path = path
@@ -77,9 +78,20 @@ class Flow:
         if path.t_end < settings["t_max"] and (reached.size == 0 or reached[-1] < path.t_end):
             reached = np.append(reached, path.t_end)
         self.t = reached
-        states = path(reached)
-        self.a = states[:, :path.m]
-        self.W = states[:, path.m:].reshape(reached.size, path.m, path.d)
+
+    @cached_property
+    def _states(self) -> ModelPath:
+        return self._models(self.t)
+
+    @property
+    def a(self) -> np.ndarray:
+        """Output weights at the reported times, shape (T, m)."""
+        return self._states.a
+
+    @property
+    def W(self) -> np.ndarray:
+        """Hidden weights at the reported times, shape (T, m, d)."""
+        return self._states.W
 
     @property
     def t_end(self) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from typing import Any
@@ -15,15 +16,15 @@ from .flow import Flow
 from .model import TwoLayerReLU
 from .stop import as_rules
 
-METHODS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+METHODS = (*STEPPERS, "waveform")
 EPS = float(np.finfo(float).eps)
-TRIM = 1e-3
 
 
 def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
               method: str = "DOP853", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
               max_events: int | None = None, progress: bool = False,
-              strict: bool = False) -> Flow:
+              strict: bool = False, threads: int | None = None) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network on the square loss.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -39,8 +40,9 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         Inputs (n, d) and labels (n,).
     t_max : float
         End of the run in flow time, positive.
-    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
-        SciPy stepper, run on the frozen activation pattern between located events.
+    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "waveform"}
+        A SciPy stepper, run on the frozen activation pattern between located events; or the engine
+        for wide networks, which integrates neurons one by one and in parallel (`gflow.engines`).
     rtol : float
         Error allowed per step, relative to the norm of each neuron; at least 100 eps.
     t_eval : array_like, shape (T,), optional
@@ -53,6 +55,9 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         Draw a text meter on standard error.
     strict : bool
         Raise on a run that does not end well, instead of returning what was reached.
+    threads : int, optional
+        Threads of ``method="waveform"``; as many as there are processors if None. Results do not
+        depend on it.
 
     Returns
     -------
@@ -95,9 +100,10 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     rules = as_rules(stop)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
-    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events}
+    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
+                "threads": _threads(threads)}
 
-    _compile()
+    _compile(method)
     flow = _run(model, data, times, rules, settings, progress)
     if strict and not flow.success:
         raise IntegrationError(flow)
@@ -120,36 +126,39 @@ def default_times(t_max: float) -> np.ndarray:
 
 def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
          settings: dict[str, Any], progress: bool) -> Flow:
-    from .engines.stepping import Stepping
     from .run import FAILURES, OUTCOMES, Run, Stop
-    from .trajectory import Trajectory
 
     start = np.concatenate([model.a, model.W.ravel()])
-    path = Trajectory(model.m, model.d, start, max(TRIM * settings["rtol"], EPS))
-    run = Run(path, settings["t_max"], rules, settings["max_events"], progress)
+    engine: Any
+    if settings["method"] == "waveform":
+        from .engines.waveform import Waveform
+        engine = Waveform(data, start, settings["rtol"], settings["threads"])
+    else:
+        from .engines.stepping import Stepping
+        engine = Stepping(data, start, settings["method"], settings["rtol"])
+    run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress)
     status = "finished"
     message = OUTCOMES[status]
     with run.catching_interrupts():
-        engine = Stepping(data, start, settings["method"], settings["rtol"], run)
         try:
-            engine.integrate()
+            engine.integrate(run)
         except Stop as end:
             status, message = end.status, end.message
         except KeyboardInterrupt:
             status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:
         run.meter.close()
-    if engine.pattern.ambiguous:
-        message += (f" ({engine.pattern.ambiguous} times the solution was not unique: "
+    if engine.ambiguous:
+        message += (f" ({engine.ambiguous} times the solution was not unique: "
                     "the branch with the fewest active points was taken)")
     events = run.event_table()
     kinds = {kind: int((events["kind"] == kind).sum())
              for kind in ("activate", "deactivate", "slide", "release")}
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
              "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
-             "events": len(events), **kinds, "ambiguous": engine.pattern.ambiguous,
+             "events": len(events), **kinds, "ambiguous": engine.ambiguous,
              "method": settings["method"], "wall_time": run.wall}
-    return Flow(data=data, path=path, times=times, events=events,
+    return Flow(data=data, path=engine.path, times=times, events=events,
                 initial_pattern=engine.initial_codes, status=status, message=message,
                 success=status not in FAILURES, stats=stats, settings=settings)
 
@@ -182,13 +191,18 @@ def _times(t_eval: Any, t_max: float) -> np.ndarray:
     return times
 
 
-_compiled = False
+def _threads(threads: Any) -> int:
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (available or 1) if threads is None else whole(threads, "threads")
 
 
-def _compile() -> None:
-    """Load or compile every kernel on a tiny problem, once a process; say so if it takes long."""
-    global _compiled
-    if _compiled:
+_compiled: set[str] = set()
+
+
+def _compile(method: str) -> None:
+    """Load or compile the kernels on a tiny problem, once a process; say so if it takes long."""
+    engine = "waveform" if method == "waveform" else "RK45"
+    if engine in _compiled:
         return
     timer = threading.Timer(1.5, _say_compiling)
     timer.daemon = True
@@ -197,11 +211,11 @@ def _compile() -> None:
         # Two points, one neuron that crosses, slides and is released: every kernel is used.
         model = TwoLayerReLU([0.125, -0.25], [[0.125, -0.05], [-2.0, 0.25]])
         data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
-        _run(model, data, np.array([0.0]), (), {"t_max": 4.0, "method": "RK45", "rtol": 1e-4,
-                                                "max_events": None}, False)
+        _run(model, data, np.array([0.0]), (), {"t_max": 4.0, "method": engine, "rtol": 1e-4,
+                                                "max_events": None, "threads": 1}, False)
     finally:
         timer.cancel()
-    _compiled = True
+    _compiled.add(engine)
 
 
 def _say_compiling() -> None:

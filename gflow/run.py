@@ -14,6 +14,7 @@ import numpy as np
 
 from .stop import Rule, State
 from .trajectory import Trajectory
+from .windows import Windows
 
 EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
 """One change of the pattern: ``to`` is the state after it (0 off, 1 on, 2 sliding)."""
@@ -43,7 +44,7 @@ class Run:
 
     Parameters
     ----------
-    path : Trajectory
+    path : Trajectory or Windows
         Receives the pieces.
     t_max : float
         Where the run ends.
@@ -55,7 +56,7 @@ class Run:
         Whether to draw a text meter on standard error.
     """
 
-    def __init__(self, path: Trajectory, t_max: float, rules: tuple[Rule, ...],
+    def __init__(self, path: Trajectory | Windows, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool) -> None:
         self.path = path
         self.t_max = t_max
@@ -78,6 +79,7 @@ class Run:
                     else "activate" if after else "deactivate")
             self.events.append((t, i, k, kind, after))
         if self.max_events is not None and len(self.events) >= self.max_events:
+            self.path.cut(t)
             raise Stop("max_events")
 
     def check(self, loss_and_gradient: Callable[[np.ndarray], tuple[float, float]]) -> None:
@@ -117,6 +119,7 @@ class Run:
     def event_table(self) -> np.ndarray:
         """All events as a structured array in time order."""
         table = np.array(self.events, dtype=EVENT)
+        table = table[table["time"] <= self.path.t_end]
         return table[np.argsort(table["time"], kind="stable")]
 
     @contextmanager

@@ -16,6 +16,7 @@ from ._version import __version__
 from .data import Data
 from .flow import Flow
 from .trajectory import Trajectory
+from .windows import Windows
 
 FORMAT = 1
 
@@ -25,20 +26,21 @@ def save(flow: Flow, path: Any) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "trim": flow.path.trim}
+              "path": type(flow.path).__name__}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
-                              "initial_pattern": flow.initial_pattern, **flow.path.to_arrays()}
+                              "initial_pattern": flow.initial_pattern,
+                              **{f"path_{k}": v for k, v in flow.path.to_arrays().items()}}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
 
 
-def load(path: Any) -> Flow:
+def load(file: Any) -> Flow:
     """Read a run that `Flow.save` wrote.
 
     Parameters
     ----------
-    path : str or path-like
+    file : str or path-like
         The ``.npz`` file.
 
     Returns
@@ -52,10 +54,10 @@ def load(path: Any) -> Flow:
     ValueError
         If it is no run of gflow, or one of a newer format.
     """
-    name = os.fspath(path)
+    name = os.fspath(file)
     try:
-        with np.load(name, allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
+        with np.load(name, allow_pickle=False) as content:
+            arrays = {key: content[key] for key in content.files}
         header = json.loads(str(arrays["header"]))
     except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise ValueError(f"{name} is not a run saved by gflow: give a file written by "
@@ -63,8 +65,16 @@ def load(path: Any) -> Flow:
     if header["format"] > FORMAT:
         raise ValueError(f"{name} was written by gflow {header['version']}, in a newer format: "
                          "upgrade gflow to read it")
-    trajectory = Trajectory.from_arrays(header["m"], header["d"], header["trim"], arrays)
-    return Flow(data=Data(arrays["X"], arrays["y"]), path=trajectory, times=arrays["t"],
+    data = Data(arrays["X"], arrays["y"])
+    own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
+    path: Trajectory | Windows
+    if header["path"] == "Windows":
+        from .engines.waveform import Marcher
+        marcher = Marcher(data, header["settings"]["rtol"], 1)
+        path = Windows.from_arrays(header["m"], header["d"], marcher, own)
+    else:
+        path = Trajectory.from_arrays(header["m"], header["d"], own)
+    return Flow(data=data, path=path, times=arrays["t"],
                 events=arrays["events"], initial_pattern=arrays["initial_pattern"],
                 status=header["status"], message=header["message"], success=header["success"],
                 stats=header["stats"], settings=header["settings"])

@@ -39,6 +39,8 @@ class Trajectory:
 
     def cut(self, t: float) -> None:
         """Shorten the last piece so that the path ends at ``t``."""
+        if t >= self.t_end:
+            return
         t0, t1 = self.breaks[-2:]
         last = self.pieces[-1]
         from .kernels.roots import nodes, to_series
@@ -78,11 +80,12 @@ class Trajectory:
         t0, t1 = self.breaks[p], self.breaks[p + 1]
         return chebval(2 * (t - t0) / (t1 - t0) - 1, self.pieces[p]).T.reshape(t.size, -1)
 
-    def derivative(self, p: int, t: np.ndarray) -> np.ndarray:
-        """Time derivatives (T, m (d + 1)) of piece ``p``."""
+    def dissipation(self, p: int) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
-        slope = np.polynomial.chebyshev.chebder(self.pieces[p]) * 2 / (t1 - t0)
-        return chebval(2 * (t - t0) / (t1 - t0) - 1, slope).T.reshape(t.size, -1)
+        s, weights = np.polynomial.legendre.leggauss(max(1, len(self.pieces[p]) - 1))
+        slope = chebval(s, np.polynomial.chebyshev.chebder(self.pieces[p]))
+        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 / (t1 - t0)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
@@ -92,9 +95,9 @@ class Trajectory:
                            else np.empty((0, self.start.size)))}
 
     @classmethod
-    def from_arrays(cls, m: int, d: int, trim: float, arrays: Any) -> Trajectory:
+    def from_arrays(cls, m: int, d: int, arrays: Any) -> Trajectory:
         """Inverse of `to_arrays`."""
-        path = cls(m, d, arrays["start"], trim)
+        path = cls(m, d, arrays["start"], 0.0)
         path.breaks = [float(t) for t in arrays["breaks"]]
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []

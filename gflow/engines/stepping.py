@@ -16,6 +16,7 @@ from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..model import row_norms
 from ..pattern import Pattern
 from ..run import Run, Stop
+from ..trajectory import Trajectory
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""
@@ -24,6 +25,9 @@ SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 """Multistep steppers restart at order one after every event: their steps must err less."""
 SMALLEST_RTOL = 2.3e-14
 TINY = float(np.finfo(float).tiny)
+EPS = float(np.finfo(float).eps)
+TRIM = 1e-3
+"""Dense output is kept to this part of ``rtol``."""
 MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
 SHIFTED = 0.1
@@ -42,15 +46,20 @@ class Stepping:
         A key of `DEGREE`.
     rtol : float
         Error allowed per step, relative to each neuron's norm.
-    run : Run
-        Receives pieces and events.
+
+    Attributes
+    ----------
+    path : Trajectory
+        Dense output.
     """
 
-    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float, run: Run) -> None:
-        self.data, self.run, self.method, self.rtol = data, run, method, rtol
+    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float) -> None:
+        self.data, self.method, self.rtol = data, method, rtol
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
         self.band = max(rtol, ON_SURFACE)
-        self.m, self.d = run.path.m, run.path.d
+        self.d = data.d
+        self.m = state.size // (data.d + 1)
+        self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
         self.stalled = 0
         self.longest = self.spacing = np.inf
@@ -70,6 +79,11 @@ class Stepping:
     def _arguments(self) -> tuple[Any, ...]:
         p = self.pattern
         return self.m, p.on, self.data.X, self.data.y, p.slider, p.rank, p.basis
+
+    @property
+    def ambiguous(self) -> int:
+        """Instants at which the solution was not unique."""
+        return self.pattern.ambiguous
 
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side on the frozen pattern."""
@@ -108,14 +122,15 @@ class Stepping:
             self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
             rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
 
-    def integrate(self) -> None:
-        """Run to the end.
+    def integrate(self, run: Run) -> None:
+        """Run to the end; pieces go to `path`, events to ``run``.
 
         Raises
         ------
         Stop
             When the run ends before ``t_max``; everything up to then is recorded.
         """
+        self.run = run
         stepper = self.stepper(None)
         while self.t < self.run.t_max:
             with np.errstate(all="ignore"):
@@ -166,7 +181,7 @@ class Stepping:
         if found:
             self._note_progress(t1 - t0, found[0])
         if t1 > t0:
-            self.run.path.append(t1, series)
+            self.path.append(t1, series)
             self.state = series.sum(axis=0)
             self.shift = self.balance.restore(*self._split(self.state))
             self.pattern.tighten(self._split(self.state)[1], self.band)
@@ -180,7 +195,7 @@ class Stepping:
 
     def _tail(self, series: np.ndarray) -> float:
         """First neglected coefficient, relative to its neuron, by geometric extrapolation."""
-        by_neuron = self.run.path.by_neuron
+        by_neuron = self.path.by_neuron
         size = by_neuron(np.abs(series[0]))
         size[size == 0] = 1.0
         last, previous = (float((by_neuron(np.abs(series[j])) / size).max()) for j in (-1, -2))

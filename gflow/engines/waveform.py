@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
@@ -63,6 +62,11 @@ class Marcher:
         self.mixed = bool((A.length < 0).any())
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.room = 40 * self.C + 1000
+        self.marks = np.random.default_rng(0).integers(-2**62, 2**62, self.C)
+
+    def keys(self, side: np.ndarray) -> np.ndarray:
+        """A number (m,) for every pattern."""
+        return side.astype(np.int64) @ self.marks
 
     def fields(self, values: np.ndarray, half: float) -> tuple[np.ndarray, np.ndarray]:
         """Field along every normal on its side 1 and -1, (C, p): from residuals (p, n)."""
@@ -75,9 +79,16 @@ class Marcher:
         minus = np.add.reduceat(np.where(up, 0.0, pull), starts, axis=0)
         return np.ascontiguousarray(plus), np.ascontiguousarray(minus)
 
-    def run(self, window: Window, side: np.ndarray, key: np.ndarray, values: np.ndarray,
-            times: np.ndarray, weigh: bool, energy: np.ndarray) -> Outcome:
-        """March every neuron through the window under the residuals ``values`` (p, n)."""
+    def run(self, window: Window, side: np.ndarray, values: np.ndarray, times: np.ndarray,
+            weigh: bool, energy: np.ndarray | None = None,
+            key: np.ndarray | None = None) -> Outcome:
+        """March every neuron through the window under the residuals ``values`` (p, n).
+
+        States are wanted at ``times`` (J,), in [-1, 1]; outputs of the network too if ``weigh``.
+        The dissipated energy is added to ``energy`` (1,). ``key`` (m,) tells patterns apart.
+        """
+        key = self.keys(side) if key is None else key
+        energy = np.zeros(0) if energy is None else energy
         data, A = self.data, self.data.arrangement
         half = (window.t1 - window.t0) / 2
         m, d = side.shape[0], data.d
@@ -90,10 +101,10 @@ class Marcher:
             D += (side[first] == -1).astype(float) @ (minus[:, :, None] * A.normal[:, None]
                                                       ).reshape(self.C, -1)
         D = D.reshape(len(first), len(values), d)
-        out = Outcome(window.U.copy(), side.copy(), window.loose.copy(),
+        out = Outcome(window.U.copy(), side.copy(), window.loose_on(side.shape),
                       np.empty((m, times.size, d + 1)), window.direction.copy(),
                       window.closest.copy())
-        weights = np.exp(2 * window.log) if weigh else np.zeros(m)
+        weights = np.exp(2 * window.log)
         size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
         noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
         accuracy, band = max(1e-3 * self.rtol, 1e-17), max(self.rtol, ON_SURFACE)
@@ -127,7 +138,7 @@ class Marcher:
                 self.room *= 2
                 rows = blocks[b]
                 out.U[rows], out.side[rows] = window.U[rows], side[rows]
-                out.loose[rows] = window.loose[rows]
+                out.loose[rows] = window.loose_on(side.shape)[rows]
                 heights[b][:] = moments[b][:] = energies[b][:] = 0.0
 
         results = list((self.pool.map if self.pool else map)(work, range(len(blocks))))
@@ -156,8 +167,8 @@ class Marcher:
                 on &= A.label >= 0
                 pull = (on.T.astype(float) @ v.reshape(len(v), -1)).reshape(data.n, -1, d)
                 out.h += np.einsum("kje,ke->jk", pull, data.X)
-        for part in energies:
-            energy += part
+        for spent in energies:
+            energy += spent
         return out
 
 
@@ -183,16 +194,19 @@ class Waveform:
         Start, ``[a (m), W (m d)]``.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
-    run : Run
-        Receives windows and events; its path is a `Windows`.
     threads : int
         Number of threads; results do not depend on it.
+
+    Attributes
+    ----------
+    path : Windows
+        Dense output.
     """
 
-    def __init__(self, data: Data, state: np.ndarray, rtol: float, run: Run,
-                 threads: int = 1) -> None:
-        self.data, self.rtol, self.run = data, rtol, run
-        m, d = run.path.m, run.path.d
+    def __init__(self, data: Data, state: np.ndarray, rtol: float, threads: int = 1) -> None:
+        self.data, self.rtol = data, rtol
+        d = data.d
+        m = state.size // (d + 1)
         a, W = state[:m].copy(), state[m:].reshape(m, d).copy()
         self.balance = Balance(a, W)
         with np.errstate(under="ignore"):
@@ -210,19 +224,17 @@ class Waveform:
         self.U = np.column_stack([a, W]) / np.exp(self.log)[:, None]
         self.codes = self.initial_codes.copy()
         self.direction = np.zeros((m, d + 1))
-        self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int64)
-        rng = np.random.default_rng(0)
-        self.marks = rng.integers(-2**62, 2**62, data.arrangement.normal.shape[0])
-        self.key = self.side.astype(np.int64) @ self.marks
+        self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
         self.marcher = Marcher(data, rtol, threads)
+        self.path = Windows(m, d, state, self.marcher, self.side)
+        self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
         self.lengths = row_norms(data.X)
-        run.path.attach(self.marcher, self.side, self.marks)
 
     def loss_and_gradient(self, state: np.ndarray) -> tuple[float, float]:
         """Loss and norm of the min-norm gradient, on the pattern of the end of the last window."""
         from ..kernels import field
-        m, d = self.run.path.m, self.data.d
+        m, d = self.path.m, self.path.d
         a, W = state[:m], np.ascontiguousarray(state[m:].reshape(m, d))
         pattern = Pattern(self.data, a.copy(), W.copy(),
                           self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a)
@@ -231,16 +243,15 @@ class Waveform:
         r = field.residual(a, W, pattern.on, self.data.X, self.data.y)
         return float(r @ r / (2 * r.size)), float(row_norms(v))
 
-    def integrate(self) -> None:
-        """Run to the end.
+    def integrate(self, run: Run) -> None:
+        """Run to the end; windows go to `path`, events to ``run``.
 
         Raises
         ------
         Stop
             When the run ends before ``t_max``; everything up to then is recorded.
         """
-        if self.data.arrangement.normal.size == 0:
-            raise Stop("finished", "every row of X is zero: nothing moves")
+        self.run = run
         pull = float(np.abs(self.r) @ self.lengths) / self.data.n
         H = min(self.run.t_max, 1.0 / pull if pull > 0 else self.run.t_max)
         while self.t < self.run.t_max:
@@ -257,16 +268,18 @@ class Waveform:
         t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
         H = t1 - self.t
         strength = float(np.exp(2 * self.log) @ (np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:])))
-        window = Window(self.t, t1, self.U, self.log, self.loose, self.direction,
+        window = Window(self.t, t1, self.U, self.log, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
         s = nodes(DEGREE)
         values = self.r + (s[:, None] + 1) * (H / 2) * self.slope
-        none = np.zeros(0)
         weight = self.lengths / self.data.n * H
         previous = np.inf
+        used = values
         for rounds in range(1, ROUNDS + 1):
+            if self.run.interrupted:
+                raise Stop("interrupted")
             used = values
-            out = self.marcher.run(window, self.side, self.key, used, s, True, none)
+            out = self.marcher.run(window, self.side, used, s, True, key=self.key)
             self.nfev += 1
             values = self.data.y - out.h
             change = float((np.abs(values - used) @ weight).max())
@@ -284,9 +297,9 @@ class Waveform:
         error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
         if error > self.rtol:
             self.rejected += 1
-            return H * max(0.2, 0.7 * (self.rtol / error) ** 0.4)
+            return float(H * max(0.2, 0.7 * (self.rtol / error) ** 0.4))
         self._accept(window, used, values, out, series)
-        grow = 2.0 if error == 0 else min(2.0, 0.8 * (self.rtol / error) ** 0.25)
+        grow = 2.0 if error == 0 else float(min(2.0, 0.8 * (self.rtol / error) ** 0.25))
         if rounds > 5:
             grow = min(grow, 0.8)
         return H * max(0.3, grow)
@@ -297,7 +310,7 @@ class Waveform:
         window.values = used
         log = out.log[np.argsort(out.log[:, 1], kind="stable")]
         window.events = log
-        self.run.path.append(window)
+        self.path.append(window)
         self.steps += 1
         self.t = window.t1
         self.ambiguous += out.ambiguous
@@ -307,7 +320,7 @@ class Waveform:
         moved = log[:, 2] >= 0
         np.add.at(self.key, log[moved, 0].astype(int),
                   (log[moved, 4] - log[moved, 3]).astype(np.int64)
-                  * self.marks[log[moved, 2].astype(int)])
+                  * self.marcher.marks[log[moved, 2].astype(int)])
         # Mantissas near 1, and every neuron back on its invariant.
         U = out.U
         size = np.abs(U).max(axis=1)
@@ -326,14 +339,14 @@ class Waveform:
     def _changes(self, log: np.ndarray) -> list[tuple[float, list[tuple[int, int, int, int]]]]:
         """Events of a window as changes of the ternary codes of points."""
         A = self.data.arrangement
-        t0, t1 = self.run.path.breaks[-2:]
+        t0, t1 = self.path.breaks[-2:]
         found = []
-        for i, s, h, _, new in log:
-            i, h = int(i), int(h)
+        for i, s, h, new in zip(log[:, 0].astype(int), log[:, 1], log[:, 2].astype(int),
+                                log[:, 4]):
             points = A.member[A.start[h]:A.start[h + 1]] if h >= 0 else np.arange(self.data.n)
             now = (np.full(points.size, 0) if h < 0 else np.full(points.size, 2) if new == 0
                    else (new * A.length[points] > 0).astype(int))
-            change = [(i, int(k), int(self.codes[i, k]), int(c)) for k, c in zip(points, now)
+            change = [(int(i), int(k), int(self.codes[i, k]), int(c)) for k, c in zip(points, now)
                       if self.codes[i, k] != c]
             self.codes[i, points] = now
             found.append((t0 + (s + 1) / 2 * (t1 - t0), change))

@@ -104,11 +104,9 @@ def stays(u, side, direction, closest, normal, field, bend):
     far = direction[d]
     if far < np.inf:
         drive = sign * drive - bend if one_sign else -top
-        if drive > 0.0:
-            # It moves across and along in a fixed proportion at worst.
-            if max(across / along, push / drive) >= far:
-                return False
-        elif across + reach * push >= far * (along + reach * drive):
+        # Growing, it moves across and along in a fixed proportion at worst, however far.
+        safe = drive > 0.0 and max(across / along, push / drive) < far
+        if not safe and across + reach * push >= far * (along + reach * min(drive, 0.0)):
             return False
     for q in range(closest[closest.size - 1]):
         h = closest[q]
@@ -136,8 +134,8 @@ def add_moment(N, u, weight):
 @njit(cache=True, error_model="numpy", nogil=True)
 def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plus, minus, normal,
                 label, start, member, length, times, states, log, room, choices, direction,
-                closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
-                weights, energy, wanted):
+                closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r,
+                X, h, weights, energy, wanted):
     """March the neurons ``block`` one after the other, or carry them with their group.
 
     ``U``, ``side`` and ``loose`` are overwritten by the ends, ``states`` is (m, J, d + 1), ``D``
@@ -193,8 +191,8 @@ def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plu
             u[c] = U[i, c]
         status = march(U[i], side[i], loose[i], field, plus, minus, normal, start, member, length,
                        on, times, states[i], rows, room_here, choices, direction[i], closest[i],
-                       accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r, X, h,
-                       weights[i], g >= 0, energy)
+                       accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r,
+                       X, h, weights[i], g >= 0, energy)
         if status == GROUPED:
             add_moment(N[g], u, weights[i])
             continue

@@ -11,7 +11,7 @@ the window over the number of points), so that all fields here are per unit of `
 import numpy as np
 from numba import njit
 
-from .contacts import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, SIGN
+from .contacts import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
 from .modes import choose_sides, dot, orthonormal_rows
 from .roots import first_exit
 from .switch import AT_REST, norm, put_on, sign_after
@@ -56,12 +56,12 @@ def expand(u, T, U):
     for j in range(ORDER):
         for c in range(d + 1):
             U[j + 1, c] = 0.0
-        for l in range(min(j + 1, p)):
-            a = U[j - l, 0]
+        for q in range(min(j + 1, p)):
+            a = U[j - q, 0]
             total = 0.0
             for c in range(d):
-                total += U[j - l, 1 + c] * T[l, c]
-                U[j + 1, 1 + c] += a * T[l, c]
+                total += U[j - q, 1 + c] * T[q, c]
+                U[j + 1, 1 + c] += a * T[q, c]
             U[j + 1, 0] += total
         largest = 0.0
         for c in range(d + 1):
@@ -283,7 +283,7 @@ def change_side(h, new, side, D, plus, minus, normal, start, member, length, on)
 def deposit(first, last, states, weight, on, X, h):
     """Add the outputs of a neuron at times ``first`` to ``last - 1``, on its active points."""
     d = X.shape[1]
-    if weight == 0.0:
+    if weight == 0.0 or h.shape[0] == 0:
         return
     v = np.empty(d)
     for j in range(first, last):
@@ -299,8 +299,8 @@ def deposit(first, last, states, weight, on, X, h):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def march(u, side, loose, D, plus, minus, normal, start, member, length, on, times, states, log,
-          room, choices, direction, closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r,
-          split_r, X, h, weight, grouped, energy):
+          room, choices, direction, closest, accuracy, band, size, noise, chebyshev_u, split_u,
+          chebyshev_r, split_r, X, h, weight, grouped, energy):
     """Carry one neuron from s = -1 to s = 1.
 
     Parameters
@@ -336,12 +336,13 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         From monomials on [0, 1] to Chebyshev series, and `halves`, for both degrees.
     X : array (n, d)
     h : array (J, n)
-        The outputs of the neuron times ``weight`` are added at ``times``.
+        The outputs of the neuron times ``weight`` are added at ``times``; none if it is empty.
     weight : float
+        Square of the unit that ``u`` is given in.
     grouped : bool
         Without an event the outputs are left to the group, and GROUPED is returned.
     energy : array
-        The integral of ``|du/ds|^2`` is added to its first entry, if it has one.
+        The integral of ``weight |du/ds|^2`` is added to its first entry, if it has one.
 
     Returns
     -------
@@ -472,7 +473,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
             deposit(given, j_out, states, weight, on, X, h)
             given = j_out
         if energy.size > 0:
-            energy[0] += speed(U, K, x_end)
+            energy[0] += weight * speed(U, K, x_end)
         at(U, K, x_end, u)
         for c in range(d + 1):
             if not np.isfinite(u[c]):

@@ -1,0 +1,91 @@
+"""What several test files share: references, random problems, comparisons, closed forms."""
+
+import json
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from hypothesis import strategies as st
+
+import gflow
+
+REFERENCES = Path(__file__).parent / "references"
+NAMES = sorted(path.stem for path in REFERENCES.glob("*.json"))
+KINDS = ("generic", "duplicates", "opposite", "collinear", "zero rows", "zero labels", "bias",
+         "few points")
+STARTS = ("balanced", "dominated", "unbalanced")
+SCALES = (1.0, 0.1, 1e-3, 1e-6)
+
+
+class Problem(NamedTuple):
+    """A start, a data set and how far to go."""
+
+    a: np.ndarray
+    W: np.ndarray
+    X: np.ndarray
+    y: np.ndarray
+    t_max: float
+
+
+class Reference(NamedTuple):
+    """A reference trajectory; events are (time, neuron, point, kind, to), as a run records them."""
+
+    problem: Problem
+    t: np.ndarray
+    a: np.ndarray
+    W: np.ndarray
+    loss: np.ndarray
+    events: list
+
+
+def solve(problem, **options):
+    """Run a problem."""
+    a, W, X, y, t_max = problem
+    return gflow.integrate((a, W), (X, y), t_max, **options)
+
+
+def reference(name):
+    """The reference trajectory of that name."""
+    raw = json.loads((REFERENCES / f"{name}.json").read_text())
+    a, W, X, y, t = (np.array(raw[key], dtype=float) for key in ("a0", "W0", "X", "y", "t_eval"))
+    kinds = {"slide-enter": "slide", "slide-exit": "release"}
+    codes = {"off": 0, "on": 1, "slide": 2}
+    events = [(float(e["time"]), e["neuron"], e["data"], kinds.get(e["kind"], e["kind"]),
+               codes[e["to"]]) for e in raw["events"]]
+    return Reference(Problem(a, W, X, y, t[-1]), t, np.array(raw["a"], dtype=float),
+                     np.array(raw["W"], dtype=float), np.array(raw["loss"], dtype=float), events)
+
+
+def random_problem(seed, n, m, d, kind, start, scale):
+    """A problem drawn from a seed, so that a failing one shrinks to few points and neurons."""
+    rng = np.random.default_rng(seed)
+    if kind == "few points":
+        n = min(n, 2)
+    X = rng.standard_normal((n, d))
+    y = rng.standard_normal(n)
+    if kind in ("duplicates", "opposite", "collinear"):
+        X = X[rng.integers(0, n, n)]
+        if kind == "opposite":
+            X *= rng.choice([-1.0, 1.0], (n, 1))
+        if kind == "collinear":
+            X *= rng.uniform(-2.0, 2.0, (n, 1))
+    elif kind == "zero rows":
+        X[rng.random(n) < 0.4] = 0.0
+    elif kind == "zero labels":
+        y[rng.random(n) < 0.6] = 0.0
+    elif kind == "bias":
+        X[:, -1] = 1.0
+    W = scale * rng.standard_normal((m, d))
+    norms = np.sqrt((W**2).sum(axis=1))
+    a = {"balanced": norms, "dominated": norms * rng.uniform(1.0, 2.0, m),
+         "unbalanced": norms * rng.uniform(0.0, 2.0, m)}[start] * rng.choice([-1.0, 1.0], m)
+    # Long enough to align and to grow to size one at the rate of the strongest field.
+    rate = np.sqrt(np.mean((X * y[:, None])**2) * d) + 0.1
+    return Problem(a, W, X, y, 3.0 * (1.0 - np.log(scale)) / rate)
+
+
+def problems(kinds=KINDS, starts=STARTS, most=10, dims=5):
+    """Random problems of n, m up to ``most``."""
+    return st.builds(random_problem, seed=st.integers(0, 2**32 - 1), n=st.integers(1, most),
+                     m=st.integers(1, most), d=st.integers(1, dims), kind=st.sampled_from(kinds),
+                     start=st.sampled_from(starts), scale=st.sampled_from(SCALES))
