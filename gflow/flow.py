@@ -66,8 +66,8 @@ class Flow:
     """
 
     def __init__(self, *, data: Data, path: Trajectory | Windows, times: np.ndarray,
-                 events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str, success: bool,
-                 stats: dict[str, Any], settings: dict[str, Any]) -> None:
+                 events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
+                 success: bool, stats: dict[str, Any], settings: dict[str, Any]) -> None:
         self.data = data
         self.path = path
         self.events = events

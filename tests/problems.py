@@ -89,3 +89,45 @@ def problems(kinds=KINDS, starts=STARTS, most=10, dims=5):
     return st.builds(random_problem, seed=st.integers(0, 2**32 - 1), n=st.integers(1, most),
                      m=st.integers(1, most), d=st.integers(1, dims), kind=st.sampled_from(kinds),
                      start=st.sampled_from(starts), scale=st.sampled_from(SCALES))
+
+
+def relative_errors(path, other):
+    """Differences of two paths (T, m), relative to each neuron; a neuron at zero counts as one."""
+    size = np.sqrt(other.a**2 + (other.W**2).sum(axis=-1))
+    size[size == 0] = 1.0
+    return np.maximum(np.abs(path.a - other.a), np.abs(path.W - other.W).max(axis=-1)) / size
+
+
+def same_events(events, others, rtol):
+    """Assert equal events at equal times; the order of simultaneous ones means nothing."""
+    events, others = ([tuple(e) for e in table] for table in (events, others))
+    assert len(events) == len(others)
+    times, expected = (np.array([e[0] for e in table]) for table in (events, others))
+    assert (np.diff(times) >= 0).all()
+    np.testing.assert_allclose(times, expected, rtol=rtol)
+    for first, last in runs_of_ties(expected, rtol):
+        assert sorted(e[1:] for e in events[first:last]) == sorted(
+            e[1:] for e in others[first:last])
+
+
+def runs_of_ties(times, rtol):
+    """Slices (first, last) of increasing times whose neighbours are closer than ``rtol``."""
+    gaps = np.flatnonzero(np.diff(times) > 2 * rtol * times[1:]) + 1
+    return zip([0, *gaps], [*gaps, len(times)])
+
+
+def lattice_problem(seed, n, m, d, start, scale):
+    """Small whole numbers: starts on hyperplanes and at zero, ties, orthogonal and equal points."""
+    rng = np.random.default_rng(seed)
+    X, y = rng.integers(-2, 3, (n, d)).astype(float), rng.integers(-2, 3, n).astype(float)
+    W = scale * rng.integers(-2, 3, (m, d))
+    norms, more = np.sqrt((W**2).sum(axis=1)), scale * rng.integers(0, 3, m)
+    a = {"balanced": norms, "dominated": norms + more, "unbalanced": more}[start]
+    return Problem(a * rng.choice([-1.0, 1.0], m), W, X, y, 3.0 * (1.0 - np.log(scale)))
+
+
+def lattices():
+    """Random problems on a lattice."""
+    return st.builds(lattice_problem, seed=st.integers(0, 2**32 - 1), n=st.integers(1, 7),
+                     m=st.integers(1, 6), d=st.integers(1, 4), start=st.sampled_from(STARTS),
+                     scale=st.sampled_from(SCALES))

@@ -130,8 +130,8 @@ class Marcher:
                 status, i = groups.march_block(
                     blocks[b], out.U, out.side, out.loose, group, slot, lam, field0, bend,
                     moments[b], D, plus, minus, A.normal, A.label, A.start, A.member, A.length,
-                    times, out.states, log, room, self.choices, out.direction, out.closest, accuracy,
-                    band, size, noise, from_unit(march.ORDER), halves(march.ORDER), from_unit(p),
+                    times, out.states, log, room, self.choices, out.direction, out.closest,
+                    accuracy, band, size, noise, from_unit(march.ORDER), halves(march.ORDER), from_unit(p),
                     halves(p), data.X, heights[b], weights, energies[b], not weigh)
                 if status != march.FULL:
                     return log[:room[0]].copy(), status, i, int(room[1])
@@ -155,11 +155,11 @@ class Marcher:
             out.h = np.zeros((times.size, data.n))
             for part in heights:
                 out.h += part
-            if large.size:
+            usable = slot[large] >= 0
+            if usable.any():
                 total = moments[0]
                 for moment in moments[1:]:
                     total = total + moment
-                usable = slot[large] >= 0
                 lam, total = lam[usable], total[usable]
                 # v = sum a_i w_i of every group and time, then the outputs of its active points.
                 v = np.einsum("gjb,gbc,gjce->gje", lam[..., 0], total, lam[..., 1:])
@@ -326,8 +326,7 @@ class Waveform:
         size = np.abs(U).max(axis=1)
         size[size == 0] = 1.0
         self.log = self.log + np.log(size)
-        U = U / size[:, None]
-        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        a, W = U[:, 0] / size, U[:, 1:] / size[:, None]
         self.balance.restore(a, W, np.exp(-self.log))
         self.U = np.column_stack([a, W])
         self.r = values[-1]

@@ -1,0 +1,33 @@
+"""All steppers give one flow, at a cost that does not depend on chattering."""
+
+import pytest
+
+import gflow
+from gflow.datasets import linear_teacher
+from gflow.init import balanced
+from problems import reference, relative_errors, same_events, solve
+
+
+@pytest.mark.parametrize("name", ["tiny", "teacher_d2", "unbalanced"])
+def test_steppers_agree(name):
+    ref = reference(name)
+    first = solve(ref.problem, rtol=1e-8, t_eval=ref.t)
+    for method in ("Radau", "BDF", "LSODA", "RK45", "RK23"):
+        flow = solve(ref.problem, method=method, rtol=1e-8, t_eval=ref.t)
+        assert flow.success and flow.stats["method"] == method
+        assert relative_errors(flow, first).max() < 1e-6, method
+        # Late releases move with slow residuals: their times err more than states do.
+        same_events(flow.events, ref.events, rtol=1e-5)
+        assert method not in ("Radau", "BDF") or flow.stats["njev"] > 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_sliding_costs_nothing(seed):
+    # An explicit stepper without sliding takes 650,000 right-hand sides at rtol 1e-6.
+    data = linear_teacher(20, 2, 0.5, seed)
+    start = balanced(50, 2, 1e-3, seed)
+    flow = gflow.integrate(start, data, 50.0, rtol=1e-9)
+    assert flow.success and flow.stats["nfev"] <= 12_000
+    certificate = flow.certificate()
+    assert certificate.ok and certificate.balance.max() < 1e-7
+    assert flow.stats["slide"] > 0 and flow.loss[-1] < 0.6 * flow.loss[0]
