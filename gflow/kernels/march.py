@@ -371,7 +371,10 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
     for c in range(d):
         rest = rest and u[1 + c] == 0.0
         w[c] = u[1 + c]
-    if not rest:
+    if rest:
+        # At rest it does not move with its group.
+        held = False
+    else:
         near_count, far = scan(w, side, normal, axis, near)
         fresh = True
     count, rank = slide_frame(side, normal, D, P, basis, planes)
