@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence, overload
 
 import numpy as np
 
@@ -119,6 +119,12 @@ class Flow:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
         norms = self.norms[..., None]
         return np.divide(self.W, norms, out=np.zeros_like(self.W), where=norms > 0)
+
+    @overload
+    def __call__(self, t: float) -> TwoLayerReLU: ...
+
+    @overload
+    def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
 
     def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
         """The network at any time reached (dense output).

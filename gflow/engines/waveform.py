@@ -62,7 +62,7 @@ class Marcher:
         self.mixed = bool((A.length < 0).any())
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.room = 40 * self.C + 1000
-        self.marks = np.random.default_rng(0).integers(-2**62, 2**62, self.C)
+        self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
 
     def keys(self, side: np.ndarray) -> np.ndarray:
         """A number (m,) for every pattern."""
@@ -287,7 +287,8 @@ class Waveform:
                 break
             # On a flow the loss falls: residuals that grow are a window that is too long.
             slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
-            diverges = not float((values**2).sum(axis=1).max()) <= 4 * float(self.r @ self.r) + slack
+            largest = float((values**2).sum(axis=1).max())
+            diverges = not largest <= 4 * float(self.r @ self.r) + slack
             if diverges or rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS):
                 self.rejected += 1
                 self.slope = np.zeros(self.data.n)
@@ -330,8 +331,8 @@ class Waveform:
         self.balance.restore(a, W, np.exp(-self.log))
         self.U = np.column_stack([a, W])
         self.r = values[-1]
-        self.slope = np.polynomial.chebyshev.chebval(1.0, np.polynomial.chebyshev.chebder(series)
-                                                     ) * 2 / H
+        # T_j'(1) = j^2.
+        self.slope = np.arange(len(series)) ** 2 @ series * (2 / H)
         for t, change in changes:
             self.run.changed(t, change)
 
@@ -340,12 +341,12 @@ class Waveform:
         A = self.data.arrangement
         t0, t1 = self.path.breaks[-2:]
         found = []
-        for i, s, h, new in zip(log[:, 0].astype(int), log[:, 1], log[:, 2].astype(int),
-                                log[:, 4]):
+        for row in log.tolist():
+            i, s, h, new = int(row[0]), row[1], int(row[2]), row[4]
             points = A.member[A.start[h]:A.start[h + 1]] if h >= 0 else np.arange(self.data.n)
             now = (np.full(points.size, 0) if h < 0 else np.full(points.size, 2) if new == 0
                    else (new * A.length[points] > 0).astype(int))
-            change = [(int(i), int(k), int(self.codes[i, k]), int(c)) for k, c in zip(points, now)
+            change = [(i, int(k), int(self.codes[i, k]), int(c)) for k, c in zip(points, now)
                       if self.codes[i, k] != c]
             self.codes[i, points] = now
             found.append((t0 + (s + 1) / 2 * (t1 - t0), change))

@@ -1,0 +1,70 @@
+"""The command line, in process."""
+
+import csv
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_diabetes
+
+import gflow
+from gflow.cli import main
+
+
+@pytest.fixture
+def diabetes(tmp_path):
+    """The diabetes table of scikit-learn as a CSV file."""
+    table = load_diabetes()
+    path = tmp_path / "diabetes.csv"
+    with open(path, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*table.feature_names, "progression"])
+        writer.writerows(np.column_stack([table.data, table.target]))
+    return path
+
+
+def test_demo_gets_stuck_and_leaves_a_figure(tmp_path, capsys):
+    out = tmp_path / "demo.png"
+    assert main(["demo", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "0.0875213675" in printed and "0 release" in printed
+    assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and out.stat().st_size > 20_000
+
+
+def test_integrate_on_a_real_table(tmp_path, diabetes, capsys):
+    out = tmp_path / "run.npz"
+    assert main(["integrate", str(diabetes), "--target", "progression", "--standardise", "--bias",
+                 "--width", "10", "--t-max", "1", "--out", str(out)]) == 0
+    flow = gflow.load(out)
+    assert flow.data.X.shape == (442, 11) and flow.a.shape[1] == 10 and flow.t[-1] == 1.0
+    assert flow.certificate().ok and flow.loss[-1] <= flow.loss[0]
+    assert "Certificate: ok" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["nothing.csv", "--target", "y"], "nothing.csv"),
+    (["{table}", "--target", "y"], "no column 'y'"),
+    (["{table}", "--target", "progression", "--width", "0"], "positive whole number"),
+    (["{table}", "--target", "progression", "--method", "Euler"], "unknown method 'Euler'"),
+    (["{table}", "--target", "progression", "--t-max", "-1"], "t_max = -1.0"),
+    (["{table}", "--target", "progression", "--out", "missing/run.npz"], "not a directory"),
+])
+def test_bad_input_is_one_sentence(tmp_path, diabetes, capsys, monkeypatch, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    before = sorted(tmp_path.iterdir())
+    assert main(["integrate", *[a.format(table=diabetes) for a in arguments]]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.startswith("gflow: ") and error.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == before
+
+
+def test_an_existing_file_survives_a_failed_run(tmp_path, diabetes):
+    out = tmp_path / "run.npz"
+    out.write_bytes(b"precious")
+    assert main(["integrate", str(diabetes), "--target", "nope", "--out", str(out)]) == 2
+    assert out.read_bytes() == b"precious"
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as end:
+        main(["--version"])
+    assert end.value.code == 0 and gflow.__version__ in capsys.readouterr().out
