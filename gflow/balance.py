@@ -36,15 +36,15 @@ class Balance:
         self.sign = np.sign(ratio)
         self.offset = size * np.sqrt(np.abs(ratio))
 
-    def restore(self, a: np.ndarray, W: np.ndarray, unit: np.ndarray | float = 1.0) -> float:
+    def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0) -> float:
         """Put neurons back on their invariant, in place, by a change of the larger weight.
 
         Parameters
         ----------
         a, W : ndarray, shapes (m,) and (m, d)
             Weights, changed in place.
-        unit : float or ndarray, shape (m,)
-            The weights are in units of ``1 / unit``.
+        power : int or ndarray of int, shape (m,)
+            The weights are in units of ``2 ** power``.
 
         Returns
         -------
@@ -53,12 +53,14 @@ class Balance:
         """
         norms = row_norms(W)
         outer = self.sign >= 0
-        offset = self.offset * unit
+        offset = np.ldexp(self.offset, -power)
         target = np.copysign(np.hypot(norms, offset), a)
         inner = np.hypot(a, offset)
         stretch = np.divide(inner, norms, out=np.ones_like(norms), where=~outer & (norms > 0))
         size = np.hypot(a, norms)
         shift = np.where(outer, np.abs(target - a), np.abs(stretch - 1) * norms)
-        a[outer] = target[outer]
-        W *= stretch[:, None]
+        # What is off by rounding only keeps its bits: neurons that rest do not move at all.
+        off = shift > BALANCED * size
+        a[outer & off] = target[outer & off]
+        W[off] *= stretch[off, None]
         return float(np.divide(shift, size, out=np.zeros_like(size), where=size > 0).max())

@@ -117,7 +117,8 @@ class Pattern:
         else:
             self.slides.pop(i, None)
         live = A.label >= 0
-        where = side[A.label]
+        # A zero row has label -1: the padding stands in where every row is zero.
+        where = np.append(side, np.int8(1))[A.label]
         self.codes[i] = np.where(live & (not rest),
                                  np.where(where == 0, SLIDING, where * A.length > 0), OFF)
         self.on[i] = self.codes[i] == ON

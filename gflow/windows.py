@@ -17,9 +17,9 @@ class Window:
     t0, t1 : float
         Ends.
     U : ndarray, shape (m, d + 1)
-        ``(a, w)`` of every neuron at ``t0``, in units of ``exp(log)``.
-    log : ndarray, shape (m,)
-        Log-scale of every neuron.
+        ``(a, w)`` of every neuron at ``t0``, in units of ``2 ** power``.
+    power : ndarray of int, shape (m,)
+        Exponent of every neuron.
     loose : ndarray of int
         Flat indices in (m, C) of hyperplanes just left.
     direction, closest : ndarray
@@ -35,7 +35,7 @@ class Window:
     t0: float
     t1: float
     U: np.ndarray
-    log: np.ndarray
+    power: np.ndarray
     loose: np.ndarray
     direction: np.ndarray
     closest: np.ndarray
@@ -104,7 +104,7 @@ class Windows:
         order = np.argsort(t, kind="stable")
         s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
         out = self.marcher.run(window, self.side_at(p), window.values, s, weigh=False)
-        states = out.states * np.exp(window.log)[:, None, None]
+        states = np.ldexp(out.states, window.power[:, None, None])
         flat = np.empty((t.size, self.start.size))
         flat[order, :self.m] = states[:, :, 0].T
         flat[order, self.m:] = states[:, :, 1:].transpose(1, 0, 2).reshape(t.size, -1)
@@ -137,7 +137,7 @@ class Windows:
 
         arrays = {"breaks": np.array(self.breaks), "start": self.start,
                   "clipped": np.array(self.clipped), "first_side": self.first_side}
-        for name in ("U", "log", "direction", "closest", "strength", "values"):
+        for name in ("U", "power", "direction", "closest", "strength", "values"):
             arrays[name] = stack(name)
         for name in ("loose", "events"):
             parts = [getattr(window, name) for window in self.pieces]
@@ -154,7 +154,7 @@ class Windows:
         breaks = arrays["breaks"]
         for p in range(len(breaks) - 1):
             path.append(Window(float(breaks[p]), float(breaks[p + 1]), arrays["U"][p],
-                               arrays["log"][p], lists["loose"][p], arrays["direction"][p],
+                               arrays["power"][p], lists["loose"][p], arrays["direction"][p],
                                arrays["closest"][p], float(arrays["strength"][p]),
                                arrays["values"][p], lists["events"][p]))
         path.clipped = float(arrays["clipped"])

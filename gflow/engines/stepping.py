@@ -191,7 +191,11 @@ class Stepping:
 
     def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
         degree = DEGREE[self.method]
-        return to_series(degree) @ dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
+        values = dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
+        # Relative to the start of the step: what does not move keeps its value to the last bit.
+        series = to_series(degree) @ (values - self.state)
+        series[0] += self.state
+        return series
 
     def _tail(self, series: np.ndarray) -> float:
         """First neglected coefficient, relative to its neuron, by geometric extrapolation."""

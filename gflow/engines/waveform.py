@@ -72,6 +72,8 @@ class Marcher:
         """Field along every normal on its side 1 and -1, (C, p): from residuals (p, n)."""
         A = self.data.arrangement
         r = (to_monomials(len(values) - 1) @ values).T * (half / self.data.n)
+        if self.C == 0:
+            return np.zeros((0, len(values))), np.zeros((0, len(values)))
         pull = r[A.member] * A.length[A.member, None]
         up = A.length[A.member, None] > 0
         starts = A.start[:-1]
@@ -96,15 +98,15 @@ class Marcher:
         _, first, group, counts = np.unique(key, return_index=True, return_inverse=True,
                                             return_counts=True)
         D = (side[first] == 1).astype(float) @ (plus[:, :, None] * A.normal[:, None]
-                                                ).reshape(self.C, -1)
+                                                ).reshape(self.C, len(values) * d)
         if self.mixed:
             D += (side[first] == -1).astype(float) @ (minus[:, :, None] * A.normal[:, None]
-                                                      ).reshape(self.C, -1)
+                                                      ).reshape(self.C, len(values) * d)
         D = D.reshape(len(first), len(values), d)
         out = Outcome(window.U.copy(), side.copy(), window.loose_on(side.shape),
                       np.empty((m, times.size, d + 1)), window.direction.copy(),
                       window.closest.copy())
-        weights = np.exp(2 * window.log)
+        weights = np.ldexp(1.0, 2 * window.power)
         size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
         noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
         accuracy, band = max(1e-3 * self.rtol, 1e-17), max(self.rtol, ON_SURFACE)
@@ -163,8 +165,9 @@ class Marcher:
                 lam, total = lam[usable], total[usable]
                 # v = sum a_i w_i of every group and time, then the outputs of its active points.
                 v = np.einsum("gjb,gbc,gjce->gje", lam[..., 0], total, lam[..., 1:])
-                on = side[first[large[usable]]][:, A.label] * A.length > 0
-                on &= A.label >= 0
+                live = A.label >= 0
+                on = np.zeros((len(v), data.n), dtype=bool)
+                on[:, live] = side[first[large[usable]]][:, A.label[live]] * A.length[live] > 0
                 pull = (on.T.astype(float) @ v.reshape(len(v), -1)).reshape(data.n, -1, d)
                 out.h += np.einsum("kje,ke->jk", pull, data.X)
         for spent in energies:
@@ -220,8 +223,8 @@ class Waveform:
         self.slope = np.zeros(data.n)
         self.t = 0.0
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
-        self.log = np.log(np.where(size > 0, size, 1.0))
-        self.U = np.column_stack([a, W]) / np.exp(self.log)[:, None]
+        self.power = np.frexp(size)[1].astype(np.int64)
+        self.U = np.ldexp(np.column_stack([a, W]), -self.power[:, None])
         self.codes = self.initial_codes.copy()
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
@@ -267,8 +270,9 @@ class Waveform:
         """Advance by at most ``H``; the length to try next."""
         t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
         H = t1 - self.t
-        strength = float(np.exp(2 * self.log) @ (np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:])))
-        window = Window(self.t, t1, self.U, self.log, np.flatnonzero(self.loose), self.direction,
+        strength = float(np.ldexp(np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:]),
+                                  2 * self.power).sum())
+        window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
         s = nodes(DEGREE)
         values = self.r + (s[:, None] + 1) * (H / 2) * self.slope
@@ -324,11 +328,10 @@ class Waveform:
                   * self.marcher.marks[log[moved, 2].astype(int)])
         # Mantissas near 1, and every neuron back on its invariant.
         U = out.U
-        size = np.abs(U).max(axis=1)
-        size[size == 0] = 1.0
-        self.log = self.log + np.log(size)
-        a, W = U[:, 0] / size, U[:, 1:] / size[:, None]
-        self.balance.restore(a, W, np.exp(-self.log))
+        power = np.frexp(np.abs(U).max(axis=1))[1].astype(np.int64)
+        self.power = self.power + power
+        a, W = np.ldexp(U[:, 0], -power), np.ldexp(U[:, 1:], -power[:, None])
+        self.balance.restore(a, W, self.power)
         self.U = np.column_stack([a, W])
         self.r = values[-1]
         # T_j'(1) = j^2.
