@@ -181,9 +181,10 @@ class _Audit:
         Where residuals have decayed to the error of the weights (``rtol`` of the network), the
         jumps that multipliers are fractions of mean nothing, and only the excess beyond counts.
         """
+        from .kernels.contacts import RESIDUAL_ERROR
         arrangement = self.flow.data.arrangement
         r, D, _ = self._fields(a, W)
-        noise = (self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
+        noise = (2 * RESIDUAL_ERROR * self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
                  * float(self.lengths @ self.lengths) / len(r))
         planes = np.unique(arrangement.label[self.codes[i] == 2])
         V = arrangement.normal[planes]
@@ -194,7 +195,7 @@ class _Audit:
             pull = r * arrangement.length * own / len(r)
             minus, plus = pull[arrangement.length < 0].sum(), pull[arrangement.length > 0].sum()
             low, high = min(minus, plus), max(minus, plus)
-            excess = max(excess, (max(low - lam, lam - high) - 10 * noise) / (high - low + noise))
+            excess = max(excess, (max(low - lam, lam - high) - noise) / (high - low + noise))
         return excess
 
     def verdict(self, dissipated: float) -> Certificate:

@@ -91,9 +91,15 @@ def problems(kinds=KINDS, starts=STARTS, most=10, dims=5):
                      start=st.sampled_from(starts), scale=st.sampled_from(SCALES))
 
 
-def relative_errors(path, other):
-    """Differences of two paths (T, m), relative to each neuron; a neuron at zero counts as one."""
+def relative_errors(path, other, peak=False):
+    """Differences of two paths (T, m), relative to each neuron; a neuron at zero counts as one.
+
+    With ``peak`` relative to the largest that the neuron has been: one that shrinks forgets its
+    relative accuracy by the square of that, if its start had any error at all.
+    """
     size = np.sqrt(other.a**2 + (other.W**2).sum(axis=-1))
+    if peak:
+        size = np.maximum.accumulate(size)
     size[size == 0] = 1.0
     return np.maximum(np.abs(path.a - other.a), np.abs(path.W - other.W).max(axis=-1)) / size
 

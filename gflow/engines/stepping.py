@@ -10,8 +10,8 @@ import scipy.integrate
 from ..balance import Balance
 from ..data import Data
 from ..kernels import field
-from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, SIGN, crossings,
-                                multipliers)
+from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
+                                RESIDUAL_ERROR, SIGN, crossings, multipliers)
 from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..model import row_norms
 from ..pattern import Pattern
@@ -251,8 +251,8 @@ class Stepping:
         A = self.data.arrangement
         # Residuals carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = self._split(series[0])
-        noise = 4 * self.rtol * float(np.abs(a) @ row_norms(W)) * float(A.length @ A.length)
-        noise /= r.shape[1]
+        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * float(np.abs(a) @ row_norms(W))
+        noise *= float(A.length @ A.length) / r.shape[1]
         found = []
         for i, slide in self.pattern.slides.items():
             below, above, size = multipliers(r, i, slide.sign, self.pattern.side, self.data.X,

@@ -16,7 +16,7 @@ import numpy as np
 from ..balance import Balance
 from ..data import Data
 from ..kernels import groups, march
-from ..kernels.contacts import ON_SURFACE
+from ..kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
 from ..kernels.roots import halves, nodes, to_series
 from ..model import row_norms
 from ..pattern import Pattern
@@ -108,7 +108,8 @@ class Marcher:
                       window.closest.copy())
         weights = np.ldexp(1.0, 2 * window.power)
         size = float(np.abs(values).max(axis=0) @ np.abs(A.length)) * half / data.n
-        noise = 4 * self.rtol * window.strength * float(A.length @ A.length) * half / data.n
+        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * window.strength * half / data.n
+        noise *= float(A.length @ A.length)
         accuracy, band = max(1e-3 * self.rtol, 1e-17), max(self.rtol, ON_SURFACE)
         p = len(values) - 1
         # Patterns of several neurons get a propagator; none if every neuron must be followed.

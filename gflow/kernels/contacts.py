@@ -12,6 +12,9 @@ from .roots import first_exit
 ON_SURFACE = 1e-13
 """Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
 
+RESIDUAL_ERROR = 20.0
+"""Error of computed residuals, over ``rtol`` times the largest output that the weights allow."""
+
 CROSS, RELEASE_BELOW, RELEASE_ABOVE, SIGN = 0, 1, 2, 3
 """Kinds of contact: a hyperplane reached, a multiplier at 0 or at 1, ``a_i = 0`` of a slider."""
 

@@ -18,11 +18,17 @@ def residual(a, W, on, X, y):
 
     Two matrix products; nothing of size m times n is made.
     """
-    V = np.dot(on.T, a.reshape(-1, 1) * W)
-    r = y.copy()
-    for k in range(X.shape[0]):
-        for j in range(X.shape[1]):
-            r[k] -= X[k, j] * V[k, j]
+    m, d = W.shape
+    v = np.empty((m, d))
+    for i in range(m):
+        for c in range(d):
+            v[i, c] = a[i] * W[i, c]
+    V = np.dot(on.T, v)
+    r = np.empty(y.size)
+    for k in range(y.size):
+        r[k] = y[k]
+        for c in range(d):
+            r[k] -= X[k, c] * V[k, c]
     return r
 
 
@@ -30,7 +36,11 @@ def residual(a, W, on, X, y):
 def fields(r, on, X, slider, rank, basis):
     """Fields ``D`` (m, d) from the residuals: active sums, projected for sliding neurons."""
     n, d = X.shape
-    D = np.dot(on, (r / n).reshape(-1, 1) * X)
+    pull = np.empty((n, d))
+    for k in range(n):
+        for c in range(d):
+            pull[k, c] = r[k] / n * X[k, c]
+    D = np.dot(on, pull)
     for j in range(slider.size):
         i = slider[j]
         for q in range(rank[j]):
@@ -49,7 +59,7 @@ def velocity(state, m, on, X, y, slider, rank, basis):
     a = state[:m]
     W = state[m:].reshape(m, d)
     D = fields(residual(a, W, on, X, y), on, X, slider, rank, basis)
-    out = np.empty_like(state)
+    out = np.empty(state.size)
     for i in range(m):
         total = 0.0
         for c in range(d):

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 
 from .contacts import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .modes import choose_sides, dot, orthonormal_rows
+from .modes import choose_sides, dot, orthonormal_rows, row_dot, row_row
 from .roots import first_exit
 from .switch import AT_REST, norm, put_on, sign_after
 
@@ -145,7 +145,7 @@ def scan(w, side, normal, direction, near):
         for h in range(C):
             if side[h] == 0:
                 continue
-            z = abs(dot(normal[h], direction))
+            z = abs(row_dot(normal, h, direction))
             if z <= far:
                 if count == NEAR:
                     count = NEAR + 1
@@ -205,7 +205,7 @@ def slide_frame(side, normal, D, P, basis, planes):
             basis[q, c] = found[q, c]
     for j in range(p):
         for q in range(rank):
-            along = dot(basis[q], P[j])
+            along = row_row(basis, q, P, j)
             for c in range(d):
                 P[j, c] -= along * basis[q, c]
     return count, rank
@@ -226,10 +226,10 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, normal, to_c
     lam = np.zeros((count, p))
     for c in range(count - 1, -1, -1):
         for j in range(p):
-            total = -dot(basis[c], D[j])
+            total = -row_row(basis, c, D, j)
             for e in range(c + 1, count):
-                total -= dot(normal[planes[e]], basis[c]) * lam[e, j]
-            lam[c, j] = total / dot(normal[planes[c]], basis[c])
+                total -= row_row(normal, planes[e], basis, c) * lam[e, j]
+            lam[c, j] = total / row_row(normal, planes[c], basis, c)
     poly = np.empty((p, 1))
     local = np.empty((p, 1))
     series = np.empty(p)
@@ -430,7 +430,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
             for q in range(watched):
                 plane = near[q] if q < near_count else -1
                 if plane >= 0 and (side[plane] == 0 or
-                                   side[plane] * dot(normal[plane], w) > reach):
+                                   side[plane] * row_dot(normal, plane, w) > reach):
                     continue
                 low, power = 0.0, 1.0
                 for j in range(K + 1):
@@ -532,7 +532,7 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
                 plane = near[q]
                 if side[plane] == 0:
                     continue
-                lies = abs(dot(normal[plane], w)) <= ON_SURFACE * size_w
+                lies = abs(row_dot(normal, plane, w)) <= ON_SURFACE * size_w
                 for e in range(hits):
                     if touched[e] == plane and when[e] <= first + SIMULTANEOUS:
                         lies = True
@@ -605,5 +605,5 @@ def march(u, side, loose, D, plus, minus, normal, start, member, length, on, tim
         size_w = norm(w)
         for plane in range(C):
             if loose[plane]:
-                loose[plane] = side[plane] * dot(normal[plane], w) <= band * size_w
+                loose[plane] = side[plane] * row_dot(normal, plane, w) <= band * size_w
     return GROUPED if held else FINE

@@ -32,6 +32,24 @@ def dot(u, v):
 
 
 @njit(cache=True, error_model="numpy")
+def row_dot(V, c, u):
+    """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
+    total = 0.0
+    for j in range(u.size):
+        total += V[c, j] * u[j]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
+def row_row(V, c, U, e):
+    """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
+    total = 0.0
+    for j in range(V.shape[1]):
+        total += V[c, j] * U[e, j]
+    return total
+
+
+@njit(cache=True, error_model="numpy")
 def orthonormal_rows(V):
     """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
 
@@ -46,7 +64,7 @@ def orthonormal_rows(V):
             q[e] = V[c, e]
         for _ in range(2):
             for j in range(rank):
-                along = dot(basis[j], q)
+                along = row_dot(basis, j, q)
                 for e in range(d):
                     q[e] -= along * basis[j, e]
         size = np.sqrt(dot(q, q))
@@ -85,10 +103,10 @@ def _free_minimum(V, D, J, side, mu):
         return False
     # N = R Q with R lower triangular, so that mu R = -Q base.
     for c in range(count - 1, -1, -1):
-        total = -dot(basis[c], base)
+        total = -row_dot(basis, c, base)
         for j in range(c + 1, count):
-            total -= dot(N[j], basis[c]) * mu[free[j]]
-        mu[free[c]] = total / dot(N[c], basis[c])
+            total -= row_row(N, j, basis, c) * mu[free[j]]
+        mu[free[c]] = total / row_row(N, c, basis, c)
     return True
 
 
@@ -131,7 +149,7 @@ def box_least_squares(D, V, J, slack):
         for c in range(s):
             if side[c] == 0 or stuck[c]:
                 continue
-            gain = side[c] * np.sign(J[c]) * dot(V[c], best)
+            gain = side[c] * np.sign(J[c]) * row_dot(V, c, best)
             if gain > most:
                 chosen, most = c, gain
         if chosen < 0:
@@ -239,7 +257,7 @@ def choose_sides(sign, D, V, J, below, above, size):
         stands = True
         for j in range(many):
             c = convex[j]
-            if side[c] * sign * dot(V[c], best) < -slack:
+            if side[c] * sign * row_dot(V, c, best) < -slack:
                 stands = False
         active = 0
         for c in range(s):

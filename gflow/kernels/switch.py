@@ -4,7 +4,7 @@ import numpy as np
 from numba import njit
 
 from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .modes import ROUNDING, choose_sides, dot, orthonormal_rows
+from .modes import ROUNDING, choose_sides, dot, orthonormal_rows, row_dot
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
@@ -46,7 +46,7 @@ def put_on(w, V):
     basis, rank = orthonormal_rows(V)
     if rank < d:
         for q in range(rank):
-            along = dot(basis[q], w)
+            along = row_dot(basis, q, w)
             for c in range(d):
                 w[c] -= along * basis[q, c]
     return w
@@ -100,7 +100,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
         if side[h] == 0:
             on_it[h] = True
         elif not on_it[h] and not released:
-            on_it[h] = abs(dot(normal[h], w)) <= ON_SURFACE * size_w
+            on_it[h] = abs(row_dot(normal, h, w)) <= ON_SURFACE * size_w
     count = 0
     for h in range(C):
         count += on_it[h]

@@ -1,0 +1,115 @@
+"""Bad input is refused in one sentence that names the argument."""
+
+import numpy as np
+import pytest
+
+import gflow
+
+A, W, X, Y = [1.0, -1.0], [[1.0, 0.0], [0.0, 1.0]], [[1.0, 2.0], [0.5, -1.0], [0.0, 1.0]], [1, 0, 2]
+NAN, INF = float("nan"), float("inf")
+
+
+def refused(error, words, *args, **options):
+    with pytest.raises(error, match=words) as caught:
+        gflow.integrate(*args, **{"t_max": 1.0, **options})
+    assert type(caught.value) is error
+    assert "\n" not in str(caught.value) and 10 < len(str(caught.value)) < 200
+
+
+@pytest.mark.parametrize("a, w, x, y, error, words", [
+    # Shapes that disagree.
+    ([1.0], W, X, Y, ValueError, "^a has 1 entries but W has 2 rows"),
+    (A, [1.0, 0.0], X, Y, ValueError, r"^W has shape \(2,\)"),
+    ([A], W, X, Y, ValueError, r"^a has shape \(1, 2\)"),
+    (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),
+    (A, W, X, [1, 0], ValueError, "^X has 3 rows but y has 2 entries"),
+    (A, W, [[1.0]] * 3, Y, ValueError, "^X has 1 columns but W has 2"),
+    (A, W, X[0], Y, ValueError, r"^X has shape \(2,\)"),
+    (A, W, X, [Y], ValueError, r"^y has shape \(1, 3\)"),
+    (A, [[1.0, 0.0], [0.0]], X, Y, ValueError, "^W is ragged"),
+    (A, W, [[1.0, 2.0], [0.5], [1.0]], Y, ValueError, "^X is ragged"),
+    # Not finite.
+    ([1.0, NAN], W, X, Y, ValueError, r"^a has NaN or infinity.*\(1,\)"),
+    (A, [[1.0, INF], [0.0, 1.0]], X, Y, ValueError, r"^W has NaN or infinity.*\(0, 1\)"),
+    (A, W, [[1.0, 2.0], [0.5, -INF], [0.0, 1.0]], Y, ValueError, r"^X has NaN.*\(1, 1\)"),
+    (A, W, X, [1, NAN, 2], ValueError, r"^y has NaN or infinity.*\(1,\)"),
+    # Empty.
+    ([], np.empty((0, 2)), X, Y, ValueError, "^W has shape"),
+    (A, np.empty((2, 0)), np.empty((3, 0)), Y, ValueError, "^W has shape"),
+    (A, W, np.empty((0, 2)), [], ValueError, "^X has shape"),
+    # Not real.
+    (np.array(A) * 1j, W, X, Y, TypeError, "^a has dtype complex128"),
+    (A, np.array(W, dtype=str), X, Y, TypeError, "^W has dtype <U"),
+    (A, W, np.array(X, dtype=object), Y, TypeError, "^X has dtype object"),
+    (A, W, X, ["1", "0", "2"], TypeError, "^y has dtype <U"),
+    (A, W, X, np.array(Y, dtype="datetime64[s]"), TypeError, "^y has dtype datetime64"),
+    (None, W, X, Y, TypeError, "^a has dtype object"),
+    (A, W, X, 10**400 * np.ones(3, dtype=object), TypeError, "^y has dtype object"),
+])
+def test_network_and_data(a, w, x, y, error, words):
+    refused(error, words, (a, w), (x, y))
+
+
+@pytest.mark.parametrize("model, data, words", [
+    (A, (X, Y), "^a has shape"),                # two numbers are taken for a pair
+    (None, (X, Y), "^model is a NoneType"),
+    (np.ones(2), (X, Y), "^model is a ndarray"),
+    ((A, W, 0), (X, Y), "^model is a tuple"),
+    ((A, W), X, "^data is a list"),
+    ((A, W), None, "^data is a NoneType"),
+    ((A, W), gflow.TwoLayerReLU(A, W), "^data is a TwoLayerReLU"),
+])
+def test_not_a_pair(model, data, words):
+    refused(ValueError if "shape" in words else TypeError, words, model, data)
+
+
+@pytest.mark.parametrize("options, error, words", [
+    ({"t_max": 0}, ValueError, "^t_max = 0"),
+    ({"t_max": -1.0}, ValueError, "^t_max = -1"),
+    ({"t_max": NAN}, ValueError, "^t_max = nan"),
+    ({"t_max": INF}, ValueError, "^t_max = inf"),
+    ({"t_max": "10"}, TypeError, "^t_max is '10'"),
+    ({"t_max": None}, TypeError, "^t_max is None"),
+    ({"t_max": True}, TypeError, "^t_max is True"),
+    ({"t_max": 1j}, TypeError, "^t_max is 1j"),
+    ({"t_max": [1.0]}, TypeError, r"^t_max is \[1.0\]"),
+    ({"t_max": 10**400}, ValueError, "^t_max"),
+    ({"t_eval": [0.5, 0.2]}, ValueError, "^t_eval is not increasing"),
+    ({"t_eval": [0.2, 0.2]}, ValueError, "^t_eval is not increasing"),
+    ({"t_eval": [-0.1, 0.5]}, ValueError, "^t_eval reaches from -0.1"),
+    ({"t_eval": [0.5, 1.1]}, ValueError, "^t_eval reaches from 0.5 to 1.1"),
+    ({"t_eval": [0.5, NAN]}, ValueError, "^t_eval has NaN"),
+    ({"t_eval": []}, ValueError, "^t_eval"),
+    ({"t_eval": 0.5}, ValueError, r"^t_eval has shape \(\)"),
+    ({"t_eval": [[0.5]]}, ValueError, r"^t_eval has shape \(1, 1\)"),
+    ({"t_eval": ["a"]}, TypeError, "^t_eval has dtype"),
+    ({"method": "rk45"}, ValueError, "^unknown method 'rk45'.*DOP853"),
+    ({"method": None}, ValueError, "^unknown method None"),
+    ({"method": ["RK45"]}, ValueError, "^unknown method"),
+    ({"atol": 1e-9}, TypeError, "atol"),
+    ({"rtol": 2.2e-14}, ValueError, "^rtol = 2.2e-14 is below 100 eps"),
+    ({"rtol": 0.0}, ValueError, "^rtol = 0"),
+    ({"rtol": -1e-6}, ValueError, "^rtol = -1e-06"),
+    ({"rtol": NAN}, ValueError, "^rtol = nan"),
+    ({"rtol": 1.0}, ValueError, "^rtol = 1 is no tolerance"),
+    ({"rtol": "1e-6"}, TypeError, "^rtol is '1e-6'"),
+    ({"rtol": [1e-6, 1e-6]}, TypeError, "^rtol is"),
+    ({"max_events": 0}, ValueError, "^max_events = 0"),
+    ({"max_events": -3}, ValueError, "^max_events = -3"),
+    ({"max_events": True}, TypeError, "^max_events is True"),
+    ({"max_events": 1.5}, TypeError, "^max_events is 1.5"),
+    ({"max_events": "9"}, TypeError, "^max_events is '9'"),
+    ({"stop": 3}, TypeError, "^stop has a int"),
+    ({"stop": [lambda state: True, "late"]}, TypeError, "^stop has a str"),
+    ({"stop": gflow.stop.loss_below}, TypeError, "^stop has loss_below without its number"),
+])
+def test_options(options, error, words):
+    refused(error, words, (A, W), (X, Y), **options)
+
+
+def test_what_is_accepted():
+    # Whole numbers, booleans, single precision and foreign memory orders are real numbers.
+    flow = gflow.integrate((np.array([1, -1]), np.array(W, dtype=np.float32, order="F")),
+                           [np.array(X)[::-1], np.array([True, False, True])], np.float32(1),
+                           t_eval=(0, 1), max_events=np.int64(50), rtol=100 * np.finfo(float).eps)
+    assert flow.success and flow.W.dtype == float and flow.t.tolist() == [0.0, 1.0]
