@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .model import row_norms
+from .trajectory import by_neuron
 
 if TYPE_CHECKING:  # pragma: no cover
     from .flow import Flow
@@ -32,6 +33,8 @@ class Certificate:
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``; 0 on a
         monotone loss.
+    gap : float
+        Largest jump between consecutive pieces of the dense output, relative to the neuron.
     wrong_side : float
         Largest ``|w_i.x_k| / (|w_i| |x_k|)`` on the wrong side of the recorded pattern (off the
         hyperplane, for a sliding neuron).
@@ -45,7 +48,7 @@ class Certificate:
     gradient : float
         Norm of the min-norm gradient at the end.
     tolerance : float
-        What ``balance``, ``energy``, ``loss_rise`` and ``wrong_side`` are judged against.
+        What ``balance``, ``energy``, ``loss_rise``, ``gap`` and ``wrong_side`` are judged against.
     checked : int
         Number of times looked at.
     """
@@ -53,6 +56,7 @@ class Certificate:
     balance: np.ndarray
     energy: float
     loss_rise: float
+    gap: float
     wrong_side: float
     wrong_pair: tuple[int, int]
     multiplier: float
@@ -64,7 +68,8 @@ class Certificate:
     @property
     def ok(self) -> bool:
         """Whether every check is within tolerance."""
-        worst = max(float(self.balance.max()), abs(self.energy), self.loss_rise, self.wrong_side)
+        worst = max(float(self.balance.max()), abs(self.energy), self.loss_rise, self.gap,
+                    self.wrong_side)
         return bool(worst <= self.tolerance and self.multiplier <= np.sqrt(self.tolerance))
 
     def __repr__(self) -> str:
@@ -77,6 +82,7 @@ class Certificate:
             f"  balancedness drift       {self.balance[worst]:.2e} (neuron {worst})",
             f"  energy identity          {self.energy:+.2e}",
             f"  largest rise of loss     {self.loss_rise:.2e}",
+            f"  largest jump             {self.gap:.2e}",
             f"  wrong side of pattern    {self.wrong_side:.2e}{pair}",
             f"  multipliers off [0, 1]   {self.multiplier:.2e}",
             f"  stationarity at the end  {self.stationarity:.2e} (|grad| = {self.gradient:.2e})"])
@@ -126,7 +132,8 @@ class _Audit:
         self.drift = np.zeros(self.m)
         self.size = a**2 + (W**2).sum(axis=1)
         self.first_loss = self.last_loss = self._loss(a, W)
-        self.rise = self.wrong = self.multiplier = 0.0
+        self.rise = self.gap = self.wrong = self.multiplier = 0.0
+        self.last_piece, self.last_state = -1, flow.path.start
         self.pair = (-1, -1)
         self.checked = 1
 
@@ -140,8 +147,14 @@ class _Audit:
         """Check a piece in its middle and at its end."""
         path, events = self.flow.path, self.flow.events
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
-        times = np.array([(t0 + t1) / 2, t1])
-        for t, state in zip(times, path.evaluate(p, times)):
+        times = np.array([t0, (t0 + t1) / 2, t1])
+        states = path.evaluate(p, times)
+        if p == self.last_piece + 1:
+            size = by_neuron(np.abs(states[0]), self.m)
+            jump = by_neuron(np.abs(states[0] - self.last_state), self.m)
+            self.gap = max(self.gap, float((jump / np.where(size > 0, size, 1.0)).max()))
+        self.last_piece, self.last_state = p, states[-1]
+        for t, state in zip(times[1:], states[1:]):
             upto = int(np.searchsorted(events["time"], t, side="right"))
             past = events[self.next_event:upto]
             self.codes[past["neuron"], past["point"]] = past["to"]
@@ -165,17 +178,21 @@ class _Audit:
         worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
         if wrong[worst] > self.wrong:
             self.wrong, self.pair = float(wrong[worst]), (int(worst[0]), int(worst[1]))
-        for i in np.flatnonzero((self.codes == 2).any(axis=1)):
-            self.multiplier = max(self.multiplier, self._multiplier(int(i), a, W))
+        sliding = np.flatnonzero((self.codes == 2).any(axis=1))
+        if sliding.size:
+            r, D, _ = self._fields(a, W)
+            for i in sliding:
+                self.multiplier = max(self.multiplier, self._multiplier(int(i), a, W, r, D[i]))
 
     def _fields(self, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Residuals, fields of the active points (m, d), and the size of their terms (m,)."""
         on = (self.codes == 1).astype(float)
-        r = self.y - np.einsum("ik,ik,i->k", on, W @ self.X.T, a)
+        r = self.y - a @ (on * (W @ self.X.T))
         D = on @ (r[:, None] * self.X) / len(r)
         return r, D, on @ np.abs(r * self.lengths) / len(r)
 
-    def _multiplier(self, i: int, a: np.ndarray, W: np.ndarray) -> float:
+    def _multiplier(self, i: int, a: np.ndarray, W: np.ndarray, r: np.ndarray,
+                    D: np.ndarray) -> float:
         """How far sliding multipliers of one neuron, one a hyperplane, leave [0, 1].
 
         Where residuals have decayed to the error of the weights (``rtol`` of the network), the
@@ -183,12 +200,11 @@ class _Audit:
         """
         from .kernels.contacts import RESIDUAL_ERROR
         arrangement = self.flow.data.arrangement
-        r, D, _ = self._fields(a, W)
         noise = (2 * RESIDUAL_ERROR * self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
                  * float(self.lengths @ self.lengths) / len(r))
         planes = np.unique(arrangement.label[self.codes[i] == 2])
         V = arrangement.normal[planes]
-        total = np.linalg.lstsq(V.T, -D[i], rcond=None)[0]
+        total = np.linalg.lstsq(V.T, -D, rcond=None)[0]
         excess = 0.0
         for lam, h in zip(total, planes):
             own = arrangement.label == h
@@ -215,7 +231,7 @@ class _Audit:
         return Certificate(
             balance=self.drift / size,
             energy=(self.first_loss - self._loss(a, W) - dissipated) / reference,
-            loss_rise=max(self.rise, 0.0) / reference,
+            loss_rise=max(self.rise, 0.0) / reference, gap=self.gap,
             wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,
             tolerance=max(1000 * flow.settings["rtol"], 1e-11), checked=self.checked)

@@ -53,7 +53,10 @@ def positive(value: Any, name: str) -> float:
     """Return a positive finite number, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}: give a positive number")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = value = np.inf
     if not 0 < number < np.inf:
         raise ValueError(f"{name} = {value}: give a positive finite number")
     return number
@@ -63,7 +66,10 @@ def non_negative(value: Any, name: str) -> float:
     """Return a finite number that is 0 or more, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}: give a number, 0 or more")
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        number = value = np.inf
     if not 0 <= number < np.inf:
         raise ValueError(f"{name} = {number:g}: give a finite number, 0 or more")
     return number

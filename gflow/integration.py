@@ -129,23 +129,25 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
     from .run import FAILURES, OUTCOMES, Run, Stop
 
     start = np.concatenate([model.a, model.W.ravel()])
-    engine: Any
-    if settings["method"] == "waveform":
-        from .engines.waveform import Waveform
-        engine = Waveform(data, start, settings["rtol"], settings["threads"])
-    else:
-        from .engines.stepping import Stepping
-        engine = Stepping(data, start, settings["method"], settings["rtol"])
-    run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress)
     status = "finished"
     message = OUTCOMES[status]
-    with run.catching_interrupts():
-        try:
-            engine.integrate(run)
-        except Stop as end:
-            status, message = end.status, end.message
-        except KeyboardInterrupt:
-            status, message = "interrupted", OUTCOMES["interrupted"]
+    engine: Any
+    # Overflow is found and named by the engines.
+    with np.errstate(all="ignore"):
+        if settings["method"] == "waveform":
+            from .engines.waveform import Waveform
+            engine = Waveform(data, start, settings["rtol"], settings["threads"])
+        else:
+            from .engines.stepping import Stepping
+            engine = Stepping(data, start, settings["method"], settings["rtol"])
+        run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress)
+        with run.catching_interrupts():
+            try:
+                engine.integrate(run)
+            except Stop as end:
+                status, message = end.status, end.message
+            except KeyboardInterrupt:
+                status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:
         run.meter.close()
     if engine.ambiguous:

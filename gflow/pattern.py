@@ -15,6 +15,17 @@ from .model import row_norms
 OFF, ON, SLIDING = 0, 1, 2
 
 
+def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, str]:
+    """Residuals of a start, shape (n,); zeros and a sentence if the loss overflows there."""
+    h = np.maximum(data.X @ W.T, 0.0) * a
+    r = data.y - h.sum(axis=1)
+    if not np.isfinite(r @ r):
+        k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(h), np.inf, np.abs(h)))), h.shape)
+        return np.zeros(data.n), (f"the loss of the start overflows, most of all through neuron "
+                                  f"{i} at point {k}; rescale the data or start smaller")
+    return r, ""
+
+
 class Slide(NamedTuple):
     """A sliding neuron: its hyperplanes, their basis, and the solver for its multipliers."""
 

@@ -6,6 +6,7 @@ import json
 import os
 import tempfile
 import zipfile
+import zlib
 from pathlib import Path
 from typing import Any, Iterator
 from contextlib import contextmanager
@@ -59,12 +60,20 @@ def load(file: Any) -> Flow:
         with np.load(name, allow_pickle=False) as content:
             arrays = {key: content[key] for key in content.files}
         header = json.loads(str(arrays["header"]))
-    except (KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        newer = header["format"] > FORMAT
+        flow = None if newer else _rebuild(header, arrays)
+    except (KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, zlib.error,
+            zipfile.BadZipFile) as error:
         raise ValueError(f"{name} is not a run saved by gflow: give a file written by "
                          "flow.save") from error
-    if header["format"] > FORMAT:
+    if flow is None:
         raise ValueError(f"{name} was written by gflow {header['version']}, in a newer format: "
                          "upgrade gflow to read it")
+    return flow
+
+
+def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
+    """The run whose parts these are."""
     data = Data(arrays["X"], arrays["y"])
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     path: Trajectory | Windows
@@ -74,10 +83,10 @@ def load(file: Any) -> Flow:
         path = Windows.from_arrays(header["m"], header["d"], marcher, own)
     else:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
-    return Flow(data=data, path=path, times=arrays["t"],
-                events=arrays["events"], initial_pattern=arrays["initial_pattern"],
-                status=header["status"], message=header["message"], success=header["success"],
-                stats=header["stats"], settings=header["settings"])
+    return Flow(data=data, path=path, times=arrays["t"], events=arrays["events"],
+                initial_pattern=arrays["initial_pattern"], status=header["status"],
+                message=header["message"], success=header["success"], stats=header["stats"],
+                settings=header["settings"])
 
 
 @contextmanager

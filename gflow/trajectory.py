@@ -50,16 +50,11 @@ class Trajectory:
         self.breaks[-1] = float(t)
 
     def _trimmed(self, series: np.ndarray) -> np.ndarray:
-        scale = self.by_neuron(np.abs(series[0]))
+        scale = by_neuron(np.abs(series[0]), self.m)
         scale = np.where(scale > 0, scale, 1.0)
-        tails = np.cumsum((self.by_neuron(np.abs(series)) / scale).max(axis=-1)[::-1])[::-1]
+        tails = np.cumsum((by_neuron(np.abs(series), self.m) / scale).max(axis=-1)[::-1])[::-1]
         keep = max(1, int(np.searchsorted(-tails, -self.trim)))
         return np.ascontiguousarray(series[:keep])
-
-    def by_neuron(self, size: np.ndarray) -> np.ndarray:
-        """Largest of each neuron's entries: (..., m (d + 1)) to (..., m)."""
-        W = size[..., self.m:].reshape(*size.shape[:-1], self.m, self.d)
-        return np.maximum(size[..., :self.m], W.max(axis=-1))
 
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
@@ -102,3 +97,15 @@ class Trajectory:
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
         return path
+
+
+def by_neuron(size: np.ndarray, m: int) -> np.ndarray:
+    """Largest of the entries of each of ``m`` neurons: (..., m (d + 1)) to (..., m).
+
+    Examples
+    --------
+    >>> by_neuron(np.array([1.0, 5.0, 2.0, 3.0, 0.0, 4.0]), 2)
+    array([3., 5.])
+    """
+    W = size[..., m:].reshape(*size.shape[:-1], m, -1)
+    return np.maximum(size[..., :m], W.max(axis=-1))

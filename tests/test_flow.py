@@ -319,6 +319,39 @@ def test_overflow_is_a_failure_and_no_wrong_number(patience, what, factor):
     assert np.isfinite(flow.a).all() and np.isfinite(flow.W).all()
 
 
+# Evidence
+
+def tampered(tmp_path, change):
+    """A run whose saved arrays were changed, loaded again."""
+    solve(REF.problem).save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as content:
+        arrays = dict(content)
+    change(arrays)
+    np.savez(tmp_path / "run.npz", **arrays)
+    return gflow.load(tmp_path / "run.npz").certificate()
+
+
+def stretch(array, factor):
+    array *= factor
+
+
+@pytest.mark.parametrize("change, doubts", [
+    (lambda arrays: None, ()),
+    # Output weights that grow on their own, and one of the wrong sign.
+    (lambda arrays: stretch(arrays["path_series"][-40:, :12], 1.001), ("balance",)),
+    (lambda arrays: stretch(arrays["path_series"][:, 0], -1.0), ("energy", "loss_rise")),
+    # Labels of another problem.
+    (lambda arrays: stretch(arrays["y"], 1.001), ("energy",)),
+    # One event that was missed.
+    (lambda arrays: arrays.update(events=np.delete(arrays["events"], 30)), ("wrong_side",)),
+])
+def test_certificate_doubts_what_is_wrong(tmp_path, change, doubts):
+    certificate = tampered(tmp_path, change)
+    assert certificate.ok == (not doubts) and ("DOUBTFUL" in repr(certificate)) == bool(doubts)
+    for name in doubts:
+        assert np.max(np.abs(getattr(certificate, name))) > certificate.tolerance
+
+
 # Side effects
 
 def test_import_is_light_and_silent():

@@ -26,8 +26,16 @@ def test_sliding_costs_nothing(seed):
     # An explicit stepper without sliding takes 650,000 right-hand sides at rtol 1e-6.
     data = linear_teacher(20, 2, 0.5, seed)
     start = balanced(50, 2, 1e-3, seed)
-    flow = gflow.integrate(start, data, 50.0, rtol=1e-9)
+    flow = gflow.integrate(start, data, 50.0, rtol=1e-9, max_events=5000)
     assert flow.success and flow.stats["nfev"] <= 12_000
     certificate = flow.certificate()
     assert certificate.ok and certificate.balance.max() < 1e-7
     assert flow.stats["slide"] > 0 and flow.loss[-1] < 0.6 * flow.loss[0]
+
+
+def test_implicit_steppers_take_the_long_tail_in_large_steps():
+    problem = reference("tiny").problem._replace(t_max=1e12)
+    for method in ("Radau", "BDF"):
+        flow = solve(problem, method=method, rtol=1e-8)
+        assert flow.success and flow.stats["nfev"] < 5000 and flow.certificate().ok
+        assert flow.loss[-1] < 1e-18

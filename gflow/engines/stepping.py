@@ -14,9 +14,9 @@ from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
                                 RESIDUAL_ERROR, SIGN, crossings, multipliers)
 from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..model import row_norms
-from ..pattern import Pattern
+from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
-from ..trajectory import Trajectory
+from ..trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""
@@ -65,7 +65,7 @@ class Stepping:
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
-        r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
+        r, self.refusal = start_residual(data, a, W)
         self.pattern = Pattern(data, a, W, r)
         self.balance = Balance(a, W)
         self.shift = 0.0
@@ -131,10 +131,11 @@ class Stepping:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
+        if self.refusal:
+            raise Stop("non_finite", self.refusal)
         stepper = self.stepper(None)
         while self.t < self.run.t_max:
-            with np.errstate(all="ignore"):
-                message = stepper.step()
+            message = stepper.step()
             if stepper.status == "failed":
                 self._fail(stepper.y, message)
             self.steps += 1
@@ -199,10 +200,10 @@ class Stepping:
 
     def _tail(self, series: np.ndarray) -> float:
         """First neglected coefficient, relative to its neuron, by geometric extrapolation."""
-        by_neuron = self.path.by_neuron
-        size = by_neuron(np.abs(series[0]))
+        size = by_neuron(np.abs(series[0]), self.m)
         size[size == 0] = 1.0
-        last, previous = (float((by_neuron(np.abs(series[j])) / size).max()) for j in (-1, -2))
+        last, previous = (float((by_neuron(np.abs(series[j]), self.m) / size).max())
+                          for j in (-1, -2))
         return last * min(1.0, last / previous) if previous > 0 else last
 
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:

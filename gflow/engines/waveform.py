@@ -17,9 +17,10 @@ from ..balance import Balance
 from ..data import Data
 from ..kernels import groups, march
 from ..kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
+from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import halves, nodes, to_series
 from ..model import row_norms
-from ..pattern import Pattern
+from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
 
@@ -213,8 +214,7 @@ class Waveform:
         m = state.size // (d + 1)
         a, W = state[:m].copy(), state[m:].reshape(m, d).copy()
         self.balance = Balance(a, W)
-        with np.errstate(under="ignore"):
-            r = data.y - np.maximum(data.X @ W.T, 0.0) @ a
+        r, self.refusal = start_residual(data, a, W)
         pattern = Pattern(data, a, W, r)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
@@ -240,11 +240,17 @@ class Waveform:
         from ..kernels import field
         m, d = self.path.m, self.path.d
         a, W = state[:m], np.ascontiguousarray(state[m:].reshape(m, d))
-        pattern = Pattern(self.data, a.copy(), W.copy(),
-                          self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a)
-        v = field.velocity(state, m, pattern.on, self.data.X, self.data.y, pattern.slider,
-                           pattern.rank, pattern.basis)
-        r = field.residual(a, W, pattern.on, self.data.X, self.data.y)
+        A = self.data.arrangement
+        slider = np.flatnonzero((self.side == 0).any(axis=1))
+        rank = np.zeros(slider.size, dtype=np.int64)
+        basis = np.zeros((slider.size, d, d))
+        on = (W @ self.data.X.T > 0).astype(float)
+        for j, i in enumerate(slider):
+            found, rank[j] = orthonormal_rows(A.normal[self.side[i] == 0])
+            basis[j, :rank[j]] = found
+            on[i, np.isin(A.label, np.flatnonzero(self.side[i] == 0))] = 0.0
+        v = field.velocity(state, m, on, self.data.X, self.data.y, slider, rank, basis)
+        r = field.residual(a, W, on, self.data.X, self.data.y)
         return float(r @ r / (2 * r.size)), float(row_norms(v))
 
     def integrate(self, run: Run) -> None:
@@ -256,6 +262,8 @@ class Waveform:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
+        if self.refusal:
+            raise Stop("non_finite", self.refusal)
         pull = float(np.abs(self.r) @ self.lengths) / self.data.n
         H = min(self.run.t_max, 1.0 / pull if pull > 0 else self.run.t_max)
         while self.t < self.run.t_max:

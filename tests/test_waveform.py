@@ -1,0 +1,87 @@
+"""The fast engine: the same flow as the steppers, whatever the width and the scale."""
+
+import os
+import signal
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+
+import gflow
+from problems import NAMES, problems, reference, relative_errors, same_events, solve
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_references(name):
+    ref = reference(name)
+    flow = solve(ref.problem, method="waveform", rtol=1e-11, t_eval=ref.t)
+    assert flow.success and relative_errors(flow, ref).max() <= 1e-9
+    same_events(flow.events, ref.events, rtol=1e-7)
+    assert flow.certificate().ok
+
+
+@given(problems())
+def test_agrees_with_the_stepper(problem):
+    exact = solve(problem, rtol=1e-11)
+    # Where the solution is not unique, or residuals reach rounding, there is nothing to agree on.
+    assume(not exact.stats["ambiguous"] and exact.loss[-1] > 1e-10)
+    flow = solve(problem, method="waveform", rtol=1e-9)
+    assert flow.success and flow.certificate().ok
+    assert relative_errors(flow, exact).max() < 1e-5
+
+
+def wide():
+    """Eighty neurons, some hundreds of events."""
+    data = gflow.datasets.linear_teacher(15, 3, rng=3)
+    return gflow.init.balanced(80, 3, 1e-3, rng=4), data
+
+
+def test_threads_change_nothing():
+    model, data = wide()
+    one, two = (gflow.integrate(model, data, 15.0, method="waveform", threads=k) for k in (1, 2))
+    assert len(one.events) > 300 and (one.events == two.events).all()
+    assert (one.a == two.a).all() and (one.W == two.W).all()
+
+
+def test_saved_and_loaded(tmp_path):
+    model, data = wide()
+    flow = gflow.integrate(model, data, 10.0, method="waveform")
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert (again.events == flow.events).all() and (again.W == flow.W).all()
+    assert (again(3.3).W == flow(3.3).W).all() and (again.pattern(3.3) == flow.pattern(3.3)).all()
+
+
+def test_no_scale_is_too_small():
+    data = gflow.datasets.linear_teacher(20, 3, rng=0)
+    small, tiny = (gflow.integrate(gflow.init.balanced(30, 3, scale, rng=1), data, 12.0,
+                                   method="waveform", rtol=1e-10) for scale in (1e-8, 1e-300))
+    assert small.success and tiny.success and tiny.norms[-1].max() < 1e-290
+    np.testing.assert_allclose(tiny.directions, small.directions, atol=1e-6)
+    assert len(tiny.events) == len(small.events) > 50
+
+
+def test_stops_and_interrupts():
+    model, data = wide()
+    flow = gflow.integrate(model, data, 50.0, method="waveform",
+                           stop=gflow.stop.loss_below(0.5 * model.loss(data)))
+    assert flow.status == "loss_below"
+    np.testing.assert_allclose(flow.loss[-1], 0.5 * model.loss(data), rtol=1e-3)
+    assert not len(flow.events) or flow.events["time"][-1] <= flow.t_end
+
+    def interrupt(state):
+        os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    flow = gflow.integrate(model, data, 50.0, method="waveform", stop=interrupt)
+    assert flow.status == "interrupted" and 0 < flow.t_end < 50 and not flow.success
+    flow = gflow.integrate(model, data, 50.0, method="waveform", max_events=40)
+    assert flow.status == "max_events" and len(flow.events) >= 40
+    assert flow.t_end == flow.events["time"][39]
+
+
+def test_overflow_is_named():
+    model, data = wide()
+    flow = gflow.integrate(model, (data.X, 1e160 * data.y), 50.0, method="waveform")
+    assert flow.status == "non_finite" and not flow.success
+    assert np.isfinite(flow.W).all()
