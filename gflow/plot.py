@@ -34,15 +34,19 @@ def _neuron_lines(ax: Any, flow: Flow, values: np.ndarray, options: dict[str, An
                         **{**style, **options})
         if lines:
             ax.plot([], [], label=f"{label} ({chosen.sum()} neurons)", **style)
-    positive = flow.t[flow.t > 0]
-    if positive.size:
-        ax.set_xscale("symlog", linthresh=float(min(0.1, positive[-1] / 100)))
-        ax.set_xlim(0, positive[-1])
+    _time_axis(ax, flow.t)
+
+
+def _time_axis(ax: Any, t: np.ndarray) -> None:
+    """Logarithmic from where early alignment starts to show, linear before, so that 0 is there."""
+    if t[-1] > 0:
+        ax.set_xscale("symlog", linthresh=float(min(0.1, t[-1] / 100)))
+        ax.set_xlim(0, t[-1])
     ax.set_xlabel("flow time $t$")
 
 
 def loss(flow: Flow, ax: Any = None, **options: Any) -> Any:
-    """Loss against time, both logarithmic.
+    """Loss against time, logarithmic.
 
     Parameters
     ----------
@@ -59,9 +63,9 @@ def loss(flow: Flow, ax: Any = None, **options: Any) -> Any:
     """
     ax = _axes(ax)
     ax.plot(flow.t, flow.loss, **{"color": DARK, **options})
-    ax.set_xscale("symlog", linthresh=float(max(flow.t[-1] / 1e4, 1e-12)))
+    _time_axis(ax, flow.t)
     ax.set_yscale("log")
-    ax.set(xlabel="flow time $t$", ylabel="loss $L$")
+    ax.set_ylabel("loss $L$")
     return ax
 
 

@@ -1,6 +1,7 @@
 """Figures: what is drawn, on the axes that were given."""
 
 import matplotlib
+import matplotlib.figure
 import numpy as np
 import pytest
 

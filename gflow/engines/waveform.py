@@ -19,6 +19,7 @@ from ..kernels import groups, march
 from ..kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
 from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import halves, nodes, to_series
+from ..kernels.taylor import ORDER
 from ..model import row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
@@ -135,7 +136,7 @@ class Marcher:
                     blocks[b], out.U, out.side, out.loose, group, slot, lam, field0, bend,
                     moments[b], D, plus, minus, A.normal, A.label, A.start, A.member, A.length,
                     times, out.states, log, room, self.choices, out.direction, out.closest,
-                    accuracy, band, size, noise, from_unit(march.ORDER), halves(march.ORDER),
+                    accuracy, band, size, noise, from_unit(ORDER), halves(ORDER),
                     from_unit(p), halves(p), data.X, heights[b], weights, energies[b], not weigh)
                 if status != march.FULL:
                     return log[:room[0]].copy(), status, i, int(room[1])

@@ -10,10 +10,10 @@ Time is as in `march`.
 import numpy as np
 from numba import njit
 
-from .march import (FINE, GROUPED, ORDER, at, expand, march, reliable, shift, slide_exit,
-                    slide_frame)
+from .march import FINE, GROUPED, march, slide_exit, slide_frame
 from .modes import dot
 from .switch import norm
+from .taylor import ORDER, at, expand, reliable, shift
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
