@@ -176,26 +176,30 @@ def test_arrives_and_slides_for_ever():
 
 
 def test_slides_from_the_start_and_is_released():
-    # The other neuron fits the second point until that no longer holds the first one back.
+    # The last neuron fits the second point until that no longer holds the first two back.
     x1, x2, y = np.array([1.0, 0.3]), np.array([0.4, 1.0]), [0.6, -1.0]
     tangent, w2 = off(x1, x2), np.array([-1.2, 0.9])
     along = np.linalg.norm(tangent)
-    first = Axis(0.05, 0.05, along / 2, y[0], along)
+    sizes = np.array([0.03, 0.04])
+    first = Axis(sizes, sizes, along / 2, y[0], along)
     second = Axis(-0.4, w2 @ unit(x2), np.linalg.norm(x2) / 2, y[1], np.linalg.norm(x2))
 
     def excess(t):
         (a1, p1), (a2, p2) = first(t), second(t)
-        r1, r2 = y[0] - a1[0] * p1[0] * along, y[1] - a2[0] * p2[0] * np.linalg.norm(x2)
+        r1, r2 = y[0] - a1 @ p1 * along, y[1] - a2 @ p2 * np.linalg.norm(x2)
         return r1 * (x1 @ x2) + r2 * (x2 @ x2)
 
     exact = brentq(excess, 0.1, 10, xtol=1e-14)
     assert exact == pytest.approx(2.02444767, abs=1e-8)
-    flow = run([0.05, -0.4], [0.05 * unit(tangent), w2], [x1, x2], y, 6.0)
-    assert flow.pattern(0)[0, 1] == 2 and flow.stats["ambiguous"] == 0
-    assert records(flow)[0] == (0, 1, "release", 1)
-    assert flow.events["time"][0] == pytest.approx(exact, rel=1e-9)
-    assert flow.pattern(0.99 * exact)[0, 1] == 2 and flow.pattern(1.01 * exact)[0, 1] == 1
-    assert flow(1.01 * exact).W[0] @ x2 > 0
+    flow = run([*sizes, -0.4], [*np.outer(sizes, unit(tangent)), w2], [x1, x2], y, 6.0)
+    assert flow.pattern(0)[:2].tolist() == [[1, 2], [1, 2]] and flow.stats["ambiguous"] == 0
+    # Neurons on one ray share their multiplier: they leave together, and stay parallel.
+    assert sorted(records(flow)[:2]) == [(0, 1, "release", 1), (1, 1, "release", 1)]
+    assert flow.events["time"][0] == flow.events["time"][1] == pytest.approx(exact, rel=1e-9)
+    assert (flow.pattern(0.99 * exact)[:2, 1] == 2).all()
+    late = flow(1.01 * exact)
+    assert (late.W[:2] @ x2 > 0).all() and (flow.pattern(1.01 * exact)[:2, 1] == 1).all()
+    np.testing.assert_allclose(late.W[0] / 3, late.W[1] / 4, rtol=1e-10)
 
 
 # Several points on one hyperplane
