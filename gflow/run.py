@@ -18,6 +18,8 @@ from .windows import Windows
 
 EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
 """One change of the pattern: ``to`` is the state after it (0 off, 1 on, 2 sliding)."""
+CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before", "i1"),
+                   ("after", "i1")])
 
 OUTCOMES = {
     "finished": "reached t_max",
@@ -62,7 +64,8 @@ class Run:
         self.t_max = t_max
         self.rules = rules
         self.max_events = max_events
-        self.events: list[tuple[float, int, int, str, int]] = []
+        self.changes: list[np.ndarray] = []
+        self.count = 0
         self.started = time.perf_counter()
         self.interrupted = False
         self.meter = Meter(t_max) if progress else None
@@ -72,14 +75,17 @@ class Run:
         """Seconds since the start."""
         return time.perf_counter() - self.started
 
-    def changed(self, t: float, changes: list[tuple[int, int, int, int]]) -> None:
-        """Record changes ``(neuron, point, before, after)`` of the pattern at time ``t``."""
-        for i, k, before, after in changes:
-            kind = ("slide" if after == 2 else "release" if before == 2
-                    else "activate" if after else "deactivate")
-            self.events.append((t, i, k, kind, after))
-        if self.max_events is not None and len(self.events) >= self.max_events:
-            self.path.cut(t)
+    def record(self, time: Any, neuron: Any, point: Any, before: Any, after: Any) -> None:
+        """Record changes of the pattern, in time order: codes ``before`` and ``after``."""
+        if not len(neuron):
+            return
+        table = np.empty(len(neuron), dtype=CHANGE)
+        for name, column in zip(CHANGE.names or (), (time, neuron, point, before, after)):
+            table[name] = column
+        self.changes.append(table)
+        self.count += len(table)
+        if self.max_events is not None and self.count >= self.max_events:
+            self.path.cut(table["time"][self.max_events - 1 - self.count])
             raise Stop("max_events")
 
     def check(self, loss_and_gradient: Callable[[np.ndarray], tuple[float, float]]) -> None:
@@ -93,7 +99,7 @@ class Run:
         if self.interrupted:
             raise Stop("interrupted")
         if self.meter:
-            self.meter.show(self.path.t_end, len(self.events))
+            self.meter.show(self.path.t_end, self.count)
         if not self.rules:
             return
 
@@ -118,9 +124,17 @@ class Run:
 
     def event_table(self) -> np.ndarray:
         """All events as a structured array in time order."""
-        table = np.array(self.events, dtype=EVENT)
-        table = table[table["time"] <= self.path.t_end]
-        return table[np.argsort(table["time"], kind="stable")]
+        changes = np.concatenate([np.empty(0, dtype=CHANGE), *self.changes])
+        changes = changes[changes["time"] <= self.path.t_end]
+        changes = changes[np.argsort(changes["time"], kind="stable")]
+        table = np.empty(len(changes), dtype=EVENT)
+        for name in ("time", "neuron", "point"):
+            table[name] = changes[name]
+        before, after = changes["before"], changes["after"]
+        table["to"] = after
+        table["kind"] = np.select([after == 2, before == 2, after == 1],
+                                  ["slide", "release", "activate"], "deactivate")
+        return table
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:

@@ -78,7 +78,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     path: Trajectory | Windows
     if header["path"] == "Windows":
-        from .engines.waveform import Marcher
+        from .engines.marcher import Marcher
         marcher = Marcher(data, header["settings"]["rtol"], 1)
         path = Windows.from_arrays(header["m"], header["d"], marcher, own)
     else:

@@ -103,8 +103,10 @@ class Windows:
         window = self.pieces[p]
         order = np.argsort(t, kind="stable")
         s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
-        out = self.marcher.run(window, self.side_at(p), window.values, s, weigh=False)
-        states = np.ldexp(out.states, window.power[:, None, None])
+        side = self.side_at(p)
+        frame = self.marcher.begin(window, side, self.marcher.keys(side), s, wanted=True)
+        frame.run(window.values)
+        states = np.ldexp(frame.states, window.power[:, None, None])
         flat = np.empty((t.size, self.start.size))
         flat[order, :self.m] = states[:, :, 0].T
         flat[order, self.m:] = states[:, :, 1:].transpose(1, 0, 2).reshape(t.size, -1)
@@ -115,8 +117,10 @@ class Windows:
         window = self.pieces[p]
         energy = np.zeros(1)
         end = min(1.0, 2 * (self.t_end - window.t0) / (window.t1 - window.t0) - 1)
-        self.marcher.run(window, self.side_at(p), window.values, np.array([end]), weigh=False,
-                         energy=energy)
+        side = self.side_at(p)
+        frame = self.marcher.begin(window, side, self.marcher.keys(side), np.array([end]),
+                                   wanted=True, alone=True)
+        frame.run(window.values, energy)
         return float(energy[0]) * 2 / (window.t1 - window.t0)
 
     def side_at(self, p: int) -> np.ndarray:

@@ -276,7 +276,8 @@ class Stepping:
         a, W = self._split(state)
         changes = self.pattern.switch(contacts, a, W, self.residual(state))
         self.state = state
-        self.run.changed(self.t, changes)
+        if changes:
+            self.run.record(self.t, *zip(*changes))
 
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement

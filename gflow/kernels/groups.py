@@ -7,201 +7,267 @@ two-layer networks training is a two-edged sword", JMLR 2025, has the invariant 
 Time is as in `march`.
 """
 
+from collections import namedtuple
+
 import numpy as np
 from numba import njit
 
-from .march import FINE, GROUPED, march, slide_exit, slide_frame
-from .modes import dot
+from .march import FINE, GROUPED, deposit, march, tighten, work_space
+from .slides import project, slide_exit, sliding_planes
 from .switch import norm
-from .taylor import ORDER, at, expand, reliable, shift
+from .taylor import ORDER, at, expand, shift
+
+Groups = namedtuple("Groups", "of first counts slot lam field bend")
+"""The patterns on a window: pattern (m,) of each neuron, a neuron (G,) of each, how many neurons
+(G,) each has; row of each in the arrays that follow, or -1 (G,); propagators (g, J, d + 1, d + 1),
+field (g, d) at the middle, and a bound on how far the field is from that (g,), infinite if a slide
+ends."""
+Neurons = namedtuple("Neurons", "U side loose direction closest weight")
+"""The neurons: ``(a, w)`` (m, d + 1) in units whose squares are ``weight`` (m,), sides and
+hyperplanes just left (m, C), and their last scans (m, d + 1) and (m, NEAR + 1)."""
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def propagators(D, side, first, U, plus, minus, normal, times, accuracy, size, noise, chebyshev_r,
-                split_r, lam, start, bend):
-    """Propagators of patterns, unless a slide ends on the window.
+def add_moments(of, U, moments):
+    """Add ``u u^T`` of every neuron to its pattern's row of ``moments`` (G, (d + 1)^2)."""
+    m, e = U.shape
+    for i in range(m):
+        for b in range(e):
+            for c in range(e):
+                moments[of[i], b * e + c] += U[i, b] * U[i, c]
 
-    Parameters
-    ----------
-    D : array (G, p, d)
-        Fields of the active points.
-    side : int8 array (m, C)
-    first : int array (G,)
-        A neuron of each pattern.
-    U : array (m, d + 1)
-    plus, minus, normal, times, accuracy, size, noise, chebyshev_r, split_r : see `march`
-    lam : array (G, J, d + 1, d + 1)
-        Receives ``u(times[j]) = u(-1) @ lam[g, j]``.
-    start : array (G, d)
-        Receives the (projected) field at s = 0.
-    bend : array (G,)
-        Receives a bound on its distance from that on the window; infinite if the slide ends.
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def pattern_fields(groups, side, plus, minus, normal, mixed, D):
+    """Fields ``D`` (G, p d) of the active points of every pattern."""
+    G, (C, p), d = groups.first.size, plus.shape, normal.shape[1]
+    up = np.empty((C, p * d))
+    down = np.empty((C, p * d))
+    for h in range(C):
+        for j in range(p):
+            for c in range(d):
+                up[h, j * d + c] = plus[h, j] * normal[h, c]
+                down[h, j * d + c] = minus[h, j] * normal[h, c]
+    for g in range(G):
+        i = groups.first[g]
+        for q in range(p * d):
+            D[g, q] = 0.0
+        for h in range(C):
+            if side[i, h] == 1:
+                for q in range(p * d):
+                    D[g, q] += up[h, q]
+            elif mixed and side[i, h] == -1:
+                for q in range(p * d):
+                    D[g, q] += down[h, q]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def propagators(begin, end, groups, D, side, U, geometry, force, times):
+    """Fill ``groups.lam``, ``field`` and ``bend`` for the patterns ``begin`` to ``end - 1``.
+
+    ``u(times[j]) = u(-1) @ lam[g, j]``, unless a slide ends on the window. ``D`` is (G, p, d),
+    ``times`` (J,) ends with 1; ``side`` (m, C) and ``U`` (m, d + 1) are those at the start.
     """
-    G, p, d = D.shape
+    p, d = D.shape[1:]
     J = times.size
     T = np.empty((p, d))
+    F = np.empty((p, d))
     P = np.empty((p, d))
     series = np.empty((ORDER + 1, d + 1))
     basis = np.empty((d, d))
     planes = np.empty(d, np.int64)
     u = np.empty(d + 1)
-    for g in range(G):
-        i = first[g]
-        count, rank = slide_frame(side[i], normal, D[g], P, basis, planes)
-        for c in range(d):
-            start[g, c] = P[0, c]
-        bend[g] = 0.0
-        for j in range(1, p):
-            bend[g] += norm(P[j])
+    for pattern in range(begin, end):
+        g = groups.slot[pattern]
+        if g < 0:
+            continue
+        i = groups.first[pattern]
+        for j in range(p):
+            for c in range(d):
+                F[j, c] = P[j, c] = D[pattern, j, c]
+        count = sliding_planes(side[i], planes)
         if count > 0:
-            sign = np.sign(U[i, 0])
-            end, _, _ = slide_exit(-1.0, sign, planes, count, rank, basis, D[g], plus, minus,
-                                   normal, chebyshev_r, split_r, 1e-13 * size + noise)
-            if end <= 1.0:
-                bend[g] = np.inf
+            rank = project(planes, count, geometry.normal, F, P, basis)
+            end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
+                                     force.plus, force.minus, geometry.normal, force.unit_r,
+                                     force.split_r, 1e-13 * force.size + force.noise)
+            if end_s <= 1.0 or U[i, 0] == 0.0:
+                groups.bend[g] = np.inf
                 continue
+        groups.bend[g] = 0.0
+        for c in range(d):
+            groups.field[g, c] = P[0, c]
+        for j in range(1, p):
+            groups.bend[g] += norm(P[j])
         for row in range(d + 1):
             for c in range(d + 1):
                 u[c] = 1.0 if c == row else 0.0
             s, j = -1.0, 0
             while j < J:
                 shift(P, s, T)
-                K = expand(u, T, series)
-                x = min(1.0 - s, reliable(series, K, accuracy))
+                K, x = expand(u, T, 1.0 - s, force.accuracy, series)
                 last = s + x >= 1.0 - 1e-15
                 while j < J and (times[j] <= s + x or last):
-                    at(series, K, times[j] - s, lam[g, j, row])
+                    at(series, K, times[j] - s, groups.lam[g, j, row])
                     j += 1
                 at(series, K, x, u)
                 s += x
+                if not x > 0.0:
+                    groups.bend[g] = np.inf
+                    break
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def stays(u, side, direction, closest, normal, field, bend):
-    """Whether a neuron certainly meets no hyperplane on the window: see `scan` for the two arrays.
+def stays(i, neurons, normal, field, bend):
+    """Whether neuron ``i`` certainly meets no hyperplane on the window: see `scan`.
 
     Its weight moves by ``int a D``, and ``D`` stays within ``bend`` of ``field``.
     """
     d = field.size
-    along, drive, across, push = 0.0, 0.0, 0.0, 0.0
+    U, direction, closest = neurons.U, neurons.direction, neurons.closest
+    a = U[i, 0]
+    along, drive, across, push, top = 0.0, 0.0, 0.0, 0.0, 0.0
     for c in range(d):
-        along += u[1 + c] * direction[c]
-        drive += field[c] * direction[c]
+        along += U[i, 1 + c] * direction[i, c]
+        drive += field[c] * direction[i, c]
+        top += field[c] ** 2
     if not along > 0.0:
         return False
     for c in range(d):
-        across += (u[1 + c] - along * direction[c]) ** 2
-        push += (field[c] - drive * direction[c]) ** 2
+        across += (U[i, 1 + c] - along * direction[i, c]) ** 2
+        push += (field[c] - drive * direction[i, c]) ** 2
     across, push = np.sqrt(across), np.sqrt(push) + bend
     size_w = np.sqrt(across * across + along * along)
-    one_sign = abs(u[0]) >= size_w * (1.0 - 1e-9)
-    sign = 1.0 if u[0] > 0.0 else -1.0
-    top = norm(field) + bend
-    if top > 20.0:
+    one_sign = abs(a) >= size_w * (1.0 - 1e-9)
+    sign = 1.0 if a > 0.0 else -1.0
+    top = np.sqrt(top) + bend
+    if not top <= 20.0:
         return False
     # int |a| over the window, from above.
-    reach = np.sqrt(u[0] * u[0] + size_w * size_w) * (np.expm1(2.0 * top) / top if top > 0 else 2.0)
-    far = direction[d]
+    reach = np.sqrt(a * a + size_w * size_w) * (np.expm1(2.0 * top) / top if top > 0 else 2.0)
+    far = direction[i, d]
     if far < np.inf:
         drive = sign * drive - bend if one_sign else -top
         # Growing, it moves across and along in a fixed proportion at worst, however far.
         safe = drive > 0.0 and max(across / along, push / drive) < far
         if not safe and across + reach * push >= far * (along + reach * min(drive, 0.0)):
             return False
-    for q in range(closest[closest.size - 1]):
-        h = closest[q]
-        if side[h] == 0:
+    for q in range(closest[i, closest.shape[1] - 1]):
+        h = closest[i, q]
+        side = neurons.side[i, h]
+        if side == 0:
             continue
         z, pull = 0.0, 0.0
         for c in range(d):
-            z += normal[h, c] * u[1 + c]
+            z += normal[h, c] * U[i, 1 + c]
             pull += normal[h, c] * field[c]
-        pull = (sign * side[h] * pull if one_sign else -abs(pull)) - bend
-        if pull < 0.0 and side[h] * z <= -reach * pull:
+        pull = (sign * side * pull if one_sign else -abs(pull)) - bend
+        if pull < 0.0 and side * z <= -reach * pull:
             return False
     return True
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def add_moment(N, u, weight):
-    """Add ``weight u u^T`` to ``N``."""
-    if weight != 0.0:
-        for b in range(u.size):
-            for c in range(u.size):
-                N[b, c] += weight * u[b] * u[c]
+def march_block(begin, end, neurons, groups, D, N, geometry, force, times, states, log, room, h,
+                energy, wanted):
+    """March the neurons ``begin`` to ``end - 1`` one by one, or carry them with their group.
 
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def march_block(block, U, side, loose, group, slot, lam, field0, bend, N, D, plus, minus, normal,
-                label, start, member, length, times, states, log, room, choices, direction,
-                closest, accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r,
-                X, h, weights, energy, wanted):
-    """March the neurons ``block`` one after the other, or carry them with their group.
-
-    ``U``, ``side`` and ``loose`` are overwritten by the ends, ``states`` is (m, J, d + 1), ``D``
-    (G, p, d) the fields of the patterns ``group`` (m,), ``slot`` (G,) their propagators in ``lam``
-    or -1, ``log`` (E, 5) has the neuron first, ``N`` (groups, d + 1, d + 1) receives the second
-    moments of the neurons that go with their group, and ``states`` is filled for those only if
-    ``wanted``. For the rest see `march`.
+    Parameters
+    ----------
+    neurons : Neurons
+        Overwritten by the ends, but for the weights.
+    groups : Groups
+    D : array (G, p, d)
+        Fields of the patterns.
+    N : array (g, d + 1, d + 1)
+        Receives the second moments of the neurons that go with their group.
+    geometry, force, times, log, room, energy : see `march`
+    states : array (m, J, d + 1)
+        Receives the states at ``times``, if ``wanted``; a row of work space otherwise.
+    h : array (J, n)
+        The outputs of the others are added, unless ``wanted``.
 
     Returns
     -------
     status, neuron : int
         The first march that did not end well, or FINE and -1.
     """
-    n, d, J = X.shape[0], X.shape[1], times.size
-    field = np.empty(D.shape[1:])
-    on = np.empty(n)
-    rows = np.empty((log.shape[0], 4))
-    room_here = np.zeros(2, np.int64)
+    p, d = D.shape[1:]
+    n, J, C = geometry.label.size, times.size, geometry.normal.shape[0]
+    field = np.empty((p, d))
     u = np.empty(d + 1)
-    for i in block:
-        g = slot[group[i]]
-        if g >= 0 and stays(U[i], side[i], direction[i], closest[i], normal, field0[g],
-                            bend[g]):
-            add_moment(N[g], U[i], weights[i])
-            for c in range(d + 1):
-                u[c] = U[i, c]
+    work = work_space(p, d, C, n)
+    for i in range(begin, end):
+        g = groups.slot[groups.of[i]]
+        weight = neurons.weight[i]
+        row = i if wanted else 0
+        for c in range(d + 1):
+            u[c] = neurons.U[i, c]
+        carried = g >= 0 and groups.bend[g] < np.inf
+        if carried and stays(i, neurons, geometry.normal, groups.field[g], groups.bend[g]):
             if wanted:
                 for j in range(J):
                     for c in range(d + 1):
                         total = 0.0
                         for b in range(d + 1):
-                            total += u[b] * lam[g, j, b, c]
-                        states[i, j, c] = total
+                            total += u[b] * groups.lam[g, j, b, c]
+                        states[row, j, c] = total
             for c in range(d + 1):
                 total = 0.0
                 for b in range(d + 1):
-                    total += u[b] * lam[g, J - 1, b, c]
-                U[i, c] = total
-            for q in range(side.shape[1]):
-                if loose[i, q]:
-                    loose[i, q] = (side[i, q] * dot(normal[q], U[i, 1:])
-                                   <= band * norm(U[i, 1:]))
-            continue
-        for j in range(D.shape[1]):
-            for c in range(d):
-                field[j, c] = D[group[i], j, c]
-        for k in range(n):
-            on[k] = 0.0
-            if label[k] >= 0 and side[i, label[k]] * length[k] > 0.0:
-                on[k] = 1.0
-        room_here[0] = room[0]
-        for c in range(d + 1):
-            u[c] = U[i, c]
-        status = march(U[i], side[i], loose[i], field, plus, minus, normal, start, member, length,
-                       on, times, states[i], rows, room_here, choices, direction[i], closest[i],
-                       accuracy, band, size, noise, chebyshev_u, split_u, chebyshev_r, split_r,
-                       X, h, weights[i], g >= 0, energy)
+                    total += u[b] * groups.lam[g, J - 1, b, c]
+                neurons.U[i, c] = total
+            tighten(neurons.U[i, 1:], neurons.side[i], neurons.loose[i], geometry.normal,
+                    force.band)
+            status = GROUPED
+        else:
+            for j in range(p):
+                for c in range(d):
+                    field[j, c] = D[groups.of[i], j, c]
+            status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
+                           force, times, states[row], log, room, neurons.direction[i],
+                           neurons.closest[i], carried, weight, energy, work)
         if status == GROUPED:
-            add_moment(N[g], u, weights[i])
-            continue
-        if status != FINE:
+            if weight != 0.0 and not wanted:
+                for b in range(d + 1):
+                    for c in range(d + 1):
+                        N[g, b, c] += weight * u[b] * u[c]
+        elif status != FINE:
             return status, i
-        for e in range(room[0], room_here[0]):
-            log[e, 0] = i
-            for q in range(4):
-                log[e, 1 + q] = rows[e, q]
-        room[0] = room_here[0]
-    room[1] += room_here[1]
+        elif weight != 0.0 and not wanted:
+            deposit(states[row], weight, geometry.rows, work.heights, h)
     return FINE, -1
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def gather(groups, N, on, rows, h):
+    """Add the outputs of the groups to ``h`` (J, n): ``v.x`` at their active points ``on`` (g, n).
+
+    ``N`` (g, d + 1, d + 1) are their second moments at the start, ``rows`` (d, n) the points.
+    """
+    d, n = rows.shape
+    J = h.shape[0]
+    half = np.empty(d + 1)
+    z = np.empty(n)
+    for g in range(N.shape[0]):
+        moved = False
+        for b in range(d + 1):
+            moved = moved or N[g, b, b] != 0.0
+        if not moved:
+            continue
+        for j in range(J):
+            # v = sum a_i w_i is the first row of lam^T N lam.
+            for c in range(d + 1):
+                half[c] = 0.0
+                for b in range(d + 1):
+                    half[c] += groups.lam[g, j, b, 0] * N[g, b, c]
+            for k in range(n):
+                z[k] = 0.0
+            for c in range(d):
+                v = 0.0
+                for b in range(d + 1):
+                    v += half[b] * groups.lam[g, j, b, 1 + c]
+                for k in range(n):
+                    z[k] += v * rows[c, k]
+            for k in range(n):
+                h[j, k] += on[g, k] * z[k]

@@ -189,6 +189,24 @@ def box_least_squares(D, V, J, slack):
 
 
 @njit(cache=True, error_model="numpy")
+def choose_side(sign, across, J, below, above, slack):
+    """`choose_sides` on one hyperplane: side, and number of solutions.
+
+    ``across`` is ``v.D`` with side -1, ``J`` the jump; the rest as in `choose_sides`.
+    """
+    if sign * J < 0.0:
+        # The point of the segment between the two fields with the least normal velocity.
+        if -np.sign(J) * across <= slack:
+            return -1, 1
+        return (1 if -across / J > 1.0 else 0), 1
+    down = -sign * across >= -slack
+    up = sign * (across + J) >= -slack
+    if down and up:
+        return (1 if above < below else -1), (2 if abs(J) > slack else 1)
+    return (1 if up else -1), (1 if up or down else 0)
+
+
+@njit(cache=True, error_model="numpy")
 def choose_sides(sign, D, V, J, below, above, size):
     """Side of every hyperplane that a neuron lies on, just after this instant.
 
@@ -221,6 +239,9 @@ def choose_sides(sign, D, V, J, below, above, size):
     """
     s, d = V.shape
     slack = ROUNDING * size
+    if s == 1:
+        single, choices = choose_side(sign, row_dot(V, 0, D), J[0], below[0], above[0], slack)
+        return np.full(1, single, np.int8), choices
     convex = np.empty(s, np.int64)
     concave = np.empty(s, np.int64)
     many, few = 0, 0

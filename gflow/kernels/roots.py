@@ -130,6 +130,74 @@ def first_exit(series, split, tol, until):
 
 
 @njit(cache=True, error_model="numpy")
+def taylor_exit(z, K, tol, until, from_unit, split, series):
+    """`first_exit` of ``sum_j z_j y^j`` on [0, 1]: a time y up to about ``until``, or 2.
+
+    Where the linear term outweighs the others the polynomial is monotone, and Newton's method
+    finds the root; the other cases go to the Chebyshev series.
+
+    Parameters
+    ----------
+    z : array
+        Coefficients; the first ``K + 1`` are used.
+    K : int
+    tol, until : float
+    from_unit : array (p + 1, p + 1)
+        From monomials on [0, 1] to the Chebyshev series, ``p >= K``.
+    split : array
+        `halves` of the degree p.
+    series : array (p + 1,)
+        Work space.
+    """
+    low, end, bend = z[0], z[0], 0.0
+    for j in range(1, K + 1):
+        low += min(z[j], 0.0)
+        end += z[j]
+        if j > 1:
+            bend += j * abs(z[j])
+    if low >= -tol:
+        return 2.0
+    if z[0] < -tol:
+        return 0.0
+    if z[1] > bend:
+        return 2.0
+    if not -z[1] > bend:
+        for j in range(series.size):
+            total = 0.0
+            for e in range(K + 1):
+                total += from_unit[j, e] * z[e]
+            series[j] = total
+        y = first_exit(series, split, tol, 2.0 * until - 1.0)
+        return (y + 1.0) / 2.0 if y <= 1.0 else 2.0
+    if end >= -tol:
+        return 2.0
+    level = 0.0 if z[0] > tol else -tol
+    lo, hi = 0.0, 1.0
+    y = (z[0] - level) / (z[0] - end)
+    if until < 1.0:
+        y = until
+    for step in range(100):
+        f, slope = z[K], 0.0
+        for j in range(K - 1, -1, -1):
+            slope = slope * y + f
+            f = f * y + z[j]
+        f -= level
+        if step == 0 and until < 1.0 and f > 0.0:
+            return 2.0
+        if f >= 0.0:
+            lo = y
+        else:
+            hi = y
+        new = y - f / slope
+        if not lo <= new <= hi:
+            new = (lo + hi) / 2
+        if abs(new - y) <= 2e-16 * (1.0 + y) or hi - lo <= 2e-16:
+            return new
+        y = new
+    return y
+
+
+@njit(cache=True, error_model="numpy")
 def _root(series, level, lo, hi):
     """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
     f_lo = evaluate(series, lo) - level

@@ -3,7 +3,7 @@
 from numba import njit
 
 ORDER = 18
-"""Order of the Taylor series of a neuron."""
+"""Highest order of the Taylor series of a neuron."""
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -20,36 +20,55 @@ def shift(D, s, T):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def expand(u, T, U):
+def expand(u, T, x, accuracy, U):
     """Taylor coefficients ``U`` (ORDER + 1, d + 1) of a neuron ``u = (a, w)`` in the field ``T``.
 
     From ``(j + 1) a_{j+1} = sum_l w_{j-l}.D_l`` and ``(j + 1) w_{j+1} = sum_l a_{j-l} D_l``.
-    Returns the order after which terms are rounding on the whole window; the rest is not set.
+    Returns the order needed to reach ``x`` within ``accuracy`` (relative to the start; further rows
+    are not set), and ``x``, or less where the highest order does not reach so far.
     """
     p, d = T.shape
     size, power, small = 0.0, 1.0, 0
+    # Coefficients of the field that do not matter up to x.
+    used, power = p, x ** p
+    while used > 1:
+        largest = 0.0
+        for c in range(d):
+            largest = max(largest, abs(T[used - 1, c]))
+        if largest * power > 0.1 * accuracy * used:
+            break
+        power /= x
+        used -= 1
     for c in range(d + 1):
         U[0, c] = u[c]
         size = max(size, abs(u[c]))
+    power = 1.0
+    last, before = 0.0, 0.0
     for j in range(ORDER):
         for c in range(d + 1):
             U[j + 1, c] = 0.0
-        for q in range(min(j + 1, p)):
+        for q in range(min(j + 1, used)):
             a = U[j - q, 0]
             total = 0.0
             for c in range(d):
                 total += U[j - q, 1 + c] * T[q, c]
                 U[j + 1, 1 + c] += a * T[q, c]
             U[j + 1, 0] += total
-        largest = 0.0
+        before = last
+        last = 0.0
+        scale = 1.0 / (j + 1)
         for c in range(d + 1):
-            U[j + 1, c] /= j + 1
-            largest = max(largest, abs(U[j + 1, c]))
-        power *= 2.0
-        small = small + 1 if largest * power <= 1e-17 * size else 0
-        if small == 3:
-            return j + 1
-    return ORDER
+            U[j + 1, c] *= scale
+            last = max(last, abs(U[j + 1, c]))
+        power *= x
+        small = small + 1 if last * power <= accuracy * size else 0
+        if small >= 2 and j + 1 >= used:
+            return j + 1, x
+    if last > 0.0:
+        x = min(x, 0.9 * (accuracy * size / last) ** (1.0 / ORDER))
+    if before > 0.0:
+        x = min(x, 0.9 * (accuracy * size / before) ** (1.0 / (ORDER - 1)))
+    return ORDER, x
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -76,27 +95,9 @@ def speed(U, K, x):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def reliable(U, K, accuracy):
-    """Length on which the Taylor series ``U`` is accurate, relative to the size of its start."""
-    if K < ORDER:
-        return 2.0
-    last, before, size = 0.0, 0.0, 0.0
-    for c in range(U.shape[1]):
-        size = max(size, abs(U[0, c]))
-        last = max(last, abs(U[K, c]))
-        before = max(before, abs(U[K - 1, c]))
-    length = 4.0
-    if last > 0.0:
-        length = min(length, (accuracy * size / last) ** (1.0 / K))
-    if before > 0.0:
-        length = min(length, (accuracy * size / before) ** (1.0 / (K - 1)))
-    return 0.9 * length
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def polynomial(coefficients, s):
-    """Value at ``s`` of monomial coefficients."""
+def polynomial(coefficients, row, s):
+    """Value at ``s`` of the monomial coefficients in a row."""
     total = 0.0
-    for j in range(coefficients.size - 1, -1, -1):
-        total = total * s + coefficients[j]
+    for j in range(coefficients.shape[1] - 1, -1, -1):
+        total = total * s + coefficients[row, j]
     return total

@@ -1,0 +1,247 @@
+"""Neurons through one window of time, given the residuals on it: a round of the fast engine."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+from typing import Any, Callable
+
+import numpy as np
+
+from ..data import Data
+from ..kernels import groups, march
+from ..kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
+from ..kernels.roots import halves, nodes, to_series
+from ..kernels.taylor import ORDER
+from ..run import Stop
+from ..windows import Window
+from .tangent import Tangent
+
+GROUP = 3
+"""Patterns of more neurons than this are carried as groups."""
+BLOCKS, SMALLEST_BLOCK = 16, 64
+"""Outputs are summed by block, so that sums do not depend on the number of threads."""
+WORTH_THREADS = 5e-4
+"""Seconds of work that are worth sharing."""
+
+
+@lru_cache(maxsize=None)
+def from_unit(degree: int) -> np.ndarray:
+    """Matrix from monomials in x on [0, 1] to the Chebyshev series in 2 x - 1."""
+    x = (nodes(degree) + 1) / 2
+    return np.ascontiguousarray(to_series(degree) @ np.vander(x, degree + 1, increasing=True))
+
+
+@lru_cache(maxsize=None)
+def to_monomials(degree: int) -> np.ndarray:
+    """Matrix from values at the Chebyshev nodes to monomials in s on [-1, 1]."""
+    basis = [np.polynomial.chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
+    square = np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
+    return square @ to_series(degree)
+
+
+class Marcher:
+    """Neurons of one data set through windows: what the engine and its dense output share.
+
+    Parameters
+    ----------
+    data : Data
+    rtol : float
+    threads : int
+        Results do not depend on it.
+    """
+
+    def __init__(self, data: Data, rtol: float, threads: int) -> None:
+        self.data, self.rtol = data, rtol
+        A = data.arrangement
+        self.C = A.normal.shape[0]
+        self.live = A.label >= 0
+        below = np.bincount(A.label[self.live & (A.length < 0)], minlength=self.C)
+        above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
+        self.mixed = bool(below.any())
+        self.geometry = march.Geometry(A.normal, np.ascontiguousarray(A.normal.T), below, above,
+                                       A.label, A.length, np.ascontiguousarray(data.X.T))
+        self.lengths = np.abs(A.length)
+        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.threads = threads
+        self.busy = False
+        self.logs: list[np.ndarray] = []
+        self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
+
+    def keys(self, side: np.ndarray) -> np.ndarray:
+        """A number (m,) for every pattern."""
+        return side.astype(np.int64) @ self.marks
+
+    def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
+        """The residuals (p, n) of a window of half length ``half``, as `march` takes them."""
+        A, n = self.data.arrangement, self.data.n
+        accuracy = max(1e-3 * self.rtol, 1e-17)
+        r = (to_monomials(len(values) - 1) @ values) * (half / n)
+        # Coefficients that do not matter on the window.
+        weight = np.abs(r) @ self.lengths
+        used = np.flatnonzero(weight > 0.05 * accuracy)
+        p = int(used[-1]) + 1 if used.size else 1
+        pull = r[:p].T * A.length[:, None]
+        if self.mixed or self.C < n:
+            pull = pull[A.member]
+            up = A.length[A.member, None] > 0
+            starts = A.start[:-1]
+            plus = minus = np.zeros((self.C, p))
+            if self.C:
+                plus = np.add.reduceat(np.where(up, pull, 0.0), starts, axis=0)
+                minus = np.add.reduceat(np.where(up, 0.0, pull), starts, axis=0)
+        else:
+            plus, minus = pull, np.zeros((self.C, p))
+        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * half / n
+        noise *= float(self.lengths @ self.lengths)
+        size = float(np.abs(values).max(axis=0) @ self.lengths) * half / n
+        return march.Force(np.ascontiguousarray(plus), np.ascontiguousarray(minus), size, noise,
+                           accuracy, max(self.rtol, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                           from_unit(ORDER), halves(ORDER))
+
+    def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
+              wanted: bool, alone: bool = False) -> Frame:
+        """What all rounds on a window share. See `Frame`."""
+        return Frame(self, window, side, key, times, wanted, alone)
+
+    def share(self, work: Callable[[int], Any], tasks: int) -> list[Any]:
+        """Run ``work`` on 0 ... tasks - 1, by several threads if that pays."""
+        if self.pool is None or not self.busy or tasks < 2:
+            return [work(i) for i in range(tasks)]
+        return list(self.pool.map(work, range(tasks)))
+
+
+class Frame:
+    """A window under way: its start, its patterns, and room for the ends of its neurons.
+
+    Parameters
+    ----------
+    marcher : Marcher
+    window : Window
+    side : ndarray of int8, shape (m, C)
+        Sides at the start.
+    key : ndarray of int, shape (m,)
+        Equal where patterns are.
+    times : ndarray, shape (J,)
+        Increasing times in [-1, 1]; the last is 1 if ends are needed.
+    wanted : bool
+        Whether the states at these times are wanted, rather than the outputs of the network.
+    alone : bool
+        Follow every neuron, none as part of a group.
+
+    Attributes
+    ----------
+    ends : Neurons
+        Neurons at the end, after `run`.
+    states : ndarray, shape (m, J, d + 1)
+        If wanted.
+    log : ndarray, shape (E, 5)
+        Events, see `march`.
+    ambiguous : int
+        Instants with several solutions.
+    """
+
+    def __init__(self, marcher: Marcher, window: Window, side: np.ndarray, key: np.ndarray,
+                 times: np.ndarray, wanted: bool, alone: bool) -> None:
+        self.marcher, self.window, self.side, self.times = marcher, window, side, times
+        self.wanted = wanted
+        m, d = side.shape[0], marcher.data.d
+        self.loose = window.loose_on(side.shape)
+        self.ends = groups.Neurons(np.empty_like(window.U), np.empty_like(side),
+                                   np.empty_like(self.loose), np.empty_like(window.direction),
+                                   np.empty_like(window.closest),
+                                   np.ldexp(1.0, 2 * window.power))
+        _, first, of, counts = np.unique(key, return_index=True, return_inverse=True,
+                                         return_counts=True)
+        large = np.flatnonzero(counts > GROUP) if not alone else np.empty(0, dtype=np.int64)
+        slot = np.full(first.size, -1)
+        slot[large] = np.arange(large.size)
+        self.groups = groups.Groups(
+            of, first, counts, slot, np.empty((large.size, times.size, d + 1, d + 1)),
+            np.empty((large.size, d)), np.full(large.size, np.inf))
+        A = marcher.data.arrangement
+        self.on = np.zeros((large.size, marcher.data.n))
+        self.on[:, marcher.live] = side[first[large]][:, A.label[marcher.live]] \
+            * A.length[marcher.live] > 0
+        size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
+        self.blocks = [(i, min(i + size, m)) for i in range(0, m, size)]
+        self.states = np.empty((m if wanted else 0, times.size, d + 1))
+        self.rows = [self.states if wanted else np.empty((1, times.size, d + 1))
+                     for _ in self.blocks]
+        while len(marcher.logs) < len(self.blocks):
+            marcher.logs.append(np.empty((4 * marcher.C + 1000, 5)))
+        self.log = np.empty((0, 5))
+        self.ambiguous = 0
+
+    def tangent(self) -> Tangent:
+        """How outputs answer to residuals, on the patterns and weights of the start."""
+        U = np.ldexp(self.window.U, self.window.power[:, None])
+        d = U.shape[1]
+        flat = np.zeros((self.groups.first.size, d * d))
+        groups.add_moments(self.groups.of, U, flat)
+        return Tangent(self.marcher.data, flat.reshape(-1, d, d), self.side[self.groups.first],
+                       (self.window.t1 - self.window.t0) / 2)
+
+    def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
+        """March every neuron under the residuals ``values`` (p, n); outputs (J, n) of the network.
+
+        The dissipated energy is added to ``energy`` (1,).
+        """
+        started = time.perf_counter()
+        marcher, window = self.marcher, self.window
+        data, d = marcher.data, marcher.data.d
+        force = marcher.force(values, (window.t1 - window.t0) / 2, window.strength)
+        p = force.plus.shape[1]
+        D = np.empty((self.groups.first.size, p * d))
+        groups.pattern_fields(self.groups, self.side, force.plus, force.minus,
+                              marcher.geometry.normal, marcher.mixed, D)
+        D = D.reshape(-1, p, d)
+        for target, start in zip(self.ends, (window.U, self.side, self.loose, window.direction,
+                                             window.closest)):
+            np.copyto(target, start)
+        large = self.groups.bend.size
+        parts = min(large, marcher.threads) if marcher.busy else min(large, 1)
+        G = self.groups.first.size
+
+        def prepare(part: int) -> None:
+            groups.propagators(part * G // parts, (part + 1) * G // parts, self.groups, D,
+                               self.side, window.U, marcher.geometry, force, self.times)
+
+        marcher.share(prepare, parts)
+        moments = np.zeros((len(self.blocks), large, d + 1, d + 1))
+        heights = np.zeros((len(self.blocks), 0 if self.wanted else self.times.size, data.n))
+        spent = np.zeros((len(self.blocks), 0 if energy is None else 1))
+        rooms = np.zeros((len(self.blocks), 2), dtype=np.int64)
+
+        def work(b: int) -> tuple[int, int]:
+            begin, end = self.blocks[b]
+            while True:
+                status, i = groups.march_block(
+                    begin, end, self.ends, self.groups, D, moments[b], marcher.geometry, force,
+                    self.times, self.rows[b], marcher.logs[b], rooms[b], heights[b], spent[b],
+                    self.wanted)
+                if status != march.FULL:
+                    return status, i
+                marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 5))
+                for target, start in zip(self.ends, (window.U, self.side, self.loose,
+                                                     window.direction, window.closest)):
+                    target[begin:end] = start[begin:end]
+                heights[b] = moments[b] = spent[b] = rooms[b] = 0
+
+        for status, i in marcher.share(work, len(self.blocks)):
+            if status == march.BROKEN:
+                raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
+                           f"t = {window.t0:.6g}; rescale the data or start smaller")
+            if status == march.STUCK:
+                raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
+                           f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
+        self.log = np.concatenate([log[:room] for log, (room, _) in zip(marcher.logs, rooms)])
+        self.ambiguous = int(rooms[:, 1].sum())
+        h = heights.sum(axis=0)
+        if large and not self.wanted:
+            groups.gather(self.groups, moments.sum(axis=0), self.on, marcher.geometry.rows, h)
+        if energy is not None:
+            energy += spent.sum(axis=0)
+        marcher.busy = time.perf_counter() - started > WORTH_THREADS
+        return h

@@ -1,0 +1,181 @@
+"""Which hyperplanes a neuron may reach, so that not all of them are looked at all the time."""
+
+import numpy as np
+from numba import njit
+
+from .roots import taylor_exit
+from .switch import norm
+
+NEAR = 32
+"""Most hyperplanes that a neuron watches one by one."""
+SIMULTANEOUS = 4e-12
+"""Contacts of one neuron closer than this in time are one."""
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def scan(w, side, columns, axis, near, z):
+    """Direction of a neuron, the hyperplanes near it, and how far it may turn.
+
+    Parameters
+    ----------
+    w : array (d,)
+    side : int8 array (C,)
+    columns : array (d, C)
+        Unit normals, transposed.
+    axis : array (d + 1,)
+        Receives the direction; and ``far``: every hyperplane ``v`` that is not near has
+        ``|axis.v| > far``, infinite if all are near.
+    near : int array (C + NEAR,)
+        Receives the near hyperplanes.
+    z : array (C,)
+        Work space.
+
+    Returns
+    -------
+    int
+        Their number; more than NEAR if that many meet where the neuron points to.
+    """
+    d, C = columns.shape
+    size = norm(w)
+    for c in range(d):
+        axis[c] = w[c] / size
+    for h in range(C):
+        z[h] = 0.0
+    for c in range(d):
+        along = axis[c]
+        for h in range(C):
+            z[h] += along * columns[c, h]
+    far = 1.0 if C <= NEAR else min(1.0, 0.4 * NEAR / C)
+    while True:
+        count = 0
+        for h in range(C):
+            if abs(z[h]) <= far:
+                if count > NEAR:
+                    break
+                if side[h] != 0:
+                    near[count] = h
+                    count += 1
+        if count <= NEAR:
+            axis[d] = far if C > NEAR else np.inf
+            return count
+        far /= 2
+        if far < 1e-14:
+            count = 0
+            for h in range(C):
+                if side[h] != 0:
+                    near[count] = h
+                    count += 1
+            axis[d] = np.inf
+            return count
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def turned(U, K, axis, x):
+    """Largest tangent of the angle to ``axis`` on [0, x], from above; 1e300 if unknown."""
+    d = U.shape[1] - 1
+    along, across, power = 0.0, 0.0, 1.0
+    for j in range(K + 1):
+        p = 0.0
+        for c in range(d):
+            p += U[j, 1 + c] * axis[c]
+        square = 0.0
+        for c in range(d):
+            square += (U[j, 1 + c] - p * axis[c]) ** 2
+        across += np.sqrt(square) * power
+        along += (p if j == 0 else min(p, 0.0)) * power
+        power *= x
+    return across / along if along > 0.0 else 1e300
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def allowed(u, speed, axis):
+    """How far a neuron turns already, as the tangent of the angle to ``axis``, and a guess of the
+    time in which it turns to ``far`` if its weight moves by ``speed``."""
+    d = speed.size
+    along, drift = 0.0, 0.0
+    for c in range(d):
+        along += u[1 + c] * axis[c]
+        drift += speed[c] * axis[c]
+    if not along > 0.0:
+        return 1e300, 0.0
+    square, rate = 0.0, 0.0
+    for c in range(d):
+        square += (u[1 + c] - along * axis[c]) ** 2
+        rate += (speed[c] - drift * axis[c]) ** 2
+    now, rate = np.sqrt(square) / along, np.sqrt(rate) / along
+    left = 0.9 * (axis[d] - now)
+    return now, (left / rate if rate > 0.0 else 1e300)
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band, thin, from_unit,
+             split, touched, when, z, series):
+    """First contacts of a neuron on a piece: with near hyperplanes, and of a slider with a = 0.
+
+    Parameters
+    ----------
+    U, K, x : Taylor series of the neuron, its order, and the length of the piece
+    sign : float
+        Sign of the output weight.
+    sliding : bool
+    side, loose : arrays (C,)
+    near, near_count : hyperplanes to look at
+    normal : array (C, d)
+    band, thin : float
+        Distances, relative to the norm, that count as zero: for loose hyperplanes and for others.
+    from_unit, split : arrays
+        See `taylor_exit`, for degree ORDER.
+    touched, when : arrays
+        Receive hyperplanes (-1: the output weight) and times.
+    z, series : arrays
+        Work space.
+
+    Returns
+    -------
+    hits, first : int, float
+        Number of entries, and the time of the first contact; ``2 x`` if there is none.
+    """
+    d = U.shape[1] - 1
+    hits, first = 0, 2.0 * x + 1e-300
+    square, reach, power = 0.0, 0.0, 1.0
+    for c in range(d):
+        square += U[0, 1 + c] ** 2
+    size_w = np.sqrt(square)
+    for j in range(1, K + 1):
+        square = 0.0
+        for c in range(d):
+            square += U[j, 1 + c] ** 2
+        power *= x
+        reach += np.sqrt(square) * power
+    for q in range(near_count + (1 if sliding else 0)):
+        plane = near[q] if q < near_count else -1
+        if plane >= 0:
+            if side[plane] == 0:
+                continue
+            total = 0.0
+            for c in range(d):
+                total += U[0, 1 + c] * normal[plane, c]
+            if side[plane] * total > reach:
+                continue
+            z[0] = side[plane] * total
+            power = side[plane] * 1.0
+            for j in range(1, K + 1):
+                total = 0.0
+                for c in range(d):
+                    total += U[j, 1 + c] * normal[plane, c]
+                power *= x
+                z[j] = total * power
+        else:
+            power = sign
+            for j in range(K + 1):
+                z[j] = U[j, 0] * power
+                power *= x
+        tol = (band if plane >= 0 and loose[plane] else thin) * size_w
+        until = 1.0 if hits == 0 else min(1.0, (first + SIMULTANEOUS) / x)
+        y = taylor_exit(z, K, tol, until, from_unit, split, series)
+        if y <= 1.0:
+            y *= x
+            touched[hits], when[hits] = plane, y
+            hits += 1
+            first = min(first, y)
+    return hits, first
