@@ -22,7 +22,11 @@ GROUP = 3
 """Patterns of more neurons than this are carried as groups."""
 BLOCKS, SMALLEST_BLOCK = 16, 64
 """Outputs are summed by block, so that sums do not depend on the number of threads."""
-WORTH_THREADS = 5e-4
+NEGLIGIBLE = 3e-3
+"""Residuals are kept to this part of ``rtol``."""
+TAYLOR = 1e-2
+"""Error of a piece of a neuron, over ``rtol``."""
+WORTH_THREADS = 1e-3
 """Seconds of work that are worth sharing."""
 
 
@@ -34,11 +38,10 @@ def from_unit(degree: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=None)
-def to_monomials(degree: int) -> np.ndarray:
-    """Matrix from values at the Chebyshev nodes to monomials in s on [-1, 1]."""
+def monomials(degree: int) -> np.ndarray:
+    """Matrix from Chebyshev coefficients to those of monomials in s."""
     basis = [np.polynomial.chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
-    square = np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
-    return square @ to_series(degree)
+    return np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
 
 
 class Marcher:
@@ -61,7 +64,8 @@ class Marcher:
         above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
         self.mixed = bool(below.any())
         self.geometry = march.Geometry(A.normal, np.ascontiguousarray(A.normal.T), below, above,
-                                       A.label, A.length, np.ascontiguousarray(data.X.T))
+                                       A.label, A.length, A.start, A.member,
+                                       np.ascontiguousarray(data.X.T))
         self.lengths = np.abs(A.length)
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.threads = threads
@@ -76,13 +80,12 @@ class Marcher:
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
         """The residuals (p, n) of a window of half length ``half``, as `march` takes them."""
         A, n = self.data.arrangement, self.data.n
-        accuracy = max(1e-3 * self.rtol, 1e-17)
-        r = (to_monomials(len(values) - 1) @ values) * (half / n)
-        # Coefficients that do not matter on the window.
-        weight = np.abs(r) @ self.lengths
-        used = np.flatnonzero(weight > 0.05 * accuracy)
-        p = int(used[-1]) + 1 if used.size else 1
-        pull = r[:p].T * A.length[:, None]
+        accuracy = max(TAYLOR * self.rtol, 1e-17)
+        series = to_series(len(values) - 1) @ values
+        # Chebyshev coefficients that do not matter are left out.
+        tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
+        p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
+        pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
         if self.mixed or self.C < n:
             pull = pull[A.member]
             up = A.length[A.member, None] > 0
@@ -136,7 +139,7 @@ class Frame:
         Neurons at the end, after `run`.
     states : ndarray, shape (m, J, d + 1)
         If wanted.
-    log : ndarray, shape (E, 5)
+    log : ndarray, shape (E, 6)
         Events, see `march`.
     ambiguous : int
         Instants with several solutions.
@@ -145,7 +148,7 @@ class Frame:
     def __init__(self, marcher: Marcher, window: Window, side: np.ndarray, key: np.ndarray,
                  times: np.ndarray, wanted: bool, alone: bool) -> None:
         self.marcher, self.window, self.side, self.times = marcher, window, side, times
-        self.wanted = wanted
+        self.wanted, self.key = wanted, key
         m, d = side.shape[0], marcher.data.d
         self.loose = window.loose_on(side.shape)
         self.ends = groups.Neurons(np.empty_like(window.U), np.empty_like(side),
@@ -158,7 +161,7 @@ class Frame:
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
         self.groups = groups.Groups(
-            of, first, counts, slot, np.empty((large.size, times.size, d + 1, d + 1)),
+            of, first, (side[first] == 0).sum(axis=1), slot, np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
         A = marcher.data.arrangement
         self.on = np.zeros((large.size, marcher.data.n))
@@ -170,18 +173,30 @@ class Frame:
         self.rows = [self.states if wanted else np.empty((1, times.size, d + 1))
                      for _ in self.blocks]
         while len(marcher.logs) < len(self.blocks):
-            marcher.logs.append(np.empty((4 * marcher.C + 1000, 5)))
-        self.log = np.empty((0, 5))
+            marcher.logs.append(np.empty((4 * marcher.C + 1000, 6)))
+        self.log = np.empty((0, 6))
         self.ambiguous = 0
 
     def tangent(self) -> Tangent:
-        """How outputs answer to residuals, on the patterns and weights of the start."""
-        U = np.ldexp(self.window.U, self.window.power[:, None])
+        """How outputs answer to residuals on the patterns and weights of the start."""
+        return self._tangent(self.window.U, self.side, self.groups.of, self.groups.first)
+
+    def tangent_after(self) -> Tangent:
+        """The same at the end of the last round."""
+        log = self.log[self.log[:, 2] >= 0]
+        key = self.key.copy()
+        np.add.at(key, log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
+                  * self.marcher.marks[log[:, 2].astype(np.int64)])
+        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        return self._tangent(self.ends.U, self.ends.side, of, first)
+
+    def _tangent(self, U: np.ndarray, side: np.ndarray, of: np.ndarray,
+                 first: np.ndarray) -> Tangent:
         d = U.shape[1]
-        flat = np.zeros((self.groups.first.size, d * d))
-        groups.add_moments(self.groups.of, U, flat)
-        return Tangent(self.marcher.data, flat.reshape(-1, d, d), self.side[self.groups.first],
-                       (self.window.t1 - self.window.t0) / 2)
+        flat = np.zeros((first.size, d * d))
+        groups.add_moments(of, np.ldexp(U, self.window.power[:, None]), flat)
+        return Tangent(self.marcher.data, flat.reshape(-1, d, d), side[first],
+                       self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
         """March every neuron under the residuals ``values`` (p, n); outputs (J, n) of the network.
@@ -210,6 +225,7 @@ class Frame:
 
         marcher.share(prepare, parts)
         moments = np.zeros((len(self.blocks), large, d + 1, d + 1))
+        outputs = np.zeros((len(self.blocks), large, self.times.size, d))
         heights = np.zeros((len(self.blocks), 0 if self.wanted else self.times.size, data.n))
         spent = np.zeros((len(self.blocks), 0 if energy is None else 1))
         rooms = np.zeros((len(self.blocks), 2), dtype=np.int64)
@@ -218,16 +234,16 @@ class Frame:
             begin, end = self.blocks[b]
             while True:
                 status, i = groups.march_block(
-                    begin, end, self.ends, self.groups, D, moments[b], marcher.geometry, force,
-                    self.times, self.rows[b], marcher.logs[b], rooms[b], heights[b], spent[b],
+                    begin, end, self.ends, self.groups, D, moments[b], outputs[b],
+                    marcher.geometry, force, self.times, self.rows[b], marcher.logs[b], rooms[b], heights[b], spent[b],
                     self.wanted)
                 if status != march.FULL:
                     return status, i
-                marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 5))
+                marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 6))
                 for target, start in zip(self.ends, (window.U, self.side, self.loose,
                                                      window.direction, window.closest)):
                     target[begin:end] = start[begin:end]
-                heights[b] = moments[b] = spent[b] = rooms[b] = 0
+                heights[b] = moments[b] = outputs[b] = spent[b] = rooms[b] = 0
 
         for status, i in marcher.share(work, len(self.blocks)):
             if status == march.BROKEN:
@@ -240,7 +256,8 @@ class Frame:
         self.ambiguous = int(rooms[:, 1].sum())
         h = heights.sum(axis=0)
         if large and not self.wanted:
-            groups.gather(self.groups, moments.sum(axis=0), self.on, marcher.geometry.rows, h)
+            groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
+                          marcher.geometry.rows, h)
         if energy is not None:
             energy += spent.sum(axis=0)
         marcher.busy = time.perf_counter() - started > WORTH_THREADS

@@ -9,6 +9,7 @@ simulation using waveform-Newton", 1990).
 
 from __future__ import annotations
 
+from copy import copy
 from functools import lru_cache
 
 import numpy as np
@@ -19,10 +20,14 @@ from ..kernels.roots import nodes, to_series
 
 SHARE = 1e-3
 """Patterns that make up less than this part of the kernel are left out."""
+MOST = 100
+"""Most patterns that are taken in."""
 TERMS = 12
 """Most terms of the Neumann series."""
-ENOUGH = 1e-3
+ENOUGH = 3e-3
 """Relative error of the solution: the kernel is not known better."""
+DIVERGED = 0.1
+"""With a larger one there is no solution worth having."""
 
 
 @lru_cache(maxsize=None)
@@ -43,16 +48,17 @@ class Tangent:
         ``sum u u^T`` over the neurons ``u = (a, w)`` of every pattern.
     side : ndarray of int8, shape (G, C)
         The patterns.
-    half : float
-        Half the length of the window.
+    length : float
+        Length of the window.
     """
 
-    def __init__(self, data: Data, moments: np.ndarray, side: np.ndarray, half: float) -> None:
+    def __init__(self, data: Data, moments: np.ndarray, side: np.ndarray,
+                 length: float) -> None:
         A, d = data.arrangement, data.d
         mass = moments[:, 0, 0] * d + np.trace(moments[:, 1:, 1:], axis1=1, axis2=2)
         order = np.argsort(-mass)
         share = np.cumsum(mass[order])
-        heavy = order[:int(np.searchsorted(share, (1 - SHARE) * share[-1])) + 1]
+        heavy = order[:min(MOST, int(np.searchsorted(share, (1 - SHARE) * share[-1])) + 1)]
         side = side[heavy]
         project = np.broadcast_to(np.eye(d), (heavy.size, d, d)).copy()
         for g in np.flatnonzero((side == 0).any(axis=1)):
@@ -60,30 +66,51 @@ class Tangent:
             project[g] -= np.linalg.pinv(V) @ V
         kernel = moments[heavy, 0, 0, None, None] * project + moments[heavy, 1:, 1:]
         values, vectors = np.linalg.eigh(kernel)
-        root = vectors * np.sqrt(np.maximum(values, 0.0) * half / data.n)[:, None, :]
+        root = vectors * np.sqrt(np.maximum(values, 0.0) * length / (2 * data.n))[:, None, :]
         live = A.label >= 0
         on = np.zeros((heavy.size, data.n))
         on[:, live] = side[:, A.label[live]] * A.length[live] > 0
         features = on[:, :, None] * (data.X @ root)
         self.features = features.transpose(1, 0, 2).reshape(data.n, -1)
+        self.length = length
+
+    def scaled(self, length: float) -> Tangent:
+        """The same for a window of another length."""
+        other = copy(self)
+        other.features = self.features * np.sqrt(length / self.length)
+        other.length = length
+        return other
 
     @property
     def strength(self) -> float:
         """A bound on the answer to a residual of size one."""
         return 2 * float((self.features**2).sum())
 
-    def answer(self, r: np.ndarray) -> np.ndarray:
-        """Outputs (p, n) that residuals (p, n) add on the window."""
-        inner = integration(len(r) - 1) @ (r @ self.features)
-        return inner @ self.features.T
+    def pull(self, r: np.ndarray) -> np.ndarray:
+        """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
+        return (r @ self.features) @ self.features.T
 
-    def solve(self, defect: np.ndarray) -> np.ndarray:
-        """The change of the residuals that takes a ``defect`` (p, n) away."""
-        total, term = defect.copy(), defect
-        size = float(np.abs(defect).max())
-        for _ in range(TERMS):
-            term = -self.answer(term)
-            total += term
-            if float(np.abs(term).max()) <= ENOUGH * size:
-                break
-        return total
+
+def answer(r: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.ndarray:
+    """Outputs (p, n) that residuals (p, n) add on a window.
+
+    The kernel is that of the start, or goes from ``first`` to ``last`` linearly.
+    """
+    rate = first.pull(r)
+    if last is not None:
+        part = (nodes(len(r) - 1)[:, None] + 1) / 2
+        rate += part * (last.pull(r) - rate)
+    return integration(len(r) - 1) @ rate
+
+
+def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.ndarray:
+    """The change (p, n) of the residuals that takes a ``defect`` away, by a Neumann series."""
+    total, term = defect.copy(), defect
+    size = float(np.abs(defect).max())
+    for _ in range(TERMS):
+        term = -answer(term, first, last)
+        total += term
+        left = float(np.abs(term).max())
+        if left <= ENOUGH * size:
+            return total
+    return total if left <= DIVERGED * size else defect

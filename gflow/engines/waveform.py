@@ -20,11 +20,17 @@ from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
 from .marcher import Frame, Marcher
+from .tangent import Tangent, answer, solve
 
 DEGREE = 10
 """Degree of the residuals on a window."""
 ROUNDS = 12
-ALLOWANCE = 8.0
+WEAK = 1e-3
+"""Outputs that answer to residuals by less than this need no tangent kernel."""
+LATER = 30.0
+"""A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
+the end of the window too."""
+ALLOWANCE = 20.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 
 
@@ -61,6 +67,8 @@ class Waveform:
         self.side[pattern.rest] = -1
         self.r = r
         self.slope = np.zeros(data.n)
+        self.tangent: Tangent | None = None
+        self.tried: tuple[float, np.ndarray] | None = None
         self.t = 0.0
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         self.power = np.frexp(size)[1].astype(np.int64)
@@ -121,17 +129,15 @@ class Waveform:
                                   2 * self.power).sum())
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
-        s = nodes(DEGREE)
-        rise = (s[:, None] + 1) * (H / 2)
+        frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), wanted=False)
         weight = self.lengths / self.data.n * H
-        frame = self.marcher.begin(window, self.side, self.key, s, wanted=False)
-        tangent = frame.tangent()
-        newton = tangent.strength > 1e-3
-        used = self.r + rise * self.slope
-        if newton:
-            # The linear model that has this slope at the start.
-            model = self.r + rise * self.slope + tangent.answer(np.tile(self.r, (s.size, 1)))
-            used += tangent.solve(model - used - tangent.answer(used))
+        # On a flow the loss falls: residuals that grow are a window that is too long.
+        slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
+        ceiling = 4 * float(self.r @ self.r) + slack
+        first = frame.tangent() if self.tangent is None else self.tangent.scaled(H)
+        last = None
+        newton = first.strength > WEAK
+        used = self._guess(H, first if newton else None)
         previous = np.inf
         for rounds in range(1, ROUNDS + 1):
             if self.run.interrupted:
@@ -139,34 +145,69 @@ class Waveform:
             values = self.data.y - frame.run(used)
             self.nfev += 1
             change = float((np.abs(values - used) @ weight).max())
+            series = to_series(DEGREE) @ used
+            error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
             if change <= 0.3 * self.rtol:
                 break
-            # On a flow the loss falls: residuals that grow are a window that is too long.
-            slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
-            largest = float((values**2).sum(axis=1).max())
-            diverges = not largest <= 4 * float(self.r @ self.r) + slack
+            diverges = not float((values**2).sum(axis=1).max()) <= ceiling
             if diverges or rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS):
                 self.rejected += 1
-                self.slope = np.zeros(self.data.n)
+                self.slope, self.tangent, self.tried = np.zeros(self.data.n), None, None
                 return H / 3
+            if rounds > 1 and error > 2 * self.rtol + change:
+                break
             previous = change
-            used = used + tangent.solve(values - used) if newton else values
-        series = to_series(DEGREE) @ used
-        error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
+            if newton and change > LATER * self.rtol:
+                last = frame.tangent_after()
+            used = used + solve(values - used, first, last) if newton else values
         if error > self.rtol:
             self.rejected += 1
+            self.tangent, self.tried = first, (H, series)
+            kink = self._first_kink(frame.log, weight)
+            if kink < 1.0:
+                return H * (kink + 1) / 2
             return float(H * max(0.2, 0.7 * (self.rtol / error) ** 0.4))
+        self.tangent, self.tried = last, None
         self._accept(frame, used, values, series)
         grow = 2.0 if error == 0 else float(min(2.0, 0.8 * (self.rtol / error) ** 0.25))
-        if rounds > 5:
-            grow = min(grow, 0.8)
+        if rounds > 3:
+            grow = min(grow, 1.0 if rounds == 4 else 0.7)
         return H * max(0.3, grow)
+
+    def _guess(self, H: float, first: Tangent | None) -> np.ndarray:
+        """Residuals at the nodes of the next window, before any round."""
+        s = nodes(DEGREE)
+        if self.tried is not None:
+            # The window is the first part of one that was too long.
+            length, series = self.tried
+            return np.polynomial.chebyshev.chebval((s + 1) * (H / length) - 1, series).T
+        used = self.r + (s[:, None] + 1) * (H / 2) * self.slope
+        if first is not None:
+            # The linear model that has this slope at the start.
+            model = used + answer(np.tile(self.r, (s.size, 1)), first)
+            used = used + solve(model - used - answer(used, first), first)
+        return used
+
+    def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
+        """Time in (-1, 1) of the first event that bends the residuals too much for a polynomial;
+        1 if there is none."""
+        A = self.data.arrangement
+        log = log[np.argsort(log[:, 1], kind="stable")]
+        h = log[:, 2].astype(np.int64)
+        size = np.append(np.maximum.reduceat(self.lengths * weight[A.member], A.start[:-1])
+                         if A.member.size else [], 0.0)
+        # Neurons that bend at the same time count together; T_j of a kink falls like 1 / j^2.
+        bend = np.cumsum(log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE
+        before = np.searchsorted(log[:, 1], log[:, 1] - 1e-3)
+        together = bend - np.append(0.0, bend)[before]
+        sharp = np.flatnonzero((together > 0.5 * self.rtol) & (log[:, 1] > -0.9))
+        return float(log[sharp[0], 1]) if sharp.size else 1.0
 
     def _accept(self, frame: Frame, used: np.ndarray, values: np.ndarray,
                 series: np.ndarray) -> None:
         window, out = frame.window, frame.ends
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
-        window.values, window.events = used, log
+        window.values, window.events = used, np.ascontiguousarray(log[:, :5])
         self.path.append(window)
         self.steps += 1
         self.t = window.t1

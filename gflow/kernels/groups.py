@@ -12,14 +12,17 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from .march import FINE, GROUPED, deposit, march, tighten, work_space
+from .march import FINE, GROUPED, correct, deposit, march, tighten, work_space
 from .slides import project, slide_exit, sliding_planes
 from .switch import norm
 from .taylor import ORDER, at, expand, shift
 
-Groups = namedtuple("Groups", "of first counts slot lam field bend")
-"""The patterns on a window: pattern (m,) of each neuron, a neuron (G,) of each, how many neurons
-(G,) each has; row of each in the arrays that follow, or -1 (G,); propagators (g, J, d + 1, d + 1),
+FEW = 8
+"""A neuron with more events than this part of the points has its outputs summed point by point."""
+
+Groups = namedtuple("Groups", "of first slides slot lam field bend")
+"""The patterns on a window: pattern (m,) of each neuron, a neuron (G,) of each, how many
+hyperplanes (G,) it slides on; row of each in the arrays that follow, or -1 (G,); propagators (g, J, d + 1, d + 1),
 field (g, d) at the middle, and a bound on how far the field is from that (g,), infinite if a slide
 ends."""
 Neurons = namedtuple("Neurons", "U side loose direction closest weight")
@@ -76,6 +79,9 @@ def propagators(begin, end, groups, D, side, U, geometry, force, times):
     series = np.empty((ORDER + 1, d + 1))
     basis = np.empty((d, d))
     planes = np.empty(d, np.int64)
+    lam = np.empty((d, p))
+    z = np.empty(p)
+    tail = np.empty(p)
     u = np.empty(d + 1)
     for pattern in range(begin, end):
         g = groups.slot[pattern]
@@ -85,12 +91,11 @@ def propagators(begin, end, groups, D, side, U, geometry, force, times):
         for j in range(p):
             for c in range(d):
                 F[j, c] = P[j, c] = D[pattern, j, c]
-        count = sliding_planes(side[i], planes)
+        count = sliding_planes(side[i], planes, min(groups.slides[pattern], d))
         if count > 0:
             rank = project(planes, count, geometry.normal, F, P, basis)
-            end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
-                                     force.plus, force.minus, geometry.normal, force.unit_r,
-                                     force.split_r, 1e-13 * force.size + force.noise)
+            end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F, force,
+                                     geometry.normal, lam, z, tail)
             if end_s <= 1.0 or U[i, 0] == 0.0:
                 groups.bend[g] = np.inf
                 continue
@@ -168,8 +173,8 @@ def stays(i, neurons, normal, field, bend):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def march_block(begin, end, neurons, groups, D, N, geometry, force, times, states, log, room, h,
-                energy, wanted):
+def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, states, log, room,
+                h, energy, wanted):
     """March the neurons ``begin`` to ``end - 1`` one by one, or carry them with their group.
 
     Parameters
@@ -181,6 +186,8 @@ def march_block(begin, end, neurons, groups, D, N, geometry, force, times, state
         Fields of the patterns.
     N : array (g, d + 1, d + 1)
         Receives the second moments of the neurons that go with their group.
+    V : array (g, J, d)
+        Receives ``sum a_i w_i`` of neurons of the patterns that are followed one by one.
     geometry, force, times, log, room, energy : see `march`
     states : array (m, J, d + 1)
         Receives the states at ``times``, if ``wanted``; a row of work space otherwise.
@@ -199,6 +206,7 @@ def march_block(begin, end, neurons, groups, D, N, geometry, force, times, state
     work = work_space(p, d, C, n)
     for i in range(begin, end):
         g = groups.slot[groups.of[i]]
+        first_row = room[0]
         weight = neurons.weight[i]
         row = i if wanted else 0
         for c in range(d + 1):
@@ -226,7 +234,8 @@ def march_block(begin, end, neurons, groups, D, N, geometry, force, times, state
                     field[j, c] = D[groups.of[i], j, c]
             status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
                            force, times, states[row], log, room, neurons.direction[i],
-                           neurons.closest[i], carried, weight, energy, work)
+                           neurons.closest[i], groups.slides[groups.of[i]], carried, weight,
+                           energy, work)
         if status == GROUPED:
             if weight != 0.0 and not wanted:
                 for b in range(d + 1):
@@ -234,38 +243,43 @@ def march_block(begin, end, neurons, groups, D, N, geometry, force, times, state
                         N[g, b, c] += weight * u[b] * u[c]
         elif status != FINE:
             return status, i
-        elif weight != 0.0 and not wanted:
+        elif weight == 0.0 or wanted:
+            continue
+        elif g >= 0 and FEW * (room[0] - first_row) < n:
+            for j in range(J):
+                out = weight * states[row, j, 0]
+                for c in range(d):
+                    V[g, j, c] += out * states[row, j, 1 + c]
+            correct(log, first_row, room[0], times, states[row], weight, geometry, h)
+        else:
             deposit(states[row], weight, geometry.rows, work.heights, h)
     return FINE, -1
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def gather(groups, N, on, rows, h):
+def gather(groups, N, V, on, rows, h):
     """Add the outputs of the groups to ``h`` (J, n): ``v.x`` at their active points ``on`` (g, n).
 
-    ``N`` (g, d + 1, d + 1) are their second moments at the start, ``rows`` (d, n) the points.
+    ``v`` is ``V`` (g, J, d) and what comes of the second moments ``N`` (g, d + 1, d + 1) at the
+    start; ``rows`` (d, n) are the points.
     """
     d, n = rows.shape
     J = h.shape[0]
     half = np.empty(d + 1)
     z = np.empty(n)
     for g in range(N.shape[0]):
-        moved = False
-        for b in range(d + 1):
-            moved = moved or N[g, b, b] != 0.0
-        if not moved:
-            continue
+        carried = groups.bend[g] < np.inf
         for j in range(J):
             # v = sum a_i w_i is the first row of lam^T N lam.
             for c in range(d + 1):
                 half[c] = 0.0
-                for b in range(d + 1):
+                for b in range(d + 1 if carried else 0):
                     half[c] += groups.lam[g, j, b, 0] * N[g, b, c]
             for k in range(n):
                 z[k] = 0.0
             for c in range(d):
-                v = 0.0
-                for b in range(d + 1):
+                v = V[g, j, c]
+                for b in range(d + 1 if carried else 0):
                     v += half[b] * groups.lam[g, j, b, 1 + c]
                 for k in range(n):
                     z[k] += v * rows[c, k]

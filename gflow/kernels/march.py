@@ -24,16 +24,18 @@ FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
 """How a march ended: well; events without progress; no room for more events; not finite;
 well and without an event, its outputs left to its group."""
 
-Geometry = namedtuple("Geometry", "normal columns below above label length rows")
+Geometry = namedtuple("Geometry",
+                      "normal columns below above label length start member rows")
 """The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
-active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), and
-the points as columns (d, n)."""
+active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
+points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n)."""
 Force = namedtuple("Force", "plus minus size noise accuracy band unit_r split_r unit_u split_u")
 """The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
 in s (C, p); magnitude of the terms of a field, and the error of the residuals as part of one;
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
-Work = namedtuple("Work", "T P U w z series near basis planes touched when axis heights")
+Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field axis "
+                          "heights")
 """Work space of `march`."""
 
 
@@ -42,9 +44,10 @@ def work_space(p, d, C, n):
     """Arrays for any number of marches."""
     room = C + NEAR + d + 1
     return Work(np.empty((p, d)), np.empty((p, d)), np.empty((ORDER + 1, d + 1)), np.empty(d),
-                np.empty(max(ORDER + 1, C)), np.empty(ORDER + 1), np.empty(room, np.int64),
-                np.empty((d, d)), np.empty(d, np.int64), np.empty(room, np.int64), np.empty(room),
-                np.empty(d + 1), np.empty(n))
+                np.empty(max(ORDER + 1, C, p)), np.empty(ORDER + 1), np.empty(room, np.int64),
+                np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)), np.empty(p),
+                np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
+                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -68,22 +71,19 @@ def change_side(h, new, side, D, plus, minus, normal):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def settle(u, sign, s, total, Z, D, side, geometry, force, new):
+def settle(u, sign, s, total, Z, D, side, geometry, force, new, field, w, jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
 
-    ``u`` is put on them. Returns the sign of the output weight after, and the number of solutions.
+    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. Returns the sign of the output weight after, and the number of solutions.
     """
     p, d = D.shape
     normal, plus, minus, size = geometry.normal, force.plus, force.minus, force.size
-    field = np.empty(d)
-    w = np.empty(d)
     for c in range(d):
         value = 0.0
         for j in range(p - 1, -1, -1):
             value = value * s + D[j, c]
         field[c] = value
         w[c] = u[1 + c]
-    jump = np.empty(total)
     for q in range(total):
         h = Z[q]
         up, down = polynomial(plus, h, s), polynomial(minus, h, s)
@@ -108,7 +108,7 @@ def settle(u, sign, s, total, Z, D, side, geometry, force, new):
         below[q], above[q] = geometry.below[Z[q]], geometry.above[Z[q]]
         for c in range(d):
             V[q, c] = normal[Z[q], c]
-    sides, solutions = choose_sides(sign, field, V, jump, below, above, size)
+    sides, solutions = choose_sides(sign, field, V, jump[:total], below, above, size)
     put = put_on(w, V)
     for q in range(total):
         new[q] = sides[q]
@@ -119,7 +119,7 @@ def settle(u, sign, s, total, Z, D, side, geometry, force, new):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, axis, closest,
-          grouped, weight, energy, work):
+          slides, grouped, weight, energy, work):
     """Carry one neuron from s = -1 to s = 1.
 
     Parameters
@@ -137,12 +137,15 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         Increasing times in [-1, 1] at which the state is wanted.
     states : array (J, d + 1)
         Receives them.
-    log : array (E, 5)
-        Receives events: neuron, s, hyperplane (-1: at rest at w = 0), old side, new side.
+    log : array (E, 6)
+        Receives events: neuron, s, hyperplane (-1: at rest at w = 0), old side, new side, and how
+        much the output bends there at a point of length one.
     room : int array (2,)
         Number of rows of ``log`` in use, updated; number of ambiguous instants, updated.
     axis : array (d + 1,), closest : int array (NEAR + 1,)
         Last `scan`: direction and ``far``; the near hyperplanes and their number. Updated.
+    slides : int
+        Number of hyperplanes of side 0.
     grouped : bool
         Return GROUPED if there is no event.
     weight : float
@@ -162,8 +165,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     touched, when, axis_now = work.touched, work.when, work.axis
     p, d = D.shape
     C, J = side.size, times.size
-    new = np.empty(near.size, np.int8)
-    Z = np.empty(near.size, np.int64)
+    Z, new = work.Z, work.new
     s, j_out, stalled, sign = -1.0, 0, 0, 0.0
     first_row = room[0]
     gap = 2.0
@@ -179,11 +181,10 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     if not rest and axis[d] == 0.0:
         near_count, fresh, rescanned = scan(w, side, geometry.columns, axis_now, near, work.z), \
             True, True
-    count = sliding_planes(side, planes)
+    count = sliding_planes(side, planes, min(slides, d))
     rank = 0
     F = D
     exit_s, exit_plane, exit_kind = 2.0, -1, RELEASE_BELOW
-    tol = 1e-13 * force.size + force.noise
     if count > 0 and not rest:
         rank = project(planes, count, normal, D, P, basis)
         F = P
@@ -192,9 +193,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         sign = np.sign(u[0])
         if sign == 0.0:
             sign = np.sign(dot(u[1:], w))
-        exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D, plus,
-                                                   minus, normal, force.unit_r, force.split_r,
-                                                   tol)
+        exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D, force,
+                                                   normal, work.lam, work.z, work.tail)
     while True:
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
@@ -204,7 +204,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             x = 1.0 - s
         else:
             shift(F, s, T)
-            x = min(min(1.0 - s, exit_s - s), 4.0 * gap)
+            x = min(min(1.0 - s, exit_s - s), 2.5 * gap)
             if axis_now[d] < np.inf:
                 for c in range(d):
                     w[c] = u[0] * T[0, c]
@@ -274,12 +274,20 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             for c in range(d):
                 u[1 + c] = 0.0
             log[room[0], 0], log[room[0], 1], log[room[0], 2] = neuron, s, -1.0
-            log[room[0], 3], log[room[0], 4] = 0.0, 0.0
+            log[room[0], 3], log[room[0], 4], log[room[0], 5] = 0.0, 0.0, 0.0
             room[0] += 1
             count, exit_s = 0, 2.0
             continue
         slid = count
         total = 0
+        drift = 0.0
+        if not released:
+            # How fast it comes to the first hyperplane, per unit of a.
+            for j in range(p - 1, -1, -1):
+                value = 0.0
+                for c in range(d):
+                    value += F[j, c] * normal[max(touched[0], 0), c]
+                drift = drift * s + value
         if released:
             # The other multipliers are continuous: only what was released changes.
             for q in range(count):
@@ -302,35 +310,44 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                 if lies:
                     Z[total] = plane
                     total += 1
-            sign, solutions = settle(u, sign, s, total, Z, D, side, geometry, force, new)
+            sign, solutions = settle(u, sign, s, total, Z, D, side, geometry, force, new,
+                                     work.field, w, when)
             if solutions > 1:
                 room[1] += 1
         for q in range(total):
             plane = Z[q]
             loose[plane] = True
+            if side[plane] == 0:
+                # It is near from now on, whatever the last scan left out.
+                known = False
+                for e in range(near_count):
+                    known = known or near[e] == plane
+                if not known:
+                    near[near_count] = plane
+                    near_count += 1
+                    rescanned = True
             if new[q] != side[plane]:
                 row = room[0]
                 log[row, 0], log[row, 1], log[row, 2] = neuron, s, plane
                 log[row, 3], log[row, 4] = side[plane], new[q]
+                # By |a| |dz/ds| the output bends at points of unit length.
+                log[row, 5] = weight * u[0] * u[0] * abs(drift)
                 room[0] = row + 1
                 change_side(plane, new[q], side, D, plus, minus, normal)
-        count = 0
-        if slid > 0 or total > 1 or new[0] == 0:
-            count = sliding_planes(side, planes)
+        slides = slid if released else 0
+        for q in range(total):
+            slides += new[q] == 0
+        if released:
+            slides -= 1
+        count = sliding_planes(side, planes, min(slides, d))
         F = D
         exit_s = 2.0
-        if slid > 0:
-            # A plane that was slid on may be near from now on.
-            for c in range(d):
-                w[c] = u[1 + c]
-            near_count = scan(w, side, geometry.columns, axis_now, near, work.z)
-            fresh, rescanned = True, True
         if count > 0:
             rank = project(planes, count, normal, D, P, basis)
             F = P
-            exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D, plus,
-                                                       minus, normal, force.unit_r, force.split_r,
-                                                       tol)
+            exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D,
+                                                       force, normal, work.lam, work.z,
+                                                       work.tail)
     if rescanned:
         kept = near_count <= NEAR
         for c in range(d):
@@ -353,6 +370,32 @@ def tighten(w, side, loose, normal, band):
     for h in range(side.size):
         if loose[h]:
             loose[h] = side[h] * row_dot(normal, h, w) <= band * size_w
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def correct(log, begin, end, times, states, weight, geometry, h):
+    """Add to ``h`` (J, n) what the events ``begin`` to ``end - 1`` of a neuron change in the
+    outputs of the pattern that it started with."""
+    start, member, length, rows = (geometry.start, geometry.member, geometry.length,
+                                   geometry.rows)
+    d = rows.shape[0]
+    for e in range(begin, end):
+        plane = int(log[e, 2])
+        if plane < 0:
+            continue
+        for q in range(start[plane], start[plane + 1]):
+            k = member[q]
+            change = ((1.0 if log[e, 4] * length[k] > 0.0 else 0.0)
+                      - (1.0 if log[e, 3] * length[k] > 0.0 else 0.0)) * weight
+            if change == 0.0:
+                continue
+            for j in range(times.size - 1, -1, -1):
+                if times[j] < log[e, 1]:
+                    break
+                z = 0.0
+                for c in range(d):
+                    z += rows[c, k] * states[j, 1 + c]
+                h[j, k] += change * states[j, 0] * z
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

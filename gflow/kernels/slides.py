@@ -5,18 +5,19 @@ from numba import njit
 
 from .contacts import RELEASE_ABOVE, RELEASE_BELOW
 from .modes import orthonormal_rows, row_row
-from .roots import first_exit
-from .taylor import shift
+from .roots import taylor_exit
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def sliding_planes(side, planes):
-    """Put the hyperplanes of side 0 in ``planes``; their number."""
+def sliding_planes(side, planes, most):
+    """Put the hyperplanes of side 0 in ``planes``, at most ``most``; their number."""
     count = 0
-    for h in range(side.size):
-        if side[h] == 0 and count < planes.size:
+    h = 0
+    while count < most and h < side.size:
+        if side[h] == 0:
             planes[count] = h
             count += 1
+        h += 1
     return count
 
 
@@ -27,14 +28,19 @@ def project(planes, count, normal, D, P, basis):
     ``basis`` receives an orthonormal basis of the normals.
     """
     p, d = D.shape
-    V = np.empty((count, d))
-    for q in range(count):
+    rank = 1
+    if count == 1:
         for c in range(d):
-            V[q, c] = normal[planes[q], c]
-    found, rank = orthonormal_rows(V)
-    for q in range(rank):
-        for c in range(d):
-            basis[q, c] = found[q, c]
+            basis[0, c] = normal[planes[0], c]
+    else:
+        V = np.empty((count, d))
+        for q in range(count):
+            for c in range(d):
+                V[q, c] = normal[planes[q], c]
+        found, rank = orthonormal_rows(V)
+        for q in range(rank):
+            for c in range(d):
+                basis[q, c] = found[q, c]
     for j in range(p):
         for c in range(d):
             P[j, c] = D[j, c]
@@ -46,45 +52,42 @@ def project(planes, count, normal, D, P, basis):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, normal, from_unit, split, tol):
+def slide_exit(s, sign, planes, count, rank, basis, D, force, normal, lam, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
-    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal.
+    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. ``lam``
+    (d, p), ``z`` and ``series`` are work space.
     """
     p, d = D.shape
+    plus, minus = force.plus, force.minus
+    tol = 1e-13 * force.size + force.noise
     best, plane, kind = 2.0, -1, RELEASE_BELOW
     if rank < count or 1.0 - s <= 0.0:
         count = rank
     # Solve lam: sum_c lam_c v_c = -(projection of D on the normals), v = R q with R triangular.
-    lam = np.zeros((count, p))
     for c in range(count - 1, -1, -1):
+        own = row_row(normal, planes[c], basis, c)
         for j in range(p):
             total = -row_row(basis, c, D, j)
             for e in range(c + 1, count):
                 total -= row_row(normal, planes[e], basis, c) * lam[e, j]
-            lam[c, j] = total / row_row(normal, planes[c], basis, c)
-    poly = np.empty((p, 1))
-    local = np.empty((p, 1))
-    series = np.empty(p)
+            lam[c, j] = total / own
     for c in range(count):
         h = planes[c]
         for which in range(2):
             for j in range(p):
-                poly[j, 0] = (sign * (minus[h, j] - lam[c, j]) if which == 0
-                              else sign * (lam[c, j] - plus[h, j]))
-            shift(poly, s, local)
+                z[j] = (sign * (minus[h, j] - lam[c, j]) if which == 0
+                        else sign * (lam[c, j] - plus[h, j]))
+            # Taylor coefficients at s, in units of the time left.
             power = 1.0
-            for j in range(p):
-                local[j, 0] *= power
+            for i in range(p):
+                for j in range(p - 2, i - 1, -1):
+                    z[j] += s * z[j + 1]
+                z[i] *= power
                 power *= 1.0 - s
-            for j in range(p):
-                total = 0.0
-                for e in range(p):
-                    total += from_unit[j, e] * local[e, 0]
-                series[j] = total
-            x = first_exit(series, split, tol, 1.0)
+            x = taylor_exit(z, p - 1, tol, 1.0, force.unit_r, force.split_r, series)
             if x <= 1.0:
-                when = s + (x + 1.0) / 2.0 * (1.0 - s)
+                when = s + x * (1.0 - s)
                 if when < best:
                     best, plane, kind = when, h, RELEASE_BELOW if which == 0 else RELEASE_ABOVE
     return best, plane, kind

@@ -74,11 +74,12 @@ def expand(u, T, x, accuracy, U):
 @njit(cache=True, error_model="numpy", nogil=True)
 def at(U, K, x, u):
     """Value ``u`` at ``x`` of the Taylor series ``U`` of order ``K``."""
-    for c in range(U.shape[1]):
-        total = 0.0
-        for j in range(K, -1, -1):
-            total = total * x + U[j, c]
-        u[c] = total
+    e = U.shape[1]
+    for c in range(e):
+        u[c] = U[K, c]
+    for j in range(K - 1, -1, -1):
+        for c in range(e):
+            u[c] = u[c] * x + U[j, c]
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

@@ -141,25 +141,29 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
     for c in range(d):
         square += U[0, 1 + c] ** 2
     size_w = np.sqrt(square)
-    for j in range(1, K + 1):
+    for j in range(2, K + 1):
         square = 0.0
         for c in range(d):
             square += U[j, 1 + c] ** 2
         power *= x
         reach += np.sqrt(square) * power
+    reach *= x
     for q in range(near_count + (1 if sliding else 0)):
         plane = near[q] if q < near_count else -1
         if plane >= 0:
             if side[plane] == 0:
                 continue
-            total = 0.0
+            total, slope = 0.0, 0.0
             for c in range(d):
                 total += U[0, 1 + c] * normal[plane, c]
-            if side[plane] * total > reach:
+                slope += U[1, 1 + c] * normal[plane, c]
+            total *= side[plane]
+            slope *= side[plane] * x
+            if total + min(slope, 0.0) > reach:
                 continue
-            z[0] = side[plane] * total
-            power = side[plane] * 1.0
-            for j in range(1, K + 1):
+            z[0], z[1] = total, slope
+            power = side[plane] * x
+            for j in range(2, K + 1):
                 total = 0.0
                 for c in range(d):
                     total += U[j, 1 + c] * normal[plane, c]
