@@ -127,9 +127,10 @@ class Frame:
     key : ndarray of int, shape (m,)
         Equal where patterns are.
     times : ndarray, shape (J,)
-        Increasing times in [-1, 1]; the last is 1 if ends are needed.
+        Increasing times in [-1, 1]: the Chebyshev nodes, unless states are wanted.
     wanted : bool
-        Whether the states at these times are wanted, rather than the outputs of the network.
+        Whether the states at these times are wanted, rather than the outputs of the network and
+        the ends of the neurons.
     alone : bool
         Follow every neuron, none as part of a group.
 
@@ -174,6 +175,7 @@ class Frame:
                      for _ in self.blocks]
         while len(marcher.logs) < len(self.blocks):
             marcher.logs.append(np.empty((4 * marcher.C + 1000, 6)))
+        self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
         self.log = np.empty((0, 6))
         self.ambiguous = 0
 
@@ -228,7 +230,8 @@ class Frame:
         outputs = np.zeros((len(self.blocks), large, self.times.size, d))
         heights = np.zeros((len(self.blocks), 0 if self.wanted else self.times.size, data.n))
         spent = np.zeros((len(self.blocks), 0 if energy is None else 1))
-        rooms = np.zeros((len(self.blocks), 2), dtype=np.int64)
+        # A cache line each: threads count events at the same time.
+        rooms = np.zeros((len(self.blocks), 16), dtype=np.int64)
 
         def work(b: int) -> tuple[int, int]:
             begin, end = self.blocks[b]
@@ -236,7 +239,7 @@ class Frame:
                 status, i = groups.march_block(
                     begin, end, self.ends, self.groups, D, moments[b], outputs[b],
                     marcher.geometry, force, self.times, self.rows[b], marcher.logs[b], rooms[b], heights[b], spent[b],
-                    self.wanted)
+                    self.wanted, self.to_series)
                 if status != march.FULL:
                     return status, i
                 marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 6))
@@ -252,7 +255,7 @@ class Frame:
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
                            f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
-        self.log = np.concatenate([log[:room] for log, (room, _) in zip(marcher.logs, rooms)])
+        self.log = np.concatenate([log[:room] for log, (room, _) in zip(marcher.logs, rooms[:, :2])])
         self.ambiguous = int(rooms[:, 1].sum())
         h = heights.sum(axis=0)
         if large and not self.wanted:

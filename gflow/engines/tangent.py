@@ -24,7 +24,7 @@ MOST = 100
 """Most patterns that are taken in."""
 TERMS = 12
 """Most terms of the Neumann series."""
-ENOUGH = 3e-3
+ENOUGH = 1e-2
 """Relative error of the solution: the kernel is not known better."""
 DIVERGED = 0.1
 """With a larger one there is no solution worth having."""
@@ -61,7 +61,11 @@ class Tangent:
         heavy = order[:min(MOST, int(np.searchsorted(share, (1 - SHARE) * share[-1])) + 1)]
         side = side[heavy]
         project = np.broadcast_to(np.eye(d), (heavy.size, d, d)).copy()
-        for g in np.flatnonzero((side == 0).any(axis=1)):
+        slides = (side == 0).sum(axis=1)
+        single = np.flatnonzero(slides == 1)
+        v = A.normal[(side[single] == 0).argmax(axis=1)] if single.size else np.empty((0, d))
+        project[single] -= v[:, :, None] * v[:, None, :]
+        for g in np.flatnonzero(slides > 1):
             V = A.normal[side[g] == 0]
             project[g] -= np.linalg.pinv(V) @ V
         kernel = moments[heavy, 0, 0, None, None] * project + moments[heavy, 1:, 1:]

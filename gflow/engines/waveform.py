@@ -22,7 +22,7 @@ from ..windows import Window, Windows
 from .marcher import Frame, Marcher
 from .tangent import Tangent, answer, solve
 
-DEGREE = 10
+DEGREE = 8
 """Degree of the residuals on a window."""
 ROUNDS = 12
 WEAK = 1e-3
@@ -123,7 +123,9 @@ class Waveform:
 
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
-        t1 = self.t + H if self.t + H < self.run.t_max else self.run.t_max
+        t1 = self.t + H
+        if t1 >= self.run.t_max - 4 * np.spacing(self.run.t_max):
+            t1 = self.run.t_max
         H = t1 - self.t
         strength = float(np.ldexp(np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:]),
                                   2 * self.power).sum())
@@ -194,7 +196,7 @@ class Waveform:
         A = self.data.arrangement
         log = log[np.argsort(log[:, 1], kind="stable")]
         h = log[:, 2].astype(np.int64)
-        size = np.append(np.maximum.reduceat(self.lengths * weight[A.member], A.start[:-1])
+        size = np.append(np.maximum.reduceat((self.lengths * weight)[A.member], A.start[:-1])
                          if A.member.size else [], 0.0)
         # Neurons that bend at the same time count together; T_j of a kink falls like 1 / j^2.
         bend = np.cumsum(log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE

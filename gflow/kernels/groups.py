@@ -173,8 +173,60 @@ def stays(i, neurons, normal, field, bend):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def keeps_clear(states, side, axis, closest, normal, to_series, margin, series):
+    """Whether a neuron that goes with its group meets no hyperplane on the window.
+
+    ``states`` (J, d + 1) are its states at the Chebyshev nodes; `stays` is coarser, and cheaper.
+    ``margin`` is a distance, relative to the norm, that is too close; ``series`` (J, d) work space.
+    """
+    J, d = series.shape
+    for j in range(J):
+        for c in range(d):
+            series[j, c] = 0.0
+        for e in range(J):
+            for c in range(d):
+                series[j, c] += to_series[j, e] * states[e, 1 + c]
+    along, across, reach, size_w = 0.0, 0.0, 0.0, 0.0
+    for j in range(J):
+        p, square, total = 0.0, 0.0, 0.0
+        for c in range(d):
+            p += series[j, c] * axis[c]
+        for c in range(d):
+            square += (series[j, c] - p * axis[c]) ** 2
+            total += series[j, c] ** 2
+        total = np.sqrt(total)
+        along += p if j == 0 else -abs(p)
+        across += np.sqrt(square)
+        if j == 0:
+            size_w = total
+        else:
+            # The tail stands for what the series leaves out.
+            reach += total if j < J - 2 else 4.0 * total
+    if not along > 0.0 or not across < axis[d] * along:
+        return False
+    margin *= size_w
+    for q in range(closest[closest.size - 1]):
+        h = closest[q]
+        if side[h] == 0:
+            continue
+        low = -margin
+        for c in range(d):
+            low += side[h] * series[0, c] * normal[h, c]
+        if low > reach:
+            continue
+        for j in range(1, J):
+            z = 0.0
+            for c in range(d):
+                z += series[j, c] * normal[h, c]
+            low -= abs(z) if j < J - 2 else 4.0 * abs(z)
+        if not low > 0.0:
+            return False
+    return True
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, states, log, room,
-                h, energy, wanted):
+                h, energy, wanted, to_series):
     """March the neurons ``begin`` to ``end - 1`` one by one, or carry them with their group.
 
     Parameters
@@ -193,6 +245,9 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
         Receives the states at ``times``, if ``wanted``; a row of work space otherwise.
     h : array (J, n)
         The outputs of the others are added, unless ``wanted``.
+    to_series : array (J, J)
+        From values at ``times`` to Chebyshev coefficients, if they are the Chebyshev nodes; empty
+        otherwise.
 
     Returns
     -------
@@ -204,6 +259,7 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
     field = np.empty((p, d))
     u = np.empty(d + 1)
     work = work_space(p, d, C, n)
+    series = np.empty((J, d))
     for i in range(begin, end):
         g = groups.slot[groups.of[i]]
         first_row = room[0]
@@ -212,14 +268,18 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
         for c in range(d + 1):
             u[c] = neurons.U[i, c]
         carried = g >= 0 and groups.bend[g] < np.inf
-        if carried and stays(i, neurons, geometry.normal, groups.field[g], groups.bend[g]):
-            if wanted:
-                for j in range(J):
-                    for c in range(d + 1):
-                        total = 0.0
-                        for b in range(d + 1):
-                            total += u[b] * groups.lam[g, j, b, c]
-                        states[row, j, c] = total
+        calm = carried and stays(i, neurons, geometry.normal, groups.field[g], groups.bend[g])
+        if carried and (wanted or not calm and to_series.size > 0):
+            for j in range(J):
+                for c in range(d + 1):
+                    total = 0.0
+                    for b in range(d + 1):
+                        total += u[b] * groups.lam[g, j, b, c]
+                    states[row, j, c] = total
+            calm = calm or to_series.size > 0 and keeps_clear(
+                states[row], neurons.side[i], neurons.direction[i], neurons.closest[i],
+                geometry.normal, to_series, 10.0 * force.band, series)
+        if calm:
             for c in range(d + 1):
                 total = 0.0
                 for b in range(d + 1):
