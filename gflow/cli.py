@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
     table.add_argument("--t-max", type=float, default=100.0, help="default: %(default)s")
     table.add_argument("--out", default="run.npz", help="default: %(default)s")
-    table.add_argument("--method", default="waveform",
+    table.add_argument("--method", default="auto",
                        help="or a SciPy stepper, default: %(default)s")
     table.add_argument("--rtol", type=float, default=1e-8, help="default: 1e-8")
     table.add_argument("--seed", type=int, default=0, help="of the start, default: %(default)s")

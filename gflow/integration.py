@@ -13,16 +13,20 @@ from .checks import positive, real_array, whole
 from .data import Data
 from .errors import IntegrationError
 from .flow import Flow
-from .model import TwoLayerReLU
+from .model import TwoLayerReLU, row_norms
 from .stop import as_rules
 
 STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
-METHODS = (*STEPPERS, "waveform")
+METHODS = ("auto", "waveform", *STEPPERS)
+MANY_PAIRS = 500
+"""Neurons times points beyond which events are too many for a stepper."""
+LONG = 1e3
+"""Run times, in units of the time in which a neuron turns, that are too long for one."""
 EPS = float(np.finfo(float).eps)
 
 
 def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
-              method: str = "DOP853", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
+              method: str = "auto", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network on the square loss.
@@ -40,9 +44,11 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         Inputs (n, d) and labels (n,).
     t_max : float
         End of the run in flow time, positive.
-    method : {"DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA", "waveform"}
-        A SciPy stepper, run on the frozen activation pattern between located events; or the engine
-        for wide networks, which integrates neurons one by one and in parallel (`gflow.engines`).
+    method : {"auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
+        A SciPy stepper, run on the frozen activation pattern between located events; or
+        "waveform", the engine for wide networks and long runs, which integrates neurons one by one
+        and in parallel (`gflow.engines`). "auto" takes DOP853 for small problems and "waveform"
+        for the others; ``flow.stats["method"]`` and ``flow.stats["choice"]`` say what and why.
     rtol : float
         Error allowed per step, relative to the norm of each neuron; at least 100 eps.
     t_eval : array_like, shape (T,), optional
@@ -100,14 +106,28 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     rules = as_rules(stop)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
-    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
+    engine, why = _choose(model, data, t_max) if method == "auto" else (method, "as asked")
+    settings = {"t_max": t_max, "method": engine, "rtol": rtol, "max_events": max_events,
                 "threads": _threads(threads)}
 
-    _compile(method)
+    _compile(engine)
     flow = _run(model, data, times, rules, settings, progress)
+    flow.stats["choice"] = why
+    flow.settings["method"] = method
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+def _choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
+    """The engine for a problem, and why."""
+    pairs = model.m * data.n
+    if pairs > MANY_PAIRS:
+        return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
+    turns = t_max * float(np.abs(data.y) @ row_norms(data.X)) / data.n
+    if turns > LONG:
+        return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
+    return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
 
 
 def default_times(t_max: float) -> np.ndarray:
@@ -210,8 +230,9 @@ def _compile(method: str) -> None:
     timer.daemon = True
     timer.start()
     try:
-        # Two points, one neuron that crosses, slides and is released: every kernel is used.
-        model = TwoLayerReLU([0.125, -0.25], [[0.125, -0.05], [-2.0, 0.25]])
+        # Two points, one neuron that crosses, slides and is released, and a group: every kernel is
+        # used.
+        model = TwoLayerReLU([0.125] + 4 * [-0.25], [[0.125, -0.05]] + 4 * [[-2.0, 0.25]])
         data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
         _run(model, data, np.array([0.0]), (), {"t_max": 4.0, "method": engine, "rtol": 1e-4,
                                                 "max_events": None, "threads": 1}, False)

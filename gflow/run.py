@@ -88,13 +88,14 @@ class Run:
             self.path.cut(table["time"][self.max_events - 1 - self.count])
             raise Stop("max_events")
 
-    def check(self, loss_and_gradient: Callable[[np.ndarray], tuple[float, float]]) -> None:
+    def check(self, measure: Callable[[np.ndarray], tuple[float, Callable[[], float]]]) -> None:
         """After a piece: stop if a rule holds, at the first time in the piece where it does.
 
         Parameters
         ----------
-        loss_and_gradient : callable
-            From a flat state, on the pattern of the last piece.
+        measure : callable
+            From a flat state to its loss, and to a function that gives the norm of its gradient, on
+            the pattern of the last piece.
         """
         if self.interrupted:
             raise Stop("interrupted")
@@ -106,7 +107,7 @@ class Run:
         def state(t: float) -> State:
             y = self.path(np.array([t]))[0]
             m, d = self.path.m, self.path.d
-            return State(t, y[:m], y[m:].reshape(m, d), *loss_and_gradient(y), self.wall)
+            return State(t, y[:m], y[m:].reshape(m, d), *measure(y), self.wall)
 
         t0 = self.path.breaks[-2] if self.path.pieces else 0.0
         t1 = self.path.t_end

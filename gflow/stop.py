@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable, NamedTuple
+from functools import cached_property
+from typing import Any, Callable
 
 import numpy as np
 
@@ -12,8 +13,15 @@ from .checks import positive
 __all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "wall_time"]
 
 
-class State(NamedTuple):
+class State:
     """What a stopping rule is shown.
+
+    Parameters
+    ----------
+    t, a, W, loss, wall
+        As below.
+    grad_norm : float or callable
+        Number, or a function without arguments that is called when it is first asked for.
 
     Attributes
     ----------
@@ -31,12 +39,15 @@ class State(NamedTuple):
         Seconds since the start of the run.
     """
 
-    t: float
-    a: np.ndarray
-    W: np.ndarray
-    loss: float
-    grad_norm: float
-    wall: float
+    def __init__(self, t: float, a: np.ndarray, W: np.ndarray, loss: float,
+                 grad_norm: float | Callable[[], float], wall: float) -> None:
+        self.t, self.a, self.W, self.loss, self.wall = t, a, W, loss, wall
+        self._grad_norm = grad_norm
+
+    @cached_property
+    def grad_norm(self) -> float:
+        """Norm of the gradient."""
+        return self._grad_norm() if callable(self._grad_norm) else self._grad_norm
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,7 @@ class Windows:
         self.marcher = marcher
         self.breaks = [0.0]
         self.pieces: list[Window] = []
+        self.end = start.copy()
         self.clipped = np.inf
         self.first_side = side.copy()
         self._cursor, self._side = 0, side.copy()
@@ -80,10 +81,11 @@ class Windows:
         """Time reached."""
         return min(self.breaks[-1], self.clipped)
 
-    def append(self, window: Window) -> None:
-        """Add the next window."""
+    def append(self, window: Window, end: np.ndarray) -> None:
+        """Add the next window, and the state (m (d + 1),) at its end."""
         self.pieces.append(window)
         self.breaks.append(window.t1)
+        self.end = end
 
     def cut(self, t: float) -> None:
         """End the path at ``t``, inside the last window."""
@@ -95,7 +97,12 @@ class Windows:
         piece = np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, len(self.pieces) - 1)
         for p in np.unique(piece):
             here = piece == p
-            out[here] = self.start if p < 0 else self.evaluate(int(p), t[here])
+            if p < 0:
+                out[here] = self.start
+            elif p == len(self.pieces) - 1 and (t[here] == self.breaks[-1]).all():
+                out[here] = self.end
+            else:
+                out[here] = self.evaluate(int(p), t[here])
         return out
 
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
@@ -139,7 +146,7 @@ class Windows:
         def stack(name: str) -> np.ndarray:
             return np.array([getattr(window, name) for window in self.pieces])
 
-        arrays = {"breaks": np.array(self.breaks), "start": self.start,
+        arrays = {"breaks": np.array(self.breaks), "start": self.start, "end": self.end,
                   "clipped": np.array(self.clipped), "first_side": self.first_side}
         for name in ("U", "power", "direction", "closest", "strength", "values"):
             arrays[name] = stack(name)
@@ -160,6 +167,6 @@ class Windows:
             path.append(Window(float(breaks[p]), float(breaks[p + 1]), arrays["U"][p],
                                arrays["power"][p], lists["loose"][p], arrays["direction"][p],
                                arrays["closest"][p], float(arrays["strength"][p]),
-                               arrays["values"][p], lists["events"][p]))
+                               arrays["values"][p], lists["events"][p]), arrays["end"])
         path.clipped = float(arrays["clipped"])
         return path

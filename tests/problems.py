@@ -41,7 +41,8 @@ class Reference(NamedTuple):
 def solve(problem, **options):
     """Run a problem; one that chatters fails instead of hanging."""
     a, W, X, y, t_max = problem
-    return gflow.integrate((a, W), (X, y), t_max, **{"max_events": 5000, **options})
+    return gflow.integrate((a, W), (X, y), t_max,
+                           **{"max_events": 5000, "method": "DOP853", **options})
 
 
 def reference(name):

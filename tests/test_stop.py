@@ -21,8 +21,15 @@ def test_rules(make, above, below, status, locate):
 
 
 def test_nan_does_not_stop():
-    state = STATE._replace(loss=float("nan"), grad_norm=float("nan"))
+    state = State(2.0, STATE.a, STATE.W, float("nan"), float("nan"), 5.0)
     assert not loss_below(1.0)(state) and not gradient_below(1.0)(state)
+
+
+def test_the_gradient_is_taken_when_asked_for():
+    asked = []
+    state = State(2.0, STATE.a, STATE.W, 0.1, lambda: asked.append(1) or 0.2, 5.0)
+    assert wall_time(1.0)(state) and not asked
+    assert gradient_below(1.0)(state) and state.grad_norm == 0.2 and len(asked) == 1
 
 
 def test_as_rules():

@@ -80,6 +80,29 @@ def test_stops_and_interrupts():
     assert flow.t_end == flow.events["time"][39]
 
 
+def test_the_default_chooses():
+    model, data = wide()
+    flow = gflow.integrate(model, data, 1.0)
+    assert flow.stats["method"] == "waveform" and "1200 pairs" in flow.stats["choice"]
+    assert flow.settings["method"] == "auto"
+    small = gflow.datasets.three_points()
+    start = gflow.init.balanced(4, 2, 1e-3, rng=0)
+    assert gflow.integrate(start, small, 1.0).stats["method"] == "DOP853"
+    late = gflow.integrate(start, small, 1e5)
+    assert late.stats["method"] == "waveform" and "turns" in late.stats["choice"]
+    assert gflow.integrate(start, small, 1.0, method="RK45").stats["choice"] == "as asked"
+
+
+@pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
+def test_the_long_tail_ends_at_a_stationary_point(n, d):
+    # Non-interpolation and interpolation; the fast modes have died out long before the end.
+    data = gflow.datasets.linear_teacher(n, d, noise=0.5, rng=1)
+    flow = gflow.integrate(gflow.init.balanced(20, d, 1e-2, rng=2), data, 1e6, method="waveform")
+    certificate = flow.certificate()
+    assert flow.success and certificate.ok and certificate.stationarity < 1e-9
+    assert flow.stats["nfev"] < 6000
+
+
 def test_overflow_is_named():
     model, data = wide()
     flow = gflow.integrate(model, (data.X, 1e160 * data.y), 50.0, method="waveform")

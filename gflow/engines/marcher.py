@@ -162,7 +162,8 @@ class Frame:
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
         self.groups = groups.Groups(
-            of, first, (side[first] == 0).sum(axis=1), slot, np.empty((large.size, times.size, d + 1, d + 1)),
+            of, first, (side[first] == 0).sum(axis=1), slot,
+            np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
         A = marcher.data.arrangement
         self.on = np.zeros((large.size, marcher.data.n))
@@ -238,8 +239,8 @@ class Frame:
             while True:
                 status, i = groups.march_block(
                     begin, end, self.ends, self.groups, D, moments[b], outputs[b],
-                    marcher.geometry, force, self.times, self.rows[b], marcher.logs[b], rooms[b], heights[b], spent[b],
-                    self.wanted, self.to_series)
+                    marcher.geometry, force, self.times, self.rows[b], marcher.logs[b], rooms[b],
+                    heights[b], spent[b], self.wanted, self.to_series)
                 if status != march.FULL:
                     return status, i
                 marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 6))
@@ -255,7 +256,7 @@ class Frame:
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
                            f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
-        self.log = np.concatenate([log[:room] for log, (room, _) in zip(marcher.logs, rooms[:, :2])])
+        self.log = np.concatenate([log[:room] for log, room in zip(marcher.logs, rooms[:, 0])])
         self.ambiguous = int(rooms[:, 1].sum())
         h = heights.sum(axis=0)
         if large and not self.wanted:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 import scipy.integrate
@@ -101,10 +101,13 @@ class Stepping:
         return field.residual(a, W, self.pattern.on, self.data.X,
                               self.data.y)
 
-    def loss_and_gradient(self, state: np.ndarray) -> tuple[float, float]:
-        """Loss and norm of the min-norm gradient."""
+    def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
+        """Loss, and a function that gives the norm of the min-norm gradient."""
         r = self.residual(state)
-        return float(r @ r / (2 * r.size)), float(row_norms(self.velocity(0.0, state)))
+        m, *arrays = self._arguments()
+        frozen = [array.copy() for array in arrays]
+        return (float(r @ r / (2 * r.size)),
+                lambda: float(row_norms(field.velocity(state, m, *frozen))))
 
     def tolerance(self, state: np.ndarray) -> np.ndarray:
         """Absolute tolerance of every component: relative to its neuron."""
@@ -144,7 +147,7 @@ class Stepping:
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
-            self.run.check(self.loss_and_gradient)
+            self.run.check(self.measure)
             if contacts:
                 self.switch(contacts)
                 if self.t < self.run.t_max:

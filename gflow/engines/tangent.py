@@ -11,11 +11,13 @@ from __future__ import annotations
 
 from copy import copy
 from functools import lru_cache
+from typing import Callable
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from ..data import Data
+from ..kernels.groups import tangent_kernels
 from ..kernels.roots import nodes, to_series
 
 SHARE = 1e-3
@@ -60,15 +62,8 @@ class Tangent:
         share = np.cumsum(mass[order])
         heavy = order[:min(MOST, int(np.searchsorted(share, (1 - SHARE) * share[-1])) + 1)]
         side = side[heavy]
-        project = np.broadcast_to(np.eye(d), (heavy.size, d, d)).copy()
-        slides = (side == 0).sum(axis=1)
-        single = np.flatnonzero(slides == 1)
-        v = A.normal[(side[single] == 0).argmax(axis=1)] if single.size else np.empty((0, d))
-        project[single] -= v[:, :, None] * v[:, None, :]
-        for g in np.flatnonzero(slides > 1):
-            V = A.normal[side[g] == 0]
-            project[g] -= np.linalg.pinv(V) @ V
-        kernel = moments[heavy, 0, 0, None, None] * project + moments[heavy, 1:, 1:]
+        kernel = np.empty((heavy.size, d, d))
+        tangent_kernels(moments[heavy], side, A.normal, kernel)
         values, vectors = np.linalg.eigh(kernel)
         root = vectors * np.sqrt(np.maximum(values, 0.0) * length / (2 * data.n))[:, None, :]
         live = A.label >= 0
@@ -108,13 +103,61 @@ def answer(r: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.nda
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.ndarray:
-    """The change (p, n) of the residuals that takes a ``defect`` away, by a Neumann series."""
-    total, term = defect.copy(), defect
-    size = float(np.abs(defect).max())
+    """The change (p, n) of the residuals that takes a ``defect`` away.
+
+    By a Neumann series; where the window is long for the kernel, exactly for the mean kernel, and
+    what the kernel changes is iterated.
+    """
+    found = _iterate(defect, lambda term: -answer(term, first, last))
+    if found is not None:
+        return found
+    features = first.features
+    if last is not None:
+        features = np.concatenate([features, last.features], axis=1) * np.sqrt(0.5)
+    vectors, inverse = _decompose(features, integration(len(defect) - 1))
+
+    def invert(r: np.ndarray) -> np.ndarray:
+        inside = r @ vectors
+        return r + (np.einsum("ipq,qi->pi", inverse, inside) - inside) @ vectors.T
+
+    start = invert(defect)
+    if last is None:
+        return start
+
+    def change(term: np.ndarray) -> np.ndarray:
+        mean = integration(len(term) - 1) @ ((term @ features) @ features.T)
+        return invert(mean - answer(term, first, last))
+
+    found = _iterate(start, change)
+    return start if found is None else found
+
+
+def _iterate(start: np.ndarray, apply: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
+    """Sum of the series ``start + apply(start) + apply(apply(start)) ...``; None if it diverges."""
+    total, term = start.copy(), start
+    size = before = float(np.abs(start).max())
     for _ in range(TERMS):
-        term = -answer(term, first, last)
-        total += term
+        term = apply(term)
         left = float(np.abs(term).max())
+        if not left <= 2 * before:
+            return None
+        total += term
         if left <= ENOUGH * size:
             return total
-    return total if left <= DIVERGED * size else defect
+        before = left
+    return total if before <= DIVERGED * size else None
+
+
+def _decompose(features: np.ndarray, integral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvectors (n, k) of the kernel, and for each the inverse (k, p, p) of ``1 + K int``."""
+    n, q = features.shape
+    if q < n:
+        values, right = np.linalg.eigh(features.T @ features)
+        keep = values > 1e-12 * values[-1]
+        vectors = features @ right[:, keep] / np.sqrt(values[keep])
+    else:
+        values, vectors = np.linalg.eigh(features @ features.T)
+        keep = values > 1e-12 * values[-1]
+        vectors = vectors[:, keep]
+    one = np.eye(len(integral))
+    return vectors, np.linalg.inv(one + values[keep][:, None, None] * integral)

@@ -8,6 +8,8 @@ Ruehli and Sangiovanni-Vincentelli, 1982).
 
 from __future__ import annotations
 
+from typing import Callable
+
 import numpy as np
 
 from ..balance import Balance
@@ -81,23 +83,26 @@ class Waveform:
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
         self.lengths = row_norms(data.X)
 
-    def loss_and_gradient(self, state: np.ndarray) -> tuple[float, float]:
-        """Loss and norm of the min-norm gradient, on the pattern of the end of the last window."""
-        from ..kernels import field
+    def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
+        """Loss, and a function that gives the norm of the min-norm gradient."""
         m, d = self.path.m, self.path.d
-        a, W = state[:m], np.ascontiguousarray(state[m:].reshape(m, d))
-        A = self.data.arrangement
-        slider = np.flatnonzero((self.side == 0).any(axis=1))
-        rank = np.zeros(slider.size, dtype=np.int64)
-        basis = np.zeros((slider.size, d, d))
-        on = (W @ self.data.X.T > 0).astype(float)
-        for j, i in enumerate(slider):
-            found, rank[j] = orthonormal_rows(A.normal[self.side[i] == 0])
-            basis[j, :rank[j]] = found
-            on[i, np.isin(A.label, np.flatnonzero(self.side[i] == 0))] = 0.0
-        v = field.velocity(state, m, on, self.data.X, self.data.y, slider, rank, basis)
-        r = field.residual(a, W, on, self.data.X, self.data.y)
-        return float(r @ r / (2 * r.size)), float(row_norms(v))
+        a, W = state[:m], state[m:].reshape(m, d)
+        r = self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
+        side, key = self.side, self.key.copy()
+
+        def gradient_norm() -> float:
+            A = self.data.arrangement
+            live = A.label >= 0
+            on = np.zeros((m, self.data.n))
+            on[:, live] = side[:, A.label[live]] * A.length[live] > 0
+            D = on @ (r[:, None] * self.data.X) / self.data.n
+            for pattern in np.unique(key[(side == 0).any(axis=1)]):
+                same = key == pattern
+                basis, _ = orthonormal_rows(A.normal[side[same.argmax()] == 0])
+                D[same] -= (D[same] @ basis.T) @ basis
+            return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
+
+        return float(r @ r / (2 * r.size)), gradient_norm
 
     def integrate(self, run: Run) -> None:
         """Run to the end; windows go to `path`, events to ``run``.
@@ -119,7 +124,7 @@ class Waveform:
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
             H = self.window(H)
-            self.run.check(self.loss_and_gradient)
+            self.run.check(self.measure)
 
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
@@ -210,7 +215,6 @@ class Waveform:
         window, out = frame.window, frame.ends
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = used, np.ascontiguousarray(log[:, :5])
-        self.path.append(window)
         self.steps += 1
         self.t = window.t1
         self.ambiguous += frame.ambiguous
@@ -226,6 +230,8 @@ class Waveform:
         a, W = np.ldexp(out.U[:, 0], -power), np.ldexp(out.U[:, 1:], -power[:, None])
         self.balance.restore(a, W, self.power)
         self.U = np.column_stack([a, W])
+        self.path.append(window, np.concatenate([np.ldexp(a, self.power),
+                                                 np.ldexp(W, self.power[:, None]).ravel()]))
         self.r = values[-1]
         # T_j'(1) = j^2.
         self.slope = np.arange(len(series)) ** 2 @ series * (2 / (window.t1 - window.t0))

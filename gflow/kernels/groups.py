@@ -22,9 +22,9 @@ FEW = 8
 
 Groups = namedtuple("Groups", "of first slides slot lam field bend")
 """The patterns on a window: pattern (m,) of each neuron, a neuron (G,) of each, how many
-hyperplanes (G,) it slides on; row of each in the arrays that follow, or -1 (G,); propagators (g, J, d + 1, d + 1),
-field (g, d) at the middle, and a bound on how far the field is from that (g,), infinite if a slide
-ends."""
+hyperplanes (G,) it slides on; row of each in the arrays that follow, or -1 (G,); propagators
+(g, J, d + 1, d + 1), field (g, d) at the middle, and a bound on how far the field is from that
+(g,), infinite if a slide ends."""
 Neurons = namedtuple("Neurons", "U side loose direction closest weight")
 """The neurons: ``(a, w)`` (m, d + 1) in units whose squares are ``weight`` (m,), sides and
 hyperplanes just left (m, C), and their last scans (m, d + 1) and (m, NEAR + 1)."""
@@ -38,6 +38,30 @@ def add_moments(of, U, moments):
         for b in range(e):
             for c in range(e):
                 moments[of[i], b * e + c] += U[i, b] * U[i, c]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def tangent_kernels(moments, side, normal, kernel):
+    """Put ``sum a^2 P + sum w w^T`` of every pattern in ``kernel`` (G, d, d).
+
+    ``moments`` (G, d + 1, d + 1) are sums of ``u u^T``; ``P`` projects on the hyperplanes that the
+    pattern, a row of ``side`` (G, C), slides on.
+    """
+    G, d = kernel.shape[:2]
+    planes = np.empty(d, np.int64)
+    basis = np.empty((d, d))
+    one = np.zeros((d, d))
+    for c in range(d):
+        one[c, c] = 1.0
+    P = np.empty((d, d))
+    for g in range(G):
+        count = sliding_planes(side[g], planes, d)
+        if count > 0:
+            project(planes, count, normal, one, P, basis)
+        for b in range(d):
+            for c in range(d):
+                kernel[g, b, c] = (moments[g, 1 + b, 1 + c]
+                                   + moments[g, 0, 0] * (P[b, c] if count > 0 else one[b, c]))
 
 
 @njit(cache=True, error_model="numpy", nogil=True)

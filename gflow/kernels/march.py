@@ -13,8 +13,8 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
-from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .modes import choose_side, choose_sides, dot, row_dot, ROUNDING
+from .contacts import ON_SURFACE, RELEASE_BELOW
+from .modes import ROUNDING, choose_side, choose_sides, row_dot
 from .slides import project, slide_exit, sliding_planes
 from .switch import AT_REST, norm, put_on, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
@@ -34,8 +34,8 @@ Force = namedtuple("Force", "plus minus size noise accuracy band unit_r split_r 
 in s (C, p); magnitude of the terms of a field, and the error of the residuals as part of one;
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
-Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field axis "
-                          "heights")
+Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
+                          "axis heights")
 """Work space of `march`."""
 
 
@@ -74,7 +74,8 @@ def change_side(h, new, side, D, plus, minus, normal):
 def settle(u, sign, s, total, Z, D, side, geometry, force, new, field, w, jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
 
-    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. Returns the sign of the output weight after, and the number of solutions.
+    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. Returns the sign of the
+    output weight after, and the number of solutions.
     """
     p, d = D.shape
     normal, plus, minus, size = geometry.normal, force.plus, force.minus, force.size
@@ -117,7 +118,7 @@ def settle(u, sign, s, total, Z, D, side, geometry, force, new, field, w, jump):
     return sign, solutions
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@njit(error_model="numpy", nogil=True, inline="always")
 def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, axis, closest,
           slides, grouped, weight, energy, work):
     """Carry one neuron from s = -1 to s = 1.
@@ -166,7 +167,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     p, d = D.shape
     C, J = side.size, times.size
     Z, new = work.Z, work.new
-    s, j_out, stalled, sign = -1.0, 0, 0, 0.0
+    s, j_out, stalled = -1.0, 0, 0
     first_row = room[0]
     gap = 2.0
     rest = True
@@ -178,24 +179,31 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         near[q] = closest[q]
     for c in range(d + 1):
         axis_now[c] = axis[c]
-    if not rest and axis[d] == 0.0:
-        near_count, fresh, rescanned = scan(w, side, geometry.columns, axis_now, near, work.z), \
-            True, True
-    count = sliding_planes(side, planes, min(slides, d))
-    rank = 0
+    sign = np.sign(u[0])
+    if sign == 0.0:
+        # It leaves zero with w.D.
+        odd = 1.0
+        for j in range(p):
+            for c in range(d):
+                sign += odd * D[j, c] * u[1 + c]
+            odd = -odd
+        sign = np.sign(sign)
+    count, rank = 0, 0
     F = D
     exit_s, exit_plane, exit_kind = 2.0, -1, RELEASE_BELOW
-    if count > 0 and not rest:
-        rank = project(planes, count, normal, D, P, basis)
-        F = P
-        for c in range(d):
-            w[c] = P[0, c]
-        sign = np.sign(u[0])
-        if sign == 0.0:
-            sign = np.sign(dot(u[1:], w))
-        exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D, force,
-                                                   normal, work.lam, work.z, work.tail)
+    switched = not rest
     while True:
+        if switched:
+            switched = False
+            F = D
+            exit_s = 2.0
+            count = sliding_planes(side, planes, min(slides, d))
+            if count > 0:
+                rank = project(planes, count, normal, D, P, basis)
+                F = P
+                exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D,
+                                                           force, normal, work.lam, work.z,
+                                                           work.tail)
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
             K = 0
@@ -278,8 +286,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             room[0] += 1
             count, exit_s = 0, 2.0
             continue
-        slid = count
-        total = 0
+        slid = total = count
         drift = 0.0
         if not released:
             # How fast it comes to the first hyperplane, per unit of a.
@@ -297,8 +304,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         else:
             # Every hyperplane it lies on: met, sliding, or within rounding.
             for q in range(count):
-                Z[total] = planes[q]
-                total += 1
+                Z[q] = planes[q]
             for q in range(near_count):
                 plane = near[q]
                 if side[plane] == 0:
@@ -339,15 +345,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             slides += new[q] == 0
         if released:
             slides -= 1
-        count = sliding_planes(side, planes, min(slides, d))
-        F = D
-        exit_s = 2.0
-        if count > 0:
-            rank = project(planes, count, normal, D, P, basis)
-            F = P
-            exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D,
-                                                       force, normal, work.lam, work.z,
-                                                       work.tail)
+        switched = True
     if rescanned:
         kept = near_count <= NEAR
         for c in range(d):

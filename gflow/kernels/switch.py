@@ -52,7 +52,6 @@ def put_on(w, V):
     return w
 
 
-@njit(cache=True, error_model="numpy")
 def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
@@ -83,70 +82,39 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     choices : int
         Number of solutions that leave from here (`choose_sides`).
     """
-    n = r.size
-    d = w.size
-    C = normal.shape[0]
+    n, C = r.size, normal.shape[0]
     size_w = norm(w)
     side = side.copy()
+    on_it = np.zeros(C, dtype=bool)
     if size_w <= AT_REST * abs(a) and (touched.size > 0 or size_w == 0.0) or size_w == 0.0:
-        return side, np.zeros(d), np.sign(a), True, np.zeros(C, np.bool_), 1
-    on_it = np.zeros(C, np.bool_)
-    released = touched.size > 0
-    for j in range(touched.size):
-        on_it[touched[j]] = True
-        if kinds[j] != RELEASE_BELOW and kinds[j] != RELEASE_ABOVE:
-            released = False
-    for h in range(C):
-        if side[h] == 0:
-            on_it[h] = True
-        elif not on_it[h] and not released:
-            on_it[h] = abs(row_dot(normal, h, w)) <= ON_SURFACE * size_w
-    count = 0
-    for h in range(C):
-        count += on_it[h]
-    if count == 0:
+        return side, np.zeros(w.size), np.sign(a), True, on_it, 1
+    on_it[touched] = True
+    released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)
+                                          | (kinds == RELEASE_ABOVE)).all())
+    if not released:
+        on_it |= np.abs(normal @ w) <= ON_SURFACE * size_w
+    on_it |= side == 0
+    if not on_it.any():
         return side, w, np.sign(a), False, on_it, 1
-    Z = np.empty(count, np.int64)
-    V = np.empty((count, d))
-    place = np.full(C, -1)
-    count = 0
-    for h in range(C):
-        if on_it[h]:
-            Z[count] = h
-            place[h] = count
-            for c in range(d):
-                V[count, c] = normal[h, c]
-            count += 1
+    Z = np.flatnonzero(on_it)
+    V = normal[Z]
     # D with side -1 on every hyperplane of Z, and the jumps across them.
-    D = np.zeros(d)
-    J = np.zeros(Z.size)
-    below = np.zeros(Z.size, np.int64)
-    above = np.zeros(Z.size, np.int64)
-    size = 0.0
-    for k in range(n):
-        h = label[k]
-        if h < 0:
-            continue
-        size += abs(r[k] * length[k]) / n
-        j = place[h]
-        now = side[h] if j < 0 else -1
-        if j >= 0:
-            J[j] += abs(length[k]) * r[k] / n
-            if length[k] > 0.0:
-                above[j] += 1
-            else:
-                below[j] += 1
-        if now * length[k] > 0.0:
-            for c in range(d):
-                D[c] += r[k] * X[k, c] / n
+    live = label >= 0
+    own = live & on_it[label]
+    pull = r * length / n
+    size = float(np.abs(pull[live]).sum())
+    now = np.where(on_it, -1, side)[label]
+    active = live & (now * length > 0.0)
+    D = (r * active) @ X / n
+    jumps, below, above = np.zeros(C), np.zeros(C, dtype=np.int64), np.zeros(C, dtype=np.int64)
+    np.add.at(jumps, label[own], np.abs(length[own]) * r[own] / n)
+    np.add.at(above, label[own & (length > 0.0)], 1)
+    np.add.at(below, label[own & (length < 0.0)], 1)
     sign = sign_after(a, w, D, size)
     choices = 1
     if released:
         # The other multipliers are continuous: only what was released changes.
-        for j in range(touched.size):
-            side[touched[j]] = -1 if kinds[j] == RELEASE_BELOW else 1
+        side[touched] = np.where(kinds == RELEASE_BELOW, -1, 1)
     else:
-        new, choices = choose_sides(sign, D, V, J, below, above, size)
-        for j in range(Z.size):
-            side[Z[j]] = new[j]
+        side[Z], choices = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size)
     return side, put_on(w, V), sign, False, on_it, choices
