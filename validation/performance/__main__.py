@@ -1,0 +1,76 @@
+"""``python -m validation.performance``: all solvers on all workloads, a table and a figure."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from .harness import Result, run
+from .peers import ENGINES, PEERS, missing
+from .report import write
+from .slope import early_slope
+from .workloads import WORKLOADS, Workload
+
+LOOSE = 1e-3
+REPEATS = {"S": 5, "M": 3}
+
+
+def main() -> int:
+    """Run and report."""
+    parser = argparse.ArgumentParser(prog="python -m validation.performance", description=__doc__)
+    parser.add_argument("--workloads", default="S,M,L,XL", help="default: %(default)s")
+    parser.add_argument("--limit", type=float, default=120.0,
+                        help="seconds for one run, default: %(default)g")
+    parser.add_argument("--out", default="performance", help="directory, default: %(default)s")
+    parser.add_argument("--no-peers", action="store_true", help="gflow alone")
+    options = parser.parse_args()
+    unknown = set(options.workloads.split(",")) - set(WORKLOADS)
+    if unknown:
+        parser.error(f"unknown workload {min(unknown)!r}: choose among {', '.join(WORKLOADS)}")
+    results: list[Result] = []
+    for name in options.workloads.split(","):
+        results += compare(WORKLOADS[name], options.limit, not options.no_peers)
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    write(results, early_slope(), folder)
+    print(f"report in {folder}")
+    return 0
+
+
+def compare(case: Workload, limit: float, peers: bool) -> list[Result]:
+    """Results of all solvers on a workload, with their errors."""
+    say(f"{case.name}: reference at {case.reference:g}")
+    reference = run("gflow waveform", case.name, case.reference, 20 * limit)
+    results = []
+    jobs = [("gflow waveform", r) for r in sorted({LOOSE, 1e-6, case.rtol}, reverse=True)]
+    jobs += [("gflow DOP853", r) for r in sorted({LOOSE, case.rtol}, reverse=True)]
+    if peers:
+        jobs += [(name, setting) for name in PEERS for setting in PEERS[name][2]]
+    for solver, setting in jobs:
+        lacks = missing(solver)
+        if lacks:
+            say(f"{case.name}: {solver} skipped, {lacks} is not installed")
+            continue
+        repeats = REPEATS.get(case.name, 1) if solver in ENGINES else 1
+        # XL is for the engine alone, but for one peer that can show how far it gets.
+        result = run(solver, case.name, setting, limit, repeats)
+        if result.finished and reference.finished:
+            result.error = max(float(np.abs(h - exact).max())
+                               for h, exact in zip(result.outputs, reference.outputs))
+        say(f"{case.name}: {solver} at {setting:g}: "
+            + (f"{result.wall:.3g} s, error {result.error:.1e}, {result.memory:.2f} GB"
+               if result.finished else result.note))
+        results.append(result)
+    return results
+
+
+def say(line: str) -> None:
+    """Progress."""
+    print(line, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,136 @@
+"""One run in a process of its own: warmed up first, with a time limit, its memory measured."""
+
+from __future__ import annotations
+
+import multiprocessing
+import resource
+import time
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection
+
+import numpy as np
+
+import gflow
+
+from .peers import ENGINES, PEERS, split
+from .workloads import WORKLOADS
+
+CHUNKS = 20
+SLOW = "gflow DOP853"
+STARTUP = 300.0
+"""Seconds for imports and compilation, which are not counted."""
+
+
+@dataclass
+class Result:
+    """What a run did.
+
+    Attributes
+    ----------
+    solver, workload : str
+    setting : float
+        Tolerance or learning rate.
+    reached : float
+        Flow time reached.
+    wall : float
+        Seconds of the run; the time limit if it did not finish.
+    error : float
+        Largest error of the outputs at the points, over all times compared.
+    memory : float
+        Largest resident size of the process, in GB.
+    note : str
+        Why there is no result.
+    """
+
+    solver: str
+    workload: str
+    setting: float
+    reached: float = 0.0
+    wall: float = 0.0
+    error: float = np.nan
+    memory: float = 0.0
+    note: str = ""
+    outputs: list[np.ndarray] = field(default_factory=list, repr=False)
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run got to its end."""
+        return bool(self.outputs)
+
+
+def run(solver: str, workload: str, setting: float, limit: float, repeats: int = 1) -> Result:
+    """Run a solver with a limit in seconds; the best time of ``repeats`` runs."""
+    context = multiprocessing.get_context("spawn")
+    mine, theirs = context.Pipe()
+    child = context.Process(target=_work, args=(theirs, solver, workload, setting, repeats))
+    child.start()
+    theirs.close()
+    result = Result(solver, workload, setting)
+    deadline = time.monotonic() + STARTUP
+    try:
+        while mine.poll(max(0.0, deadline - time.monotonic())):
+            kind, value = mine.recv()
+            if kind == "ready":
+                deadline = time.monotonic() + limit * repeats
+            elif kind == "reached":
+                result.reached = value
+            elif kind == "failed":
+                result.note = value
+                return result
+            else:
+                result.wall, result.outputs, result.memory = value
+                return result
+        result.wall, result.note = limit, f"not finished, reached t = {result.reached:.3g}"
+    except EOFError:
+        result.note = f"died, reached t = {result.reached:.3g}"
+    finally:
+        child.kill()
+        child.join()
+    return result
+
+
+def _work(pipe: Connection, solver: str, workload: str, setting: float, repeats: int) -> None:
+    try:
+        case = WORKLOADS[workload]
+        model, data = case.problem()
+        m = model.m
+
+        def outputs(state: np.ndarray) -> np.ndarray:
+            a, W = split(state, m)
+            return np.maximum(data.X @ W.T, 0.0) @ a
+
+        def engine(t_max: float) -> list[np.ndarray]:
+            times = [t for t in case.times if t <= t_max] or [t_max]
+            # A rule costs nothing beside the steps of DOP853, but something beside windows.
+            stop = (lambda state: pipe.send(("reached", state.t))) if solver == SLOW else None
+            flow = gflow.integrate(model, data, t_max, method=ENGINES[solver], rtol=setting,
+                                   stop=stop)
+            return [flow(t)(data.X) for t in times]
+
+        def peer(t_max: float) -> list[np.ndarray]:
+            state, found = start, []
+            grid = np.linspace(0.0, t_max, CHUNKS + 1)
+            for t0, t1 in zip(grid[:-1], grid[1:]):
+                state = advance(state, float(t0), float(t1))
+                pipe.send(("reached", float(t1)))
+                if any(abs(t1 - t) < 1e-9 * t for t in case.times):
+                    found.append(outputs(state))
+            return found
+
+        start = np.concatenate([model.a, model.W.ravel()])
+        if solver in ENGINES:
+            go = engine
+        else:
+            advance = PEERS[solver][0](data, m, setting)
+            go = peer
+        go(case.t_max * 1e-3)
+        pipe.send(("ready", None))
+        best = np.inf
+        for _ in range(repeats):
+            began = time.perf_counter()
+            found = go(case.t_max)
+            best = min(best, time.perf_counter() - began)
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        pipe.send(("done", (best, found, memory)))
+    except Exception as error:
+        pipe.send(("failed", f"{type(error).__name__}: {error}"[:200]))
