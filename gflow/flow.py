@@ -37,6 +37,8 @@ class Flow:
         ``|w_i|``.
     directions : ndarray, shape (T, m, d)
         ``w_i / |w_i|``; zero for a neuron at ``w_i = 0``.
+    log_norms : ndarray, shape (T, m)
+        ``log |w_i|``, also where ``|w_i|`` is below the range of double precision.
     events : structured ndarray
         In time order: ``time``, ``neuron``, ``point``, ``kind`` ("activate", "deactivate",
         "slide", "release") and ``to``, the state after (0 off, 1 on, 2 sliding). Points that share
@@ -117,8 +119,23 @@ class Flow:
     @cached_property
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
-        norms = self.norms[..., None]
-        return np.divide(self.W, norms, out=np.zeros_like(self.W), where=norms > 0)
+        W, norms = self._scaled[0], row_norms(self._scaled[0])[..., None]
+        return np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
+
+    @cached_property
+    def log_norms(self) -> np.ndarray:
+        """``log |w_i|`` at the reported times, shape (T, m): also below the range of ``norms``."""
+        W, power = self._scaled
+        with np.errstate(divide="ignore"):
+            return np.log(row_norms(W)) + power * np.log(2.0)
+
+    @cached_property
+    def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """``W`` in units of 2 to the power (T, m), and that."""
+        if isinstance(self.path, Windows):
+            neurons, power = self.path.scaled(self.t)
+            return neurons[:, :, 1:], power
+        return self.W, np.zeros(self.W.shape[:2], dtype=np.int64)
 
     @overload
     def __call__(self, t: float) -> TwoLayerReLU: ...

@@ -19,7 +19,7 @@ TINY = float(np.finfo(float).tiny)
 
 
 def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-             scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+             scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Balanced start: Gaussian hidden weights, :math:`a_i = \pm|w_i|`.
 
     With ``s = scale / sqrt(m)``, each coordinate of ``W`` is N(0, s^2); signs are fair coins.
@@ -39,6 +39,9 @@ def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
         and Flammarion, whose ``d`` does not count the bias column: to reproduce it with a bias,
         multiply their scale by ``sqrt(d / (d - 1))``. For one-dimensional inputs with a bias
         theirs is the first: their 1e-6 with 60 neurons is ``balanced(60, 2, 1e-6)``.
+    log_scale : float
+        The start is ``exp(log_scale)`` times as large: for scales below 1e-300, which
+        ``gflow.integrate`` follows without underflow.
 
     Returns
     -------
@@ -68,11 +71,11 @@ def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     """
     s, draw = _prepare(m, d, scale, rng, scaling)
     W = s * draw.standard_normal((m, d))
-    return TwoLayerReLU(_signs(draw, m) * row_norms(W), W)
+    return TwoLayerReLU(_signs(draw, m) * row_norms(W), W, log_scale)
 
 
 def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-              scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+              scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Dominated start: :math:`|a_i| \ge |w_i|`, so that no output weight changes sign.
 
     With ``s = scale / sqrt(m)``, each coordinate of ``W`` is uniform on [-s, s] and
@@ -80,7 +83,7 @@ def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
 
     Parameters
     ----------
-    m, d, scale, rng, scaling
+    m, d, scale, rng, scaling, log_scale
         As for `balanced`.
 
     Returns
@@ -106,16 +109,16 @@ def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     """
     s, draw = _prepare(m, d, scale, rng, scaling)
     W = s * draw.uniform(-1.0, 1.0, (m, d))
-    return TwoLayerReLU(_signs(draw, m) * (s * np.sqrt(d)), W)
+    return TwoLayerReLU(_signs(draw, m) * (s * np.sqrt(d)), W, log_scale)
 
 
 def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-               scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+               scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Unbalanced start: every weight is N(0, s^2), with ``s = scale / sqrt(m)``.
 
     Parameters
     ----------
-    m, d, scale, rng, scaling
+    m, d, scale, rng, scaling, log_scale
         As for `balanced`.
 
     Returns
@@ -140,11 +143,11 @@ def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     """
     s, draw = _prepare(m, d, scale, rng, scaling)
     W = s * draw.standard_normal((m, d))
-    return TwoLayerReLU(s * draw.standard_normal(m), W)
+    return TwoLayerReLU(s * draw.standard_normal(m), W, log_scale)
 
 
 def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-                  scaling: str = "1/sqrt(m)") -> TwoLayerReLU:
+                  scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Start with zero output: balanced neurons, then the same with ``a`` negated.
 
     Neurons ``i`` and ``i + m/2`` cancel for every input; in floating point the output is zero to
@@ -154,7 +157,7 @@ def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator =
     ----------
     m : int
         Number of neurons, even; it is also the ``m`` of ``scaling``.
-    d, scale, rng, scaling
+    d, scale, rng, scaling, log_scale
         As for `balanced`.
 
     Returns
@@ -184,7 +187,7 @@ def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator =
         raise ValueError(f"m = {m} is odd: antisymmetric pairs up neurons, so give an even m")
     W = s * draw.standard_normal((m // 2, d))
     a = _signs(draw, m // 2) * row_norms(W)
-    return TwoLayerReLU(np.concatenate([a, -a]), np.concatenate([W, W]))
+    return TwoLayerReLU(np.concatenate([a, -a]), np.concatenate([W, W]), log_scale)
 
 
 def _prepare(m: int, d: int, scale: float, rng: Any,

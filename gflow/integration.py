@@ -20,6 +20,8 @@ STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
 METHODS = ("auto", "waveform", *STEPPERS)
 MANY_PAIRS = 500
 """Neurons times points beyond which events are too many for a stepper."""
+LOWEST = -300 * float(np.log(10.0))
+"""Natural logarithm of the smallest scale that steppers follow."""
 LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
 EPS = float(np.finfo(float).eps)
@@ -107,6 +109,9 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     if max_events is not None:
         max_events = whole(max_events, "max_events")
     engine, why = _choose(model, data, t_max) if method == "auto" else (method, "as asked")
+    if engine != "waveform" and model.log_scale.min() < LOWEST:
+        raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
+                         f"for method={engine!r}: use method=\"waveform\"")
     settings = {"t_max": t_max, "method": engine, "rtol": rtol, "max_events": max_events,
                 "threads": _threads(threads)}
 
@@ -121,6 +126,8 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
 
 def _choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
     """The engine for a problem, and why."""
+    if model.log_scale.any():
+        return "waveform", "the start has a log_scale"
     pairs = model.m * data.n
     if pairs > MANY_PAIRS:
         return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
@@ -148,7 +155,6 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
          settings: dict[str, Any], progress: bool) -> Flow:
     from .run import FAILURES, OUTCOMES, Run, Stop
 
-    start = np.concatenate([model.a, model.W.ravel()])
     status = "finished"
     message = OUTCOMES[status]
     engine: Any
@@ -156,9 +162,11 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
     with np.errstate(all="ignore"):
         if settings["method"] == "waveform":
             from .engines.waveform import Waveform
-            engine = Waveform(data, start, settings["rtol"], settings["threads"])
+            engine = Waveform(data, model, settings["rtol"], settings["threads"])
         else:
             from .engines.stepping import Stepping
+            scale = np.exp(model.log_scale)
+            start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
             engine = Stepping(data, start, settings["method"], settings["rtol"])
         run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress)
         with run.catching_interrupts():

@@ -23,6 +23,9 @@ class TwoLayerReLU:
         Output weights.
     W : array_like, shape (m, d)
         Hidden weights, one neuron a row.
+    log_scale : float or array_like, shape (m,)
+        Neuron i has the weights ``exp(log_scale_i) (a_i, w_i)``: for starts below the range of
+        double precision.
 
     Raises
     ------
@@ -43,7 +46,7 @@ class TwoLayerReLU:
     array([1., 0.])
     """
 
-    def __init__(self, a: Any, W: Any) -> None:
+    def __init__(self, a: Any, W: Any, log_scale: Any = 0.0) -> None:
         self.a = real_array(a, "a", 1)
         self.W = real_array(W, "W", 2)
         if self.a.shape[0] != self.W.shape[0]:
@@ -52,6 +55,11 @@ class TwoLayerReLU:
         if self.W.size == 0:
             raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
                              "and one input")
+        self.log_scale = real_array(log_scale if np.ndim(log_scale) else [log_scale] * self.m,
+                                    "log_scale", 1)
+        if self.log_scale.shape != self.a.shape:
+            raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
+                             f"{self.m} neurons: give one number, or one for each")
 
     @property
     def m(self) -> int:
@@ -66,7 +74,7 @@ class TwoLayerReLU:
     @property
     def norms(self) -> np.ndarray:
         """Norms :math:`|w_i|`, shape (m,)."""
-        return row_norms(self.W)
+        return row_norms(self.W) * np.exp(self.log_scale)
 
     def __call__(self, X: Any) -> np.ndarray:
         """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
@@ -74,7 +82,7 @@ class TwoLayerReLU:
         if X.shape[1] != self.d:
             raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
                              "inputs and hidden weights must have the same dimension")
-        return np.maximum(X @ self.W.T, 0.0) @ self.a
+        return np.maximum(X @ self.W.T, 0.0) @ (self.a * np.exp(2 * self.log_scale))
 
     def loss(self, data: Data) -> float:
         r"""Loss :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`."""

@@ -80,7 +80,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     if header["path"] == "Windows":
         from .engines.marcher import Marcher
         marcher = Marcher(data, header["settings"]["rtol"], 1)
-        path = Windows.from_arrays(header["m"], header["d"], marcher, own)
+        path = Windows.from_arrays(marcher, own)
     else:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
     return Flow(data=data, path=path, times=arrays["t"], events=arrays["events"],

@@ -55,23 +55,23 @@ class Windows:
 
     Parameters
     ----------
-    m, d : int
-        Number of neurons, input dimension.
-    start : ndarray, shape (m (d + 1),)
-        State at time 0.
+    start : ndarray, shape (m, d + 1)
+        ``(a, w)`` of every neuron at time 0, in units of ``2 ** power``.
+    power : ndarray of int, shape (m,)
+        Exponent of every neuron.
     marcher : Marcher
         Carries neurons through a window, from `gflow.engines.waveform`.
     side : ndarray of int8, shape (m, C)
         Sides at time 0.
     """
 
-    def __init__(self, m: int, d: int, start: np.ndarray, marcher: Any, side: np.ndarray) -> None:
-        self.m, self.d = m, d
-        self.start = start.copy()
+    def __init__(self, start: np.ndarray, power: np.ndarray, marcher: Any,
+                 side: np.ndarray) -> None:
+        self.m, self.d = start.shape[0], start.shape[1] - 1
+        self.origin = self.end = (start, power)
         self.marcher = marcher
         self.breaks = [0.0]
         self.pieces: list[Window] = []
-        self.end = start.copy()
         self.clipped = np.inf
         self.first_side = side.copy()
         self._cursor, self._side = 0, side.copy()
@@ -81,8 +81,13 @@ class Windows:
         """Time reached."""
         return min(self.breaks[-1], self.clipped)
 
-    def append(self, window: Window, end: np.ndarray) -> None:
-        """Add the next window, and the state (m (d + 1),) at its end."""
+    @property
+    def start(self) -> np.ndarray:
+        """State (m (d + 1),) at time 0."""
+        return self(np.zeros(1))[0]
+
+    def append(self, window: Window, end: tuple[np.ndarray, np.ndarray]) -> None:
+        """Add the next window; ``end`` is what neurons are at its end, like the start."""
         self.pieces.append(window)
         self.breaks.append(window.t1)
         self.end = end
@@ -93,31 +98,37 @@ class Windows:
 
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
-        out = np.empty((t.size, self.start.size))
+        return flat(*self.scaled(t))
+
+    def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m)."""
+        neurons = np.empty((t.size, self.m, self.d + 1))
+        power = np.empty((t.size, self.m), dtype=np.int64)
         piece = np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, len(self.pieces) - 1)
         for p in np.unique(piece):
             here = piece == p
             if p < 0:
-                out[here] = self.start
+                neurons[here], power[here] = self.origin
             elif p == len(self.pieces) - 1 and (t[here] == self.breaks[-1]).all():
-                out[here] = self.end
+                neurons[here], power[here] = self.end
             else:
-                out[here] = self.evaluate(int(p), t[here])
-        return out
+                neurons[here], power[here] = self._march(int(p), t[here]), self.pieces[p].power
+        return neurons, power
 
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) in window ``p``."""
+        return flat(self._march(p, t), np.tile(self.pieces[p].power, (t.size, 1)))
+
+    def _march(self, p: int, t: np.ndarray) -> np.ndarray:
         window = self.pieces[p]
         order = np.argsort(t, kind="stable")
         s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
         side = self.side_at(p)
         frame = self.marcher.begin(window, side, self.marcher.keys(side), s, wanted=True)
         frame.run(window.values)
-        states = np.ldexp(frame.states, window.power[:, None, None])
-        flat = np.empty((t.size, self.start.size))
-        flat[order, :self.m] = states[:, :, 0].T
-        flat[order, self.m:] = states[:, :, 1:].transpose(1, 0, 2).reshape(t.size, -1)
-        return flat
+        neurons = np.empty((t.size, self.m, self.d + 1))
+        neurons[order] = frame.states.transpose(1, 0, 2)
+        return neurons
 
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
@@ -146,7 +157,9 @@ class Windows:
         def stack(name: str) -> np.ndarray:
             return np.array([getattr(window, name) for window in self.pieces])
 
-        arrays = {"breaks": np.array(self.breaks), "start": self.start, "end": self.end,
+        arrays = {"breaks": np.array(self.breaks),
+                  "start": self.origin[0], "start_power": self.origin[1],
+                  "end": self.end[0], "end_power": self.end[1],
                   "clipped": np.array(self.clipped), "first_side": self.first_side}
         for name in ("U", "power", "direction", "closest", "strength", "values"):
             arrays[name] = stack(name)
@@ -157,9 +170,10 @@ class Windows:
         return arrays
 
     @classmethod
-    def from_arrays(cls, m: int, d: int, marcher: Any, arrays: Any) -> Windows:
+    def from_arrays(cls, marcher: Any, arrays: Any) -> Windows:
         """Inverse of `to_arrays`."""
-        path = cls(m, d, arrays["start"], marcher, arrays["first_side"])
+        path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"])
+        end = arrays["end"], arrays["end_power"]
         lists = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
                  for name in ("loose", "events") if len(arrays[f"{name}_count"])}
         breaks = arrays["breaks"]
@@ -167,6 +181,12 @@ class Windows:
             path.append(Window(float(breaks[p]), float(breaks[p + 1]), arrays["U"][p],
                                arrays["power"][p], lists["loose"][p], arrays["direction"][p],
                                arrays["closest"][p], float(arrays["strength"][p]),
-                               arrays["values"][p], lists["events"][p]), arrays["end"])
+                               arrays["values"][p], lists["events"][p]), end)
         path.clipped = float(arrays["clipped"])
         return path
+
+
+def flat(neurons: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Flat states (T, m (d + 1)) of neurons (T, m, d + 1) in units of 2 to the power (T, m)."""
+    states = np.ldexp(neurons, power[:, :, None])
+    return np.concatenate([states[:, :, 0], states[:, :, 1:].reshape(len(states), -1)], axis=1)

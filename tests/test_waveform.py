@@ -108,3 +108,22 @@ def test_overflow_is_named():
     flow = gflow.integrate(model, (data.X, 1e160 * data.y), 50.0, method="waveform")
     assert flow.status == "non_finite" and not flow.success
     assert np.isfinite(flow.W).all()
+
+
+def test_log_scales_go_below_double_precision():
+    data = gflow.datasets.linear_teacher(20, 3, rng=0)
+    small = gflow.integrate(gflow.init.balanced(30, 3, 1e-8, rng=1), data, 12.0,
+                            method="waveform", rtol=1e-10)
+    start = gflow.init.balanced(30, 3, 1.0, rng=1, log_scale=-5000.0)
+    tiny = gflow.integrate(start, data, 12.0, rtol=1e-10)
+    assert tiny.success and tiny.stats["method"] == "waveform" and not tiny.W.any()
+    np.testing.assert_allclose(tiny.directions, small.directions, atol=1e-6)
+    np.testing.assert_allclose(tiny.log_norms + 5000.0, small.log_norms - np.log(1e-8), atol=1e-6)
+    assert len(tiny.events) == len(small.events) > 50
+    # A scale that both forms reach is the same start.
+    one = gflow.integrate(gflow.init.balanced(5, 3, 1.0, rng=1, log_scale=np.log(1e-3)), data, 9.0,
+                          method="DOP853")
+    other = gflow.integrate(gflow.init.balanced(5, 3, 1e-3, rng=1), data, 9.0, method="waveform")
+    np.testing.assert_allclose(one.W, other.W, rtol=1e-4, atol=1e-9)
+    with pytest.raises(ValueError, match="log_scale = -5000.*waveform"):
+        gflow.integrate(start, data, 1.0, method="DOP853")

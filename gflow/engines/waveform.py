@@ -17,7 +17,7 @@ from ..data import Data
 from ..kernels import march
 from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import nodes, to_series
-from ..model import row_norms
+from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
@@ -42,8 +42,8 @@ class Waveform:
     Parameters
     ----------
     data : Data
-    state : ndarray, shape (m (d + 1),)
-        Start, ``[a (m), W (m d)]``.
+    model : TwoLayerReLU
+        Start.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
     threads : int
@@ -55,13 +55,17 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, state: np.ndarray, rtol: float, threads: int = 1) -> None:
+    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1) -> None:
         self.data, self.rtol = data, rtol
-        d = data.d
-        m = state.size // (d + 1)
-        a, W = state[:m].copy(), state[m:].reshape(m, d).copy()
+        m, d = model.m, data.d
+        # Mantissas, and powers of two.
+        units = np.floor(model.log_scale / np.log(2.0))
+        rest = np.exp(model.log_scale - units * np.log(2.0))
+        a, W = model.a * rest, model.W * rest[:, None]
+        self.unit = units.astype(np.int64)
         self.balance = Balance(a, W)
-        r, self.refusal = start_residual(data, a, W)
+        r, self.refusal = start_residual(data, np.ldexp(a, self.unit),
+                                         np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(data, a, W, r)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
@@ -73,12 +77,13 @@ class Waveform:
         self.tried: tuple[float, np.ndarray] | None = None
         self.t = 0.0
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
-        self.power = np.frexp(size)[1].astype(np.int64)
-        self.U = np.ldexp(np.column_stack([a, W]), -self.power[:, None])
+        power = np.frexp(size)[1].astype(np.int64)
+        self.power = power + self.unit
+        self.U = np.ldexp(np.column_stack([a, W]), -power[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
         self.marcher = Marcher(data, rtol, threads)
-        self.path = Windows(m, d, state, self.marcher, self.side)
+        self.path = Windows(self.U, self.power, self.marcher, self.side)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
         self.lengths = row_norms(data.X)
@@ -228,10 +233,9 @@ class Waveform:
         power = np.frexp(np.abs(out.U).max(axis=1))[1].astype(np.int64)
         self.power = self.power + power
         a, W = np.ldexp(out.U[:, 0], -power), np.ldexp(out.U[:, 1:], -power[:, None])
-        self.balance.restore(a, W, self.power)
+        self.balance.restore(a, W, self.power - self.unit)
         self.U = np.column_stack([a, W])
-        self.path.append(window, np.concatenate([np.ldexp(a, self.power),
-                                                 np.ldexp(W, self.power[:, None]).ravel()]))
+        self.path.append(window, (self.U, self.power))
         self.r = values[-1]
         # T_j'(1) = j^2.
         self.slope = np.arange(len(series)) ** 2 @ series * (2 / (window.t1 - window.t0))
