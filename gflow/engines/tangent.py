@@ -33,11 +33,18 @@ DIVERGED = 0.1
 
 
 @lru_cache(maxsize=None)
+def resolution(degree: int) -> np.ndarray:
+    """Matrix that drops the last two Chebyshev coefficients of values at the nodes: residuals are
+    of lower degree than the nodes allow, and what is dropped tells their error."""
+    return chebyshev.chebvander(nodes(degree), degree - 2) @ to_series(degree)[:degree - 1]
+
+
+@lru_cache(maxsize=None)
 def integration(degree: int) -> np.ndarray:
-    """Matrix from values at the Chebyshev nodes to integrals from -1 up to each node."""
+    """Matrix from values at the Chebyshev nodes to integrals from -1 up to each, at `resolution`."""
     s = nodes(degree)
     columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
-    return np.array(columns).T @ to_series(degree)
+    return resolution(degree) @ np.array(columns).T @ to_series(degree)
 
 
 class Tangent:

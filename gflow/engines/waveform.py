@@ -22,7 +22,7 @@ from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
 from .marcher import Frame, Marcher
-from .tangent import Tangent, answer, solve
+from .tangent import Tangent, answer, resolution, solve
 
 DEGREE = 8
 """Degree of the residuals on a window."""
@@ -32,7 +32,7 @@ WEAK = 1e-3
 LATER = 30.0
 """A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
 the end of the window too."""
-ALLOWANCE = 20.0
+ALLOWANCE = 8.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 
 
@@ -149,15 +149,17 @@ class Waveform:
         first = frame.tangent() if self.tangent is None else self.tangent.scaled(H)
         last = None
         newton = first.strength > WEAK
-        used = self._guess(H, first if newton else None)
+        coarse = resolution(DEGREE)
+        used = coarse @ self._guess(H, first if newton else None)
         previous = np.inf
         for rounds in range(1, ROUNDS + 1):
             if self.run.interrupted:
                 raise Stop("interrupted")
             values = self.data.y - frame.run(used)
             self.nfev += 1
-            change = float((np.abs(values - used) @ weight).max())
-            series = to_series(DEGREE) @ used
+            defect = coarse @ values - used
+            change = float((np.abs(defect) @ weight).max())
+            series = to_series(DEGREE) @ values
             error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
             if change <= 0.3 * self.rtol:
                 break
@@ -171,7 +173,7 @@ class Waveform:
             previous = change
             if newton and change > LATER * self.rtol:
                 last = frame.tangent_after()
-            used = used + solve(values - used, first, last) if newton else values
+            used = used + (solve(defect, first, last) if newton else defect)
         if error > self.rtol:
             self.rejected += 1
             self.tangent, self.tried = first, (H, series)
@@ -180,7 +182,7 @@ class Waveform:
                 return H * (kink + 1) / 2
             return float(H * max(0.2, 0.7 * (self.rtol / error) ** 0.4))
         self.tangent, self.tried = last, None
-        self._accept(frame, used, values, series)
+        self._accept(frame, used, values)
         grow = 2.0 if error == 0 else float(min(2.0, 0.8 * (self.rtol / error) ** 0.25))
         if rounds > 3:
             grow = min(grow, 1.0 if rounds == 4 else 0.7)
@@ -215,8 +217,7 @@ class Waveform:
         sharp = np.flatnonzero((together > 0.5 * self.rtol) & (log[:, 1] > -0.9))
         return float(log[sharp[0], 1]) if sharp.size else 1.0
 
-    def _accept(self, frame: Frame, used: np.ndarray, values: np.ndarray,
-                series: np.ndarray) -> None:
+    def _accept(self, frame: Frame, used: np.ndarray, values: np.ndarray) -> None:
         window, out = frame.window, frame.ends
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = used, np.ascontiguousarray(log[:, :5])
@@ -238,7 +239,8 @@ class Waveform:
         self.path.append(window, (self.U, self.power))
         self.r = values[-1]
         # T_j'(1) = j^2.
-        self.slope = np.arange(len(series)) ** 2 @ series * (2 / (window.t1 - window.t0))
+        slopes = np.arange(DEGREE + 1) ** 2 @ to_series(DEGREE)
+        self.slope = slopes @ used * (2 / (window.t1 - window.t0))
         self._record(window.t0, window.t1, log)
 
     def _record(self, t0: float, t1: float, log: np.ndarray) -> None:

@@ -1,0 +1,118 @@
+"""A round of the fast engine: neurons given the residuals, alone or with their group."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gflow
+from gflow.engines.marcher import Marcher, from_unit
+from gflow.engines.tangent import answer, integration, solve
+from gflow.engines.waveform import DEGREE
+from gflow.kernels.roots import first_exit, halves, nodes, taylor_exit
+from gflow.kernels.taylor import ORDER, at, expand
+
+SEEDS = st.integers(0, 2**32 - 1)
+
+
+@given(SEEDS, st.integers(1, ORDER), st.sampled_from([0.3, 0.7, 1.0]))
+def test_taylor_exit_is_the_first_exit(seed, K, decay):
+    rng = np.random.default_rng(seed)
+    z = np.zeros(ORDER + 1)
+    z[:K + 1] = rng.standard_normal(K + 1) * decay ** np.arange(K + 1)
+    z[0] = abs(z[0])
+    expected = first_exit(from_unit(ORDER) @ z, halves(ORDER), 1e-13, 1.0)
+    found = taylor_exit(z, K, 1e-13, 1.0, from_unit(ORDER), halves(ORDER), np.empty(ORDER + 1))
+    if expected > 1.0:
+        assert found > 1.0
+    else:
+        assert abs(found - (expected + 1) / 2) < 1e-9
+
+
+@given(SEEDS, st.integers(1, 5))
+def test_series_of_a_constant_field_is_hyperbolic(seed, d):
+    rng = np.random.default_rng(seed)
+    u, D = rng.standard_normal(d + 1), rng.standard_normal((1, d))
+    U, end = np.empty((ORDER + 1, d + 1)), np.empty(d + 1)
+    K, x = expand(u, D, 0.3, 1e-12, U)
+    at(U, K, x, end)
+    size = np.linalg.norm(D)
+    along = D[0] / size
+    c, s = np.cosh(size * x), np.sinh(size * x)
+    a, w = u[0], u[1:]
+    np.testing.assert_allclose(end[0], a * c + (w @ along) * s, rtol=1e-10, atol=1e-11)
+    np.testing.assert_allclose(end[1:], w + along * (a * s + (w @ along) * (c - 1)), rtol=1e-10,
+                               atol=1e-11)
+
+
+@pytest.fixture(scope="module", params=[3.0, 30.0])
+def window(request):
+    """A window of a run with groups, before and after alignment: marcher, window, sides."""
+    data = gflow.datasets.linear_teacher(25, 3, rng=3)
+    model = gflow.init.balanced(60, 3, 1e-2, rng=4)
+    flow = gflow.integrate(model, data, 40.0, method="waveform", rtol=1e-8)
+    p = int(np.searchsorted(flow.path.breaks, request.param)) - 1
+    return Marcher(data, 1e-8, 1), flow.path.pieces[p], flow.path.side_at(p).copy(), data
+
+
+def frame_of(window, wanted=False, alone=False):
+    marcher, piece, side, _ = window
+    return marcher.begin(piece, side, marcher.keys(side), nodes(DEGREE), wanted, alone)
+
+
+def test_outputs_are_those_of_the_states(window):
+    _, piece, _, data = window
+    states = frame_of(window, wanted=True)
+    states.run(piece.values)
+    u = np.ldexp(states.states, piece.power[:, None, None])
+    expected = np.einsum("ij,ijk->jk", u[:, :, 0], np.maximum(u[:, :, 1:] @ data.X.T, 0.0))
+    np.testing.assert_allclose(frame_of(window).run(piece.values), expected, rtol=1e-9, atol=1e-11)
+
+
+def test_groups_change_nothing(window):
+    piece = window[1]
+    one, other = frame_of(window), frame_of(window, alone=True)
+    one.run(piece.values)
+    other.run(piece.values)
+    first, second = (log[np.lexsort((log[:, 1], log[:, 2], log[:, 0]))]
+                     for log in (one.log, other.log))
+    assert (first[:, [0, 2, 3, 4]] == second[:, [0, 2, 3, 4]]).all()
+    np.testing.assert_allclose(first[:, 1], second[:, 1], atol=1e-9)
+    np.testing.assert_allclose(one.ends.U, other.ends.U, rtol=1e-8, atol=1e-10)
+    assert (one.ends.side == other.ends.side).all()
+
+
+def test_residuals_of_a_window_are_a_fixed_point(window):
+    _, piece, _, data = window
+    change = data.y - frame_of(window).run(piece.values) - piece.values
+    assert np.abs(change).max() * (piece.t1 - piece.t0) < 1e-7
+
+
+def test_the_tangent_kernel_is_the_derivative(window):
+    _, piece, _, data = window
+    frame = frame_of(window)
+    base = frame.run(piece.values)
+    push = 1e-6 * np.random.default_rng(0).standard_normal(data.n)
+    change = frame.run(piece.values + push) - base
+    expected = answer(np.tile(push, (DEGREE + 1, 1)), frame.tangent(), frame.tangent_after())
+    # While neurons grow, what they gain grows with them: the kernel knows that in part only.
+    close = 0.5 if piece.t0 < 10 else 0.05
+    np.testing.assert_allclose(change, expected, atol=close * np.abs(expected).max())
+
+
+def test_solve_undoes_the_answer(window):
+    frame = frame_of(window)
+    frame.run(window[1].values)
+    first, last = frame.tangent(), frame.tangent_after()
+    r = np.random.default_rng(1).standard_normal((DEGREE + 1, window[3].n))
+    for long in (1.0, 300.0):
+        one, two = (part.scaled(long * part.length) for part in (first, last))
+        np.testing.assert_allclose(solve(r + answer(r, one, two), one, two), r,
+                                   atol=0.05 * np.abs(r + answer(r, one, two)).max())
+
+
+def test_integration_is_exact_for_polynomials():
+    s = nodes(DEGREE)
+    for power in range(DEGREE - 2):
+        np.testing.assert_allclose(integration(DEGREE) @ s**power,
+                                   (s**(power + 1) - (-1.0)**(power + 1)) / (power + 1), atol=1e-13)
