@@ -224,7 +224,8 @@ class Frame:
 
         def prepare(part: int) -> None:
             groups.propagators(part * G // parts, (part + 1) * G // parts, self.groups, D,
-                               self.side, window.U, marcher.geometry, force, self.times)
+                               self.side, window.U, marcher.geometry.normal, force,
+                               self.times)
 
         marcher.share(prepare, parts)
         moments = np.zeros((len(self.blocks), large, d + 1, d + 1))

@@ -41,7 +41,7 @@ def resolution(degree: int) -> np.ndarray:
 
 @lru_cache(maxsize=None)
 def integration(degree: int) -> np.ndarray:
-    """Matrix from values at the Chebyshev nodes to integrals from -1 up to each, at `resolution`."""
+    """Matrix from values at the Chebyshev nodes to integrals from -1, at `resolution`."""
     s = nodes(degree)
     columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
     return resolution(degree) @ np.array(columns).T @ to_series(degree)

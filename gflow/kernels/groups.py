@@ -89,7 +89,7 @@ def pattern_fields(groups, side, plus, minus, normal, mixed, D):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def propagators(begin, end, groups, D, side, U, geometry, force, times):
+def propagators(begin, end, groups, D, side, U, normal, force, times):
     """Fill ``groups.lam``, ``field`` and ``bend`` for the patterns ``begin`` to ``end - 1``.
 
     ``u(times[j]) = u(-1) @ lam[g, j]``, unless a slide ends on the window. ``D`` is (G, p, d),
@@ -97,6 +97,7 @@ def propagators(begin, end, groups, D, side, U, geometry, force, times):
     """
     p, d = D.shape[1:]
     J = times.size
+    lams, fields, bends = groups.lam, groups.field, groups.bend
     T = np.empty((p, d))
     F = np.empty((p, d))
     P = np.empty((p, d))
@@ -117,17 +118,18 @@ def propagators(begin, end, groups, D, side, U, geometry, force, times):
                 F[j, c] = P[j, c] = D[pattern, j, c]
         count = sliding_planes(side[i], planes, min(groups.slides[pattern], d))
         if count > 0:
-            rank = project(planes, count, geometry.normal, F, P, basis)
-            end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F, force,
-                                     geometry.normal, lam, z, tail)
+            rank = project(planes, count, normal, F, P, basis)
+            end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
+                                     force.plus, force.minus, 1e-13 * force.size + force.noise,
+                                     force.unit_r, force.split_r, normal, lam, z, tail)
             if end_s <= 1.0 or U[i, 0] == 0.0:
-                groups.bend[g] = np.inf
+                bends[g] = np.inf
                 continue
-        groups.bend[g] = 0.0
+        bends[g] = 0.0
         for c in range(d):
-            groups.field[g, c] = P[0, c]
+            fields[g, c] = P[0, c]
         for j in range(1, p):
-            groups.bend[g] += norm(P[j])
+            bends[g] += norm(P[j])
         for row in range(d + 1):
             for c in range(d + 1):
                 u[c] = 1.0 if c == row else 0.0
@@ -137,34 +139,33 @@ def propagators(begin, end, groups, D, side, U, geometry, force, times):
                 K, x = expand(u, T, 1.0 - s, force.accuracy, series)
                 last = s + x >= 1.0 - 1e-15
                 while j < J and (times[j] <= s + x or last):
-                    at(series, K, times[j] - s, groups.lam[g, j, row])
+                    at(series, K, times[j] - s, lams[g, j, row])
                     j += 1
                 at(series, K, x, u)
                 s += x
                 if not x > 0.0:
-                    groups.bend[g] = np.inf
+                    bends[g] = np.inf
                     break
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def stays(i, neurons, normal, field, bend):
-    """Whether neuron ``i`` certainly meets no hyperplane on the window: see `scan`.
+def stays(u, side, direction, closest, normal, field, bend):
+    """Whether a neuron certainly meets no hyperplane on the window: see `scan` for its arrays.
 
     Its weight moves by ``int a D``, and ``D`` stays within ``bend`` of ``field``.
     """
     d = field.size
-    U, direction, closest = neurons.U, neurons.direction, neurons.closest
-    a = U[i, 0]
+    a = u[0]
     along, drive, across, push, top = 0.0, 0.0, 0.0, 0.0, 0.0
     for c in range(d):
-        along += U[i, 1 + c] * direction[i, c]
-        drive += field[c] * direction[i, c]
+        along += u[1 + c] * direction[c]
+        drive += field[c] * direction[c]
         top += field[c] ** 2
     if not along > 0.0:
         return False
     for c in range(d):
-        across += (U[i, 1 + c] - along * direction[i, c]) ** 2
-        push += (field[c] - drive * direction[i, c]) ** 2
+        across += (u[1 + c] - along * direction[c]) ** 2
+        push += (field[c] - drive * direction[c]) ** 2
     across, push = np.sqrt(across), np.sqrt(push) + bend
     size_w = np.sqrt(across * across + along * along)
     one_sign = abs(a) >= size_w * (1.0 - 1e-9)
@@ -174,24 +175,23 @@ def stays(i, neurons, normal, field, bend):
         return False
     # int |a| over the window, from above.
     reach = np.sqrt(a * a + size_w * size_w) * (np.expm1(2.0 * top) / top if top > 0 else 2.0)
-    far = direction[i, d]
+    far = direction[d]
     if far < np.inf:
         drive = sign * drive - bend if one_sign else -top
         # Growing, it moves across and along in a fixed proportion at worst, however far.
         safe = drive > 0.0 and max(across / along, push / drive) < far
         if not safe and across + reach * push >= far * (along + reach * min(drive, 0.0)):
             return False
-    for q in range(closest[i, closest.shape[1] - 1]):
-        h = closest[i, q]
-        side = neurons.side[i, h]
-        if side == 0:
+    for q in range(closest[closest.size - 1]):
+        h = closest[q]
+        if side[h] == 0:
             continue
         z, pull = 0.0, 0.0
         for c in range(d):
-            z += normal[h, c] * U[i, 1 + c]
+            z += normal[h, c] * u[1 + c]
             pull += normal[h, c] * field[c]
-        pull = (sign * side * pull if one_sign else -abs(pull)) - bend
-        if pull < 0.0 and side * z <= -reach * pull:
+        pull = (sign * side[h] * pull if one_sign else -abs(pull)) - bend
+        if pull < 0.0 and side[h] * z <= -reach * pull:
             return False
     return True
 
@@ -280,63 +280,65 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
     """
     p, d = D.shape[1:]
     n, J, C = geometry.label.size, times.size, geometry.normal.shape[0]
+    normal, weights, slots, lams = geometry.normal, neurons.weight, groups.slot, groups.lam
     field = np.empty((p, d))
-    u = np.empty(d + 1)
+    start = np.empty(d + 1)
     work = work_space(p, d, C, n)
     series = np.empty((J, d))
     for i in range(begin, end):
-        g = groups.slot[groups.of[i]]
+        pattern = groups.of[i]
+        g = slots[pattern]
         first_row = room[0]
-        weight = neurons.weight[i]
-        row = i if wanted else 0
+        weight = weights[i]
+        state = states[i if wanted else 0]
+        u, side, loose = neurons.U[i], neurons.side[i], neurons.loose[i]
+        direction, closest = neurons.direction[i], neurons.closest[i]
         for c in range(d + 1):
-            u[c] = neurons.U[i, c]
+            start[c] = u[c]
         carried = g >= 0 and groups.bend[g] < np.inf
-        calm = carried and stays(i, neurons, geometry.normal, groups.field[g], groups.bend[g])
+        calm = carried and stays(u, side, direction, closest, normal, groups.field[g],
+                                 groups.bend[g])
         if carried and (wanted or not calm and to_series.size > 0):
             for j in range(J):
                 for c in range(d + 1):
                     total = 0.0
                     for b in range(d + 1):
-                        total += u[b] * groups.lam[g, j, b, c]
-                    states[row, j, c] = total
+                        total += start[b] * lams[g, j, b, c]
+                    state[j, c] = total
             calm = calm or to_series.size > 0 and keeps_clear(
-                states[row], neurons.side[i], neurons.direction[i], neurons.closest[i],
-                geometry.normal, to_series, 10.0 * force.band, series)
+                state, side, direction, closest, normal, to_series, 10.0 * force.band, series)
         if calm:
             for c in range(d + 1):
                 total = 0.0
                 for b in range(d + 1):
-                    total += u[b] * groups.lam[g, J - 1, b, c]
-                neurons.U[i, c] = total
-            tighten(neurons.U[i, 1:], neurons.side[i], neurons.loose[i], geometry.normal,
-                    force.band)
+                    total += start[b] * lams[g, J - 1, b, c]
+                u[c] = total
+            tighten(u[1:], side, loose, normal, force.band)
             status = GROUPED
         else:
             for j in range(p):
                 for c in range(d):
-                    field[j, c] = D[groups.of[i], j, c]
-            status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
-                           force, times, states[row], log, room, neurons.direction[i],
-                           neurons.closest[i], groups.slides[groups.of[i]], carried, weight,
-                           energy, work)
+                    field[j, c] = D[pattern, j, c]
+            status = march(i, u, side, loose, field, geometry, force, times, state, log, room,
+                           direction, closest, groups.slides[pattern], carried, weight, energy,
+                           work)
         if status == GROUPED:
             if weight != 0.0 and not wanted:
                 for b in range(d + 1):
                     for c in range(d + 1):
-                        N[g, b, c] += weight * u[b] * u[c]
+                        N[g, b, c] += weight * start[b] * start[c]
         elif status != FINE:
             return status, i
         elif weight == 0.0 or wanted:
             continue
         elif g >= 0 and FEW * (room[0] - first_row) < n:
             for j in range(J):
-                out = weight * states[row, j, 0]
+                out = weight * state[j, 0]
                 for c in range(d):
-                    V[g, j, c] += out * states[row, j, 1 + c]
-            correct(log, first_row, room[0], times, states[row], weight, geometry, h)
+                    V[g, j, c] += out * state[j, 1 + c]
+            correct(log, first_row, room[0], times, state, weight, geometry, h)
         else:
-            deposit(states[row], weight, geometry.rows, work.heights, h)
+            deposit(state, weight, geometry.rows, work.heights, h)
     return FINE, -1
 
 

@@ -71,14 +71,13 @@ def change_side(h, new, side, D, plus, minus, normal):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def settle(u, sign, s, total, Z, D, side, geometry, force, new, field, w, jump):
+def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new, field, w, jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
 
     ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. Returns the sign of the
     output weight after, and the number of solutions.
     """
     p, d = D.shape
-    normal, plus, minus, size = geometry.normal, force.plus, force.minus, force.size
     for c in range(d):
         value = 0.0
         for j in range(p - 1, -1, -1):
@@ -96,20 +95,20 @@ def settle(u, sign, s, total, Z, D, side, geometry, force, new, field, w, jump):
     if total == 1:
         h = Z[0]
         new[0], solutions = choose_side(sign, row_dot(normal, h, field), jump[0],
-                                        geometry.below[h], geometry.above[h], ROUNDING * size)
+                                        below[h], above[h], ROUNDING * size)
         if d > 1:
             along = row_dot(normal, h, w)
             for c in range(d):
                 u[1 + c] -= along * normal[h, c]
         return sign, solutions
     V = np.empty((total, d))
-    below = np.empty(total, np.int64)
-    above = np.empty(total, np.int64)
+    fewer = np.empty(total, np.int64)
+    more = np.empty(total, np.int64)
     for q in range(total):
-        below[q], above[q] = geometry.below[Z[q]], geometry.above[Z[q]]
+        fewer[q], more[q] = below[Z[q]], above[Z[q]]
         for c in range(d):
             V[q, c] = normal[Z[q], c]
-    sides, solutions = choose_sides(sign, field, V, jump[:total], below, above, size)
+    sides, solutions = choose_sides(sign, field, V, jump[:total], fewer, more, size)
     put = put_on(w, V)
     for q in range(total):
         new[q] = sides[q]
@@ -163,7 +162,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     normal, plus, minus = geometry.normal, force.plus, force.minus
     T, P, U, w, near, planes, basis = (work.T, work.P, work.U, work.w, work.near, work.planes,
                                        work.basis)
-    touched, when, axis_now = work.touched, work.when, work.axis
+    touched, when, axis_now, z = work.touched, work.when, work.axis, work.z
     p, d = D.shape
     C, J = side.size, times.size
     Z, new = work.Z, work.new
@@ -201,9 +200,10 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             if count > 0:
                 rank = project(planes, count, normal, D, P, basis)
                 F = P
-                exit_s, exit_plane, exit_kind = slide_exit(s, sign, planes, count, rank, basis, D,
-                                                           force, normal, work.lam, work.z,
-                                                           work.tail)
+                exit_s, exit_plane, exit_kind = slide_exit(
+                    s, sign, planes, count, rank, basis, D, plus, minus,
+                    1e-13 * force.size + force.noise, force.unit_r, force.split_r, normal, work.lam,
+                    z, work.tail)
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
             K = 0
@@ -220,7 +220,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                 if now > 0.5 * axis_now[d] and not fresh:
                     for c in range(d):
                         w[c] = u[1 + c]
-                    near_count = scan(w, side, geometry.columns, axis_now, near, work.z)
+                    near_count = scan(w, side, geometry.columns, axis_now, near, z)
                     fresh, rescanned = True, True
                     for c in range(d):
                         w[c] = u[0] * T[0, c]
@@ -238,7 +238,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         if not rest:
             hits, first = contacts(U, K, x, sign, count > 0, side, loose, near, near_count, normal,
                                    force.band, ON_SURFACE, force.unit_u, force.split_u, touched,
-                                   when, work.z, work.series)
+                                   when, z, work.series)
         released = False
         if hits == 0 and count > 0 and exit_s <= s + x and exit_s <= 1.0:
             released = True
@@ -316,8 +316,9 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                 if lies:
                     Z[total] = plane
                     total += 1
-            sign, solutions = settle(u, sign, s, total, Z, D, side, geometry, force, new,
-                                     work.field, w, when)
+            sign, solutions = settle(u, s, total, Z, D, side, normal, geometry.below,
+                                     geometry.above, plus, minus, force.size, new, work.field, w,
+                                     when)
             if solutions > 1:
                 room[1] += 1
         for q in range(total):

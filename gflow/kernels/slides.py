@@ -52,15 +52,14 @@ def project(planes, count, normal, D, P, basis):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def slide_exit(s, sign, planes, count, rank, basis, D, force, normal, lam, z, series):
+def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_unit, split, normal,
+               lam, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
-    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. ``lam``
-    (d, p), ``z`` and ``series`` are work space.
+    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. ``from_unit``
+    and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``z`` and ``series`` work space.
     """
     p, d = D.shape
-    plus, minus = force.plus, force.minus
-    tol = 1e-13 * force.size + force.noise
     best, plane, kind = 2.0, -1, RELEASE_BELOW
     if rank < count or 1.0 - s <= 0.0:
         count = rank
@@ -85,7 +84,7 @@ def slide_exit(s, sign, planes, count, rank, basis, D, force, normal, lam, z, se
                     z[j] += s * z[j + 1]
                 z[i] *= power
                 power *= 1.0 - s
-            x = taylor_exit(z, p - 1, tol, 1.0, force.unit_r, force.split_r, series)
+            x = taylor_exit(z, p - 1, tol, 1.0, from_unit, split, series)
             if x <= 1.0:
                 when = s + x * (1.0 - s)
                 if when < best:
