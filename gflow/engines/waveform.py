@@ -32,7 +32,7 @@ WEAK = 1e-3
 LATER = 30.0
 """A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
 the end of the window too."""
-ALLOWANCE = 8.0
+ALLOWANCE = 20.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 
 

@@ -17,6 +17,8 @@ from .workloads import WORKLOADS
 
 CHUNKS = 20
 SLOW = "gflow DOP853"
+ENOUGH = 5.0
+"""Seconds after which a run is not repeated."""
 STARTUP = 300.0
 """Seconds for imports and compilation, which are not counted."""
 
@@ -126,10 +128,14 @@ def _work(pipe: Connection, solver: str, workload: str, setting: float, repeats:
         go(case.t_max * 1e-3)
         pipe.send(("ready", None))
         best = np.inf
+        spent = 0.0
         for _ in range(repeats):
             began = time.perf_counter()
             found = go(case.t_max)
+            spent += time.perf_counter() - began
             best = min(best, time.perf_counter() - began)
+            if spent > ENOUGH:
+                break
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         pipe.send(("done", (best, found, memory)))
     except Exception as error:
