@@ -186,6 +186,7 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
              for kind in ("activate", "deactivate", "slide", "release")}
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
              "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
+             "reduced_steps": engine.reduced,
              "events": len(events), **kinds, "ambiguous": engine.ambiguous,
              "method": settings["method"], "wall_time": run.wall}
     return Flow(data=data, path=engine.path, times=times, events=events,

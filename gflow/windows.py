@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from .calm import Calm, Stretch
+
 
 @dataclass
 class Window:
@@ -68,10 +70,11 @@ class Windows:
     def __init__(self, start: np.ndarray, power: np.ndarray, marcher: Any,
                  side: np.ndarray) -> None:
         self.m, self.d = start.shape[0], start.shape[1] - 1
-        self.origin = self.end = (start, power)
+        self.origin = (start, power)
+        self.end: tuple[np.ndarray, np.ndarray] | None = self.origin
         self.marcher = marcher
         self.breaks = [0.0]
-        self.pieces: list[Window] = []
+        self.pieces: list[Window | Calm] = []
         self.clipped = np.inf
         self.first_side = side.copy()
         self._cursor, self._side = 0, side.copy()
@@ -86,8 +89,10 @@ class Windows:
         """State (m (d + 1),) at time 0."""
         return self(np.zeros(1))[0]
 
-    def append(self, window: Window, end: tuple[np.ndarray, np.ndarray]) -> None:
-        """Add the next window; ``end`` is what neurons are at its end, like the start."""
+    def append(self, window: Window | Calm,
+               end: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        """Add the next window; ``end`` is what neurons are at its end, like the start, if that is
+        more than the window says itself."""
         self.pieces.append(window)
         self.breaks.append(window.t1)
         self.end = end
@@ -109,7 +114,8 @@ class Windows:
             here = piece == p
             if p < 0:
                 neurons[here], power[here] = self.origin
-            elif p == len(self.pieces) - 1 and (t[here] == self.breaks[-1]).all():
+            elif (self.end is not None and p == len(self.pieces) - 1
+                  and (t[here] == self.breaks[-1]).all()):
                 neurons[here], power[here] = self.end
             else:
                 neurons[here], power[here] = self._march(int(p), t[here]), self.pieces[p].power
@@ -123,18 +129,23 @@ class Windows:
         window = self.pieces[p]
         order = np.argsort(t, kind="stable")
         s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
+        neurons = np.empty((t.size, self.m, self.d + 1))
+        if isinstance(window, Calm):
+            neurons[order] = window.states(s).transpose(1, 0, 2)
+            return neurons
         side = self.side_at(p)
         frame = self.marcher.begin(window, side, self.marcher.keys(side), s, wanted=True)
         frame.run(window.values)
-        neurons = np.empty((t.size, self.m, self.d + 1))
         neurons[order] = frame.states.transpose(1, 0, 2)
         return neurons
 
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
         window = self.pieces[p]
-        energy = np.zeros(1)
         end = min(1.0, 2 * (self.t_end - window.t0) / (window.t1 - window.t0) - 1)
+        if isinstance(window, Calm):
+            return window.dissipation(end) * 2 / (window.t1 - window.t0)
+        energy = np.zeros(1)
         side = self.side_at(p)
         frame = self.marcher.begin(window, side, self.marcher.keys(side), np.array([end]),
                                    wanted=True, alone=True)
@@ -146,7 +157,10 @@ class Windows:
         if p < self._cursor:
             self._cursor, self._side = 0, self.first_side.copy()
         for q in range(self._cursor, p):
-            log = self.pieces[q].events
+            window = self.pieces[q]
+            if isinstance(window, Calm):
+                continue
+            log = window.events
             log = log[log[:, 2] >= 0]
             self._side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
         self._cursor = p
@@ -154,36 +168,71 @@ class Windows:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
-        def stack(name: str) -> np.ndarray:
-            return np.array([getattr(window, name) for window in self.pieces])
-
+        windows = [piece for piece in self.pieces if isinstance(piece, Window)]
+        calm = [piece for piece in self.pieces if isinstance(piece, Calm)]
+        stretches = list({id(piece.stretch): piece.stretch for piece in calm}.values())
+        number = {id(stretch): k for k, stretch in enumerate(stretches)}
+        end = self.scaled(np.array([self.breaks[-1]])) if self.end is None else None
+        last = self.end if end is None else (end[0][0], end[1][0])
+        assert last is not None
         arrays = {"breaks": np.array(self.breaks),
                   "start": self.origin[0], "start_power": self.origin[1],
-                  "end": self.end[0], "end_power": self.end[1],
-                  "clipped": np.array(self.clipped), "first_side": self.first_side}
+                  "end": last[0], "end_power": last[1], "clipped": np.array(self.clipped),
+                  "first_side": self.first_side,
+                  "calm": np.array([isinstance(piece, Calm) for piece in self.pieces], dtype=bool),
+                  "calm_stretch": np.array([number[id(piece.stretch)] for piece in calm],
+                                           dtype=np.int64),
+                  "calm_accuracy": np.array([piece.accuracy for piece in calm])}
         for name in ("U", "power", "direction", "closest", "strength", "values"):
-            arrays[name] = stack(name)
+            arrays[name] = np.array([getattr(window, name) for window in windows])
+        for name in ("U", "power", "of"):
+            arrays[f"stretch_{name}"] = np.array([getattr(s, name) for s in stretches])
         for name in ("loose", "events"):
-            parts = [getattr(window, name) for window in self.pieces]
-            arrays[f"{name}_count"] = np.array([len(part) for part in parts], dtype=np.int64)
-            arrays[name] = np.concatenate(parts) if parts else np.empty(0)
+            arrays |= ragged(name, [getattr(window, name) for window in windows])
+        arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
+        for name in ("lam", "field"):
+            arrays |= ragged(f"calm_{name}", [getattr(piece, name) for piece in calm])
         return arrays
 
     @classmethod
     def from_arrays(cls, marcher: Any, arrays: Any) -> Windows:
         """Inverse of `to_arrays`."""
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"])
-        end = arrays["end"], arrays["end_power"]
-        lists = {name: np.split(arrays[name], np.cumsum(arrays[f"{name}_count"])[:-1])
-                 for name in ("loose", "events") if len(arrays[f"{name}_count"])}
+        lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
+                                                        "calm_lam", "calm_field")}
+        stretches = [Stretch(arrays["stretch_U"][k], arrays["stretch_power"][k],
+                             arrays["stretch_of"][k], moments)
+                     for k, moments in enumerate(lists["stretch_moments"])]
         breaks = arrays["breaks"]
-        for p in range(len(breaks) - 1):
-            path.append(Window(float(breaks[p]), float(breaks[p + 1]), arrays["U"][p],
-                               arrays["power"][p], lists["loose"][p], arrays["direction"][p],
-                               arrays["closest"][p], float(arrays["strength"][p]),
-                               arrays["values"][p], lists["events"][p]), end)
+        w = c = 0
+        for p, calm in enumerate(arrays["calm"]):
+            t0, t1 = float(breaks[p]), float(breaks[p + 1])
+            if calm:
+                path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
+                                 lists["calm_lam"][c], lists["calm_field"][c],
+                                 float(arrays["calm_accuracy"][c])))
+                c += 1
+            else:
+                path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],
+                                   arrays["direction"][w], arrays["closest"][w],
+                                   float(arrays["strength"][w]), arrays["values"][w],
+                                   lists["events"][w]))
+                w += 1
+        path.end = (arrays["end"], arrays["end_power"])
         path.clipped = float(arrays["clipped"])
         return path
+
+
+def ragged(name: str, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of different lengths as two that can be saved."""
+    count = np.array([len(part) for part in parts], dtype=np.int64)
+    return {f"{name}_count": count, name: np.concatenate(parts) if parts else np.empty(0)}
+
+
+def split(name: str, arrays: Any) -> list[np.ndarray]:
+    """Inverse of `ragged`."""
+    count = arrays[f"{name}_count"]
+    return np.split(arrays[name], np.cumsum(count)[:-1]) if len(count) else []
 
 
 def flat(neurons: np.ndarray, power: np.ndarray) -> np.ndarray:

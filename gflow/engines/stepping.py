@@ -60,7 +60,7 @@ class Stepping:
         self.d = data.d
         self.m = state.size // (data.d + 1)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
-        self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
+        self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
         self.stalled = 0
         self.longest = self.spacing = np.inf
         state = state.copy()

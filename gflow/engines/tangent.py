@@ -40,29 +40,33 @@ def resolution(degree: int) -> np.ndarray:
 
 
 @lru_cache(maxsize=None)
-def integration(degree: int) -> np.ndarray:
-    """Matrix from values at the Chebyshev nodes to integrals from -1, at `resolution`."""
+def integration(degree: int, full: bool = False) -> np.ndarray:
+    """Matrix from values at the Chebyshev nodes to integrals from -1, at `resolution`, unless they
+    are wanted in full."""
     s = nodes(degree)
     columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
-    return resolution(degree) @ np.array(columns).T @ to_series(degree)
+    integral = np.array(columns).T @ to_series(degree)
+    return integral if full else resolution(degree) @ integral
 
 
 class Tangent:
-    """The tangent kernel of a window.
+    """The tangent kernel of a window, as ``features @ features.T`` per unit of s.
 
     Parameters
     ----------
-    data : Data
-    moments : ndarray, shape (G, d + 1, d + 1)
-        ``sum u u^T`` over the neurons ``u = (a, w)`` of every pattern.
-    side : ndarray of int8, shape (G, C)
-        The patterns.
+    features : ndarray, shape (n, q)
     length : float
         Length of the window.
     """
 
-    def __init__(self, data: Data, moments: np.ndarray, side: np.ndarray,
-                 length: float) -> None:
+    def __init__(self, features: np.ndarray, length: float) -> None:
+        self.features, self.length = features, length
+
+    @classmethod
+    def of_patterns(cls, data: Data, moments: np.ndarray, side: np.ndarray,
+                    length: float) -> Tangent:
+        """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
+        ``sum u u^T`` over the neurons ``u = (a, w)`` of each."""
         A, d = data.arrangement, data.d
         mass = moments[:, 0, 0] * d + np.trace(moments[:, 1:, 1:], axis1=1, axis2=2)
         order = np.argsort(-mass)
@@ -71,14 +75,11 @@ class Tangent:
         side = side[heavy]
         kernel = np.empty((heavy.size, d, d))
         tangent_kernels(moments[heavy], side, A.normal, kernel)
-        values, vectors = np.linalg.eigh(kernel)
-        root = vectors * np.sqrt(np.maximum(values, 0.0) * length / (2 * data.n))[:, None, :]
         live = A.label >= 0
         on = np.zeros((heavy.size, data.n))
         on[:, live] = side[:, A.label[live]] * A.length[live] > 0
-        features = on[:, :, None] * (data.X @ root)
-        self.features = features.transpose(1, 0, 2).reshape(data.n, -1)
-        self.length = length
+        features = on[:, :, None] * (data.X @ roots(kernel, length / (2 * data.n)))
+        return cls(features.transpose(1, 0, 2).reshape(data.n, -1), length)
 
     def scaled(self, length: float) -> Tangent:
         """The same for a window of another length."""
@@ -97,31 +98,41 @@ class Tangent:
         return (r @ self.features) @ self.features.T
 
 
-def answer(r: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.ndarray:
+def roots(kernel: np.ndarray, factor: float) -> np.ndarray:
+    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
+    values, vectors = np.linalg.eigh(kernel)
+    return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]
+
+
+def answer(r: np.ndarray, first: Tangent, last: Tangent | None = None,
+           full: bool = False) -> np.ndarray:
     """Outputs (p, n) that residuals (p, n) add on a window.
 
-    The kernel is that of the start, or goes from ``first`` to ``last`` linearly.
+    The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``full`` as in
+    `integration`.
     """
     rate = first.pull(r)
     if last is not None:
         part = (nodes(len(r) - 1)[:, None] + 1) / 2
         rate += part * (last.pull(r) - rate)
-    return integration(len(r) - 1) @ rate
+    return integration(len(r) - 1, full) @ rate
 
 
-def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None) -> np.ndarray:
-    """The change (p, n) of the residuals that takes a ``defect`` away.
+def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
+          full: bool = False) -> np.ndarray:
+    """The change (p, n) of the residuals that takes a ``defect`` away; ``full``: see `integration`.
 
     By a Neumann series; where the window is long for the kernel, exactly for the mean kernel, and
     what the kernel changes is iterated.
     """
-    found = _iterate(defect, lambda term: -answer(term, first, last))
+    found = _iterate(defect, lambda term: -answer(term, first, last, full))
     if found is not None:
         return found
     features = first.features
     if last is not None:
         features = np.concatenate([features, last.features], axis=1) * np.sqrt(0.5)
-    vectors, inverse = _decompose(features, integration(len(defect) - 1))
+    integral = integration(len(defect) - 1, full)
+    vectors, inverse = _decompose(features, integral)
 
     def invert(r: np.ndarray) -> np.ndarray:
         inside = r @ vectors
@@ -132,8 +143,8 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None) -> np
         return start
 
     def change(term: np.ndarray) -> np.ndarray:
-        mean = integration(len(term) - 1) @ ((term @ features) @ features.T)
-        return invert(mean - answer(term, first, last))
+        mean = integral @ ((term @ features) @ features.T)
+        return invert(mean - answer(term, first, last, full))
 
     found = _iterate(start, change)
     return start if found is None else found

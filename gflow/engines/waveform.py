@@ -16,24 +16,14 @@ from ..balance import Balance
 from ..data import Data
 from ..kernels import march
 from ..kernels.modes import orthonormal_rows
-from ..kernels.roots import nodes, to_series
+from ..kernels.roots import nodes
 from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
 from .marcher import Frame, Marcher
-from .tangent import Tangent, answer, resolution, solve
-
-DEGREE = 8
-"""Degree of the residuals on a window."""
-ROUNDS = 12
-WEAK = 1e-3
-"""Outputs that answer to residuals by less than this need no tangent kernel."""
-LATER = 30.0
-"""A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
-the end of the window too."""
-ALLOWANCE = 20.0
-"""Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
+from .reduced import Reduced
+from .rounds import ALLOWANCE, DEGREE, Guess, Outcome, relax
 
 
 class Waveform:
@@ -71,10 +61,7 @@ class Waveform:
         self.ambiguous = pattern.ambiguous
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
-        self.r = r
-        self.slope = np.zeros(data.n)
-        self.tangent: Tangent | None = None
-        self.tried: tuple[float, np.ndarray] | None = None
+        self.guess = Guess(r)
         self.t = 0.0
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         power = np.frexp(size)[1].astype(np.int64)
@@ -85,7 +72,8 @@ class Waveform:
         self.marcher = Marcher(data, rtol, threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side)
         self.key = self.marcher.keys(self.side)
-        self.nfev = self.njev = self.steps = self.cuts = self.rejected = 0
+        self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
+        self.quiet, self.patience = 0, 3
         self.lengths = row_norms(data.X)
 
     def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
@@ -120,7 +108,7 @@ class Waveform:
         self.run = run
         if self.refusal:
             raise Stop("non_finite", self.refusal)
-        pull = float(np.abs(self.r) @ self.lengths) / self.data.n
+        pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
         H = min(self.run.t_max, 1.0 / pull if pull > 0 else self.run.t_max)
         while self.t < self.run.t_max:
             H = min(H, self.run.t_max - self.t)
@@ -128,8 +116,11 @@ class Waveform:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
-            H = self.window(H)
-            self.run.check(self.measure)
+            if self.quiet >= self.patience:
+                H = self.glide(H)
+            else:
+                H = self.window(H)
+                self.run.check(self.measure)
 
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
@@ -143,64 +134,69 @@ class Waveform:
                         self.closest, strength)
         frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), wanted=False)
         weight = self.lengths / self.data.n * H
-        # On a flow the loss falls: residuals that grow are a window that is too long.
         slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
-        ceiling = 4 * float(self.r @ self.r) + slack
-        first = frame.tangent() if self.tangent is None else self.tangent.scaled(H)
-        last = None
-        newton = first.strength > WEAK
-        coarse = resolution(DEGREE)
-        used = coarse @ self._guess(H, first if newton else None)
-        previous = np.inf
-        for rounds in range(1, ROUNDS + 1):
-            if self.run.interrupted:
-                raise Stop("interrupted")
-            values = self.data.y - frame.run(used)
-            self.nfev += 1
-            defect = coarse @ values - used
-            change = float((np.abs(defect) @ weight).max())
-            series = to_series(DEGREE) @ values
-            error = float(np.abs(series[-2:]).sum(axis=0) @ weight) / ALLOWANCE
-            if change <= 0.3 * self.rtol:
-                break
-            diverges = not float((values**2).sum(axis=1).max()) <= ceiling
-            if diverges or rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS):
-                self.rejected += 1
-                self.slope, self.tangent, self.tried = np.zeros(self.data.n), None, None
-                return H / 3
-            if rounds > 1 and error > 2 * self.rtol + change:
-                break
-            previous = change
-            if newton and change > LATER * self.rtol:
-                last = frame.tangent_after()
-            used = used + (solve(defect, first, last) if newton else defect)
-        if error > self.rtol:
+        outcome = relax(frame, self.guess, H, self.data.y, lambda r: np.abs(r) @ weight, slack,
+                        self.rtol, self.run)
+        self.nfev += outcome.rounds
+        if outcome.diverged:
             self.rejected += 1
-            self.tangent, self.tried = first, (H, series)
+            self.guess.forget()
+        elif outcome.error > self.rtol:
+            self.rejected += 1
+            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
             kink = self._first_kink(frame.log, weight)
             if kink < 1.0:
                 return H * (kink + 1) / 2
-            return float(H * max(0.2, 0.7 * (self.rtol / error) ** 0.4))
-        self.tangent, self.tried = last, None
-        self._accept(frame, used, values)
-        grow = 2.0 if error == 0 else float(min(2.0, 0.8 * (self.rtol / error) ** 0.25))
-        if rounds > 3:
-            grow = min(grow, 1.0 if rounds == 4 else 0.7)
-        return H * max(0.3, grow)
+        else:
+            self._accept(frame, outcome)
+        return outcome.length(H, self.rtol)
 
-    def _guess(self, H: float, first: Tangent | None) -> np.ndarray:
-        """Residuals at the nodes of the next window, before any round."""
-        s = nodes(DEGREE)
-        if self.tried is not None:
-            # The window is the first part of one that was too long.
-            length, series = self.tried
-            return np.polynomial.chebyshev.chebval((s + 1) * (H / length) - 1, series).T
-        used = self.r + (s[:, None] + 1) * (H / 2) * self.slope
-        if first is not None:
-            # The linear model that has this slope at the start.
-            model = used + answer(np.tile(self.r, (s.size, 1)), first)
-            used = used + solve(model - used - answer(used, first), first)
-        return used
+    def glide(self, H: float) -> float:
+        """Advance on the reduced system until something may switch; the length to try next."""
+        self.quiet = 0
+        system = Reduced(self.data, self.marcher, self.U, self.power, self.side, self.key)
+        if not system.fits:
+            self.patience *= 2
+            return H
+        taken = 0
+        while self.t < self.run.t_max:
+            t1 = self.t + H
+            if self.run.t_max - t1 < 1e-3 * H:
+                t1 = self.run.t_max
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+            piece, longer, rounds = system.window(self.t, t1, self.run)
+            self.nfev += rounds
+            if piece is None:
+                self.rejected += longer > 0
+                if longer == 0:
+                    break
+                H = longer
+                continue
+            H = longer
+            taken += 1
+            self.steps += 1
+            self.reduced += 1
+            self.t = t1
+            self.path.append(piece)
+            self.run.check(self.measure)
+            if system.grown:
+                self._take(system.neurons())
+                system.begin(self.U, self.power)
+        self.patience = 3 if taken > 8 else min(2 * self.patience, 100)
+        if taken:
+            self._take(system.neurons())
+            h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)
+            self.guess = Guess(self.data.y - h @ np.ldexp(self.U[:, 0], self.power))
+        return H
+
+    def _take(self, U: np.ndarray) -> None:
+        """Neurons ``U`` of the present units, with mantissas near 1 and on their invariant."""
+        power = np.frexp(np.abs(U).max(axis=1))[1].astype(np.int64)
+        self.power = self.power + power
+        a, W = np.ldexp(U[:, 0], -power), np.ldexp(U[:, 1:], -power[:, None])
+        self.balance.restore(a, W, self.power - self.unit)
+        self.U = np.column_stack([a, W])
 
     def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
         """Time in (-1, 1) of the first event that bends the residuals too much for a polynomial;
@@ -217,10 +213,10 @@ class Waveform:
         sharp = np.flatnonzero((together > 0.5 * self.rtol) & (log[:, 1] > -0.9))
         return float(log[sharp[0], 1]) if sharp.size else 1.0
 
-    def _accept(self, frame: Frame, used: np.ndarray, values: np.ndarray) -> None:
+    def _accept(self, frame: Frame, outcome: Outcome) -> None:
         window, out = frame.window, frame.ends
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
-        window.values, window.events = used, np.ascontiguousarray(log[:, :5])
+        window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
         self.t = window.t1
         self.ambiguous += frame.ambiguous
@@ -230,17 +226,10 @@ class Waveform:
         np.add.at(self.key, log[moved, 0].astype(int),
                   (log[moved, 4] - log[moved, 3]).astype(np.int64)
                   * self.marcher.marks[log[moved, 2].astype(int)])
-        # Mantissas near 1, and every neuron back on its invariant.
-        power = np.frexp(np.abs(out.U).max(axis=1))[1].astype(np.int64)
-        self.power = self.power + power
-        a, W = np.ldexp(out.U[:, 0], -power), np.ldexp(out.U[:, 1:], -power[:, None])
-        self.balance.restore(a, W, self.power - self.unit)
-        self.U = np.column_stack([a, W])
+        self._take(out.U)
         self.path.append(window, (self.U, self.power))
-        self.r = values[-1]
-        # T_j'(1) = j^2.
-        slopes = np.arange(DEGREE + 1) ** 2 @ to_series(DEGREE)
-        self.slope = slopes @ used * (2 / (window.t1 - window.t0))
+        self.guess.accept(outcome, window.t1 - window.t0)
+        self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 
     def _record(self, t0: float, t1: float, log: np.ndarray) -> None:

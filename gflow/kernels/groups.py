@@ -15,7 +15,7 @@ from numba import njit
 from .march import FINE, GROUPED, correct, deposit, march, tighten, work_space
 from .slides import project, slide_exit, sliding_planes
 from .switch import norm
-from .taylor import ORDER, at, expand, shift
+from .taylor import ORDER, carry
 
 FEW = 8
 """A neuron with more events than this part of the points has its outputs summed point by point."""
@@ -96,7 +96,6 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
     ``times`` (J,) ends with 1; ``side`` (m, C) and ``U`` (m, d + 1) are those at the start.
     """
     p, d = D.shape[1:]
-    J = times.size
     lams, fields, bends = groups.lam, groups.field, groups.bend
     T = np.empty((p, d))
     F = np.empty((p, d))
@@ -133,19 +132,8 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
         for row in range(d + 1):
             for c in range(d + 1):
                 u[c] = 1.0 if c == row else 0.0
-            s, j = -1.0, 0
-            while j < J:
-                shift(P, s, T)
-                K, x = expand(u, T, 1.0 - s, force.accuracy, series)
-                last = s + x >= 1.0 - 1e-15
-                while j < J and (times[j] <= s + x or last):
-                    at(series, K, times[j] - s, lams[g, j, row])
-                    j += 1
-                at(series, K, x, u)
-                s += x
-                if not x > 0.0:
-                    bends[g] = np.inf
-                    break
+            if not carry(u, P, times, force.accuracy, T, series, lams[g, :, row]):
+                bends[g] = np.inf
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -197,11 +185,12 @@ def stays(u, side, direction, closest, normal, field, bend):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def keeps_clear(states, side, axis, closest, normal, to_series, margin, series):
+def keeps_clear(states, side, axis, closest, normal, to_series, margin, spread, series):
     """Whether a neuron that goes with its group meets no hyperplane on the window.
 
     ``states`` (J, d + 1) are its states at the Chebyshev nodes; `stays` is coarser, and cheaper.
-    ``margin`` is a distance, relative to the norm, that is too close; ``series`` (J, d) work space.
+    ``margin`` is a distance, relative to the norm, that is too close; neurons whose weights are
+    within ``spread`` of it keep clear too; ``series`` (J, d) is work space.
     """
     J, d = series.shape
     for j in range(J):
@@ -226,9 +215,10 @@ def keeps_clear(states, side, axis, closest, normal, to_series, margin, series):
         else:
             # The tail stands for what the series leaves out.
             reach += total if j < J - 2 else 4.0 * total
+    along, across = along - spread, across + spread
     if not along > 0.0 or not across < axis[d] * along:
         return False
-    margin *= size_w
+    margin = margin * size_w + spread
     for q in range(closest[closest.size - 1]):
         h = closest[q]
         if side[h] == 0:
@@ -306,7 +296,7 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
                         total += start[b] * lams[g, j, b, c]
                     state[j, c] = total
             calm = calm or to_series.size > 0 and keeps_clear(
-                state, side, direction, closest, normal, to_series, 10.0 * force.band, series)
+                state, side, direction, closest, normal, to_series, 10.0 * force.band, 0.0, series)
         if calm:
             for c in range(d + 1):
                 total = 0.0

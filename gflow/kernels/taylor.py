@@ -83,6 +83,28 @@ def at(U, K, x, u):
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
+def carry(u, D, times, accuracy, T, U, states):
+    """States (J, d + 1) at ``times`` in [-1, 1] of a neuron that is ``u`` at -1; ``u`` at the end.
+
+    ``D`` (p, d) are monomial coefficients of its field; ``T`` like it and ``U`` are work space.
+    Returns whether the end was reached.
+    """
+    s, j, J = -1.0, 0, times.size
+    while j < J:
+        shift(D, s, T)
+        K, x = expand(u, T, 1.0 - s, accuracy, U)
+        last = s + x >= 1.0 - 1e-15
+        while j < J and (times[j] <= s + x or last):
+            at(U, K, times[j] - s, states[j])
+            j += 1
+        at(U, K, x, u)
+        s += x
+        if not x > 0.0:
+            return False
+    return True
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
 def speed(U, K, x):
     """Integral of the squared derivative of the Taylor series ``U`` over [0, x]."""
     total = 0.0

@@ -1,0 +1,151 @@
+"""Aligned neurons as one: a stretch of time without events, at a cost that knows no neuron.
+
+Neurons of one pattern move by one propagator (`groups`), so that neurons whose directions are close
+stay close, and a certificate for one of them with a margin is a certificate for all.
+"""
+
+from collections import namedtuple
+
+import numpy as np
+from numba import njit
+
+from .groups import keeps_clear
+from .taylor import ORDER, carry
+from .switch import norm
+from .watch import NEAR, scan
+
+TIGHT = 0.1
+"""Neurons of a bundle are closer to it than this part of its distance to the next hyperplane."""
+TRIED = 32
+"""Bundles that a neuron is compared with."""
+
+Bundles = namedtuple("Bundles", "pattern state spread axis closest")
+"""Pattern (B,) of every bundle; ``u = (a, w)`` (B, d + 1) of one of its neurons, with ``|w| = 1``;
+how far the others are from it (B,) when brought to its length; its last `scan`, as (B, d + 1) and
+(B, NEAR + 1)."""
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def tie(of, U, first, side, columns):
+    """Tie neurons ``U`` (m, d + 1) to bundles.
+
+    ``of`` (m,) are their patterns, -1 for those that do not move, ``first`` (G,) a neuron of each
+    pattern, ``side`` (m, C) sides and ``columns`` (d, C) the unit normals.
+    """
+    m, d = U.shape[0], U.shape[1] - 1
+    C = columns.shape[1]
+    pattern = np.empty(m, np.int64)
+    state = np.empty((m, d + 1))
+    spread = np.zeros(m)
+    room = np.empty(m)
+    axis = np.empty((m, d + 1))
+    closest = np.empty((m, NEAR + 1), np.int32)
+    head = np.full(first.size, -1)
+    after = np.empty(m, np.int64)
+    near = np.empty(C + NEAR + 1, np.int64)
+    z = np.empty(C)
+    u = np.empty(d + 1)
+    B = 0
+    for i in range(m):
+        g = of[i]
+        if g < 0:
+            continue
+        size = norm(U[i, 1:])
+        for c in range(d + 1):
+            u[c] = U[i, c] / size
+        b, tried = head[g], 0
+        while b >= 0 and tried < TRIED:
+            away = 0.0
+            for c in range(d + 1):
+                away += (u[c] - state[b, c]) ** 2
+            if away <= room[b] ** 2:
+                spread[b] = max(spread[b], np.sqrt(away))
+                break
+            b, tried = after[b], tried + 1
+        if b >= 0 and tried < TRIED:
+            continue
+        pattern[B] = g
+        state[B] = u
+        look(u[1:], side[first[g]], columns, axis[B], closest[B], near, z)
+        gap = axis[B, d] if axis[B, d] < np.inf else 1.0
+        for q in range(closest[B, NEAR]):
+            gap = min(gap, abs(z[closest[B, q]]))
+        room[B] = TIGHT * gap
+        after[B] = head[g]
+        head[g] = B
+        B += 1
+    return Bundles(pattern[:B].copy(), state[:B].copy(), spread[:B].copy(), axis[:B].copy(),
+                   closest[:B].copy())
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def look(w, side, columns, axis, closest, near, z):
+    """`scan`, kept only as far as there is room: ``far`` is 0 if too many hyperplanes meet here."""
+    d = w.size
+    count = scan(w, side, columns, axis, near, z)
+    if count > NEAR:
+        count, axis[d] = 0, 0.0
+    closest[NEAR] = count
+    for q in range(count):
+        closest[q] = near[q]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
+    """Whether certainly no neuron of any bundle meets a hyperplane on the window.
+
+    ``lam`` (G, J, d + 1, d + 1) are the propagators of the patterns from where the bundles were
+    tied to the Chebyshev nodes of the window. Returns the first bundle that may meet one, or -1,
+    and how often all hyperplanes were looked at.
+    """
+    G, J, e = lam.shape[:3]
+    d, C = columns.shape
+    states = np.empty((J, e))
+    series = np.empty((J, d))
+    near = np.empty(C + NEAR + 1, np.int64)
+    z = np.empty(C)
+    scans = 0
+    stretch = np.zeros(G)
+    for g in range(G):
+        for j in range(J):
+            total = 0.0
+            for b in range(e):
+                for c in range(1, e):
+                    total += lam[g, j, b, c] ** 2
+            # Between the nodes it may be a little more.
+            stretch[g] = max(stretch[g], 1.2 * np.sqrt(total))
+    for b in range(bundles.pattern.size):
+        g = bundles.pattern[b]
+        for j in range(J):
+            for c in range(e):
+                total = 0.0
+                for q in range(e):
+                    total += bundles.state[b, q] * lam[g, j, q, c]
+                states[j, c] = total
+        for attempt in range(2):
+            if keeps_clear(states, side[first[g]], bundles.axis[b], bundles.closest[b], normal,
+                           to_series, margin, bundles.spread[b] * stretch[g], series):
+                break
+            if attempt == 1:
+                return b, scans
+            look(states[0, 1:], side[first[g]], columns, bundles.axis[b], bundles.closest[b], near,
+                 z)
+            scans += 1
+    return -1, scans
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def propagate(field, times, accuracy, lam):
+    """Propagators ``lam`` (G, J, d + 1, d + 1) from -1 to ``times`` (J,) in the fields ``field``
+    (G, p, d), monomial coefficients; whether all were reached."""
+    G, p, d = field.shape
+    T = np.empty((p, d))
+    series = np.empty((ORDER + 1, d + 1))
+    u = np.empty(d + 1)
+    for g in range(G):
+        for row in range(d + 1):
+            for c in range(d + 1):
+                u[c] = 1.0 if c == row else 0.0
+            if not carry(u, field[g], times, accuracy, T, series, lam[g, :, row]):
+                return False
+    return True
