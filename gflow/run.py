@@ -6,6 +6,7 @@ import signal
 import sys
 import threading
 import time
+from functools import cache
 from types import FrameType
 from typing import Any, Callable, Iterator
 from contextlib import contextmanager
@@ -104,10 +105,13 @@ class Run:
         if not self.rules:
             return
 
+        m, d = self.path.m, self.path.d
+
         def state(t: float) -> State:
-            y = self.path(np.array([t]))[0]
-            m, d = self.path.m, self.path.d
-            return State(t, y[:m], y[m:].reshape(m, d), *measure(y), self.wall)
+            y = cache(lambda: self.path(np.array([t]))[0])
+            measured = cache(lambda: measure(y()))
+            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
+                         lambda: measured()[0], lambda: measured()[1](), self.wall)
 
         t0 = self.path.breaks[-2] if self.path.pieces else 0.0
         t1 = self.path.t_end

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Callable
 
 import numpy as np
@@ -18,10 +17,10 @@ class State:
 
     Parameters
     ----------
-    t, a, W, loss, wall
+    t, wall : float
         As below.
-    grad_norm : float or callable
-        Number, or a function without arguments that is called when it is first asked for.
+    a, W, loss, grad_norm : value or callable
+        As below, or a function without arguments that is called when they are first asked for.
 
     Attributes
     ----------
@@ -39,15 +38,23 @@ class State:
         Seconds since the start of the run.
     """
 
-    def __init__(self, t: float, a: np.ndarray, W: np.ndarray, loss: float,
-                 grad_norm: float | Callable[[], float], wall: float) -> None:
-        self.t, self.a, self.W, self.loss, self.wall = t, a, W, loss, wall
-        self._grad_norm = grad_norm
+    a: np.ndarray
+    W: np.ndarray
+    loss: float
+    grad_norm: float
 
-    @cached_property
-    def grad_norm(self) -> float:
-        """Norm of the gradient."""
-        return self._grad_norm() if callable(self._grad_norm) else self._grad_norm
+    def __init__(self, t: float, a: Any, W: Any, loss: Any, grad_norm: Any, wall: float) -> None:
+        self.t, self.wall = t, wall
+        self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
+
+    def __getattr__(self, name: str) -> Any:
+        late = self.__dict__.get("_late", {})
+        if name not in late:
+            raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
+                                 "grad_norm and wall")
+        value = late[name]() if callable(late[name]) else late[name]
+        setattr(self, name, value)
+        return value
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,8 @@ MOST = 600
 """Most components of the fields of all patterns."""
 FAR = 100.0
 """Propagators as large as this are left for a new stretch, before they cancel."""
+STEEP = 4.0
+"""Neurons that grow by more than this on a window cannot be certified."""
 ACCURACY = 1e-16
 """Of Taylor series: a long window multiplies errors of the weights by its length."""
 SHARP = 5.0
@@ -166,6 +168,9 @@ class Reduced:
         if outcome.error > self.rtol:
             self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
             return None, length, outcome.rounds
+        if np.abs(frame.step[:, -1]).max() > STEEP:
+            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            return None, H / 2, outcome.rounds
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry
         band = 10.0 * max(self.rtol, ON_SURFACE)

@@ -25,6 +25,9 @@ from .marcher import Frame, Marcher
 from .reduced import Reduced
 from .rounds import ALLOWANCE, DEGREE, Guess, Outcome, relax
 
+PATIENCE = 3
+"""Windows without events before the reduced system is tried."""
+
 
 class Waveform:
     """A flow under way in windows.
@@ -73,7 +76,7 @@ class Waveform:
         self.path = Windows(self.U, self.power, self.marcher, self.side)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
-        self.quiet, self.patience = 0, 3
+        self.quiet, self.patience = 0, PATIENCE
         self.lengths = row_norms(data.X)
 
     def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
@@ -183,7 +186,7 @@ class Waveform:
             if system.grown:
                 self._take(system.neurons())
                 system.begin(self.U, self.power)
-        self.patience = 3 if taken > 8 else min(2 * self.patience, 100)
+        self.patience = PATIENCE if taken > 8 else min(2 * self.patience, 100)
         if taken:
             self._take(system.neurons())
             h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)

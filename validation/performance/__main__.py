@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from .harness import Result, run
+from .late import late_steps
 from .peers import ENGINES, PEERS, missing
 from .report import write
 from .slope import early_slope
@@ -35,7 +36,7 @@ def main() -> int:
         results += compare(WORKLOADS[name], options.limit, not options.no_peers)
     folder = Path(options.out)
     folder.mkdir(parents=True, exist_ok=True)
-    write(results, early_slope(), folder)
+    write(results, early_slope(), late_steps(), folder)
     print(f"report in {folder}")
     return 0
 

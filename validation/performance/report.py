@@ -31,13 +31,14 @@ def _lines(path: str) -> list[str]:
 
 
 def write(results: list[Result], slope: tuple[list[tuple[int, float]], float],
-          folder: Path) -> None:
+          late: list[tuple[int, int, int, float, float]], folder: Path) -> None:
     """Write ``performance.md``, ``performance.json`` and ``work-precision.png``."""
     rows, exponent = slope
     kept = [{key: value for key, value in asdict(result).items() if key != "outputs"}
             for result in results]
     (folder / "performance.json").write_text(json.dumps(
-        {"machine": machine(), "results": kept, "early": rows, "slope": exponent}, indent=1))
+        {"machine": machine(), "results": kept, "early": rows, "slope": exponent,
+         "late": late}, indent=1))
     lines = ["# Wall time against accuracy", "", machine(), "",
              "Error: largest difference of the outputs at the points from a run of the waveform "
              "engine at 1e-12 (L 1e-10, XL 1e-7), at a quarter, half and all of the time. "
@@ -53,7 +54,14 @@ def write(results: list[Result], slope: tuple[list[tuple[int, float]], float],
     lines += ["", *ratios(results), "", "## While neurons align", "",
               f"Seconds up to t = 4 (d = 5, tolerance 1e-7); slope {exponent:.2f} in n m d.", "",
               "| n m d | seconds |", "|---|---|",
-              *(f"| {size:,} | {seconds:.3f} |" for size, seconds in rows), ""]
+              *(f"| {size:,} | {seconds:.3f} |" for size, seconds in rows), "",
+              "## After alignment", "",
+              "A step without events (two bundles of neurons, d = 5, tolerance 1e-11), median over "
+              "a run, best of three runs.", "",
+              "| n | m | steps | milliseconds a step | seconds of the run |",
+              "|---|---|---|---|---|",
+              *(f"| {n:,} | {m:,} | {steps} | {1e3 * step:.2f} | {wall:.2f} |"
+                for n, m, steps, step, wall in late), ""]
     (folder / "performance.md").write_text("\n".join(lines))
     figure(results, folder / "work-precision.png")
 

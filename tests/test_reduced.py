@@ -1,0 +1,88 @@
+"""The reduced system: the same flow as window by window, and bundles that never miss a contact."""
+
+import numpy as np
+import pytest
+from hypothesis import given, strategies as st
+
+import gflow
+from gflow.calm import Calm
+from gflow.engines import waveform
+from gflow.kernels import bundles
+from gflow.kernels.roots import nodes, to_series
+
+
+def run(n, d, t_max=2000.0, noise=0.5, **options):
+    data = gflow.datasets.linear_teacher(n, d, noise=noise, rng=1)
+    model = gflow.init.balanced(20, d, 1e-2, rng=2)
+    return gflow.integrate(model, data, t_max, method="waveform", **options)
+
+
+@pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
+def test_it_is_the_same_flow(n, d, monkeypatch):
+    flow = run(n, d, rtol=1e-10)
+    assert flow.stats["reduced_steps"] > 10 and flow.certificate().ok
+    monkeypatch.setattr(waveform, "PATIENCE", 10**9)
+    other = run(n, d, rtol=1e-10)
+    assert other.stats["reduced_steps"] == 0
+    np.testing.assert_allclose(flow.W, other.W, atol=1e-7)
+    assert len(flow.events) == len(other.events)
+    calm = next(piece for piece in flow.path.pieces if isinstance(piece, Calm))
+    t = np.linspace(calm.t0, calm.t1, 5)
+    np.testing.assert_allclose([flow(x).W for x in t], [other(x).W for x in t], atol=1e-7)
+
+
+def test_neurons_may_grow_on_it():
+    # One neuron has fitted its point; another grows from 1e-150 by a hundred powers of ten
+    # without an event, through many stretches.
+    data = gflow.Data([[1.0, 0.2], [-0.6, 1.0]], [1.0, 0.01])
+    W = np.array([[1.0, 0.21], [-0.61e-150, 1.01e-150]])
+    model = gflow.TwoLayerReLU(np.linalg.norm(W, axis=1), W)
+    flow = gflow.integrate(model, data, 44000.0, method="waveform", rtol=1e-9)
+    assert flow.success and flow.certificate().ok and flow.stats["reduced_steps"] > 10
+    stretches = {id(piece.stretch) for piece in flow.path.pieces if isinstance(piece, Calm)}
+    assert len(stretches) > 3 and flow.norms[-1, 1] > 1e-100
+    growth = np.log(flow.norms[-1, 1] / flow.norms[100, 1]) / (flow.t[-1] - flow.t[100])
+    np.testing.assert_allclose(growth, 0.005 * np.linalg.norm(data.X[1]), rtol=1e-3)
+
+
+def test_saved_and_loaded(tmp_path):
+    flow = run(30, 2)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    late = flow.t_end * np.array([0.01, 0.3, 0.99, 1.0])
+    assert all((again(t).W == flow(t).W).all() for t in late)
+    assert repr(again.certificate()) == repr(flow.certificate())
+    short = run(30, 2, stop=lambda state: state.t > 1500.0)
+    assert 1500.0 < short.t_end < 2000.0 and short.status == "callback"
+    np.testing.assert_array_equal(short(1400.0).W, flow(1400.0).W)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.floats(-3.0, 0.5))
+def test_bundles_miss_no_contact(seed, d, log_speed):
+    rng = np.random.default_rng(seed)
+    C, m = 40, 60
+    normal = rng.standard_normal((C, d))
+    normal /= np.linalg.norm(normal, axis=1, keepdims=True)
+    # A few directions, each with neurons around it.
+    centre = rng.standard_normal((4, d + 1))[rng.integers(0, 4, m)]
+    U = centre + 10.0 ** rng.uniform(-9, -1, (m, 1)) * rng.standard_normal((m, d + 1))
+    side = np.where(U[:, 1:] @ normal.T > 0, 1, -1).astype(np.int8)
+    _, first, of = np.unique(side, axis=0, return_index=True, return_inverse=True)
+    of = of.ravel()
+    columns = np.ascontiguousarray(normal.T)
+    ties = bundles.tie(of, U, first, side, columns)
+    assert len(ties.pattern) <= m
+    field = 10.0**log_speed * rng.standard_normal((first.size, 3, d))
+    fine = np.linspace(-1.0, 1.0, 201)
+    lam = np.empty((first.size, 9, d + 1, d + 1))
+    path = np.empty((first.size, fine.size, d + 1, d + 1))
+    assert bundles.propagate(field, nodes(8), 1e-16, lam)
+    assert bundles.propagate(field, fine, 1e-16, path)
+    states = np.einsum("ib,ijbc->ijc", U, path[of])[:, :, 1:]
+    met = ((states @ columns) * side[:, None] <= 0).any(axis=(1, 2))
+    clear, _ = bundles.all_clear(ties, lam, first, side, normal, columns, to_series(8), 1e-12)
+    assert clear >= 0 or not met.any()
+    # It is not shy either: what hardly moves is clear.
+    still = np.tile(np.eye(d + 1), (first.size, 9, 1, 1))
+    assert bundles.all_clear(ties, still, first, side, normal, columns, to_series(8),
+                             1e-12)[0] == -1
