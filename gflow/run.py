@@ -89,14 +89,16 @@ class Run:
             self.path.cut(table["time"][self.max_events - 1 - self.count])
             raise Stop("max_events")
 
-    def check(self, measure: Callable[[np.ndarray], tuple[float, Callable[[], float]]]) -> None:
+    def check(self, measure: Callable[[Callable[[], np.ndarray]], tuple[Callable[[], float],
+                                                                        Callable[[], float]]]
+              ) -> None:
         """After a piece: stop if a rule holds, at the first time in the piece where it does.
 
         Parameters
         ----------
         measure : callable
-            From a flat state to its loss, and to a function that gives the norm of its gradient, on
-            the pattern of the last piece.
+            From a function that gives a flat state to functions that give its loss, and the norm of
+            its gradient on the pattern of the last piece.
         """
         if self.interrupted:
             raise Stop("interrupted")
@@ -109,9 +111,7 @@ class Run:
 
         def state(t: float) -> State:
             y = cache(lambda: self.path(np.array([t]))[0])
-            measured = cache(lambda: measure(y()))
-            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
-                         lambda: measured()[0], lambda: measured()[1](), self.wall)
+            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(y), self.wall)
 
         t0 = self.path.breaks[-2] if self.path.pieces else 0.0
         t1 = self.path.t_end

@@ -101,13 +101,18 @@ class Stepping:
         return field.residual(a, W, self.pattern.on, self.data.X,
                               self.data.y)
 
-    def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
-        """Loss, and a function that gives the norm of the min-norm gradient."""
-        r = self.residual(state)
+    def measure(self, state: Callable[[], np.ndarray]) -> tuple[Callable[[], float],
+                                                                Callable[[], float]]:
+        """Functions that give the loss, and the norm of the min-norm gradient, on the pattern of
+        now."""
         m, *arrays = self._arguments()
         frozen = [array.copy() for array in arrays]
-        return (float(r @ r / (2 * r.size)),
-                lambda: float(row_norms(field.velocity(state, m, *frozen))))
+
+        def loss() -> float:
+            r = field.residual(*self._split(state()), *frozen[:3])
+            return float(r @ r / (2 * r.size))
+
+        return loss, lambda: float(row_norms(field.velocity(state(), m, *frozen)))
 
     def tolerance(self, state: np.ndarray) -> np.ndarray:
         """Absolute tolerance of every component: relative to its neuron."""

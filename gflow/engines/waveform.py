@@ -79,15 +79,24 @@ class Waveform:
         self.quiet, self.patience = 0, PATIENCE
         self.lengths = row_norms(data.X)
 
-    def measure(self, state: np.ndarray) -> tuple[float, Callable[[], float]]:
-        """Loss, and a function that gives the norm of the min-norm gradient."""
+    def measure(self, state: Callable[[], np.ndarray]) -> tuple[Callable[[], float],
+                                                                Callable[[], float]]:
+        """Functions that give the loss, and the norm of the min-norm gradient, on the pattern of
+        now."""
         m, d = self.path.m, self.path.d
-        a, W = state[:m], state[m:].reshape(m, d)
-        r = self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
         side, key = self.side, self.key.copy()
+
+        def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            a, W = state()[:m], state()[m:].reshape(m, d)
+            return a, W, self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
+
+        def loss() -> float:
+            r = parts()[2]
+            return float(r @ r / (2 * r.size))
 
         def gradient_norm() -> float:
             A = self.data.arrangement
+            a, W, r = parts()
             live = A.label >= 0
             on = np.zeros((m, self.data.n))
             on[:, live] = side[:, A.label[live]] * A.length[live] > 0
@@ -98,7 +107,7 @@ class Waveform:
                 D[same] -= (D[same] @ basis.T) @ basis
             return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
 
-        return float(r @ r / (2 * r.size)), gradient_norm
+        return loss, gradient_norm
 
     def integrate(self, run: Run) -> None:
         """Run to the end; windows go to `path`, events to ``run``.
