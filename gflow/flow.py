@@ -54,6 +54,9 @@ class Flow:
         the solution was not unique), ``wall_time`` in seconds, ...
     settings : dict
         What `integrate` was called with.
+    saved : dict of ndarray, or None
+        With ``save=``: what was kept, a row for each of the times ``t``. Other attributes that need
+        more raise a ValueError.
     data : Data
         The data.
 
@@ -69,13 +72,14 @@ class Flow:
 
     def __init__(self, *, data: Data, path: Trajectory | Windows, times: np.ndarray,
                  events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
-                 success: bool, stats: dict[str, Any], settings: dict[str, Any]) -> None:
+                 success: bool, stats: dict[str, Any], settings: dict[str, Any],
+                 saved: dict[str, np.ndarray] | None = None) -> None:
         self.data = data
         self.path = path
         self.events = events
         self.initial_pattern = initial_pattern
         self.status, self.message, self.success = status, message, success
-        self.stats, self.settings = stats, settings
+        self.stats, self.settings, self.saved = stats, settings, saved
         reached = times[times <= path.t_end]
         if path.t_end < settings["t_max"] and (reached.size == 0 or reached[-1] < path.t_end):
             reached = np.append(reached, path.t_end)
@@ -83,17 +87,29 @@ class Flow:
 
     @cached_property
     def _states(self) -> ModelPath:
+        self._whole("the weights")
         return self._models(self.t)
+
+    def _whole(self, what: str) -> None:
+        """Refuse what needs the dense output if only some quantities were kept."""
+        if self.saved is not None:
+            raise ValueError(f"this run kept only {', '.join(self.saved) or 'nothing'}, not "
+                             f"{what}: leave save= away, or add it there")
+
+    def _kept(self, name: str) -> np.ndarray | None:
+        return self.saved[name] if self.saved is not None and name in self.saved else None
 
     @property
     def a(self) -> np.ndarray:
         """Output weights at the reported times, shape (T, m)."""
-        return self._states.a
+        kept = self._kept("a")
+        return self._states.a if kept is None else kept
 
     @property
     def W(self) -> np.ndarray:
         """Hidden weights at the reported times, shape (T, m, d)."""
-        return self._states.W
+        kept = self._kept("W")
+        return self._states.W if kept is None else kept
 
     @property
     def t_end(self) -> float:
@@ -108,17 +124,24 @@ class Flow:
     @cached_property
     def loss(self) -> np.ndarray:
         """Loss at the reported times, shape (T,)."""
+        kept = self._kept("loss")
+        if kept is not None:
+            return kept
         return np.array([np.mean((np.maximum(self.data.X @ W.T, 0.0) @ a - self.data.y) ** 2) / 2
                          for a, W in zip(self.a, self.W)])
 
     @cached_property
     def norms(self) -> np.ndarray:
         """Norms ``|w_i|`` at the reported times, shape (T, m)."""
-        return row_norms(self.W)
+        kept = self._kept("norms")
+        return row_norms(self.W) if kept is None else kept
 
     @cached_property
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
+        kept = self._kept("directions")
+        if kept is not None:
+            return kept
         W, norms = self._scaled[0], row_norms(self._scaled[0])[..., None]
         return np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
 
@@ -132,7 +155,7 @@ class Flow:
     @cached_property
     def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` in units of 2 to the power (T, m), and that."""
-        if isinstance(self.path, Windows):
+        if isinstance(self.path, Windows) and self.saved is None:
             neurons, power = self.path.scaled(self.t)
             return neurons[:, :, 1:], power
         return self.W, np.zeros(self.W.shape[:2], dtype=np.int64)
@@ -161,7 +184,10 @@ class Flow:
         ValueError
             If a time was not reached.
         """
-        models = self._models(self._reached(t))
+        times = self._reached(t)
+        if times.size and times.min() < self.path.breaks[0]:
+            self._whole("the network at every time")
+        models = self._models(times)
         return models[0] if np.ndim(t) == 0 else models
 
     def _models(self, times: np.ndarray) -> ModelPath:
@@ -188,6 +214,7 @@ class Flow:
 
     def certificate(self) -> Certificate:
         """Evidence that the run can be trusted, recomputed from the trajectory."""
+        self._whole("what a certificate checks")
         from .certificate import certify
         return certify(self)
 
@@ -216,6 +243,6 @@ class Flow:
                  f"  events    {len(self.events)}: {kinds}",
                  f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps, "
                  f"{self.stats['wall_time']:.3g} s ({self.stats['method']})"]
-        if self.t.size:
+        if self.t.size and (self.saved is None or "loss" in self.saved):
             lines.insert(3, f"  loss      {self.loss[0]:.6g} to {self.loss[-1]:.6g}")
         return "\n".join(lines)

@@ -14,6 +14,7 @@ from .data import Data
 from .errors import IntegrationError
 from .flow import Flow
 from .model import TwoLayerReLU, row_norms
+from .recorder import Recorder, as_quantities
 from .stop import as_rules
 
 STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
@@ -30,7 +31,7 @@ EPS = float(np.finfo(float).eps)
 def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
               method: str = "auto", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
               max_events: int | None = None, progress: bool = False,
-              strict: bool = False, threads: int | None = None) -> Flow:
+              strict: bool = False, threads: int | None = None, save: Any = None) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network on the square loss.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -66,6 +67,11 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     threads : int, optional
         Threads of ``method="waveform"``; as many as there are processors if None. Results do not
         depend on it.
+    save : list of str or callable, optional
+        What to keep at the times ``t_eval`` in ``flow.saved``, instead of the dense output, so that
+        long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
+        "grad_norm", or a function of a `gflow.stop.State` that returns an array or a mapping of
+        arrays. Events are kept; ``flow(t)`` and the certificate are not to be had then.
 
     Returns
     -------
@@ -112,11 +118,13 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     if engine != "waveform" and model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          f"for method={engine!r}: use method=\"waveform\"")
+    quantities = as_quantities(save)
     settings = {"t_max": t_max, "method": engine, "rtol": rtol, "max_events": max_events,
                 "threads": _threads(threads)}
 
     _compile(engine)
-    flow = _run(model, data, times, rules, settings, progress)
+    recorder = None if quantities is None else Recorder(times, quantities)
+    flow = _run(model, data, times, rules, settings, progress, recorder)
     flow.stats["choice"] = why
     flow.settings["method"] = method
     if strict and not flow.success:
@@ -152,7 +160,7 @@ def default_times(t_max: float) -> np.ndarray:
 
 
 def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
-         settings: dict[str, Any], progress: bool) -> Flow:
+         settings: dict[str, Any], progress: bool, recorder: Recorder | None = None) -> Flow:
     from .run import FAILURES, OUTCOMES, Run, Stop
 
     status = "finished"
@@ -168,7 +176,8 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
             scale = np.exp(model.log_scale)
             start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
             engine = Stepping(data, start, settings["method"], settings["rtol"])
-        run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress)
+        run = Run(engine.path, settings["t_max"], rules, settings["max_events"], progress,
+                  recorder)
         with run.catching_interrupts():
             try:
                 engine.integrate(run)
@@ -176,6 +185,9 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
                 status, message = end.status, end.message
             except KeyboardInterrupt:
                 status, message = "interrupted", OUTCOMES["interrupted"]
+        if recorder:
+            recorder.collect(engine.path, run.observer(engine.measure),
+                             end=engine.path.t_end < settings["t_max"])
     if run.meter:
         run.meter.close()
     if engine.ambiguous:
@@ -191,7 +203,8 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
              "method": settings["method"], "wall_time": run.wall}
     return Flow(data=data, path=engine.path, times=times, events=events,
                 initial_pattern=engine.initial_codes, status=status, message=message,
-                success=status not in FAILURES, stats=stats, settings=settings)
+                success=status not in FAILURES, stats=stats, settings=settings,
+                saved=None if recorder is None else recorder.arrays())
 
 
 def _model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:

@@ -13,6 +13,7 @@ from contextlib import contextmanager
 
 import numpy as np
 
+from .recorder import Recorder
 from .stop import Rule, State
 from .trajectory import Trajectory
 from .windows import Windows
@@ -21,6 +22,10 @@ EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U
 """One change of the pattern: ``to`` is the state after it (0 off, 1 on, 2 sliding)."""
 CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before", "i1"),
                    ("after", "i1")])
+
+Measure = Callable[[Callable[[], np.ndarray]], tuple[Callable[[], float], Callable[[], float]]]
+"""From a function that gives a flat state to functions that give its loss, and the norm of its
+gradient on the pattern of the last piece."""
 
 OUTCOMES = {
     "finished": "reached t_max",
@@ -57,13 +62,17 @@ class Run:
         Limit on the number of event records.
     progress : bool
         Whether to draw a text meter on standard error.
+    recorder : Recorder or None
+        What is kept instead of the pieces.
     """
 
     def __init__(self, path: Trajectory | Windows, t_max: float, rules: tuple[Rule, ...],
-                 max_events: int | None, progress: bool) -> None:
+                 max_events: int | None, progress: bool,
+                 recorder: Recorder | None = None) -> None:
         self.path = path
         self.t_max = t_max
         self.rules = rules
+        self.recorder = recorder
         self.max_events = max_events
         self.changes: list[np.ndarray] = []
         self.count = 0
@@ -89,32 +98,20 @@ class Run:
             self.path.cut(table["time"][self.max_events - 1 - self.count])
             raise Stop("max_events")
 
-    def check(self, measure: Callable[[Callable[[], np.ndarray]], tuple[Callable[[], float],
-                                                                        Callable[[], float]]]
-              ) -> None:
+    def check(self, measure: Measure) -> None:
         """After a piece: stop if a rule holds, at the first time in the piece where it does.
 
         Parameters
         ----------
-        measure : callable
-            From a function that gives a flat state to functions that give its loss, and the norm of
-            its gradient on the pattern of the last piece.
+        measure : Measure
         """
         if self.interrupted:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count)
-        if not self.rules:
-            return
-
-        m, d = self.path.m, self.path.d
-
-        def state(t: float) -> State:
-            y = cache(lambda: self.path(np.array([t]))[0])
-            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(y), self.wall)
-
         t0 = self.path.breaks[-2] if self.path.pieces else 0.0
         t1 = self.path.t_end
+        state = self.observer(measure)
         end = state(t1)
         for rule in self.rules:
             if not rule.test(end):
@@ -126,6 +123,18 @@ class Run:
                     lo, hi = (lo, mid) if rule.test(state(mid)) else (mid, hi)
                 self.path.cut(hi)
             raise Stop(rule.status, rule.message)
+        if self.recorder:
+            self.recorder.collect(self.path, state)
+
+    def observer(self, measure: Measure) -> Callable[[float], State]:
+        """A function of time that gives what rules and recorders see."""
+        m, d = self.path.m, self.path.d
+
+        def state(t: float) -> State:
+            y = cache(lambda: self.path(np.array([t]))[0])
+            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(y), self.wall)
+
+        return state
 
     def event_table(self) -> np.ndarray:
         """All events as a structured array in time order."""

@@ -27,10 +27,12 @@ def save(flow: Flow, path: Any) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "path": type(flow.path).__name__}
+              "path": type(flow.path).__name__,
+              "saved": None if flow.saved is None else list(flow.saved)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern,
+                              **{f"saved_{k}": v for k, v in (flow.saved or {}).items()},
                               **{f"path_{k}": v for k, v in flow.path.to_arrays().items()}}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
@@ -83,7 +85,9 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         path = Windows.from_arrays(marcher, own)
     else:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
-    return Flow(data=data, path=path, times=arrays["t"], events=arrays["events"],
+    names = header["saved"]
+    saved = None if names is None else {name: arrays[f"saved_{name}"] for name in names}
+    return Flow(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
                 settings=header["settings"])

@@ -49,6 +49,12 @@ class Trajectory:
         self.pieces[-1] = to_series(degree) @ chebval(inside, last).T
         self.breaks[-1] = float(t)
 
+    def forget(self) -> None:
+        """Keep only the last piece."""
+        if len(self.pieces) > 1:
+            self.start = self(np.array(self.breaks[-2:-1]))[0]
+            self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
     def _trimmed(self, series: np.ndarray) -> np.ndarray:
         scale = by_neuron(np.abs(series[0]), self.m)
         scale = np.where(scale > 0, scale, 1.0)

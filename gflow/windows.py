@@ -101,6 +101,15 @@ class Windows:
         """End the path at ``t``, inside the last window."""
         self.clipped = float(t)
 
+    def forget(self) -> None:
+        """Keep only the last window."""
+        if len(self.pieces) > 1:
+            neurons, power = self.scaled(np.array(self.breaks[-2:-1]))
+            self.origin = neurons[0], power[0]
+            self.first_side = self.side_at(len(self.pieces) - 1).copy()
+            self._cursor, self._side = 0, self.first_side.copy()
+            self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         return flat(*self.scaled(t))

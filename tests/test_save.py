@@ -1,0 +1,55 @@
+"""What a run keeps with save=, beside the same run with everything."""
+
+import numpy as np
+import pytest
+
+import gflow
+
+DATA = gflow.datasets.linear_teacher(15, 3, rng=3)
+MODEL = gflow.init.balanced(30, 3, 1e-2, rng=4)
+METHODS = pytest.mark.parametrize("method", ["waveform", "DOP853"])
+
+
+def run(method="waveform", t_max=300.0, **options):
+    return gflow.integrate(MODEL, DATA, t_max, method=method, **options)
+
+
+@METHODS
+def test_quantities_are_those_of_the_whole_run(method):
+    whole = run(method)
+    kept = run(method, save=["a", "W", "norms", "directions", "loss", "grad_norm"])
+    assert (kept.t == whole.t).all() and (kept.events == whole.events).all()
+    for name in ("a", "W", "norms", "directions", "loss"):
+        assert kept.saved[name] is getattr(kept, name)
+        np.testing.assert_allclose(kept.saved[name], getattr(whole, name), rtol=1e-9, atol=1e-12)
+    assert kept.saved["grad_norm"][-1] == pytest.approx(whole.certificate().gradient, rel=1e-3)
+    assert len(kept.path.pieces) == 1 and len(whole.path.pieces) > 20
+    np.testing.assert_allclose(kept.model.W, whole.model.W, rtol=1e-12)
+    assert (kept.pattern(100.0) == whole.pattern(100.0)).all()
+
+
+@METHODS
+def test_a_function_of_the_state(method, tmp_path):
+    kept = run(method, t_eval=[0.0, 2.5, 100.0],
+               save=lambda state: {"mass": np.abs(state.a).sum(), "top": state.W.max(axis=0)},
+               stop=lambda state: state.t > 50.0)
+    assert kept.status == "callback" and kept.t[-1] == kept.t_end < 100.0
+    assert kept.saved["mass"].shape == (3,) and kept.saved["top"].shape == (3, 3)
+    np.testing.assert_allclose(kept.saved["mass"][1], np.abs(run(method)(2.5).a).sum(), rtol=1e-9)
+    assert run(method, save=lambda state: state.t, t_eval=[1.0]).saved["value"] == [1.0]
+    kept.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert (again.saved["top"] == kept.saved["top"]).all() and list(again.saved) == ["mass", "top"]
+    assert (again.model.W == kept.model.W).all() and repr(again) == repr(kept)
+
+
+def test_what_was_not_kept_is_refused():
+    kept = run(save="loss")
+    for ask in (lambda: kept.W, lambda: kept.norms, lambda: kept.directions, kept.certificate,
+                lambda: kept(1.0)):
+        with pytest.raises(ValueError, match="kept only loss"):
+            ask()
+    with pytest.raises(ValueError, match="save has 'weights'"):
+        run(save=["weights"])
+    with pytest.raises(TypeError, match="save is a float"):
+        run(save=1.0)
