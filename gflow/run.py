@@ -33,6 +33,7 @@ OUTCOMES = {
     "max_events": "reached max_events; raise it to go on",
     "step_too_small": "the step size fell below rounding",
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
+    "worker_failed": "a thread that integrates neurons failed; this is what was reached",
     "sliding_unresolved": "events repeat without progress in time",
 }
 FAILURES = frozenset(OUTCOMES) - {"finished"}

@@ -8,6 +8,8 @@ import pytest
 from hypothesis import assume, given
 
 import gflow
+from gflow.engines.marcher import Marcher
+from gflow.kernels import groups
 from problems import NAMES, problems, reference, relative_errors, same_events, solve
 
 
@@ -107,6 +109,44 @@ def test_overflow_is_named():
     model, data = wide()
     flow = gflow.integrate(model, (data.X, 1e160 * data.y), 50.0, method="waveform")
     assert flow.status == "non_finite" and not flow.success
+    assert np.isfinite(flow.W).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_failing_thread_leaves_what_was_reached(threads, monkeypatch):
+    model, data = wide()
+    whole = gflow.integrate(model, data, 15.0, method="waveform")
+    march_block, calls = groups.march_block, []
+
+    def dies(*arguments):
+        calls.append(1)
+        if len(calls) > 60:
+            raise MemoryError("no room")
+        return march_block(*arguments)
+
+    monkeypatch.setattr(groups, "march_block", dies)
+    flow = gflow.integrate(model, data, 15.0, method="waveform", threads=threads)
+    monkeypatch.undo()
+    assert flow.status == "worker_failed" and not flow.success and "no room" in flow.message
+    assert 0 < flow.t_end < 15.0 and len(flow.events)
+    np.testing.assert_allclose(flow.model.W, whole(flow.t_end).W, rtol=1e-9, atol=1e-12)
+
+
+def test_nan_in_a_window_is_named(monkeypatch):
+    model, data = wide()
+    force, calls = Marcher.force, []
+
+    def poisoned(self, values, half, strength):
+        calls.append(1)
+        if len(calls) > 12:
+            values = values.copy()
+            values[4, 2] = np.nan
+        return force(self, values, half, strength)
+
+    monkeypatch.setattr(Marcher, "force", poisoned)
+    flow = gflow.integrate(model, data, 15.0, method="waveform")
+    monkeypatch.undo()
+    assert flow.status == "non_finite" and "point 2" in flow.message and flow.t_end > 0
     assert np.isfinite(flow.W).all()
 
 

@@ -78,8 +78,18 @@ class Marcher:
         return side.astype(np.int64) @ self.marks
 
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
-        """The residuals (p, n) of a window of half length ``half``, as `march` takes them."""
+        """The residuals (p, n) of a window of half length ``half``, as `march` takes them.
+
+        Raises
+        ------
+        Stop
+            If one is not finite.
+        """
         A, n = self.data.arrangement, self.data.n
+        sizes = np.abs(values).sum(axis=0)
+        if not np.isfinite(sizes.sum()):
+            raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
+                       "became infinite or NaN; rescale the data or start smaller")
         accuracy = max(TAYLOR * self.rtol, 1e-17)
         series = to_series(len(values) - 1) @ values
         # Chebyshev coefficients that do not matter are left out.
@@ -109,10 +119,20 @@ class Marcher:
         return Frame(self, window, side, key, times, wanted, alone)
 
     def share(self, work: Callable[[int], Any], tasks: int) -> list[Any]:
-        """Run ``work`` on 0 ... tasks - 1, by several threads if that pays."""
-        if self.pool is None or not self.busy or tasks < 2:
-            return [work(i) for i in range(tasks)]
-        return list(self.pool.map(work, range(tasks)))
+        """Run ``work`` on 0 ... tasks - 1, by several threads if that pays.
+
+        Raises
+        ------
+        Stop
+            If a thread fails.
+        """
+        try:
+            if self.pool is None or not self.busy or tasks < 2:
+                return [work(i) for i in range(tasks)]
+            return list(self.pool.map(work, range(tasks)))
+        except Exception as error:
+            raise Stop("worker_failed", "a thread that integrates neurons failed with "
+                       f"{type(error).__name__} ({error}); this is what was reached") from error
 
 
 class Frame:

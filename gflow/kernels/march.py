@@ -227,7 +227,10 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                     now, reach = allowed(u, w, axis_now)
                 x = min(x, max(reach, 1e-14))
             K, x = expand(u, T, x, force.accuracy, U)
-            if not x >= 0.0:
+            finite = x
+            for c in range(d + 1):
+                finite += U[K, c]
+            if not (x >= 0.0 and np.isfinite(finite)):
                 return BROKEN
             halvings = 0
             while turned(U, K, axis_now, x) >= axis_now[d] and halvings < 60:
