@@ -23,7 +23,7 @@ WEAK = 1e-3
 """Outputs that answer to residuals by less than this need no tangent kernel."""
 STIFF = 30.0
 """Outputs that answer by more than this settle on the window."""
-ENOUGH = 0.3
+ENOUGH = 3.0
 """Change of the residuals at which rounds end, over ``rtol``."""
 LATER = 30.0
 """A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
