@@ -135,7 +135,7 @@ def figure(table: np.ndarray) -> Any:
         colour = COLOURS[i % len(COLOURS)]
         train.plot(n, sigma ** 2 * (1 - 2 * d / n) / 2, ":", color=colour)
         test.plot(n, sigma ** 2 / 2 + sigma ** 2 * d / n, ":", color=colour)
-    train.set(yscale="symlog" if sigma else "linear", title="training gets stuck ...")
+    train.set_title("training gets stuck ...")
     test.set_title("... where it generalises")
     share.set_title("interpolation gives way")
     return fig

@@ -8,7 +8,7 @@ import numpy as np
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = "osD^vPX"
-WIDE = 30.0
+WIDE = 10.0
 """Axes that span more than this factor are logarithmic."""
 
 

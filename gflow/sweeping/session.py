@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import itertools
 import multiprocessing
 import queue
 import time
@@ -28,6 +29,8 @@ CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError)
 STRIKES = 3
 """A task whose worker died this often has failed."""
+LOOK = 100
+"""Tasks to look at beyond those that can be run now: another sweep may have them."""
 POLL = 1.0
 """Seconds between signs of life."""
 PATIENCE = 60.0
@@ -214,7 +217,8 @@ class Dealer:
         while self.todo or self.theirs or self.running or self.unsaved:
             self._exchange()
             self.meter.show()
-            if self.running or self.theirs or self.trouble_since is not None:
+            more = self.todo and len(self.running) < self.limit
+            if self.trouble_since is not None or (self.running or self.theirs) and not more:
                 self._collect(POLL)
 
     def abandon(self) -> None:
@@ -223,7 +227,7 @@ class Dealer:
             while True:
                 self._judge(self.back.get_nowait())
         with suppress(OSError, ValueError):
-            self.store.exchange(self.unsaved, [])
+            self.store.exchange(self.unsaved, [], 0)
         for future in list(self.running):
             future.cancel()
 
@@ -232,14 +236,15 @@ class Dealer:
             # Look again at what another sweep had: it may be done, or the other one dead.
             self.todo.extend(self.theirs)
             self.theirs.clear()
-        room = max(0, self.limit - len(self.running))
-        wanted = [self.todo.popleft() for _ in range(min(room, len(self.todo)))]
+        room = self.limit - len(self.running)
+        wanted = list(itertools.islice(self.todo, room + LOOK if room else 0))
         try:
-            answers = self.store.exchange(self.unsaved, wanted)
+            answers = self.store.exchange(self.unsaved, wanted, room)
         except OSError as error:
-            self.todo.extendleft(reversed(wanted))
             self._bear(error)
             return
+        for _ in answers:
+            self.todo.popleft()
         self.unsaved, self.trouble_since = [], None
         self.theirs += [task for task, answer in answers.items() if answer == "theirs"]
         for task, answer in answers.items():

@@ -212,7 +212,7 @@ class Store:
     # Under way ------------------------------------------------------------------------------------
 
     def exchange(self, finished: Iterable[tuple[int, Outcome]],
-                 wanted: Sequence[int]) -> dict[int, str]:
+                 wanted: Sequence[int], room: int) -> dict[int, str]:
         """Commit outcomes, and ask for tasks to run, in one transaction.
 
         Parameters
@@ -220,12 +220,15 @@ class Store:
         finished : iterable of (int, Outcome)
             Task ids and what came of them; the first outcome of a task is kept.
         wanted : sequence of int
-            Ids of tasks that this sweep would run now.
+            Ids of tasks that this sweep would run, best first.
+        room : int
+            How many it can run now.
 
         Returns
         -------
         dict
-            For every wanted id "ours", "theirs" (another sweep has it under way) or "done".
+            For the wanted ids, until there is no room: "ours", "theirs" (another sweep has it
+            under way) or "done".
 
         Raises
         ------
@@ -240,7 +243,13 @@ class Store:
                 self._record(task, outcome, now)
             self.db.execute("UPDATE sweeps SET beat = ? WHERE id = ?", (now, self.sweep))
             others = {sweep.id for sweep in self.sweeps() if sweep.alive} - {self.sweep}
-            return {task: self._claim(task, others, now) for task in wanted}
+            answers: dict[int, str] = {}
+            for task in wanted:
+                if room <= 0:
+                    break
+                answers[task] = self._claim(task, others, now)
+                room -= answers[task] == "ours"
+            return answers
 
     def _record(self, task: int, outcome: Outcome, now: float) -> None:
         status = "failed" if outcome.scalars is None else "done"
