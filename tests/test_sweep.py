@@ -133,7 +133,8 @@ def test_ranges(text, kind, values):
     ("8:2", int, "downwards"), ("1:2:3:4", int, "colons"), ("1:2", float, "how many"),
     ("0:10:log3", int, "must be positive"), ("1:5:log1", int, "2 or more"), ("1:5:0", int, "step"),
     ("a:5", int, "not a whole number"), ("1.5", int, "not a whole number"),
-    ("", int, "not a whole number"), ("x", float, "not a number"), ("nan", float, "finite"), ("yes", bool, "true or false"),
+    ("", int, "not a whole number"), ("x", float, "not a number"),
+    ("nan", float, "finite"), ("yes", bool, "true or false"),
     ("0:1:1e-320", float, "at most"), ("1:5:cub3", int, "not a whole number")])
 def test_bad_ranges(text, kind, sentence):
     with pytest.raises(ValueError, match=sentence):
@@ -164,7 +165,7 @@ def test_results_come_back_as_they_were(result):
     (5, "return a mapping"), ({1: 2}, "names are strings"), ({"n": 1}, "name of a parameter"),
     ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as a obj"),
     ({"x": [[1], [1, 2]]}, "ragged"), ({"x": np.array([None])}, "returned 'x'"),
-    ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {"y": 1}}, "returned 'x' as a dict"),
+    ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {}}, "returned 'x' as a dict"),
 ])
 def test_bad_results_fail_their_task_only(sweep, tmp_path, result, sentence):
     with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed"):
@@ -274,6 +275,16 @@ def test_changed_code_is_noticed(sweep, tmp_path, monkeypatch):
         monkeypatch.setattr(f"gflow.sweeping.{module}.__version__", "9.9")
     with pytest.raises(ValueError, match="by gflow 0.1.0, and this is 9.9"):
         sweep(two, {"n": [1, 2]})
+
+
+def test_workers_of_another_version_are_refused(sweep, monkeypatch):
+    greet, perform = session.greet, session.perform
+    for module, name, function in (("session", "greet", greet), ("session", "perform", perform)):
+        with monkeypatch.context() as patch:
+            patch.setattr(session, name, lambda job, *task: function(
+                job._replace(version="9.9"), *task))
+            with pytest.raises(gflow.sweeping.SweepError, match="is 0.1.0 and the sweep's 9.9"):
+                sweep(sweep_tasks.nap, {"n": [1]})
 
 
 @pytest.mark.parametrize("option", [{"rng": 1}, {"shared": ["n"]}, {"run": sweep_tasks.flow}])
@@ -526,7 +537,7 @@ def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
     (["threshold", "--d", "2", "--n", "5", "--seeds", "0"], "seeds is 0"),
     (["threshold", "--d", "2", "--n", "5", "--out", "no/s.db"], "not a directory"),
     (["threshold", "--d", "2", "--n", "5", "--scheduler", "tcp:/1"], "no address of a scheduler"),
-    (["status", "no.db"], "there is no store no.db"), (["plot", "no.db"], "there is no store no.db"),
+    (["status", "no.db"], "there is no store"), (["plot", "no.db"], "there is no store"),
 ])
 def test_bad_commands_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
     from gflow.cli import main

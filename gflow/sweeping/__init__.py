@@ -9,6 +9,7 @@ are (`executors`), the file (`store`), the loop (`session`), tables (`records`),
 from .grid import task_rng
 from .records import Failure, failures, load_sweep
 from .report import status
-from .session import SweepError, sweep
+from .session import sweep
+from .worker import SweepError
 
 __all__ = ["Failure", "SweepError", "failures", "load_sweep", "status", "sweep", "task_rng"]

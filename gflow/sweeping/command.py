@@ -12,8 +12,9 @@ from .. import experiments
 from .ranges import HELP, parse
 from .records import load_sweep
 from .report import status
-from .session import CHANGED, SweepError, sweep
+from .session import CHANGED, sweep
 from .store import Store
+from .worker import SweepError
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 

@@ -79,9 +79,10 @@ def tasks(grid: Any, seeds: Any = 1, shared: Sequence[str] = (),
     indices = seed_indices(seeds)
     found: dict[str, Task] = {}
     names: set[str] = set()
+    signature = _signature(run)
     for point in _points(grid):
         values = {name: _plain(name, value) for name, value in point.items()}
-        _check_names(values, run)
+        _check_names(values, signature)
         names.update(values)
         for seed in indices:
             task = make_task(values, seed, shared)
@@ -209,18 +210,22 @@ def _axis(name: Any, values: Any) -> list[Any]:
     return axis
 
 
-def _check_names(values: Mapping[str, Any], run: Callable[..., Any] | None) -> None:
+def _signature(run: Callable[..., Any] | None) -> inspect.Signature | None:
+    try:
+        return None if run is None else inspect.signature(run)
+    except (TypeError, ValueError):
+        # Some compiled functions have none.
+        return None
+
+
+def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None) -> None:
     for name in values:
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(f"grid has the parameter {name!r}: a name is a Python identifier")
         if name in RESERVED:
             raise ValueError(f"grid has the parameter {name!r}, a name taken by the sweep: "
                              "rename it (seeds are given by seeds=)")
-    if run is None:
-        return
-    try:
-        signature = inspect.signature(run)
-    except (TypeError, ValueError):
+    if signature is None:
         return
     try:
         signature.bind(**values, rng=None)

@@ -23,10 +23,11 @@ from .grid import Task, root_seed, tasks
 from .records import records
 from .report import Meter
 from .store import Store
-from .worker import Job, Outcome, fingerprint, greet, pack, perform, title
+from .worker import Job, Outcome, SweepError, fingerprint, greet, pack, perform, title
 
 CHANGED = ("raise", "keep", "rerun")
-CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError)
+CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
+"""Tasks that end with these are run again: they did nothing wrong."""
 STRIKES = 3
 """A task whose worker died this often has failed."""
 LOOK = 100
@@ -35,10 +36,6 @@ POLL = 1.0
 """Seconds between signs of life."""
 PATIENCE = 60.0
 """Seconds for which to try again to write to the store."""
-
-
-class SweepError(RuntimeError):
-    """The sweep cannot go on with these workers; what is done is kept in the store."""
 
 
 def sweep(run: Callable[..., Any], grid: Any, *, store: Any, executor: Any = None, seeds: Any = 1,
@@ -173,7 +170,7 @@ def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
     except BrokenProcessPool as error:
         raise SweepError("workers cannot start, see above: a script must be a file, with the call "
                          "of gflow.sweep under  if __name__ == \"__main__\":") from error
-    except (Exception, *CANCELLED) as error:
+    except Exception as error:
         raise SweepError(f"workers cannot run tasks ({type(error).__name__}: {error}): install "
                          "gflow where they run") from error
     if trouble:
@@ -223,13 +220,12 @@ class Dealer:
 
     def abandon(self) -> None:
         """Save what has come back; ask for the rest no more."""
-        with suppress(queue.Empty):
-            while True:
-                self._judge(self.back.get_nowait())
+        for future in list(self.running):
+            if not future.cancel() and future.done():
+                with suppress(SweepError):
+                    self._judge(future)
         with suppress(OSError, ValueError):
             self.store.exchange(self.unsaved, [], 0)
-        for future in list(self.running):
-            future.cancel()
 
     def _exchange(self) -> None:
         if not self.todo:
@@ -269,20 +265,28 @@ class Dealer:
                 self._judge(self.back.get_nowait())
 
     def _judge(self, future: Future[Outcome]) -> None:
-        task = self.running.pop(future)
+        task = self.running[future]
         error = None if future.cancelled() else future.exception()
+        if isinstance(error, SweepError):
+            raise SweepError(f"{error}; {_kept(self.store)}") from None
         if future.cancelled() or isinstance(error, CANCELLED):
             self.todo.append(task)
         elif error is None:
             self.unsaved.append((task, future.result()))
         else:
-            self.strikes[task] += STRIKES if type(error).__name__ in DEADLY else 1
-            if self.strikes[task] < STRIKES:
-                self.todo.append(task)
-                return
-            text = "".join(traceback.format_exception(error))
-            self.unsaved.append((task, Outcome(None, {}, "the task was lost again and again: did "
-                                               f"it kill its worker?\n{text}")))
+            self._lost(task, error)
+        # Last, so that Ctrl-C in between loses nothing: `abandon` looks at what is here.
+        del self.running[future]
+
+    def _lost(self, task: int, error: BaseException) -> None:
+        """Run a task again whose worker died, but not for ever."""
+        self.strikes[task] += STRIKES if type(error).__name__ in DEADLY else 1
+        if self.strikes[task] < STRIKES:
+            self.todo.append(task)
+            return
+        text = "".join(traceback.format_exception(error))
+        self.unsaved.append((task, Outcome(None, {}, "the task was lost again and again: did it "
+                                           f"kill its worker?\n{text}")))
 
     def _bear(self, error: OSError) -> None:
         """The store cannot be written to: hold on to results for a while, start nothing new."""
@@ -292,7 +296,7 @@ class Dealer:
             self.meter.say(f"{error}; trying again")
         if now - self.trouble_since >= PATIENCE and not self.running:
             raise OSError(f"{error}; {len(self.unsaved)} finished tasks are not in the store and "
-                          "will be run again") from error
+                          "will be run again") from error.__cause__
 
 
 def _kept(store: Store) -> str:

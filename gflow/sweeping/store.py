@@ -114,7 +114,7 @@ class Store:
     """
 
     def __init__(self, path: Any, read_only: bool = False) -> None:
-        self.path = Path(os.fspath(path))
+        self.path = Path(os.path.abspath(os.fspath(path)))
         self.read_only = read_only
         self.sweep = -1
         _check_place(self.path, read_only)
@@ -154,7 +154,7 @@ class Store:
         changed : {"raise", "keep", "rerun"}
             What to do with tasks done by another version of gflow or of ``run``.
         retry_failed : bool
-            Whether to run failed tasks again.
+            Whether to run failed tasks again; those of another version are in any case.
 
         Raises
         ------
@@ -167,20 +167,20 @@ class Store:
                                 "VALUES (?, ?, ?, 'pending')",
                                 [(task.key, task.params, task.seed) for task in tasks])
             self._wanted(tasks)
-            stale = (f"FROM tasks {WANTED} WHERE status <> 'pending' "
-                     "AND (version <> ? OR code <> ?)")
+            other = f"FROM tasks {WANTED} WHERE status = ? AND (version <> ? OR code <> ?)"
             now = (__version__, code)
             count, versions = self.db.execute(
-                f"SELECT count(*), group_concat(DISTINCT version) {stale}", now).fetchone()
+                f"SELECT count(*), group_concat(DISTINCT version) {other}",
+                ("done", *now)).fetchone()
             if count and changed == "raise":
-                other = (f"gflow {versions}, and this is {__version__}"
-                         if versions != __version__ else "other code of run")
-                raise ValueError(f"{self.path} holds {count} of these tasks as done by {other}: "
+                author = (f"gflow {versions}, and this is {__version__}"
+                          if versions != __version__ else "other code of run")
+                raise ValueError(f"{self.path} holds {count} of these tasks as done by {author}: "
                                  "give changed=\"keep\" to keep them, changed=\"rerun\" to run "
                                  "them again, or another store")
-            if changed == "rerun":
+            for status in ("failed", "done") if changed == "rerun" else ("failed",):
                 self.db.execute("UPDATE tasks SET status = 'pending' WHERE id IN "
-                                f"(SELECT id {stale})", now)
+                                f"(SELECT id {other})", (status, *now))
             if retry_failed:
                 self.db.execute("UPDATE tasks SET status = 'pending' WHERE status = 'failed' "
                                 "AND key IN (SELECT key FROM wanted)")

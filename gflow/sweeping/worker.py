@@ -20,6 +20,10 @@ from .codec import encode
 from .grid import Task, spawned
 
 
+class SweepError(RuntimeError):
+    """The sweep cannot go on with these workers; what is done is kept in the store."""
+
+
 class Job(NamedTuple):
     """What a worker needs besides the task.
 
@@ -63,7 +67,7 @@ class Outcome(NamedTuple):
 
 
 def perform(job: Job, task: Task) -> Outcome:
-    """Run one task. What ``run`` raises is an outcome; interrupts are not.
+    """Run one task. What ``run`` raises is an outcome; interrupts are none.
 
     Parameters
     ----------
@@ -76,6 +80,11 @@ def perform(job: Job, task: Task) -> Outcome:
     -------
     Outcome
 
+    Raises
+    ------
+    SweepError
+        If this worker has another version of gflow.
+
     Examples
     --------
     >>> from gflow.sweeping.grid import tasks
@@ -83,6 +92,8 @@ def perform(job: Job, task: Task) -> Outcome:
     >>> outcome.error.splitlines()[-1]
     "ValueError: run returned 'n', the name of a parameter or of the seed: rename it"
     """
+    if job.version != __version__:
+        raise SweepError(f"a worker on {socket.gethostname()} cannot take part: {_mismatch(job)}")
     start = time.perf_counter()
     params = json.loads(task.params)
     scalars: str | None = None
@@ -102,14 +113,18 @@ def perform(job: Job, task: Task) -> Outcome:
 def greet(job: Job) -> str:
     """Check in a worker that it can run tasks of this sweep; return what stands in the way."""
     if job.version != __version__:
-        return (f"its gflow is {__version__} but this one is {job.version}: install the same "
-                "version everywhere")
+        return _mismatch(job)
     try:
         _unpack(job.run)
     except Exception as error:
         return (f"it cannot load run ({type(error).__name__}: {error}): put run into a module "
                 "that workers can import, or install cloudpickle")
     return ""
+
+
+def _mismatch(job: Job) -> str:
+    return (f"its gflow is {__version__} and the sweep's {job.version}: install the same version "
+            "everywhere")
 
 
 def pack(run: Callable[..., Any]) -> bytes:
