@@ -11,20 +11,23 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # pragma: no cover
-    from . import datasets, init, plot, stop
+    from . import datasets, experiments, init, plot, stop, sweeping
     from .data import Data
     from .errors import IntegrationError
     from .flow import Flow
     from .integration import integrate
     from .model import ModelPath, TwoLayerReLU
     from .storage import load
+    from .sweeping import load_sweep, sweep
 
 _HOME = {"Data": "data", "Flow": "flow", "IntegrationError": "errors", "ModelPath": "model",
-         "TwoLayerReLU": "model", "integrate": "integration", "load": "storage"}
-_MODULES = ("datasets", "init", "plot", "stop")
+         "TwoLayerReLU": "model", "integrate": "integration", "load": "storage",
+         "load_sweep": "sweeping", "sweep": "sweeping"}
+_MODULES = ("datasets", "experiments", "init", "plot", "stop", "sweeping")
 
 __all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayerReLU", "__version__",
-           "datasets", "init", "integrate", "load", "plot", "stop"]
+           "datasets", "experiments", "init", "integrate", "load", "load_sweep", "plot", "stop",
+           "sweep", "sweeping"]
 
 
 def __getattr__(name: str) -> Any:

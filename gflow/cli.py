@@ -1,4 +1,4 @@
-"""The command line: ``gflow demo`` and ``gflow integrate``."""
+"""The command line: ``gflow demo``, ``gflow integrate`` and ``gflow sweep``."""
 
 from __future__ import annotations
 
@@ -19,15 +19,20 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments; those of the process if None.
     """
-    arguments = _parser().parse_args(argv)
+    argv = sys.argv[1:] if argv is None else list(argv)
     try:
+        if argv[:1] == ["sweep"]:
+            # It has a parser of its own, made from the experiments.
+            from .sweeping.command import command
+            return command(argv[1:])
+        arguments = _parser().parse_args(argv)
         code: int = arguments.run(arguments)
         return code
     except (ValueError, TypeError, OSError) as error:
         print(f"gflow: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("gflow: interrupted", file=sys.stderr)
+    except KeyboardInterrupt as error:
+        print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
         return 130
 
 
@@ -59,6 +64,7 @@ def _parser() -> argparse.ArgumentParser:
                        help="every column to mean 0 and variance 1")
     table.add_argument("--bias", action="store_true", help="append a column of ones")
     table.set_defaults(run=_integrate)
+    commands.add_parser("sweep", help="many runs on a grid, resumable, here or on a cluster")
     return parser
 
 

@@ -65,8 +65,8 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     strict : bool
         Raise on a run that does not end well, instead of returning what was reached.
     threads : int, optional
-        Threads of ``method="waveform"``; as many as there are processors if None. Results do not
-        depend on it.
+        Threads of ``method="waveform"``; if None ``OMP_NUM_THREADS``, or as many as there are
+        processors. Results do not depend on it.
     save : list of str or callable, optional
         What to keep at the times ``t_eval`` in ``flow.saved``, instead of the dense output, so that
         long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
@@ -236,6 +236,10 @@ def _times(t_eval: Any, t_max: float) -> np.ndarray:
 
 
 def _threads(threads: Any) -> int:
+    allowed = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if threads is None and allowed.isdecimal() and int(allowed) > 0:
+        # Workers of a pool or of a cluster share the machine, and say so in this way.
+        return int(allowed)
     available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return (available or 1) if threads is None else whole(threads, "threads")
 

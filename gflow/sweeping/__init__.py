@@ -1,0 +1,15 @@
+"""Sweeps: a function on a grid with many seeds, resumable, on one machine or a cluster.
+
+From outside: `gflow.sweep`, `gflow.load_sweep`, and here `failures`, `status` and `task_rng`.
+Grid and seeds (`grid`), results as bytes (`codec`), what a worker does (`worker`), where workers
+are (`executors`), the file (`store`), the loop (`session`), tables (`records`), the progress
+(`report`), figures (`figure`), the command line (`ranges`, `command`).
+"""
+
+from .grid import task_rng
+from .records import Failure, failures, load_sweep
+from .report import status
+from .session import sweep
+from .worker import SweepError
+
+__all__ = ["Failure", "SweepError", "failures", "load_sweep", "status", "sweep", "task_rng"]

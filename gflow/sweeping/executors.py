@@ -1,0 +1,233 @@
+"""Where tasks run: processes of this machine, any executor, or a Dask cluster.
+
+All are `concurrent.futures.Executor`; nothing here knows about sweeps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import multiprocessing
+import os
+import threading
+import time
+from concurrent.futures import Executor, Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from typing import Any, Callable, Iterator
+
+from ..checks import whole
+
+MANY = 1000
+"""Tasks given to a foreign executor at once: enough to see how much work waits."""
+PATIENCE = 60.0
+"""Seconds to wait for a scheduler that went away."""
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
+                                     "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
+DEADLY = frozenset(["KilledWorker"])
+"""Errors with which a cluster says that a task killed several workers."""
+
+
+def open_executor(executor: Any, workers: int | None) -> tuple[Executor, int, bool]:
+    """The executor to use, how many tasks to give it at once, and whether it is ours to close.
+
+    Parameters
+    ----------
+    executor : None, Executor, dask Client or str
+        None for processes of this machine; a string is the address of a Dask scheduler.
+    workers : int, optional
+        Number of processes, or most tasks to give to another executor at once.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none of these.
+    ImportError
+        If an address is given and ``distributed`` is not installed.
+    OSError
+        If there is no scheduler at the address.
+    """
+    if workers is not None:
+        workers = whole(workers, "workers")
+    if executor is None:
+        pool = LocalPool(workers or processors())
+        return pool, pool.workers, True
+    if isinstance(executor, Executor):
+        return executor, workers or MANY, False
+    if isinstance(executor, str):
+        return DaskPool(_connect(executor), ours=True), workers or MANY, True
+    if type(executor).__module__.partition(".")[0] == "distributed" and hasattr(executor, "submit"):
+        return DaskPool(executor, ours=False), workers or MANY, True
+    raise TypeError(f"executor is a {type(executor).__name__}: give None, a concurrent.futures "
+                    "Executor, a dask Client, or the address of a Dask scheduler")
+
+
+def stop(pool: Executor, ours: bool) -> None:
+    """Leave an executor after trouble: end our own processes, whatever they do."""
+    if isinstance(pool, LocalPool):
+        pool.stop()
+    elif ours:
+        pool.shutdown(wait=False)
+
+
+def processors() -> int:
+    """Processors that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+class LocalPool(Executor):
+    """Processes of this machine, with one thread each and one task at a time.
+
+    Each process is a pool of its own: if a task kills it, no other task is lost, and it is clear
+    which one did it.
+
+    Parameters
+    ----------
+    workers : int
+        Number of processes.
+
+    Examples
+    --------
+    >>> with LocalPool(1) as pool:
+    ...     pool.submit(max, 1, 2).result()
+    2
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers = workers
+        self._context = multiprocessing.get_context("spawn")
+        # Never written to: its closing, at the latest when this process dies, ends the workers.
+        self._leash, self._hand = self._context.Pipe(duplex=False)
+        self._idle: list[ProcessPoolExecutor | None] = [None] * workers
+        self._pools: set[ProcessPoolExecutor] = set()
+        self._free = threading.Semaphore(workers)
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Give a task to an idle process; waits if there is none."""
+        self._free.acquire()
+        pool = self._idle.pop() or self._start()
+        try:
+            future = self._give(pool, fn, args, kwargs)
+        except BrokenProcessPool:
+            # It died while idle.
+            self._pools.discard(pool)
+            pool = self._start()
+            future = self._give(pool, fn, args, kwargs)
+        future.add_done_callback(lambda done: self._back(pool, done))
+        return future
+
+    def stop(self) -> None:
+        """End all processes now, whatever they do."""
+        self._hand.close()
+        self.shutdown(wait=True, cancel_futures=True)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Close the pool; see `concurrent.futures.Executor.shutdown`."""
+        for pool in list(self._pools):
+            pool.shutdown(wait, cancel_futures=cancel_futures)
+        self._pools.clear()
+
+    def _start(self) -> ProcessPoolExecutor:
+        pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_obey,
+                                   initargs=(self._leash,))
+        self._pools.add(pool)
+        return pool
+
+    def _give(self, pool: ProcessPoolExecutor, fn: Callable[..., Any], args: Any,
+              kwargs: Any) -> Future[Any]:
+        # The first task starts the process, and libraries count threads when they are loaded.
+        with _environment(ONE_THREAD):
+            return pool.submit(fn, *args, **kwargs)
+
+    def _back(self, pool: ProcessPoolExecutor, done: Future[Any]) -> None:
+        broken = not done.cancelled() and isinstance(done.exception(), BrokenProcessPool)
+        if broken:
+            self._pools.discard(pool)
+        self._idle.append(None if broken else pool)
+        self._free.release()
+
+
+def _obey(leash: Connection) -> None:
+    """In a worker: leave Ctrl-C to the sweep, and end with it."""
+    if hasattr(os, "setpgid"):
+        os.setpgid(0, 0)
+
+    def watch() -> None:
+        try:
+            leash.recv_bytes()
+        except (EOFError, OSError):
+            os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextmanager
+def _environment(changes: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in changes}
+    os.environ.update(changes)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+class DaskPool(Executor):
+    """A Dask cluster as an executor; Dask itself reruns the tasks of workers that went away.
+
+    Parameters
+    ----------
+    client : distributed.Client
+        Connected to the scheduler.
+    ours : bool
+        Whether to close it with the pool.
+    """
+
+    def __init__(self, client: Any, ours: bool) -> None:
+        if getattr(client, "asynchronous", False):
+            raise TypeError("executor is an asynchronous dask Client: give a plain one")
+        self.client = client
+        self.ours = ours
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Give a task to the cluster."""
+        self._wait_for_scheduler()
+        remote = self.client.submit(fn, *args, **kwargs, pure=False)
+
+        # Holding on to the remote future is what keeps the scheduler from dropping the task.
+        async def fetch() -> Any:
+            return await self.client.gather(remote, asynchronous=True)
+
+        return asyncio.run_coroutine_threadsafe(fetch(), self.client.loop.asyncio_loop)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """Let go of the cluster; it goes on running."""
+        if self.ours:
+            self.client.close()
+
+    def _wait_for_scheduler(self) -> None:
+        deadline = time.monotonic() + PATIENCE
+        while self.client.status != "running":
+            if self.client.status in ("closing", "closed") or time.monotonic() > deadline:
+                raise ConnectionError(f"the Dask scheduler is gone (client {self.client.status})")
+            time.sleep(0.1)
+
+
+def _connect(address: str) -> Any:
+    if "://" not in address:
+        raise ValueError(f"executor = {address!r} is no address of a scheduler: give one such as "
+                         "\"tcp://127.0.0.1:8786\"")
+    try:
+        from distributed import Client
+    except ImportError:
+        raise ImportError("a Dask cluster needs the package distributed: "
+                          "pip install 'gflow[cluster]'") from None
+    try:
+        return Client(address)
+    except (OSError, ValueError) as error:
+        raise OSError(f"no Dask scheduler answers at {address}: {error}") from error

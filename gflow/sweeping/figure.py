@@ -1,0 +1,145 @@
+"""Figures of a sweep: medians and quartiles over the seeds."""
+
+from __future__ import annotations
+
+from typing import Any, Sequence
+
+import numpy as np
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
+MARKERS = "osD^vPX"
+WIDE = 10.0
+"""Axes that span more than this factor are logarithmic."""
+
+
+def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = None,
+           ax: Any = None) -> Any:
+    """A result against a parameter: median as a line, quartiles as a band.
+
+    Parameters
+    ----------
+    table : structured ndarray
+        From `gflow.sweep` or `gflow.load_sweep`.
+    y : str
+        A result, one number a task; yes or no is drawn as a share.
+    x : str, optional
+        A parameter; the one with most values if None.
+    by : str, optional
+        Another parameter, one line for each value; the one with most values left if None.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no such column, or it has no numbers.
+    """
+    if ax is None:
+        import matplotlib.pyplot as plt
+        ax = plt.subplots()[1]
+    x, by = axes_of(table, x, by)
+    values = _numbers(table, y)
+    groups = np.unique(table[by]) if by else [None]
+    for i, group in enumerate(groups):
+        chosen = np.ones(len(table), dtype=bool) if by is None else table[by] == group
+        points = np.unique(table[x][chosen])
+        samples = [values[chosen & (table[x] == point)] for point in points]
+        samples = [sample[~np.isnan(sample)] for sample in samples]
+        style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)],
+                 "markersize": 4, "label": None if by is None else f"{by} = {group}"}
+        if table[y].dtype == bool:
+            ax.plot(points, [sample.mean() for sample in samples], **style)
+            continue
+        low, middle, high = (np.array([np.quantile(sample, q) if sample.size else np.nan
+                                       for sample in samples]) for q in (0.25, 0.5, 0.75))
+        ax.plot(points, middle, **style)
+        ax.fill_between(points, low, high, color=style["color"], alpha=0.2, linewidth=0)
+    share = table[y].dtype == bool
+    ax.set(xlabel=x, ylabel=f"share of {y}" if share else y)
+    if _spans(table[x]):
+        ax.set_xscale("log")
+    if share:
+        ax.set_ylim(-0.03, 1.03)
+    elif _spans(values):
+        ax.set_yscale("log")
+    if by:
+        ax.legend(fontsize="small")
+    return ax
+
+
+def overview(table: np.ndarray, ys: Sequence[str] | None = None, x: str | None = None,
+             by: str | None = None) -> Any:
+    """`curves` of several results, side by side.
+
+    Parameters
+    ----------
+    table, x, by
+        As for `curves`.
+    ys : sequence of str, optional
+        Results; the first four that are numbers if None.
+
+    Returns
+    -------
+    matplotlib Figure
+    """
+    if not len(table):
+        raise ValueError("no task is done yet: there is nothing to draw")
+    from matplotlib.figure import Figure
+    if ys is None:
+        ys = [name for name in _names(table)[1] if _is_number(table.dtype[name])][:4]
+    if not ys:
+        raise ValueError("no result is a number: choose what to draw")
+    fig = Figure(figsize=(4.5 * len(ys), 3.8), layout="constrained")
+    for ax, y in zip(fig.subplots(1, len(ys), squeeze=False)[0], ys):
+        curves(table, y, x, by, ax)
+    return fig
+
+
+def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str | None]:
+    """Parameters for the horizontal axis and the lines: those with most values if not given."""
+    parameters = _names(table)[0]
+    for name in (x, by):
+        if name is not None and name not in parameters:
+            raise ValueError(f"{name!r} is no parameter of the sweep: choose one of "
+                             f"{', '.join(parameters)}")
+    count = {name: len(np.unique(table[name])) for name in parameters
+             if table.dtype[name] != object}
+    if x is None:
+        numeric = [name for name in count if _is_number(table.dtype[name]) and name != by]
+        if not numeric:
+            raise ValueError("no parameter is a number: there is no horizontal axis")
+        x = max(numeric, key=lambda name: count[name])
+    if by is None:
+        rest = [name for name in count if name != x and 1 < count[name] <= len(COLOURS)]
+        by = max(rest, key=lambda name: count[name], default=None)
+    return x, by
+
+
+def _names(table: np.ndarray) -> tuple[list[str], list[str]]:
+    """Parameters and results."""
+    names = list(table.dtype.names or ())
+    seed = names.index("seed")
+    return names[:seed], names[seed + 1:]
+
+
+def _numbers(table: np.ndarray, y: str) -> np.ndarray:
+    results = _names(table)[1]
+    if y not in results:
+        raise ValueError(f"{y!r} is no result of the sweep: choose one of {', '.join(results)}")
+    if not _is_number(table.dtype[y]):
+        raise ValueError(f"{y!r} is not one number a task")
+    return np.asarray(table[y], dtype=float)
+
+
+def _is_number(dtype: np.dtype) -> bool:
+    return dtype.shape == () and dtype.kind in "biuf"
+
+
+def _spans(values: np.ndarray) -> bool:
+    """Whether values are positive and differ by a large factor."""
+    finite = values[np.isfinite(values)]
+    return bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())

@@ -1,0 +1,259 @@
+"""From a grid to tasks: parameters, keys and seeds.
+
+A task is a mapping of parameters and a seed index. Its random numbers come from a hash of both, so
+that they do not depend on what else is in the grid, and the task can be rerun alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import itertools
+import json
+import math
+import numbers
+from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+
+import numpy as np
+
+RESERVED = ("rng", "seed")
+"""Names that a parameter cannot have."""
+LARGEST = 2**53
+"""Whole numbers beyond this are not kept by every reader of JSON."""
+
+
+class Task(NamedTuple):
+    """One call of ``run``.
+
+    Attributes
+    ----------
+    key : str
+        Hash of the parameters and the seed index; names the task in the store.
+    params : str
+        Parameters as canonical JSON.
+    seed : int
+        Seed index.
+    spawn : tuple of int
+        ``spawn_key`` of its `numpy.random.SeedSequence`.
+    """
+
+    key: str
+    params: str
+    seed: int
+    spawn: tuple[int, ...]
+
+
+def tasks(grid: Any, seeds: Any = 1, shared: Sequence[str] = (),
+          run: Callable[..., Any] | None = None) -> list[Task]:
+    """All tasks of a grid, parameters in the order given, seeds innermost.
+
+    Parameters
+    ----------
+    grid : mapping of lists, list of mappings, or callable
+        A mapping stands for all combinations of its values; a callable takes no argument and
+        returns one of the others. Values: numbers, strings, booleans, None, lists of these.
+    seeds : int or list of int
+        Number of seeds, or the seed indices.
+    shared : sequence of str
+        Parameters that do not change the random numbers: tasks that differ in these only share
+        their draws.
+    run : callable, optional
+        If given, it must be callable with every mapping and ``rng``.
+
+    Returns
+    -------
+    list of Task
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the grid is empty, repeats a task, or has names or values that do not work.
+
+    Examples
+    --------
+    >>> [(task.params, task.seed) for task in tasks({"n": [5, 10]}, seeds=2)]
+    [('{"n": 5}', 0), ('{"n": 5}', 1), ('{"n": 10}', 0), ('{"n": 10}', 1)]
+    """
+    if isinstance(shared, str) or not all(isinstance(name, str) for name in shared):
+        raise TypeError(f"shared is {shared!r}: give a list of names of parameters")
+    indices = seed_indices(seeds)
+    found: dict[str, Task] = {}
+    names: set[str] = set()
+    signature = _signature(run)
+    for point in _points(grid):
+        values = {name: _plain(name, value) for name, value in point.items()}
+        _check_names(values, signature)
+        names.update(values)
+        for seed in indices:
+            task = make_task(values, seed, shared)
+            if task.key in found:
+                raise ValueError(f"grid has {values} twice: drop one of them (to repeat a task "
+                                 "with other random numbers, use seeds)")
+            found[task.key] = task
+    if not found:
+        raise ValueError("grid is empty: give at least one value for each parameter")
+    unknown = set(shared) - names
+    if unknown:
+        raise ValueError(f"shared has {sorted(unknown)[0]!r}, which is no parameter of the grid")
+    return list(found.values())
+
+
+def make_task(params: Mapping[str, Any], seed: int, shared: Iterable[str] = ()) -> Task:
+    """The task with these parameters (plain values) and this seed index."""
+    text = json.dumps(dict(params), allow_nan=False)
+    drawn = {name: value for name, value in params.items() if name not in shared}
+    words = np.frombuffer(_digest(drawn)[:16], dtype="<u4")
+    key = hashlib.sha256(_digest(params) + f":{seed}".encode()).hexdigest()
+    return Task(key, text, seed, (*(int(word) for word in words), seed))
+
+
+def task_rng(params: Mapping[str, Any], seed: int, rng: int = 0,
+             shared: Iterable[str] = ()) -> np.random.Generator:
+    """The random numbers of a task, to run it alone.
+
+    Parameters
+    ----------
+    params : mapping
+        Its parameters.
+    seed : int
+        Its seed index.
+    rng : int
+        The root seed of the sweep.
+    shared : sequence of str
+        As it was for the sweep.
+
+    Returns
+    -------
+    numpy.random.Generator
+
+    Examples
+    --------
+    >>> draw = task_rng({"n": 5}, seed=3)
+    >>> float(draw.uniform()) == float(task_rng({"n": 5}, seed=3).uniform())
+    True
+    """
+    plain = {name: _plain(name, value) for name, value in params.items()}
+    return spawned(root_seed(rng), make_task(plain, seed, shared).spawn)
+
+
+def root_seed(rng: Any) -> int:
+    """A root seed, which must be a number so that a sweep can be gone on with.
+
+    Examples
+    --------
+    >>> root_seed(0)
+    0
+    """
+    if isinstance(rng, bool) or not isinstance(rng, numbers.Integral):
+        raise TypeError(f"rng is {rng!r}: give a whole number as the root seed of the sweep")
+    if rng < 0:
+        raise ValueError(f"rng = {rng}: a seed is a whole number that is not negative")
+    return int(rng)
+
+
+def spawned(root: int, spawn: Iterable[int]) -> np.random.Generator:
+    """Generator of the child of a root seed that has this ``spawn_key``."""
+    return np.random.default_rng(np.random.SeedSequence(root, spawn_key=tuple(spawn)))
+
+
+def seed_indices(seeds: Any) -> list[int]:
+    """Seed indices from a number of seeds or a list of indices.
+
+    Examples
+    --------
+    >>> seed_indices(3), seed_indices([7, 2])
+    ([0, 1, 2], [7, 2])
+    """
+    if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
+        indices = list(range(int(seeds)))
+    elif isinstance(seeds, str | bytes | bool | Mapping) or not isinstance(seeds, Iterable):
+        raise TypeError(f"seeds is {seeds!r}: give the number of seeds, or a list of indices")
+    else:
+        indices = list(seeds)
+    for seed in indices:
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
+            raise ValueError(f"seeds has {seed!r}: an index is a whole number, 0 or more")
+    if not indices:
+        raise ValueError(f"seeds is {seeds!r}: give at least one")
+    if len(set(indices)) < len(indices):
+        raise ValueError(f"seeds is {seeds!r}: give every index once")
+    return [int(seed) for seed in indices]
+
+
+def _points(grid: Any) -> list[dict[str, Any]]:
+    """The grid as a list of mappings."""
+    if callable(grid) and not isinstance(grid, Mapping):
+        grid = grid()
+    if isinstance(grid, Mapping):
+        axes = {name: _axis(name, values) for name, values in grid.items()}
+        return [dict(zip(axes, point)) for point in itertools.product(*axes.values())]
+    if isinstance(grid, str | bytes) or not isinstance(grid, Iterable):
+        raise TypeError(f"grid is a {type(grid).__name__}: give a mapping of lists, a list of "
+                        "mappings, or a callable that returns one of these")
+    points = list(grid)
+    for point in points:
+        if not isinstance(point, Mapping):
+            raise TypeError(f"grid has a {type(point).__name__} in its list: give mappings of "
+                            "parameters, such as {\"n\": 5}")
+    return [dict(point) for point in points]
+
+
+def _axis(name: Any, values: Any) -> list[Any]:
+    """Values of one parameter; a single one may stand without a list."""
+    if values is None or isinstance(values, str | bytes | numbers.Number | np.generic):
+        return [values]
+    if isinstance(values, Mapping) or not isinstance(values, Iterable):
+        raise TypeError(f"grid[{name!r}] is a {type(values).__name__}: give a list of values")
+    axis = list(values)
+    if not axis:
+        raise ValueError(f"grid[{name!r}] is empty: give at least one value")
+    return axis
+
+
+def _signature(run: Callable[..., Any] | None) -> inspect.Signature | None:
+    try:
+        return None if run is None else inspect.signature(run)
+    except (TypeError, ValueError):
+        # Some compiled functions have none.
+        return None
+
+
+def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None) -> None:
+    for name in values:
+        if not isinstance(name, str) or not name.isidentifier():
+            raise ValueError(f"grid has the parameter {name!r}: a name is a Python identifier")
+        if name in RESERVED:
+            raise ValueError(f"grid has the parameter {name!r}, a name taken by the sweep: "
+                             "rename it (seeds are given by seeds=)")
+    if signature is None:
+        return
+    try:
+        signature.bind(**values, rng=None)
+    except TypeError as error:
+        raise TypeError(f"run cannot be called as run({', '.join([*values, 'rng'])}): {error}; "
+                        "it takes every parameter of the grid and rng, by name") from None
+
+
+def _plain(name: Any, value: Any) -> Any:
+    """A value that survives JSON unchanged; what ``run`` is called with."""
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, list | tuple):
+        return [_plain(name, item) for item in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int):
+        if abs(value) > LARGEST:
+            raise ValueError(f"grid[{name!r}] has {value}: give whole numbers up to 2**53")
+        return value
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ValueError(f"grid[{name!r}] has {value}: give finite numbers, or None")
+        return value
+    raise TypeError(f"grid[{name!r}] has a {type(value).__name__}: give numbers, strings, "
+                    "booleans, None, or lists of these")
+
+
+def _digest(params: Mapping[str, Any]) -> bytes:
+    """Hash of the parameters, whatever their order."""
+    return hashlib.sha256(json.dumps(dict(params), sort_keys=True).encode()).digest()

@@ -1,0 +1,203 @@
+"""What a store holds, as tables: NumPy, pandas, xarray."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .codec import decode
+from .store import Store
+
+FORMS = ("records", "pandas", "xarray")
+
+
+class Failure(NamedTuple):
+    """A task that failed.
+
+    Attributes
+    ----------
+    params : dict
+        Its parameters.
+    seed : int
+        Its seed index.
+    error : str
+        Its traceback.
+    """
+
+    params: dict[str, Any]
+    seed: int
+    error: str
+
+
+def load_sweep(path: Any, form: str = "records") -> Any:
+    """Results that `gflow.sweep` has stored so far; also while it runs.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The store.
+    form : {"records", "pandas", "xarray"}
+        What to return.
+
+    Returns
+    -------
+    numpy.recarray, pandas.DataFrame or xarray.Dataset
+        A record for each task that is done: parameters, ``seed``, results, in the order of the
+        grid. Arrays of equal shape are fields of that shape; others, and values of mixed types,
+        are objects. What a task lacks is NaN in numbers, "" in strings, otherwise None. A Dataset
+        has the parameters with several values and ``seed`` as dimensions, and NaN where there is
+        no task.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    ValueError
+        If it is no store of a sweep, or of a newer format.
+    ImportError
+        If pandas or xarray is asked for and not installed.
+
+    Examples
+    --------
+    >>> import tempfile, gflow
+    >>> from concurrent.futures import ThreadPoolExecutor
+    >>> with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as pool:
+    ...     table = gflow.sweep(lambda n, rng: {"twice": 2 * n}, {"n": [1, 2]}, executor=pool,
+    ...                         store=f"{folder}/a.db", progress=False)
+    ...     gflow.load_sweep(f"{folder}/a.db")
+    rec.array([(1, 0, 2), (2, 0, 4)],
+              dtype=[('n', '<i8'), ('seed', '<i8'), ('twice', '<i8')])
+    """
+    if form not in FORMS:
+        raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
+    with Store(path, read_only=True) as store:
+        columns, parameters = _columns(store, False)
+    if form == "pandas":
+        return _frame(columns)
+    if form == "xarray":
+        return _dataset(columns, parameters)
+    return _record_array(columns)
+
+
+def records(store: Store, wanted: bool = False) -> np.recarray:
+    """Record array of an open store; see `load_sweep`."""
+    return _record_array(_columns(store, wanted)[0])
+
+
+def failures(path: Any) -> list[Failure]:
+    """Tasks of a store that failed, with their tracebacks.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The store.
+
+    Returns
+    -------
+    list of Failure
+
+    Raises
+    ------
+    FileNotFoundError, ValueError
+        As `load_sweep`.
+    """
+    with Store(path, read_only=True) as store:
+        return [Failure(json.loads(row.params), row.seed, row.error)
+                for row in store.rows("failed")]
+
+
+def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[str]]:
+    """Columns by name, and which of them are parameters."""
+    rows = store.rows("done", wanted)
+    arrays = store.arrays()
+    params = [json.loads(row.params) for row in rows]
+    results = [decode(row.scalars, arrays.get(row.id, {})) for row in rows]
+    parameters = list(dict.fromkeys(name for point in params for name in point))
+    names = dict.fromkeys(name for result in results for name in result)
+    columns = {name: _column([point.get(name) for point in params]) for name in parameters}
+    columns["seed"] = np.array([row.seed for row in rows], dtype=np.int64)
+    columns |= {name: _column([result.get(name) for result in results]) for name in names}
+    return columns, parameters
+
+
+def _column(values: list[Any]) -> np.ndarray:
+    """The narrowest array that holds the values."""
+    kinds = {type(value) for value in values} - {type(None)}
+    missing = any(value is None for value in values)
+    if kinds == {np.ndarray}:
+        if not missing and len({(value.shape, value.dtype) for value in values}) == 1:
+            return np.stack(values)
+    elif kinds <= {int, float} and kinds:
+        if not missing and kinds == {int} and max(map(abs, values)) < 2**63:
+            return np.array(values, dtype=np.int64)
+        return np.array([np.nan if value is None else value for value in values], dtype=float)
+    elif kinds == {bool} and not missing:
+        return np.array(values)
+    elif kinds == {str}:
+        return np.array(["" if value is None else value for value in values])
+    column = np.empty(len(values), dtype=object)
+    column[:] = values
+    return column
+
+
+def _record_array(columns: dict[str, np.ndarray]) -> np.recarray:
+    size = len(columns["seed"])
+    table = np.empty(size, dtype=[(name, column.dtype, column.shape[1:])
+                                  for name, column in columns.items()])
+    for name, column in columns.items():
+        table[name] = column
+    return table.view(np.recarray)
+
+
+def _frame(columns: dict[str, np.ndarray]) -> Any:
+    try:
+        import pandas
+    except ImportError:
+        raise ImportError("form=\"pandas\" needs the package pandas: pip install "
+                          "pandas") from None
+    return pandas.DataFrame({name: column if column.ndim == 1 else list(column)
+                             for name, column in columns.items()})
+
+
+def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> Any:
+    try:
+        import xarray
+    except ImportError:
+        raise ImportError("form=\"xarray\" needs the package xarray: pip install "
+                          "xarray") from None
+    axes = {}
+    for name in (*parameters, "seed"):
+        if columns[name].dtype == object:
+            raise ValueError(f"{name!r} has values of mixed types, which are no coordinates: use "
+                             "form=\"records\" or \"pandas\"")
+        values, place = np.unique(columns[name], return_inverse=True)
+        if name == "seed" or len(values) > 1:
+            axes[name] = (values, place)
+    shape = tuple(len(values) for values, _ in axes.values())
+    index = tuple(place for _, place in axes.values())
+    variables = {}
+    for name, column in columns.items():
+        if name in axes or name in parameters:
+            continue
+        full = _spread(column, shape, index)
+        inner = [f"{name}_{axis}" for axis in range(column.ndim - 1)]
+        variables[name] = ([*axes, *inner], full)
+    constant = {name: columns[name][0] for name in parameters
+                if name not in axes and len(columns[name])}
+    return xarray.Dataset(variables, {name: values for name, (values, _) in axes.items()},
+                          constant)
+
+
+def _spread(column: np.ndarray, shape: tuple[int, ...],
+            index: tuple[np.ndarray, ...]) -> np.ndarray:
+    """Records on the grid of their parameters; gaps are NaN, or None where there is no NaN."""
+    complete = len(column) == np.prod(shape)
+    dtype = column.dtype
+    if not complete:
+        dtype = np.result_type(dtype, float) if dtype.kind in "iufc" else np.dtype(object)
+    full = np.full(shape + column.shape[1:], np.nan if dtype.kind in "fc" else None if
+                   dtype == object else column.dtype.type(), dtype=dtype)
+    full[index] = column
+    return full

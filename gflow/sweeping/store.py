@@ -1,0 +1,421 @@
+"""The store of a sweep: one SQLite file.
+
+``tasks`` and ``arrays`` hold what was computed, and nothing that differs between two sweeps of the
+same grid; clocks and hosts are in ``work`` and ``sweeps``. Only the process that called
+`gflow.sweep` writes, so that the file must be on a disk of its machine, and workers need not see
+it.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sqlite3
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Iterable, Iterator, NamedTuple, Sequence
+
+from .._version import __version__
+from .grid import Task
+from .worker import Outcome
+
+APPLICATION = 0x67666C77
+FORMAT = 1
+BORN = time.time()
+"""When this process loaded this file."""
+ALIVE = 60.0
+"""Seconds after which a sweep on another machine that gives no sign of life counts as dead."""
+BUSY = 60.0
+"""Seconds to wait for another process that writes."""
+WANTED = "JOIN wanted USING (key)"
+SCHEMA = """
+CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
+CREATE TABLE tasks (id INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, params TEXT NOT NULL,
+    seed INTEGER NOT NULL, status TEXT NOT NULL, version TEXT, code TEXT, scalars TEXT,
+    error TEXT);
+CREATE INDEX tasks_status ON tasks (status);
+CREATE TABLE arrays (task INTEGER REFERENCES tasks, name TEXT, npy BLOB,
+    PRIMARY KEY (task, name)) WITHOUT ROWID;
+CREATE TABLE work (task INTEGER PRIMARY KEY REFERENCES tasks, sweep INTEGER, started REAL,
+    finished REAL, wall REAL, worker TEXT);
+CREATE TABLE sweeps (id INTEGER PRIMARY KEY, host TEXT, pid INTEGER, started REAL, beat REAL,
+    ended REAL);
+"""
+
+
+class Sweep(NamedTuple):
+    """A run of `gflow.sweep` on a store, under way or not.
+
+    Attributes
+    ----------
+    id, pid : int
+        Its number in the store, and its process.
+    host : str
+        Its machine.
+    started, beat : float
+        When it began and last gave a sign of life (seconds of the epoch).
+    ended : float or None
+        When it ended in good order.
+    """
+
+    id: int
+    host: str
+    pid: int
+    started: float
+    beat: float
+    ended: float | None
+
+    @property
+    def alive(self) -> bool:
+        """Whether it goes on."""
+        if self.ended is not None:
+            return False
+        if self.host == socket.gethostname():
+            # In a container, the process before this one may have had the same number.
+            if self.started < BORN if self.pid == os.getpid() else not _exists(self.pid):
+                return False
+        return time.time() - self.beat < ALIVE
+
+
+class Row(NamedTuple):
+    """A task as the store holds it; ``scalars`` is JSON, ``error`` a traceback."""
+
+    id: int
+    params: str
+    seed: int
+    scalars: str
+    error: str
+
+
+class Store:
+    """An open store; use as a context manager.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file; made if it does not exist, unless ``read_only``.
+    read_only : bool
+        For looking at it.
+
+    Raises
+    ------
+    OSError
+        If it cannot be opened, or written to.
+    ValueError
+        If it is another kind of file, or of a newer format.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> with tempfile.TemporaryDirectory() as folder, Store(f"{folder}/a.db") as store:
+    ...     store.count()
+    {'pending': 0, 'done': 0, 'failed': 0}
+    """
+
+    def __init__(self, path: Any, read_only: bool = False) -> None:
+        self.path = Path(os.path.abspath(os.fspath(path)))
+        self.read_only = read_only
+        self.sweep = -1
+        _check_place(self.path, read_only)
+        with self._speaking():
+            self.db = self._connect()
+        try:
+            self._check_format()
+            self._file = os.stat(self.path)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Store:
+        return self
+
+    def __exit__(self, *details: Any) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self.db.close()
+
+    # Beginning ------------------------------------------------------------------------------------
+
+    def begin(self, tasks: Sequence[Task], settings: dict[str, str], code: str,
+              changed: str = "raise", retry_failed: bool = False) -> dict[int, Task]:
+        """Register a sweep and its tasks; return those to run, by id.
+
+        Parameters
+        ----------
+        tasks : sequence of Task
+            What is wanted.
+        settings : dict of str
+            What a store has one of: the title of ``run``, the root seed, shared parameters.
+        code : str
+            Fingerprint of ``run``.
+        changed : {"raise", "keep", "rerun"}
+            What to do with tasks done by another version of gflow or of ``run``.
+        retry_failed : bool
+            Whether to run failed tasks again; those of another version are in any case.
+
+        Raises
+        ------
+        ValueError
+            If the store is of another sweep, or holds tasks of other code.
+        """
+        with self._transaction():
+            self._settle(settings)
+            self.db.executemany("INSERT OR IGNORE INTO tasks (key, params, seed, status) "
+                                "VALUES (?, ?, ?, 'pending')",
+                                [(task.key, task.params, task.seed) for task in tasks])
+            self._wanted(tasks)
+            other = f"FROM tasks {WANTED} WHERE status = ? AND (version <> ? OR code <> ?)"
+            now = (__version__, code)
+            count, versions = self.db.execute(
+                f"SELECT count(*), group_concat(DISTINCT version) {other}",
+                ("done", *now)).fetchone()
+            if count and changed == "raise":
+                author = (f"gflow {versions}, and this is {__version__}"
+                          if versions != __version__ else "other code of run")
+                raise ValueError(f"{self.path} holds {count} of these tasks as done by {author}: "
+                                 "give changed=\"keep\" to keep them, changed=\"rerun\" to run "
+                                 "them again, or another store")
+            for status in ("failed", "done") if changed == "rerun" else ("failed",):
+                self.db.execute("UPDATE tasks SET status = 'pending' WHERE id IN "
+                                f"(SELECT id {other})", (status, *now))
+            if retry_failed:
+                self.db.execute("UPDATE tasks SET status = 'pending' WHERE status = 'failed' "
+                                "AND key IN (SELECT key FROM wanted)")
+            self.sweep = self.db.execute(
+                "INSERT INTO sweeps (host, pid, started, beat) VALUES (?, ?, ?, ?)",
+                (socket.gethostname(), os.getpid(), time.time(), time.time())).lastrowid or 0
+            self.code = code
+            # Keys are hashes: in their order tasks are well shuffled.
+            by_key = {task.key: task for task in tasks}
+            return {row[0]: by_key[row[1]] for row in self.db.execute(
+                f"SELECT id, key FROM tasks {WANTED} WHERE status = 'pending' ORDER BY key")}
+
+    def _wanted(self, tasks: Sequence[Task]) -> None:
+        self.db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key TEXT PRIMARY KEY)")
+        self.db.execute("DELETE FROM wanted")
+        self.db.executemany("INSERT INTO wanted VALUES (?)", [(task.key,) for task in tasks])
+
+    def _settle(self, settings: dict[str, str]) -> None:
+        """Write the settings of a new store, or compare with those of an old one."""
+        known = self.settings()
+        for name, value in settings.items():
+            if name not in known:
+                self.db.execute("INSERT INTO settings VALUES (?, ?)", (name, value))
+            # A function may move to another module: its code is looked at elsewhere.
+            elif known[name].rpartition(":")[2] != value.rpartition(":")[2]:
+                raise ValueError(f"{self.path} was made with {name} = {known[name]}, and this is "
+                                 f"{name} = {value}: use another store")
+
+    # Under way ------------------------------------------------------------------------------------
+
+    def exchange(self, finished: Iterable[tuple[int, Outcome]],
+                 wanted: Sequence[int], room: int) -> dict[int, str]:
+        """Commit outcomes, and ask for tasks to run, in one transaction.
+
+        Parameters
+        ----------
+        finished : iterable of (int, Outcome)
+            Task ids and what came of them; the first outcome of a task is kept.
+        wanted : sequence of int
+            Ids of tasks that this sweep would run, best first.
+        room : int
+            How many it can run now.
+
+        Returns
+        -------
+        dict
+            For the wanted ids, until there is no room: "ours", "theirs" (another sweep has it
+            under way) or "done".
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written; nothing has changed then.
+        """
+        now = time.time()
+        if not self.path.exists() or not os.path.samestat(self._file, os.stat(self.path)):
+            raise FileNotFoundError(f"{self.path} was removed or replaced while the sweep ran")
+        with self._transaction():
+            for task, outcome in finished:
+                self._record(task, outcome, now)
+            self.db.execute("UPDATE sweeps SET beat = ? WHERE id = ?", (now, self.sweep))
+            others = {sweep.id for sweep in self.sweeps() if sweep.alive} - {self.sweep}
+            answers: dict[int, str] = {}
+            for task in wanted:
+                if room <= 0:
+                    break
+                answers[task] = self._claim(task, others, now)
+                room -= answers[task] == "ours"
+            return answers
+
+    def _record(self, task: int, outcome: Outcome, now: float) -> None:
+        status = "failed" if outcome.scalars is None else "done"
+        changed = self.db.execute(
+            "UPDATE tasks SET status = ?, version = ?, code = ?, scalars = ?, error = ? "
+            "WHERE id = ? AND status = 'pending'",
+            (status, __version__, self.code, outcome.scalars, outcome.error, task)).rowcount
+        if not changed:
+            return
+        self.db.execute("DELETE FROM arrays WHERE task = ?", (task,))
+        self.db.executemany("INSERT INTO arrays VALUES (?, ?, ?)",
+                            [(task, name, npy) for name, npy in outcome.arrays.items()])
+        self.db.execute("UPDATE work SET sweep = ?, finished = ?, wall = ?, worker = ? "
+                        "WHERE task = ?", (self.sweep, now, outcome.wall, outcome.worker, task))
+
+    def _claim(self, task: int, others: set[int], now: float) -> str:
+        status, sweep, finished = self.db.execute(
+            "SELECT status, sweep, finished FROM tasks LEFT JOIN work ON task = id WHERE id = ?",
+            (task,)).fetchone()
+        if status != "pending":
+            return "done"
+        if sweep in others and finished is None:
+            return "theirs"
+        self.db.execute("INSERT OR REPLACE INTO work (task, sweep, started) VALUES (?, ?, ?)",
+                        (task, self.sweep, now))
+        return "ours"
+
+    def end(self) -> None:
+        """Give back what was not finished, and say goodbye."""
+        with self._transaction():
+            self.db.execute("DELETE FROM work WHERE sweep = ? AND finished IS NULL", (self.sweep,))
+            self.db.execute("UPDATE sweeps SET ended = ? WHERE id = ?", (time.time(), self.sweep))
+
+    # Looking --------------------------------------------------------------------------------------
+
+    def settings(self) -> dict[str, str]:
+        """Settings of the store."""
+        return dict(self._ask("SELECT name, value FROM settings"))
+
+    def sweeps(self) -> list[Sweep]:
+        """All sweeps that have worked on the store."""
+        return [Sweep(*row) for row in self._ask(
+            "SELECT id, host, pid, started, beat, ended FROM sweeps ORDER BY id")]
+
+    def count(self, wanted: bool = False) -> dict[str, int]:
+        """Tasks by status; those of this sweep only if ``wanted``."""
+        found = dict(self._ask("SELECT status, count(*) FROM tasks "
+                               f"{WANTED if wanted else ''} GROUP BY status"))
+        return {status: found.get(status, 0) for status in ("pending", "done", "failed")}
+
+    def under_way(self, sweep: int) -> int:
+        """Number of tasks that a sweep has started and not finished."""
+        return int(self._ask("SELECT count(*) FROM work WHERE sweep = ? AND finished IS NULL",
+                             sweep)[0][0])
+
+    def finished(self, sweep: int) -> int:
+        """Number of tasks that a sweep has finished."""
+        return int(self._ask("SELECT count(*) FROM work WHERE sweep = ? AND finished IS NOT NULL",
+                             sweep)[0][0])
+
+    def rows(self, status: str, wanted: bool = False) -> list[Row]:
+        """Tasks of a status in the order in which they were asked for."""
+        return [Row(*row) for row in self._ask(
+            f"SELECT id, params, seed, scalars, error FROM tasks {WANTED if wanted else ''} "
+            "WHERE status = ? ORDER BY id", status)]
+
+    def arrays(self) -> dict[int, dict[str, bytes]]:
+        """All arrays, by task and name."""
+        found: dict[int, dict[str, bytes]] = {}
+        for task, name, npy in self._ask("SELECT task, name, npy FROM arrays"):
+            found.setdefault(task, {})[name] = npy
+        return found
+
+    def _ask(self, question: str, *values: Any) -> list[Any]:
+        with self._speaking():
+            return self.db.execute(question, values).fetchall()
+
+    # The file -------------------------------------------------------------------------------------
+
+    def _connect(self) -> sqlite3.Connection:
+        if not self.read_only:
+            return sqlite3.connect(self.path, timeout=BUSY, isolation_level=None)
+        address = self.path.resolve().as_uri()
+        try:
+            db = sqlite3.connect(f"{address}?mode=ro", uri=True, timeout=BUSY,
+                                 isolation_level=None)
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        except sqlite3.OperationalError:
+            # In a directory that cannot be written to, a finished store can still be read.
+            log = self.path.with_name(self.path.name + "-wal")
+            if log.exists() and log.stat().st_size:
+                raise
+            db = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
+        return db
+
+    def _check_format(self) -> None:
+        with self._speaking():
+            application = self.db.execute("PRAGMA application_id").fetchone()[0]
+            found = self.db.execute("PRAGMA user_version").fetchone()[0]
+            content = self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
+        if application == APPLICATION and found > FORMAT:
+            raise ValueError(f"{self.path} was written by a newer gflow, in format {found}: "
+                             f"upgrade gflow (this is {__version__}) or use another store")
+        if application != APPLICATION and (content or application or self.read_only):
+            raise ValueError(f"{self.path} is no store of a sweep: give another file")
+        if self.read_only:
+            return
+        with self._speaking():
+            self.db.execute("PRAGMA journal_mode = WAL")
+            # FULL: what is committed survives a power cut too.
+            self.db.execute("PRAGMA synchronous = FULL")
+        with self._transaction():
+            # Another sweep may have made the tables by now.
+            if not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+                for statement in SCHEMA.split(";"):
+                    self.db.execute(statement)
+                self.db.execute(f"PRAGMA application_id = {APPLICATION}")
+                self.db.execute(f"PRAGMA user_version = {FORMAT}")
+
+    @contextmanager
+    def _transaction(self) -> Iterator[None]:
+        with self._speaking():
+            self.db.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+                self.db.execute("COMMIT")
+            except BaseException:
+                if self.db.in_transaction:
+                    self.db.execute("ROLLBACK")
+                raise
+
+    @contextmanager
+    def _speaking(self) -> Iterator[None]:
+        """Turn SQLite's errors into those of a file."""
+        try:
+            yield
+        except sqlite3.OperationalError as error:
+            verb = "read" if self.read_only else "written to"
+            raise OSError(f"{self.path} cannot be {verb} ({error}): check the disk and the "
+                          "permissions of the file and its directory") from error
+        except sqlite3.DatabaseError as error:
+            raise ValueError(f"{self.path} is damaged or no store of a sweep ({error}): give "
+                             "another file") from error
+
+
+def _check_place(path: Path, read_only: bool) -> None:
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a directory: give a file name for the store")
+    if read_only and not path.exists():
+        raise FileNotFoundError(f"there is no store {path}")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(f"{path.parent} is not a directory: make it first")
+    if not read_only:
+        for place in (path.parent, *([path] if path.exists() else [])):
+            if not os.access(place, os.W_OK):
+                raise PermissionError(f"{place} cannot be written to: choose another store")
+
+
+def _exists(pid: int) -> bool:
+    if os.name == "nt":
+        # Signal 0 is Ctrl-C there; signs of life have to do.
+        return True
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True

@@ -1,0 +1,197 @@
+"""What happens inside a worker, and how ``run`` gets there."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import inspect
+import json
+import os
+import pickle
+import socket
+import textwrap
+import time
+import traceback
+from types import CodeType
+from typing import Any, Callable, NamedTuple
+
+from .._version import __version__
+from .codec import encode
+from .grid import Task, spawned
+
+
+class SweepError(RuntimeError):
+    """The sweep cannot go on with these workers; what is done is kept in the store."""
+
+
+class Job(NamedTuple):
+    """What a worker needs besides the task.
+
+    Attributes
+    ----------
+    run : bytes
+        The pickled function.
+    root : int
+        Root seed.
+    version : str
+        Version of gflow that the sweep runs.
+    """
+
+    run: bytes
+    root: int
+    version: str = __version__
+
+
+class Outcome(NamedTuple):
+    """What came of a task: a result, or a traceback.
+
+    Attributes
+    ----------
+    scalars : str or None
+        JSON of the result, None if the task failed.
+    arrays : dict of bytes
+        Its arrays.
+    error : str or None
+        Traceback.
+    wall : float
+        Seconds that it took.
+    worker : str
+        Host and process.
+    """
+
+    scalars: str | None
+    arrays: dict[str, bytes]
+    error: str | None
+    wall: float = 0.0
+    worker: str = ""
+
+
+def perform(job: Job, task: Task) -> Outcome:
+    """Run one task. What ``run`` raises is an outcome; interrupts are none.
+
+    Parameters
+    ----------
+    job : Job
+        The sweep.
+    task : Task
+        The task.
+
+    Returns
+    -------
+    Outcome
+
+    Raises
+    ------
+    SweepError
+        If this worker has another version of gflow.
+
+    Examples
+    --------
+    >>> from gflow.sweeping.grid import tasks
+    >>> outcome = perform(Job(pack(dict), 0), tasks({"n": [5]})[0])
+    >>> outcome.error.splitlines()[-1]
+    "ValueError: run returned 'n', the name of a parameter or of the seed: rename it"
+    """
+    if job.version != __version__:
+        raise SweepError(f"a worker on {socket.gethostname()} cannot take part: {_mismatch(job)}")
+    start = time.perf_counter()
+    params = json.loads(task.params)
+    scalars: str | None = None
+    arrays: dict[str, bytes] = {}
+    error = None
+    try:
+        result = _unpack(job.run)(**params, rng=spawned(job.root, task.spawn))
+        scalars, arrays = encode(result, params)
+    except (Exception, SystemExit) as problem:
+        # Without the frame of this function.
+        below = problem.__traceback__.tb_next if problem.__traceback__ else None
+        error = "".join(traceback.format_exception(type(problem), problem, below))
+    return Outcome(scalars, arrays, error, time.perf_counter() - start,
+                   f"{socket.gethostname()}:{os.getpid()}")
+
+
+def greet(job: Job) -> str:
+    """Check in a worker that it can run tasks of this sweep; return what stands in the way."""
+    if job.version != __version__:
+        return _mismatch(job)
+    try:
+        _unpack(job.run)
+    except Exception as error:
+        return (f"it cannot load run ({type(error).__name__}: {error}): put run into a module "
+                "that workers can import, or install cloudpickle")
+    return ""
+
+
+def _mismatch(job: Job) -> str:
+    return (f"its gflow is {__version__} and the sweep's {job.version}: install the same version "
+            "everywhere")
+
+
+def pack(run: Callable[..., Any]) -> bytes:
+    """Pickle ``run``; with cloudpickle, if installed, also lambdas and functions of notebooks.
+
+    Raises
+    ------
+    TypeError
+        If it cannot be pickled.
+    """
+    if not callable(run):
+        raise TypeError(f"run is a {type(run).__name__}: give a function run(**params, rng)")
+    try:
+        from cloudpickle import dumps
+        hint = "it must not hold locks, open files or connections"
+    except ImportError:
+        from pickle import dumps
+        hint = "define it at the top level of a module, or install cloudpickle"
+    try:
+        packed: bytes = dumps(run)
+    except Exception as error:
+        raise TypeError(f"run cannot be pickled ({error}): {hint}") from error
+    return packed
+
+
+@functools.lru_cache(maxsize=4)
+def _unpack(packed: bytes) -> Callable[..., Any]:
+    run: Callable[..., Any] = pickle.loads(packed)
+    return run
+
+
+def fingerprint(run: Callable[..., Any]) -> str:
+    """Hash of the name and the source of ``run``, not of what it calls.
+
+    Examples
+    --------
+    >>> fingerprint(pack) == fingerprint(pack), fingerprint(pack) == fingerprint(perform)
+    (True, False)
+    """
+    return hashlib.sha256(_identity(run).encode()).hexdigest()
+
+
+def title(run: Any) -> str:
+    """Name of ``run`` for messages and for finding an experiment again."""
+    if isinstance(run, functools.partial):
+        return title(run.func)
+    if not hasattr(run, "__qualname__"):
+        return title(type(run))
+    return f"{run.__module__}:{run.__qualname__}"
+
+
+def _identity(run: Any) -> str:
+    if isinstance(run, functools.partial):
+        return f"{_identity(run.func)} {run.args!r} {sorted(run.keywords.items())!r}"
+    if not hasattr(run, "__qualname__"):
+        return _identity(type(run))
+    try:
+        source = textwrap.dedent(inspect.getsource(run))
+    except (OSError, TypeError):
+        source = _bytecode(getattr(run, "__code__", None))
+    return f"{run.__qualname__}\n{source}"
+
+
+def _bytecode(code: CodeType | None) -> str:
+    """A function typed into a console has no source."""
+    if code is None:
+        return ""
+    constants = [_bytecode(item) if isinstance(item, CodeType) else repr(item)
+                 for item in code.co_consts]
+    return f"{code.co_code.hex()} {code.co_names} {constants}"

@@ -1,0 +1,60 @@
+"""Functions that the tests of sweeps run in workers, and a sweep to be killed."""
+
+import json
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+
+import gflow
+
+GRID = {"n": [1, 2, 3, 4, 5], "kind": ["a", "b"]}
+SEEDS = 8
+
+
+def draw(n, kind, rng):
+    """Everything that a store holds: scalars, strings, special values, arrays, failures."""
+    if os.environ.get("SWEEP_PIDS"):
+        Path(os.environ["SWEEP_PIDS"], str(os.getpid())).touch()
+    time.sleep(0.02)
+    if n == 3 and kind == "b":
+        raise ValueError("three b")
+    return {"mean": rng.normal(size=10 ** min(n, 4)).mean(), "count": n, "label": kind * n,
+            "special": [np.inf, -np.inf, np.nan][n % 3], "flag": n > 2, "none": None,
+            "vector": rng.normal(size=3), "matrix": np.arange(6, dtype=np.int16).reshape(2, 3)}
+
+
+def flow(n, rng):
+    """A small run of gflow itself."""
+    data = gflow.datasets.linear_teacher(n, 2, rng=rng)
+    run = gflow.integrate(gflow.init.balanced(10, 2, 1e-2, rng), data, 10.0, rtol=1e-6)
+    return {"loss": run.loss[-1], "W": run.model.W, "threads": run.settings["threads"]}
+
+
+def deadly(n, rng):
+    """Task 2 kills its worker, always; task 3 the first time."""
+    flag = Path(os.environ["SWEEP_FLAG"])
+    if n == 2 or n == 3 and not flag.exists():
+        if n == 3:
+            flag.touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return {"n2": n * n}
+
+
+def nap(n, rng):
+    """A task to be interrupted."""
+    time.sleep(0.2 if n < 4 else 60)
+    return {"n2": n * n}
+
+
+def scale(scale, n, rng):
+    """Draws that should not depend on the scale."""
+    return {"x": scale * rng.normal()}
+
+
+def main(name, grid, store, progress=""):
+    """A sweep on two processes."""
+    gflow.sweep(globals()[name], json.loads(grid), seeds=SEEDS, store=store, workers=2,
+                progress=bool(progress))

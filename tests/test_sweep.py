@@ -1,0 +1,484 @@
+"""Grids, seeds, results and tables of sweeps; most of it in this process."""
+
+import json
+import os
+import sqlite3
+import subprocess
+import sys
+import threading
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as npst
+
+import gflow
+import sweep_tasks
+from gflow.sweeping import failures, session, status, task_rng
+from gflow.sweeping.codec import decode, encode
+from gflow.sweeping.executors import LocalPool
+from gflow.sweeping.grid import tasks
+from gflow.sweeping.store import Store
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def sweep(tmp_path, threads):
+    """`gflow.sweep` on threads, to a store of this test."""
+    def call(run, grid, **options):
+        return gflow.sweep(run, grid, **{"store": tmp_path / "s.db", "executor": threads,
+                                         "progress": False, **options})
+    return call
+
+
+def contents(path):
+    """All that a store holds, without clocks and hosts."""
+    with Store(path, read_only=True) as store:
+        return [store.db.execute(f"SELECT * FROM {table} ORDER BY 1, 2").fetchall()
+                for table in ("settings", "tasks", "arrays")]
+
+
+# Grids and seeds ----------------------------------------------------------------------------------
+
+def test_a_grid_in_its_three_forms_is_the_same():
+    grid = {"n": range(1, 3), "kind": np.array([0.5, 1.5])}
+    points = [{"n": n, "kind": k} for n in (1, 2) for k in (0.5, 1.5)]
+    assert tasks(grid, 3) == tasks(points, 3) == tasks(lambda: iter(points), 3)
+    assert len({task.key for task in tasks(grid, 3)}) == 12
+
+
+def test_seeds_do_not_depend_on_the_rest_of_the_grid():
+    small = {task.key: task.spawn for task in tasks({"n": [5], "d": [2]}, 2)}
+    large = {task.key: task.spawn for task in tasks({"d": [1, 2], "n": [1, 5, 7]}, 4)}
+    assert small.items() <= large.items() and len(set(large.values())) == 24
+
+
+def test_a_task_can_be_run_alone_bit_for_bit(sweep):
+    table = sweep(sweep_tasks.draw, {"n": [1, 2], "kind": ["a", "b"]}, seeds=2, rng=7)
+    for row in table:
+        params = {"n": row["n"], "kind": str(row["kind"])}
+        alone = sweep_tasks.draw(**params, rng=task_rng(params, row["seed"], rng=7))
+        assert alone["mean"] == row["mean"] and (alone["vector"] == row["vector"]).all()
+    assert len(set(table["mean"])) == 8
+
+
+def test_shared_parameters_leave_the_draws_alone(sweep):
+    table = sweep(sweep_tasks.scale, {"scale": [1.0, 2.0, 4.0], "n": [1, 2]}, shared=["scale"])
+    x = np.array([table["x"][table["scale"] == s] / s for s in (1.0, 2.0, 4.0)])
+    assert (x == x[0]).all() and x[0, 0] != x[0, 1]
+
+
+@pytest.mark.parametrize("grid, seeds, sentence", [
+    ({}, 0, "seeds is 0: give at least one"),
+    ({"n": []}, 1, r"grid\['n'\] is empty"),
+    ([], 1, "grid is empty"),
+    ({"n": [1, 1]}, 1, "twice"),
+    ({"n": [float("nan")]}, 1, "finite"),
+    ({"n": [object()]}, 1, "has a object"),
+    ({"n": {"a": 1}}, 1, "give a list of values"),
+    ({"rng": [1]}, 1, "taken by the sweep"),
+    ({"not a name": [1]}, 1, "identifier"),
+    ({"m": [1]}, 1, "run cannot be called as run"),
+    ([{"n": 1}, 5], 1, "has a int in its list"),
+    ("n=1", 1, "grid is a str"),
+    ({"n": [1]}, [1, 1], "every index once"),
+    ({"n": [1]}, -1, "at least one"),
+    ({"n": [1]}, "3", "number of seeds"),
+])
+def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, seeds, sentence):
+    def run(n, rng):
+        raise AssertionError("not to be run")
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        sweep(run, grid, seeds=seeds)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option, sentence", [
+    ({"run": threading.Lock().acquire}, "cannot be pickled"),
+    ({"run": 5}, "give a function"),
+    ({"rng": np.random.default_rng()}, "whole number as the root seed"),
+    ({"rng": -1}, "not negative"),
+    ({"workers": 0}, "positive whole number"),
+    ({"changed": "ignore"}, "choose one of raise, keep, rerun"),
+    ({"shared": "n"}, "list of names"),
+    ({"shared": ["m"]}, "no parameter of the grid"),
+    ({"executor": 3}, "executor is a int"),
+    ({"executor": "nonsense"}, "no address of a scheduler"),
+])
+def test_bad_arguments_are_one_sentence(sweep, option, sentence):
+    option = {"run": sweep_tasks.nap, **option}
+    with pytest.raises((TypeError, ValueError), match=sentence):
+        sweep(option.pop("run"), {"n": [1]}, **option)
+
+
+# Results ------------------------------------------------------------------------------------------
+
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
+ARRAYS = npst.arrays(st.one_of(npst.floating_dtypes(endianness="="), npst.integer_dtypes(),
+                               npst.complex_number_dtypes(endianness="="), npst.boolean_dtypes()),
+                     npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
+
+
+@given(st.dictionaries(st.text(min_size=1).filter(lambda name: name not in ("rng", "seed")),
+                       st.one_of(SCALARS, ARRAYS)))
+def test_results_come_back_as_they_were(result):
+    text, arrays = encode(result)
+    json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
+    back = decode(text, arrays)
+    assert list(back) == list(result) and encode(back) == (text, arrays)
+    for name, value in result.items():
+        assert type(back[name]) is type(value)
+        np.testing.assert_array_equal(back[name], value, strict=isinstance(value, np.ndarray))
+
+
+@pytest.mark.parametrize("result, sentence", [
+    (5, "return a mapping"), ({1: 2}, "names are strings"), ({"n": 1}, "name of a parameter"),
+    ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as a obj"),
+    ({"x": [[1], [1, 2]]}, "ragged"), ({"x": np.array([None])}, "returned 'x'"),
+    ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {}}, "returned 'x' as a dict"),
+])
+def test_bad_results_fail_their_task_only(sweep, tmp_path, result, sentence):
+    with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed"):
+        table = sweep(lambda n, rng: result if n == 1 else {"y": 3}, {"n": [1, 2]})
+    assert table["y"] == [3] and len(table) == 1
+    assert sentence in failures(tmp_path / "s.db")[0].error
+
+
+def test_records_pandas_and_xarray(sweep, tmp_path):
+    with pytest.warns(RuntimeWarning, match="three b"):
+        table = sweep(sweep_tasks.draw, sweep_tasks.GRID, seeds=2)
+    again = gflow.load_sweep(tmp_path / "s.db")
+    assert isinstance(again, np.recarray) and len(again) == 18
+    assert again.tobytes() == table.tobytes() and again.dtype == table.dtype
+    types = {"n": "<i8", "kind": "<U1", "mean": "<f8", "label": "<U5", "flag": "|b1"}
+    assert {name: again.dtype[name].str for name in types} == types
+    assert again["matrix"].shape == (18, 2, 3) and again["matrix"].dtype == np.int16
+    assert np.isposinf(again["special"][again["n"] == 3]).all() and again["none"][0] is None
+
+    frame = gflow.load_sweep(tmp_path / "s.db", "pandas")
+    assert (frame["mean"] == again["mean"]).all() and frame["vector"][3].shape == (3,)
+    cube = gflow.load_sweep(tmp_path / "s.db", "xarray")
+    assert dict(cube.sizes) == {"n": 5, "kind": 2, "seed": 2, "vector_0": 3, "matrix_0": 2,
+                                "matrix_1": 3}
+    for row in again:
+        cell = cube.sel(n=row["n"], kind=row["kind"], seed=row["seed"])
+        assert cell["mean"] == row["mean"] and (cell["vector"] == row["vector"]).all()
+    assert cube["mean"].isnull().sum() == 2 and cube["matrix"].isnull().sum() == 12
+
+
+def test_mixed_parameters_and_results_have_gaps(sweep):
+    table = sweep(lambda rng, n=0, k="": {"x": 1} if n == 2 else {"y": [1.0] * n, "x": 1.5},
+                  [{"n": 1}, {"n": 2, "k": "q"}, {"n": 3}])
+    assert table["k"].tolist() == ["", "q", ""] and table["x"].tolist() == [1.5, 1.0, 1.5]
+    assert table["y"][1] is None and table["y"][2].tolist() == [1.0, 1.0, 1.0]
+
+
+# Going on -----------------------------------------------------------------------------------------
+
+def test_only_what_is_missing_is_run(sweep, tmp_path):
+    ran = []
+    executor = Recorder(ran)
+    first = sweep(sweep_tasks.nap, {"n": [1, 2]}, seeds=2, executor=executor)
+    assert len(ran) == 4
+    before = contents(tmp_path / "s.db")[1]
+    larger = sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, seeds=3, executor=executor)
+    assert len(ran) == 9 and contents(tmp_path / "s.db")[1][:4] == before
+    assert len(first) == 4 and len(larger) == 9
+    assert len(sweep(sweep_tasks.nap, {"n": [3]}, executor=executor)) == 1 and len(ran) == 9
+
+
+class Recorder(ThreadPoolExecutor):
+    """Runs tasks at once and notes them."""
+
+    def __init__(self, ran):
+        super().__init__(1)
+        self.ran = ran
+
+    def submit(self, fn, *args):
+        if fn.__name__ == "perform":
+            self.ran.append(args[1].params)
+        future = Future()
+        future.set_result(fn(*args))
+        return future
+
+
+def test_failed_tasks_keep_their_traceback_until_asked_again(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(sweep_tasks, "BROKEN", True, raising=False)
+    for calls in range(2):
+        with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed, .*ZeroDivisionError"):
+            assert len(sweep(sometimes, {"n": [1, 2]})) == 1
+    failure, = failures(tmp_path / "s.db")
+    assert failure.params == {"n": 2} and "in sometimes" in failure.error
+    assert "worker.py" not in failure.error
+    assert "ZeroDivisionError" in status(tmp_path / "s.db", tracebacks=True)
+    monkeypatch.setattr(sweep_tasks, "BROKEN", False)
+    assert len(sweep(sometimes, {"n": [1, 2]}, retry_failed=True)) == 2
+    assert failures(tmp_path / "s.db") == []
+
+
+def sometimes(n, rng):
+    return {"x": 1 / (n - 2) if n == 2 and sweep_tasks.BROKEN else 0.0}
+
+
+def test_changed_code_is_noticed(sweep, tmp_path, monkeypatch):
+    def version_one():
+        def run(n, rng):
+            return {"x": 1}
+        return run
+
+    def version_two():
+        def run(n, rng):
+            return {"x": 2}
+        return run
+
+    sweep(version_one(), {"n": [1]})
+    before = contents(tmp_path / "s.db")
+    # Other qualified names would be noticed as well.
+    two = version_two()
+    two.__qualname__ = version_one().__qualname__
+    with pytest.raises(ValueError, match="1 of these tasks as done by other code of run"):
+        sweep(two, {"n": [1, 2]})
+    assert contents(tmp_path / "s.db") == before
+    assert sweep(two, {"n": [1, 2]}, changed="keep")["x"].tolist() == [1, 2]
+    assert sweep(two, {"n": [1, 2]}, changed="rerun")["x"].tolist() == [2, 2]
+    for module in ("store", "worker"):
+        monkeypatch.setattr(f"gflow.sweeping.{module}.__version__", "9.9")
+    with pytest.raises(ValueError, match="by gflow 0.1.0, and this is 9.9"):
+        sweep(two, {"n": [1, 2]})
+
+
+def test_workers_of_another_version_are_refused(sweep, monkeypatch):
+    greet, perform = session.greet, session.perform
+    for module, name, function in (("session", "greet", greet), ("session", "perform", perform)):
+        with monkeypatch.context() as patch:
+            patch.setattr(session, name, lambda job, *task: function(
+                job._replace(version="9.9"), *task))
+            with pytest.raises(gflow.sweeping.SweepError, match="is 0.1.0 and the sweep's 9.9"):
+                sweep(sweep_tasks.nap, {"n": [1]})
+
+
+@pytest.mark.parametrize("option", [{"rng": 1}, {"shared": ["n"]}, {"run": sweep_tasks.flow}])
+def test_a_store_is_of_one_sweep(sweep, option):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    with pytest.raises(ValueError, match="was made with .* use another store"):
+        sweep(option.pop("run", sweep_tasks.nap), {"n": [1]}, **option)
+
+
+def test_two_sweeps_on_one_store_share_the_work(tmp_path):
+    ran = [[], []]
+
+    def work(i):
+        gflow.sweep(sweep_tasks.draw, {"n": [1, 2, 4, 5], "kind": ["a"]}, seeds=10,
+                    store=tmp_path / "s.db", executor=Counting(ran[i]), workers=2, progress=False)
+
+    both = [threading.Thread(target=work, args=(i,)) for i in range(2)]
+    for thread in both:
+        thread.start()
+    for thread in both:
+        thread.join()
+    assert len(ran[0]) + len(ran[1]) == 40 and not set(ran[0]) & set(ran[1])
+    gflow.sweep(sweep_tasks.draw, {"n": [1, 2, 4, 5], "kind": ["a"]}, seeds=10,
+                store=tmp_path / "alone.db", executor=Counting([]), progress=False)
+    assert contents(tmp_path / "s.db") == contents(tmp_path / "alone.db")
+
+
+class Counting(ThreadPoolExecutor):
+    """Notes the keys of its tasks."""
+
+    def __init__(self, ran):
+        super().__init__(2)
+        self.ran = ran
+
+    def submit(self, fn, *args):
+        self.ran += [args[1].key] if fn.__name__ == "perform" else []
+        return super().submit(fn, *args)
+
+
+# Trouble with the store ---------------------------------------------------------------------------
+
+def test_files_that_are_no_store_are_left_alone(sweep, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("precious, and long enough to be looked at as a database header " * 20)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE cats (name)")
+    db.close()
+    newer = tmp_path / "newer.db"
+    sweep(sweep_tasks.nap, {"n": [1]}, store=newer)
+    with sqlite3.connect(newer) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = {path: path.read_bytes() for path in (text, other, newer)}
+    for path, sentence in ((text, "no store of a sweep"), (other, "no store of a sweep"),
+                           (newer, "written by a newer gflow, in format 99: upgrade"),
+                           (tmp_path, "is a directory"),
+                           (tmp_path / "no" / "s.db", "make it first")):
+        for call in (lambda: sweep(sweep_tasks.nap, {"n": [1]}, store=path),
+                     lambda: gflow.load_sweep(path), lambda: status(path)):
+            with pytest.raises((OSError, ValueError), match=f"{sentence}|there is no store"):
+                call()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a directory that takes no files")
+def test_a_read_only_place_is_refused_before_anything_runs(sweep):
+    with pytest.raises(OSError, match="cannot be written to"):
+        sweep(lambda n, rng: pytest.fail("not to be run"), {"n": [1]}, store="/proc/self/s.db")
+
+
+def test_a_read_only_store_is_refused_and_can_be_read(sweep, tmp_path, monkeypatch):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    # Root may write to any file: so look at what access says.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        sweep(sweep_tasks.nap, {"n": [1, 2]})
+    assert len(gflow.load_sweep(tmp_path / "s.db")) == 1
+
+
+def test_a_full_disk_is_waited_for(sweep, tmp_path, monkeypatch, capsys):
+    """No task is started while the store is full; results are kept until there is room."""
+    refused = []
+    connect, exchange = Store._connect, Store.exchange
+
+    def small(self):
+        db = connect(self)
+        db.execute("PRAGMA max_page_count = 24")
+        return db
+
+    def watched(self, finished, wanted, room):
+        try:
+            return exchange(self, finished, wanted, room)
+        except OSError:
+            refused.append(len(finished))
+            if len(refused) == 3:
+                self.db.execute("PRAGMA max_page_count = 1000000")
+            raise
+
+    monkeypatch.setattr(Store, "_connect", small)
+    monkeypatch.setattr(Store, "exchange", watched)
+    monkeypatch.setattr(session, "POLL", 0.05)
+    table = sweep(bulky, {"n": list(range(20))}, workers=2, progress=True)
+    assert len(table) == 20 and len(refused) == 3
+    assert "database or disk is full" in capsys.readouterr().err
+
+
+def bulky(n, rng):
+    return {"x": rng.normal(size=1000)}
+
+
+LIMITED = """
+import resource, sys, gflow, sweep_tasks, test_sweep
+from concurrent.futures import ThreadPoolExecutor
+from gflow.sweeping import session
+session.POLL, session.PATIENCE = 0.05, 0.2
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+with ThreadPoolExecutor(2) as pool:
+    gflow.sweep(test_sweep.bulky, {"n": list(range(20))}, store=sys.argv[1], executor=pool,
+                workers=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the file size")
+def test_a_disk_that_stays_full_is_an_error_and_what_is_done_is_kept(tmp_path):
+    pytest.importorskip("resource")
+    path = tmp_path / "s.db"
+    run = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True,
+                         env=environment())
+    assert run.returncode == 1 and "check the disk" in run.stderr
+    assert "finished tasks are not in the store and will be run again" in run.stderr
+    done = len(gflow.load_sweep(path))
+    assert 0 < done < 20
+    table = gflow.sweep(bulky, {"n": list(range(20))}, store=path, progress=False,
+                        executor=ThreadPoolExecutor(1))
+    assert len(table) == 20
+
+
+def environment(**more):
+    """For processes that import what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
+            **more}
+
+
+def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 0.0)
+    path = tmp_path / "s.db"
+
+    def run(n, rng):
+        path.unlink(missing_ok=True)
+        return {"x": n}
+
+    with pytest.raises(OSError, match="was removed or replaced"):
+        sweep(run, {"n": list(range(5))}, executor=Recorder([]), workers=1)
+
+
+# Processes ----------------------------------------------------------------------------------------
+
+def test_processes_give_what_threads_give(sweep, tmp_path):
+    here = sweep(sweep_tasks.flow, {"n": [3, 6]}, store=tmp_path / "threads.db")
+    there = gflow.sweep(sweep_tasks.flow, {"n": [3, 6]}, store=tmp_path / "p.db", progress=False)
+    assert (there["loss"] == here["loss"]).all() and (there["W"] == here["W"]).all()
+    assert (there["threads"] == 1).all()
+
+
+def test_a_task_that_kills_its_worker_fails_alone(tmp_path, monkeypatch):
+    monkeypatch.setenv("SWEEP_FLAG", str(tmp_path / "flag"))
+    with pytest.warns(RuntimeWarning, match="1 of 5 tasks failed"):
+        table = gflow.sweep(sweep_tasks.deadly, {"n": [1, 2, 3, 4, 5]}, store=tmp_path / "s.db",
+                            workers=2, progress=False)
+    assert sorted(table["n2"]) == [1, 9, 16, 25]
+    failure, = failures(tmp_path / "s.db")
+    assert failure.params == {"n": 2} and "did it kill its worker?" in failure.error
+
+
+def test_a_pool_of_someone_else_that_breaks_is_an_error(tmp_path, monkeypatch):
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+    monkeypatch.setenv("SWEEP_FLAG", str(tmp_path / "flag"))
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with pytest.raises(gflow.sweeping.SweepError, match="of 3 tasks are done and kept in"):
+            gflow.sweep(sweep_tasks.deadly, {"n": [1, 2, 4]}, store=tmp_path / "s.db",
+                        executor=pool, progress=False)
+
+
+def test_a_cancelled_task_runs_again(sweep):
+    class Fickle(ThreadPoolExecutor):
+        cancelled = 0
+
+        def submit(self, fn, *args):
+            if fn.__name__ == "perform" and Fickle.cancelled < 5:
+                Fickle.cancelled += 1
+                future = Future()
+                future.cancel()
+                future.set_running_or_notify_cancel()
+                return future
+            return super().submit(fn, *args)
+
+    with Fickle(2) as pool:
+        assert len(sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, executor=pool)) == 3
+    assert Fickle.cancelled == 5
+
+
+def test_idle_workers_that_die_are_replaced():
+    with LocalPool(1) as pool:
+        pid = pool.submit(os.getpid).result()
+        os.kill(pid, 9)
+        while os.path.exists(f"/proc/{pid}/stat") and pool.submit(os.getpid).exception() is None:
+            pass
+        assert pool.submit(os.getpid).result() != pid
+
+
+def test_a_script_without_a_guard_is_told(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("import gflow, sweep_tasks\n"
+                      f"store = {str(tmp_path / 's.db')!r}\n"
+                      "gflow.sweep(sweep_tasks.nap, {'n': [1]}, store=store)\n")
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True,
+                         env=environment())
+    assert run.returncode == 1 and run.stderr.rstrip().endswith('__name__ == "__main__":')

@@ -1,0 +1,66 @@
+"""``gflow sweep`` in process, and its ranges."""
+
+import pytest
+
+import gflow
+from gflow.cli import main
+from gflow.sweeping import task_rng
+from gflow.sweeping.ranges import parse
+
+
+@pytest.mark.parametrize("text, kind, values", [
+    ("2:5", int, [2, 3, 4, 5]), ("10:31:10", int, [10, 20, 30]), ("1,2,2,5:6", int, [1, 2, 5, 6]),
+    ("0:0.3:0.1", float, [0.0, 0.1, 0.2, 0.3]), ("0:1:lin3", float, [0.0, 0.5, 1.0]),
+    ("1e-4:1:log5", float, [1e-4, 1e-3, 1e-2, 0.1, 1.0]), ("-1:1", int, [-1, 0, 1]),
+    ("1:10:log12", int, [1, 2, 3, 4, 5, 7, 8, 10]), ("true,false", bool, [True, False]),
+    ("gd,adam", str, ["gd", "adam"])])
+def test_ranges(text, kind, values):
+    assert parse(text, kind) == values and all(type(v) is kind for v in parse(text, kind))
+
+
+@pytest.mark.parametrize("text, kind, sentence", [
+    ("8:2", int, "downwards"), ("1:2:3:4", int, "colons"), ("1:2", float, "how many"),
+    ("0:10:log3", int, "must be positive"), ("1:5:log1", int, "2 or more"), ("1:5:0", int, "step"),
+    ("a:5", int, "not a whole number"), ("1.5", int, "not a whole number"),
+    ("", int, "not a whole number"), ("x", float, "not a number"),
+    ("nan", float, "finite"), ("yes", bool, "true or false"),
+    ("0:1:1e-320", float, "at most"), ("1:5:cub3", int, "not a whole number")])
+def test_bad_ranges(text, kind, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        parse(text, kind)
+
+
+def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    arguments = ["sweep", "threshold", "--d", "2:3", "--n", "4:40:log2", "--seeds", "2", "--width",
+                 "10", "--t-max", "20", "--noise", "0.5", "--workers", "2"]
+    assert main(arguments) == 0 and main(arguments) == 0
+    assert "done       8" in capsys.readouterr().out
+    table = gflow.load_sweep("threshold.db")
+    assert len(table) == 8 and table["certified"].all()
+    assert (table["train_loss"][table["n"] == 40] > 0.05).all()
+    alone = gflow.experiments.threshold(2, 4, width=10, t_max=20.0, rng=task_rng(
+        {"d": 2, "n": 4, "width": 10, "scale": 1e-3, "noise": 0.5, "margin": 0.0, "t_max": 20.0,
+         "rtol": 1e-6, "certificate": True}, seed=1))
+    assert all(alone[name] == table[name][1] for name in alone)
+    assert main(["sweep", "status", "threshold.db"]) == 0
+    assert "complete" in capsys.readouterr().out
+    assert main(["sweep", "plot", "threshold.db"]) == 0
+    assert main(["sweep", "plot", "threshold.db", "--y", "events,interpolated", "--by", "d",
+                 "--out", "b.png"]) == 0
+    for name in ("threshold.png", "b.png"):
+        assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+@pytest.mark.parametrize("arguments, sentence", [
+    (["threshold", "--d", "2", "--n", "50:5"], "--n '50:5' runs downwards"),
+    (["threshold", "--d", "2", "--n", "5", "--seeds", "0"], "seeds is 0"),
+    (["threshold", "--d", "2", "--n", "5", "--out", "no/s.db"], "not a directory"),
+    (["threshold", "--d", "2", "--n", "5", "--scheduler", "tcp:/1"], "no address of a scheduler"),
+    (["status", "no.db"], "there is no store"), (["plot", "no.db"], "there is no store"),
+])
+def test_bad_commands_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
+    monkeypatch.chdir(tmp_path)
+    assert main(["sweep", *arguments]) == 2
+    error = capsys.readouterr().err
+    assert sentence in error and error.startswith("gflow: ") and error.count("\n") == 1

@@ -1,0 +1,182 @@
+"""Sweeps that are killed, interrupted, run twice at once, or on a Dask cluster."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gflow
+import sweep_tasks
+from gflow.sweeping import status
+from test_sweep import contents, environment
+
+GRID = json.dumps(sweep_tasks.GRID)
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
+
+
+def start(run, grid, store, *more, **variables):
+    """A sweep in a process of its own."""
+    return subprocess.Popen([sys.executable, "-c", "import sweep_tasks, sys\n"
+                             "sweep_tasks.main(*sys.argv[1:])", run, grid, store, *more],
+                            stderr=subprocess.PIPE, text=True, env=environment(**variables),
+                            start_new_session=True)
+
+
+def wait_until(condition):
+    """Wait, but not for ever."""
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert time.monotonic() < deadline, "it never happened"
+        time.sleep(0.02)
+
+
+def done(store):
+    """Number of tasks that are done, 0 if there is no store yet."""
+    try:
+        return len(gflow.load_sweep(store))
+    except (OSError, ValueError):
+        return 0
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """What an uninterrupted sweep leaves, and how long it takes."""
+    store = tmp_path_factory.mktemp("undisturbed") / "s.db"
+    begun = time.monotonic()
+    assert start("draw", GRID, store).wait() == 0
+    return contents(store), time.monotonic() - begun
+
+
+def test_killed_at_ten_random_moments(tmp_path, undisturbed):
+    """What an uninterrupted sweep leaves is what is left in the end, bit for bit."""
+    expected, duration = undisturbed
+    store, pids = tmp_path / "s.db", tmp_path / "pids"
+    pids.mkdir()
+    moments = np.random.default_rng().uniform(0.1, 1.1, 10)
+    grown = [0]
+    for moment in moments:
+        sweep = start("draw", GRID, store, SWEEP_PIDS=str(pids))
+        time.sleep(moment * duration)
+        sweep.kill()
+        sweep.wait()
+        sweep.stderr.close()
+        grown.append(done(store))
+    assert grown == sorted(grown), moments
+    # Workers do not outlive their sweep.
+    wait_until(lambda: not any(Path("/proc", p.name).exists() for p in pids.iterdir()))
+    sweep = start("draw", GRID, store)
+    assert sweep.wait() == 0, sweep.stderr.read()
+    assert contents(store) == expected, moments
+
+
+def test_two_processes_on_one_store_and_one_is_killed(tmp_path, undisturbed):
+    store = tmp_path / "s.db"
+    both = [start("draw", GRID, store) for _ in range(2)]
+    wait_until(lambda: done(store) >= 5)
+    both[0].kill()
+    both[0].wait()
+    assert both[1].wait() == 0, both[1].stderr.read()
+    assert contents(store) == undisturbed[0]
+
+
+def test_ctrl_c_keeps_what_is_done_and_ends_the_workers(tmp_path):
+    store = tmp_path / "s.db"
+    # The tasks of n = 5 sleep for a minute.
+    sweep = start("nap", '{"n": [1, 2, 3, 5]}', store, "progress")
+    wait_until(lambda: done(store) >= 2)
+    assert "under way" in status(store) and f"process {sweep.pid}" in status(store)
+    # As a terminal does it: to the whole group.
+    os.killpg(sweep.pid, signal.SIGINT)
+    error = sweep.communicate(timeout=60)[1]
+    assert "of 32 tasks are done and kept in" in error and "goes on from there" in error
+    assert done(store) >= 2 and "no sweep is running" in status(store)
+
+
+# Dask ---------------------------------------------------------------------------------------------
+
+@pytest.fixture
+def cluster(tmp_path):
+    """The address of a scheduler, and its two workers: processes on loopback."""
+    pytest.importorskip("distributed")
+    file = tmp_path / "scheduler.json"
+    common = ["--scheduler-file", str(file), "--host", "127.0.0.1"]
+    log = open(tmp_path / "dask.log", "w")
+
+    def launch(*words):
+        return subprocess.Popen([sys.executable, "-m", *words, *common], stdout=log, stderr=log,
+                                env=environment())
+
+    scheduler = launch("distributed.cli.dask_scheduler", "--no-dashboard", "--port", "0")
+    wait_until(file.exists)
+    workers = [launch("distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny",
+                      "--no-dashboard", "--name", name) for name in ("one", "two")]
+    from distributed import Client
+    with Client(scheduler_file=str(file)) as client:
+        client.wait_for_workers(2, timeout=120)
+        address = client.scheduler.address
+    yield address, scheduler, workers
+    for process in (*workers, scheduler):
+        process.kill()
+        process.wait()
+    log.close()
+
+
+def test_a_dask_cluster_that_loses_a_worker_gives_the_same_store(tmp_path, cluster, undisturbed):
+    address, _, workers = cluster
+    store = tmp_path / "s.db"
+
+    def kill_one():
+        wait_until(lambda: done(store) >= 8)
+        workers[0].kill()
+
+    killer = threading.Thread(target=kill_one)
+    killer.start()
+    with pytest.warns(RuntimeWarning, match="three b"):
+        table = gflow.sweep(sweep_tasks.draw, sweep_tasks.GRID, seeds=sweep_tasks.SEEDS,
+                            store=store, executor=address, progress=False)
+    killer.join()
+    assert workers[0].wait() != 0 and workers[1].poll() is None
+    assert len(table) == 72 and contents(store) == undisturbed[0]
+
+
+def test_a_dask_client_stays_open(tmp_path, cluster):
+    from distributed import Client
+    with Client(cluster[0]) as client:
+        table = gflow.sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, store=tmp_path / "s.db",
+                            executor=client, progress=False)
+        assert table["n2"].tolist() == [1, 4, 9] and client.status == "running"
+
+
+def test_a_scheduler_that_dies_is_an_error_and_what_is_done_is_kept(tmp_path, cluster, monkeypatch):
+    address, scheduler, _ = cluster
+    monkeypatch.setattr("gflow.sweeping.executors.PATIENCE", 0.5)
+    store = tmp_path / "s.db"
+
+    def kill():
+        wait_until(lambda: done(store) >= 2)
+        scheduler.kill()
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    with pytest.raises(gflow.sweeping.SweepError, match="of 40 tasks are done and kept in"):
+        gflow.sweep(sweep_tasks.nap, {"n": [1, 2, 3, 0]}, seeds=10, store=store, executor=address,
+                    progress=False)
+    killer.join()
+    assert 2 <= done(store) < 40
+
+
+def test_no_scheduler_there(tmp_path):
+    pytest.importorskip("distributed")
+    import dask
+    with dask.config.set({"distributed.comm.timeouts.connect": "0.2s"}):
+        with pytest.raises(OSError, match="no Dask scheduler answers at tcp://127.0.0.1:1"):
+            gflow.sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / "s.db",
+                        executor="tcp://127.0.0.1:1", progress=False)
