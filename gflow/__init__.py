@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # pragma: no cover
-    from . import datasets, init, plot, stop
+    from . import datasets, init, plot, stop, theory
     from .data import Data
     from .errors import IntegrationError
     from .flow import Flow
@@ -21,10 +21,10 @@ if TYPE_CHECKING:  # pragma: no cover
 
 _HOME = {"Data": "data", "Flow": "flow", "IntegrationError": "errors", "ModelPath": "model",
          "TwoLayerReLU": "model", "integrate": "integration", "load": "storage"}
-_MODULES = ("datasets", "init", "plot", "stop")
+_MODULES = ("datasets", "init", "plot", "stop", "theory")
 
 __all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayerReLU", "__version__",
-           "datasets", "init", "integrate", "load", "plot", "stop"]
+           "datasets", "init", "integrate", "load", "plot", "stop", "theory"]
 
 
 def __getattr__(name: str) -> Any:
