@@ -1,11 +1,10 @@
 """One neuron in fixed residuals: straight rays between hyperplanes, with closed-form times.
 
 In a cell the field ``D`` is constant, so that ``dw/ds = D`` in the clock ``ds = a dt``: ``w`` moves
-on a ray, whatever ``|a|`` (Chistikov, Englert and Lazic, "Learning a neuron by a shallow ReLU
-network", 2023, section 3, the yardstick trajectories; Boursier and Flammarion, "Early alignment in
-two-layer networks training is a two-edged sword", JMLR 2025, section 3). With ``e = D/|D|`` and
-``q = e.w`` the pair ``(a, q)`` is boosted: ``P = a + q`` grows like ``exp(|D| t)`` and ``M = a - q``
-shrinks like ``exp(-|D| t)``; ``c = P M`` stays.
+on a ray, whatever ``|a|`` (derived here; on aligned data these are the yardstick trajectories of
+Chistikov, Englert and Lazic, "Learning a neuron by a shallow ReLU network", 2023). With
+``e = D/|D|`` and ``q = e.w`` the pair ``(a, q)`` is boosted: ``P = a + q`` grows like
+``exp(|D| t)``, ``M = a - q`` shrinks like ``exp(-|D| t)``, and ``c = P M`` stays.
 
 A neuron with ``a < 0`` is one with ``a > 0`` in the field ``-D``: below ``a`` is positive, fields
 carry its sign.
@@ -28,6 +27,8 @@ SETTLED, STANDS, STUCK, FULL = 0, 1, 2, 3
 """How a neuron ends: on its last ray; at rest; in events without progress; no room for events."""
 AT_REST_EVENT = -1
 """Hyperplane of the event of a neuron that comes to rest at w = 0: it lies on all of them."""
+REFRESH = 64
+"""Changes of the field after which it is summed again."""
 GROWS, SHRINKS, STAYS = 0, 1, 2
 """What ``w`` does on a ray: grows in the end, shrinks to 0 for ever, or moves for a finite time."""
 
@@ -86,6 +87,18 @@ def whole_field(side, planes, D):
         if pull != 0.0:
             for j in range(d):
                 D[0, j] += pull * planes.normal[h, j]
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def watched(w, side, columns, axis, near, z):
+    """Hyperplanes to look at from here, in ``near``: their number. See `scan`."""
+    C = side.size
+    if C > NEAR:
+        return scan(w, side, columns, axis, near, z)
+    for h in range(C):
+        near[h] = h
+    axis[w.size] = np.inf
+    return C
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
@@ -154,7 +167,7 @@ def reach(w, F, axis):
 
 @njit(cache=True, error_model="numpy", nogil=True)
 def follow(u, power, kind, offset, side, planes, times, states, logs, first_side, event_time,
-           event_plane, event_code, field, tail, work):
+           event_plane, event_code, field, direction, tail, work):
     """Carry one neuron from time 0 to its last ray, or to where it stands still.
 
     Parameters
@@ -175,14 +188,13 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     first_side : int8 array (C,)
         Receives the sides at the start.
     event_time, event_plane, event_code : arrays (E,)
-        Receive the events: ``3 (old + 1) + new + 1`` of a hyperplane, or `AT_REST_EVENT`. Empty if
-        they are not wanted.
-    field : array (d,)
-        Receives the field ``D`` at the end.
-    tail : array (5,)
+        Receive the events: ``3 (old + 1) + new + 1`` of a hyperplane, or `AT_REST_EVENT`. If empty
+        they are not wanted, and nothing after ``times``.
+    field, direction : arrays (d,)
+        Receive the field ``D`` at the end, and the limit of ``w / |w|``, NaN at rest.
+    tail : array (4,)
         Receives the sign of ``a`` at the end; ``rate`` and ``b`` such that ``log |w|`` tends to
-        ``rate t + b``; the time of the last event; sign of ``w`` along ``a D`` on the last ray, 0
-        if ``w`` tends to its part across.
+        ``rate t + b``; the time of the last event.
     work : Work
 
     Returns
@@ -196,9 +208,9 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     C, d = normal.shape
     J, room, still = times.size, event_time.size, ROUNDING * size
     out, t, events, choices, stalled = 0, 0.0, 0, 0, 0
-    count = slides = near_count = 0
+    count = slides = near_count = changes = 0
     started, rescan, hit, status = False, True, -1, SETTLED
-    sign, delta, q, P, M, goes, middle = 0.0, 0.0, 0.0, 0.0, 0.0, STAYS, 0.0
+    sign, delta, q, P, M, goes = 0.0, 0.0, 0.0, 0.0, 0.0, STAYS
     for j in range(d):
         w[j] = u[1 + j]
         e[j] = 0.0
@@ -220,7 +232,7 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     while status == SETTLED:
         # 1. The hyperplanes that it lies on.
         if rescan:
-            near_count = scan(w, side, planes.columns, axis, near, work.z)
+            near_count = watched(w, side, planes.columns, axis, near, work.z)
             rescan = False
         total = sliding_planes(side, Z, C) if slides > 0 else 0
         for j in range(near_count):
@@ -255,6 +267,7 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
                     events += 1
                 slides += (new[j] == 0) - (old == 0)
                 rescan = rescan or old == 0
+                changes += 1
                 change_side(h, new[j], side, D, plus, minus, normal)
         elif not started or a == 0.0:
             sign = sign_after(sign * a, w, D[0], size)
@@ -266,8 +279,11 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             status = STANDS
             break
         if rescan:
-            near_count = scan(w, side, planes.columns, axis, near, work.z)
+            near_count = watched(w, side, planes.columns, axis, near, work.z)
             rescan = False
+        if changes > REFRESH:
+            whole_field(side, planes, D)
+            changes = 0
         # 2. The ray from here, and its end.
         complete = False
         while True:
@@ -277,7 +293,8 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             for j in range(d):
                 F[j] = sign * (P_D[0, j] if count > 0 else D[0, j])
             delta = norm(F)
-            if delta > still:
+            final = delta <= still
+            if not final:
                 for j in range(d):
                     e[j] = F[j] / delta
                 q = dot(e, w)
@@ -287,19 +304,20 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
                 across = np.sqrt(square)
                 # Antiparallel to its field to rounding.
                 against = q < 0.0 and across <= ON_SURFACE * size_w
-                if complete:
-                    s, hit = first_of_all(w, F, side, planes.columns, still, work.z, work.speed)
-                    break
-                if not against:
+                if not (complete or against):
                     s, hit = first_of_near(w, F, side, normal, still, near, near_count)
                     if hit >= 0 and s <= reach(w, F, axis):
                         break
-            elif complete:
-                status = STANDS
+                s, hit = first_of_all(w, F, side, planes.columns, still, work.z, work.speed)
+                complete = True
+                final = against or hit < 0
+            if not final or changes == 0:
                 break
-            complete = True
+            # Nothing comes after: with a field free of the rounding of many changes.
             whole_field(side, planes, D)
-        if status == STANDS:
+            changes = 0
+        if delta <= still:
+            status = STANDS
             break
         rescan = complete
         if kind >= 0.0:
@@ -341,6 +359,8 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             states[out, 0] *= sign
             logs[out] += power * np.log(2.0)
             out += 1
+        if room == 0 and out == J:
+            return SETTLED, events, choices
         stalled = stalled + 1 if s * delta <= tol else 0
         if stalled > 1000 + C:
             status = STUCK
@@ -371,8 +391,8 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         # Units in which the neuron has size one.
         shift = math.frexp(max(a, size_w))[1]
         if abs(shift) > 8:
-            a, size_w, tol = math.ldexp(a, -shift), math.ldexp(size_w, -shift), math.ldexp(tol, -shift)
-            offset = math.ldexp(offset, -shift)
+            a, size_w = math.ldexp(a, -shift), math.ldexp(size_w, -shift)
+            tol, offset = math.ldexp(tol, -shift), math.ldexp(offset, -shift)
             for j in range(d):
                 w[j] = math.ldexp(w[j], -shift)
             power += shift
@@ -380,44 +400,43 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     u[0] = sign * a
     for j in range(d):
         u[1 + j] = w[j]
-    if status == STANDS or status == STUCK:
-        goes, delta, rate, part = STAYS, 0.0, 0.0, 0.0
+        field[j] = 0.0 if status == STANDS else sign * F[j]
+        direction[j] = np.nan
+    if status != SETTLED:
+        goes, delta, rate, height = STAYS, 0.0, 0.0, np.log(size_w)
         P = M = a
         q = 0.0
-        last = np.log(size_w)
-        for j in range(d):
-            e[j] = 0.0
-            field[j] = sign * F[j] if status == STUCK else 0.0
+    elif goes == GROWS:
+        rate, height = delta, np.log(P / 2) - delta * t
+        direction[:] = e
+    elif goes == SHRINKS:
+        rate, height = -delta, np.log(M / 2) + delta * t
+        direction[:] = -e
     else:
+        rate, height = 0.0, np.log(across)
         for j in range(d):
-            field[j] = sign * F[j]
-        if goes == GROWS:
-            rate, part, last = delta, 1.0, np.log(P / 2) - delta * t
-        elif goes == SHRINKS:
-            rate, part, last = -delta, -1.0, np.log(M / 2) + delta * t
-        else:
-            rate, part, last = 0.0, 0.0, np.log(across)
+            direction[j] = (w[j] - q * e[j]) / across
     while out < J:
         logs[out] = on_ray((times[out] - t) * delta, P, M, goes, w, q, e, states[out])
         states[out, 0] *= sign
         logs[out] += power * np.log(2.0)
         out += 1
-    tail[0], tail[1], tail[2], tail[3], tail[4] = (sign, rate, last + power * np.log(2.0), t, part)
+    tail[0], tail[1], tail[2], tail[3] = sign, rate, height + power * np.log(2.0), t
     return status, events, choices
 
 
 @njit(cache=True, error_model="numpy", nogil=True)
-def follow_all(neurons, rows, start, power, kind, offset, side, planes, times, states, logs,
-               first_side, event_time, event_plane, event_code, field, tail, status, events,
-               choices):
-    """`follow` some ``neurons``; ``rows`` are theirs in ``states`` and ``logs``, all other arrays
-    have a row for every neuron but those of events, which have one for each of ``neurons``."""
+def follow_all(neurons, start, power, kind, offset, planes, times, event_time, event_plane,
+               event_code, counts, sides, vectors, tail, states, logs):
+    """`follow` some ``neurons``. Arrays of events have a row for each of these, all others for
+    every neuron: ``counts`` (3, m) is what `follow` returns, ``sides`` (2, m, C) are those at the
+    start and at the end, ``vectors`` (2, m, d) are fields and directions."""
     work = work_space(*planes.normal.shape)
     u = np.empty(start.shape[1])
     for j in range(neurons.size):
         i = neurons[j]
         u[:] = start[i]
-        status[i], events[i], choices[i] = follow(
-            u, power[i], kind[i], offset[i], side[i], planes, times, states[rows[j]],
-            logs[rows[j]], first_side[i], event_time[j], event_plane[j], event_code[j], field[i],
-            tail[i], work)
+        counts[0, i], counts[1, i], counts[2, i] = follow(
+            u, power[i], kind[i], offset[i], sides[1, i], planes, times, states[i], logs[i],
+            sides[0, i], event_time[j], event_plane[j], event_code[j], vectors[0, i],
+            vectors[1, i], tail[i], work)

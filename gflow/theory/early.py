@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,9 +27,9 @@ def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, An
 
     As the scale goes to 0 the output of the network vanishes and residuals are the labels. Neurons
     then do not see each other: ``da/dt = w.D(w)``, ``dw/dt = a D(w)``, with ``D(w)`` the element of
-    least norm of ``(1/n) sum_k eta_k y_k x_k``. In a cell of the arrangement ``D`` is constant: ``w``
-    moves on a straight ray, and the time of the next crossing is the root of a quadratic. Hence no
-    time stepping: every time is exact to rounding.
+    least norm of ``(1/n) sum_k eta_k y_k x_k``. In a cell of the arrangement ``D`` is constant:
+    ``w`` moves on a straight ray, and the time of the next crossing is the root of a quadratic.
+    Hence no time stepping: every time is exact to rounding.
 
     Parameters
     ----------
@@ -66,13 +66,24 @@ def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, An
     >>> data = gflow.datasets.three_points()
     >>> early = gflow.theory.early_flow(gflow.init.balanced(8, 2, scale=1.0), data)
     >>> early.dead
-    array([ True, False,  True, False, False,  True,  True,  True])
+    array([ True, False,  True, False,  True,  True,  True,  True])
     >>> early.end_direction[1].round(3)
     array([-0.361,  0.932])
-    >>> early.crossing_times(1).size
-    0
+    >>> early.crossing_times(1).round(4)
+    array([1.2444, 1.9762])
     """
     return EarlyFlow(*_model_and_data(model, data), _threads(threads))
+
+
+class _Ends(NamedTuple):
+    """What `polygon.follow_all` tells of all neurons; arrays as there."""
+
+    counts: np.ndarray
+    sides: np.ndarray
+    vectors: np.ndarray
+    tail: np.ndarray
+    states: np.ndarray
+    logs: np.ndarray
 
 
 class EarlyFlow:
@@ -120,33 +131,21 @@ class EarlyFlow:
 
     def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
         self.model, self.data = model, data
-        m, d, A = model.m, data.d, data.arrangement
         self._threads = threads
         self._planes = _planes(data)
         size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
-        power = np.frexp(size)[1].astype(np.int64)
-        self._start = np.ldexp(np.column_stack([model.a, model.W]), -power[:, None])
-        balance = Balance(self._start[:, 0], self._start[:, 1:])
-        self._kind, self._offset = balance.sign, balance.offset
-        self._power = power
-        self._first = np.empty((m, len(A.normal)), dtype=np.int8)
-        self._side = np.empty_like(self._first)
-        self.D = np.empty((m, d))
-        tail = np.empty((m, 5))
-        self._status, self.crossings, choices, self._log = self._run(np.empty(0), tail, True)
+        self._power = np.frexp(size)[1].astype(np.int64)
+        self._start = np.ldexp(np.column_stack([model.a, model.W]), -self._power[:, None])
+        self._balance = Balance(self._start[:, 0], self._start[:, 1:])
+        ends, self._log = self._follow(np.empty(0))
+        status, self.crossings, choices = ends.counts
         self.ambiguous = int(choices.sum())
-        self.settled = self._status != polygon.STUCK
-        self.dead = self._status == polygon.STANDS
-        self.sign = np.where(self.dead & (tail[:, 0] == 0), np.sign(model.a), tail[:, 0])
-        self.rate, self.arrival = tail[:, 1], tail[:, 3]
-        with np.errstate(divide="ignore"):
-            self.offset = tail[:, 2] + power * LN2 + model.log_scale
-        norms = row_norms(self.D)
-        unit = self.D / np.where(norms > 0, norms, np.nan)[:, None]
-        self.end_direction = unit * (self.sign * tail[:, 4])[:, None]
-        across = ~self.dead & (tail[:, 4] == 0) & self.settled
-        if across.any():
-            self.end_direction[across] = self.directions(1e3 / norms[across].min())[across]
+        self.settled = status != polygon.STUCK
+        self.dead = status == polygon.STANDS
+        self._first, self._side = ends.sides
+        self.D, self.end_direction = ends.vectors
+        self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
+        self.offset += model.log_scale
 
     @property
     def pattern(self) -> np.ndarray:
@@ -246,51 +245,44 @@ class EarlyFlow:
         if times.size and times.min() < 0:
             raise ValueError(f"t = {times.min():g} is negative: the early flow starts at 0")
         order = np.argsort(times, kind="stable")
-        _, _, _, (states, logs) = self._run(times[order], np.empty((self.model.m, 5)), False)
-        neurons, log = np.empty_like(states), np.empty_like(logs)
-        neurons[order], log[order] = states, logs
+        ends, _ = self._follow(times[order])
+        neurons = np.empty((times.size, self.model.m, self.data.d + 1))
+        log = np.empty(neurons.shape[:2])
+        neurons[order], log[order] = ends.states.transpose(1, 0, 2), ends.logs.T
         return neurons, log + self.model.log_scale
 
-    def _run(self, times: np.ndarray, tail: np.ndarray, record: bool) -> Any:
-        """Follow all neurons; with ``record`` their ends and events, or their states."""
+    def _follow(self, times: np.ndarray) -> tuple[_Ends, list[np.ndarray]]:
+        """Follow all neurons: to their ends with all events; or to the given times (T,)."""
         m, d, C = self.model.m, self.data.d, len(self.data.arrangement.normal)
-        status, events, choices = np.empty((3, m), dtype=np.int64)
+        ends = _Ends(np.empty((3, m), dtype=np.int64), np.empty((2, m, C), dtype=np.int8),
+                     np.empty((2, m, d)), np.empty((m, 4)), np.empty((m, times.size, d + 1)),
+                     np.empty((m, times.size)))
+        status, events, _ = ends.counts
         blocks = [slice(i, min(i + BLOCK, m)) for i in range(0, m, BLOCK)]
 
-        def work(part: slice) -> Any:
-            rows = part.stop - part.start
-            room = 2 * C + 64 if record else 0
-            left = np.arange(rows)
-            found: list[Any] = [None] * rows
-            states, logs = np.empty((rows, times.size, d + 1)), np.empty((rows, times.size))
+        def work(part: slice) -> list[Any]:
+            room = 0 if times.size else 2 * C + 64
+            left = np.arange(part.start, part.stop)
+            found: dict[int, Any] = {}
             while left.size:
-                here = left + part.start
-                time = np.empty((left.size, room))
-                plane = np.empty((left.size, room), dtype=np.int32)
-                code = np.empty((left.size, room), dtype=np.int8)
-                polygon.follow_all(
-                    here, left, self._start, self._power, self._kind, self._offset, self._side,
-                    self._planes, times, states, logs, self._first, time, plane, code, self.D, tail,
-                    status, events, choices)
-                again = status[here] == polygon.FULL
-                for j in np.flatnonzero(~again):
-                    kept = events[here[j]] if record else 0
-                    found[left[j]] = (time[j, :kept].copy(), plane[j, :kept].copy(),
-                                      code[j, :kept].copy())
-                left, room = left[again], 4 * room
-            return found, states, logs
+                log = (np.empty((left.size, room)), np.empty((left.size, room), dtype=np.int32),
+                       np.empty((left.size, room), dtype=np.int8))
+                polygon.follow_all(left, self._start, self._power, self._balance.sign,
+                                   self._balance.offset, self._planes, times, *log, *ends)
+                full = status[left] == polygon.FULL
+                for j in np.flatnonzero(~full):
+                    kept = min(events[left[j]], room)
+                    found[left[j]] = [column[j, :kept].copy() for column in log]
+                left, room = left[full], 4 * room
+            return [found[i] for i in sorted(found)]
 
         if self._threads > 1 and len(blocks) > 1:
             with ThreadPoolExecutor(self._threads) as pool:
                 parts = list(pool.map(work, blocks))
         else:
             parts = [work(part) for part in blocks]
-        if record:
-            rows = [row for found, _, _ in parts for row in found]
-            return status, events, choices, [np.concatenate(column) for column in zip(*rows)]
-        states = np.concatenate([part[1] for part in parts]).transpose(1, 0, 2)
-        logs = np.concatenate([part[2] for part in parts]).T
-        return status, events, choices, (states, logs)
+        rows = [row for part in parts for row in part]
+        return ends, [np.concatenate(column) for column in zip(*rows)]
 
 
 def _planes(data: Data) -> polygon.Planes:
@@ -303,7 +295,9 @@ def _planes(data: Data) -> polygon.Planes:
     up = length > 0
 
     def add(where: np.ndarray, what: np.ndarray) -> np.ndarray:
-        return np.bincount(label[where], what[where], minlength=C)
+        total = np.zeros(C)
+        np.add.at(total, label[where], what[where])
+        return total
 
     one = np.ones(label.size)
     return polygon.Planes(
