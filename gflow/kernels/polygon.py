@@ -408,10 +408,12 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         q = 0.0
     elif goes == GROWS:
         rate, height = delta, np.log(P / 2) - delta * t
-        direction[:] = e
+        for j in range(d):
+            direction[j] = e[j]
     elif goes == SHRINKS:
         rate, height = -delta, np.log(M / 2) + delta * t
-        direction[:] = -e
+        for j in range(d):
+            direction[j] = -e[j]
     else:
         rate, height = 0.0, np.log(across)
         for j in range(d):
@@ -435,7 +437,8 @@ def follow_all(neurons, start, power, kind, offset, planes, times, event_time, e
     u = np.empty(start.shape[1])
     for j in range(neurons.size):
         i = neurons[j]
-        u[:] = start[i]
+        for c in range(u.size):
+            u[c] = start[i, c]
         counts[0, i], counts[1, i], counts[2, i] = follow(
             u, power[i], kind[i], offset[i], sides[1, i], planes, times, states[i], logs[i],
             sides[0, i], event_time[j], event_plane[j], event_code[j], vectors[0, i],
