@@ -20,13 +20,15 @@ from .contacts import ON_SURFACE
 from .march import change_side, settle
 from .modes import ROUNDING, dot, row_dot
 from .slides import project, sliding_planes
-from .switch import AT_REST, norm, sign_after
+from .switch import norm, sign_after
 from .watch import NEAR, scan
 
 SETTLED, STANDS, STUCK, FULL = 0, 1, 2, 3
 """How a neuron ends: on its last ray; at rest; in events without progress; no room for events."""
 AT_REST_EVENT = -1
 """Hyperplane of the event of a neuron that comes to rest at w = 0: it lies on all of them."""
+VANISHED = 1e-14
+"""A neuron this much smaller than its last way has reached w = 0, to rounding."""
 REFRESH = 64
 """Changes of the field after which it is summed again."""
 GROWS, SHRINKS, STAYS = 0, 1, 2
@@ -298,10 +300,9 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
                 for j in range(d):
                     e[j] = F[j] / delta
                 q = dot(e, w)
-                square = 0.0
                 for j in range(d):
-                    square += (w[j] - q * e[j]) ** 2
-                across = np.sqrt(square)
+                    work.field[j] = w[j] - q * e[j]
+                across = norm(work.field)
                 # Antiparallel to its field to rounding.
                 against = q < 0.0 and across <= ON_SURFACE * size_w
                 if not (complete or against):
@@ -321,9 +322,7 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             break
         rescan = complete
         if kind >= 0.0:
-            c = square + offset * offset
-            if against:
-                c = offset * offset
+            c = offset * offset + (0.0 if against else across * across)
         else:
             c = (a - q) * (a + q)
         P = c / (a - q) if q < 0.0 else a + q
@@ -366,16 +365,16 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             status = STUCK
             break
         t += x / delta
-        tol = 8e-16 * size_w
+        way = size_w + s * delta
         for j in range(d):
             w[j] += s * F[j]
         size_w = norm(w)
         a = np.hypot(size_w, offset) if kind >= 0.0 else b
-        tol += ON_SURFACE * size_w
+        tol = ON_SURFACE * size_w + 4e-16 * way
         if turns:
             hit = -1
             sign = -sign
-        if ends or size_w <= AT_REST * a:
+        if ends or size_w <= VANISHED * way:
             if room > 0:
                 if events == room:
                     return FULL, events, choices
