@@ -14,6 +14,7 @@ from .trajectory import Trajectory
 from .windows import Windows
 
 if TYPE_CHECKING:  # pragma: no cover
+    from .alignment import Alignment
     from .certificate import Certificate
 
 
@@ -217,6 +218,11 @@ class Flow:
         self._whole("what a certificate checks")
         from .certificate import certify
         return certify(self)
+
+    def alignment(self) -> Alignment:
+        """How neurons align: with their fields, with extremal vectors, in groups, and when."""
+        from .alignment import Alignment
+        return Alignment(self)
 
     def save(self, path: Any) -> None:
         """Write everything to one ``.npz`` file, without pickle.

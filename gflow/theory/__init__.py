@@ -1,0 +1,44 @@
+"""What the theory predicts before anything is integrated.
+
+Extremal vectors of the data, the early flow of vanishing initial scale and its end points, the
+jump process between saddles, the least squares pair of the limit, population versions, and exact
+solutions to test against. Names are loaded when first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # pragma: no cover
+    from . import exact, population
+    from .early import EarlyFlow, early_flow
+    from .extremal import ExtremalVectors, extremal_vectors
+    from .field import alignment_field, alignment_potential
+    from .jumps import JumpProcess, jump_process
+    from .lorentz import local_lorentz
+    from .two_cone import TwoCone, two_cone_least_squares
+
+_HOME = {"EarlyFlow": "early", "ExtremalVectors": "extremal", "JumpProcess": "jumps",
+         "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
+         "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
+         "local_lorentz": "lorentz", "two_cone_least_squares": "two_cone"}
+_MODULES = ("exact", "population")
+
+__all__ = ["EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "alignment_field",
+           "alignment_potential", "early_flow", "exact", "extremal_vectors", "jump_process",
+           "local_lorentz", "population", "two_cone_least_squares"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        value = getattr(import_module(f".{_HOME[name]}", __name__), name)
+        globals()[name] = value
+        return value
+    if name in _MODULES:
+        return import_module(f".{name}", __name__)
+    raise AttributeError(f"module 'gflow.theory' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

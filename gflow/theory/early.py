@@ -1,0 +1,306 @@
+"""The early flow: what every neuron does as the scale of the start goes to 0."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..balance import Balance
+from ..checks import real_array
+from ..data import Data
+from ..integration import _model_and_data, _threads
+from ..kernels import polygon
+from ..model import TwoLayerReLU, row_norms
+from ..run import EVENT
+
+BLOCK = 256
+"""Neurons that share one table of events."""
+LN2 = float(np.log(2.0))
+
+
+def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], *,
+               threads: int | None = None) -> EarlyFlow:
+    r"""The exact flow of every neuron in the limit of a vanishing initial scale.
+
+    As the scale goes to 0 the output of the network vanishes and residuals are the labels. Neurons
+    then do not see each other: ``da/dt = w.D(w)``, ``dw/dt = a D(w)``, with ``D(w)`` the element of
+    least norm of ``(1/n) sum_k eta_k y_k x_k``. In a cell of the arrangement ``D`` is constant:
+    ``w`` moves on a straight ray, and the time of the next crossing is the root of a quadratic.
+    Hence no time stepping: every time is exact to rounding.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        Start; only its shape counts, not its scale. Any balance ``|a_i|`` to ``|w_i|`` will do.
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,), in general position or not: points on a line share a
+        hyperplane, starts may lie on hyperplanes.
+    threads : int, optional
+        As many as there are processors if None. Results do not depend on it.
+
+    Returns
+    -------
+    EarlyFlow
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, in one sentence.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+    JMLR 2025, Theorem 1: for a small scale every neuron ends so, near an extremal vector or dead
+    (proved there). Chistikov, Englert and Lazic, "Learning a neuron by a shallow ReLU network",
+    2023, Lemma 3: the crossings of a small start are those of this flow (proved there). Crossing
+    times in closed form, and sliding by a box-constrained least squares problem: derived here.
+
+    Examples
+    --------
+    Three points on which all living neurons align with one direction:
+
+    >>> import gflow
+    >>> data = gflow.datasets.three_points()
+    >>> early = gflow.theory.early_flow(gflow.init.balanced(8, 2, scale=1.0), data)
+    >>> early.dead
+    array([ True, False,  True, False,  True,  True,  True,  True])
+    >>> early.end_direction[1].round(3)
+    array([-0.361,  0.932])
+    >>> early.crossing_times(1).round(4)
+    array([1.2444, 1.9762])
+    """
+    return EarlyFlow(*_model_and_data(model, data), _threads(threads))
+
+
+class _Ends(NamedTuple):
+    """What `polygon.follow_all` tells of all neurons; arrays as there."""
+
+    counts: np.ndarray
+    sides: np.ndarray
+    vectors: np.ndarray
+    tail: np.ndarray
+    states: np.ndarray
+    logs: np.ndarray
+
+
+class EarlyFlow:
+    """Neurons on their polygons, from `early_flow`.
+
+    Attributes
+    ----------
+    model, data : TwoLayerReLU, Data
+        What it was made of.
+    D : ndarray, shape (m, d)
+        Field at the end: the extremal vector of the end cell; zero for a dead neuron.
+    pattern : ndarray of int8, shape (m, n)
+        End cell: 1 on, -1 off, 0 on the hyperplane (it slides, or the point is zero).
+    end_direction : ndarray, shape (m, d)
+        Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
+        sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever.
+    sign : ndarray, shape (m,)
+        Sign of ``a_i`` at the end. It is that of the start if ``|a_i| >= |w_i|`` there.
+    dead : ndarray of bool, shape (m,)
+        Whether the neuron stands still at the end: no field is left, or it has reached
+        ``w_i = 0``.
+    settled : ndarray of bool, shape (m,)
+        Whether the end was reached. False only if rounding made events repeat.
+    arrival : ndarray, shape (m,)
+        Time of the last event: from then on the neuron is in its end cell.
+    rate, offset : ndarray, shape (m,)
+        ``log |w_i(t)|`` tends to ``rate_i t + offset_i``.
+    crossings : ndarray of int, shape (m,)
+        Number of events; hyperplanes, not points.
+    ambiguous : int
+        Instants at which the solution was not unique; the branch with the fewest active points was
+        taken.
+    events : structured ndarray
+        As `gflow.Flow.events`, in time order.
+
+    Examples
+    --------
+    >>> early = early_flow(([0.1, -0.1], [[0.1, 0.0], [0.0, 0.1]]), ([[1.0, 0.0]], [2.0]))
+    >>> early.D, early.sign
+    (array([[2., 0.],
+           [0., 0.]]), array([ 1., -1.]))
+    >>> early.log_norms([0.0, 1.0])[:, 0] - np.log(0.1)
+    array([0., 2.])
+    """
+
+    def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
+        self.model, self.data = model, data
+        self._threads = threads
+        self._planes = _planes(data)
+        size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
+        self._power = np.frexp(size)[1].astype(np.int64)
+        self._start = np.ldexp(np.column_stack([model.a, model.W]), -self._power[:, None])
+        self._balance = Balance(self._start[:, 0], self._start[:, 1:])
+        ends, self._log = self._follow(np.empty(0))
+        status, self.crossings, choices = ends.counts
+        self.ambiguous = int(choices.sum())
+        self.settled = status != polygon.STUCK
+        self.dead = status == polygon.STANDS
+        self._first, self._side = ends.sides
+        self.D, self.end_direction = ends.vectors
+        self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
+        self.offset += model.log_scale
+
+    @property
+    def pattern(self) -> np.ndarray:
+        """End cell, shape (m, n)."""
+        return self._ternary(self._side).astype(np.int8)
+
+    @property
+    def initial_pattern(self) -> np.ndarray:
+        """Cell of the start just after time 0, shape (m, n)."""
+        return self._ternary(self._first).astype(np.int8)
+
+    def __call__(self, t: float) -> TwoLayerReLU:
+        """The network at time ``t``, its size in ``log_scale``."""
+        if np.ndim(t) != 0:
+            raise ValueError("an early flow is called with one time: call it once for each")
+        neurons, log = self._at(t)
+        return TwoLayerReLU(neurons[0, :, 0], neurons[0, :, 1:], log[0])
+
+    def directions(self, t: Any) -> np.ndarray:
+        """Unit vectors ``w_i / |w_i|`` at times (T,); zero at ``w_i = 0``. Shape (T, m, d).
+
+        For one time the shape is (m, d).
+        """
+        neurons, _ = self._at(t)
+        W = neurons[:, :, 1:]
+        norms = row_norms(W)[..., None]
+        unit = np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
+        return unit if np.ndim(t) else unit[0]
+
+    def log_norms(self, t: Any) -> np.ndarray:
+        """``log |w_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
+        neurons, log = self._at(t)
+        with np.errstate(divide="ignore"):
+            value = np.log(row_norms(neurons[:, :, 1:])) + log
+        return value if np.ndim(t) else value[0]
+
+    def log_outputs(self, t: Any) -> np.ndarray:
+        """``log |a_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
+        neurons, log = self._at(t)
+        with np.errstate(divide="ignore"):
+            value = np.log(np.abs(neurons[:, :, 0])) + log
+        return value if np.ndim(t) else value[0]
+
+    def crossing_times(self, neuron: int) -> np.ndarray:
+        """Times at which a neuron changes its cell, increasing."""
+        if not 0 <= neuron < self.model.m:
+            raise ValueError(f"neuron = {neuron}: there are neurons 0 to {self.model.m - 1}")
+        begin = int(self.crossings[:neuron].sum())
+        return self._log[0][begin:begin + int(self.crossings[neuron])].copy()
+
+    @cached_property
+    def events(self) -> np.ndarray:
+        """Changes of the pattern as a structured array, like `gflow.Flow.events`."""
+        A = self.data.arrangement
+        time, plane, code = self._log
+        neuron = np.repeat(np.arange(self.model.m), self.crossings)
+        rest = plane == polygon.AT_REST_EVENT
+        # A neuron at rest leaves every hyperplane at which it was.
+        begin = np.where(rest, 0, A.start[plane])
+        count = np.where(rest, A.member.size, A.start[plane + 1] - begin)
+        row = np.repeat(np.arange(time.size), count)
+        inside = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
+        point = A.member[begin[row] + inside]
+        last = self._side[neuron[row], A.label[point]]
+        old = np.where(rest[row], last, code[row] // 3 - 1)
+        new = np.where(rest[row], -2, code[row] % 3 - 1)
+        before = np.where(old == 0, 2, old * A.length[point] > 0)
+        after = np.where(new == -2, 0, np.where(new == 0, 2, new * A.length[point] > 0))
+        keep = np.flatnonzero(before != after)
+        keep = keep[np.argsort(time[row[keep]], kind="stable")]
+        table = np.empty(keep.size, dtype=EVENT)
+        table["time"], table["neuron"] = time[row[keep]], neuron[row[keep]]
+        table["point"], table["to"] = point[keep], after[keep]
+        table["kind"] = np.select(
+            [after[keep] == 2, before[keep] == 2, after[keep] == 1],
+            ["slide", "release", "activate"], "deactivate")
+        return table
+
+    def __repr__(self) -> str:
+        alive = ~self.dead
+        ends = np.unique(np.sign(self.pattern[alive]), axis=0).shape[0] if alive.any() else 0
+        return (f"EarlyFlow(m={self.model.m}, n={self.data.n}, d={self.data.d}: "
+                f"{alive.sum()} alive in {ends} cells, {self.dead.sum()} dead, "
+                f"{self.crossings.sum()} crossings)")
+
+    def _ternary(self, side: np.ndarray) -> np.ndarray:
+        """Sides of hyperplanes as states of points: 1, -1, 0."""
+        A = self.data.arrangement
+        live = A.label >= 0
+        codes = np.zeros((self.model.m, self.data.n))
+        codes[:, live] = side[:, A.label[live]] * np.sign(A.length[live])
+        return codes
+
+    def _at(self, t: Any) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (T, m, d + 1) and the logarithms (T, m) of their units."""
+        times = real_array(np.atleast_1d(t), "t", 1)
+        if times.size and times.min() < 0:
+            raise ValueError(f"t = {times.min():g} is negative: the early flow starts at 0")
+        order = np.argsort(times, kind="stable")
+        ends, _ = self._follow(times[order])
+        neurons = np.empty((times.size, self.model.m, self.data.d + 1))
+        log = np.empty(neurons.shape[:2])
+        neurons[order], log[order] = ends.states.transpose(1, 0, 2), ends.logs.T
+        return neurons, log + self.model.log_scale
+
+    def _follow(self, times: np.ndarray) -> tuple[_Ends, list[np.ndarray]]:
+        """Follow all neurons: to their ends with all events; or to the given times (T,)."""
+        m, d, C = self.model.m, self.data.d, len(self.data.arrangement.normal)
+        ends = _Ends(np.empty((3, m), dtype=np.int64), np.empty((2, m, C), dtype=np.int8),
+                     np.empty((2, m, d)), np.empty((m, 4)), np.empty((m, times.size, d + 1)),
+                     np.empty((m, times.size)))
+        status, events, _ = ends.counts
+        blocks = [slice(i, min(i + BLOCK, m)) for i in range(0, m, BLOCK)]
+
+        def work(part: slice) -> list[Any]:
+            room = 0 if times.size else 2 * C + 64
+            left = np.arange(part.start, part.stop)
+            found: dict[int, Any] = {}
+            while left.size:
+                log = (np.empty((left.size, room)), np.empty((left.size, room), dtype=np.int32),
+                       np.empty((left.size, room), dtype=np.int8))
+                polygon.follow_all(left, self._start, self._power, self._balance.sign,
+                                   self._balance.offset, self._planes, times, *log, *ends)
+                full = status[left] == polygon.FULL
+                for j in np.flatnonzero(~full):
+                    kept = min(events[left[j]], room)
+                    found[left[j]] = [column[j, :kept].copy() for column in log]
+                left, room = left[full], 4 * room
+            return [found[i] for i in sorted(found)]
+
+        if self._threads > 1 and len(blocks) > 1:
+            with ThreadPoolExecutor(self._threads) as pool:
+                parts = list(pool.map(work, blocks))
+        else:
+            parts = [work(part) for part in blocks]
+        rows = [row for part in parts for row in part]
+        return ends, [np.concatenate(column) for column in zip(*rows)]
+
+
+def _planes(data: Data) -> polygon.Planes:
+    """The hyperplanes of the data, with the field along their normals on either side."""
+    A = data.arrangement
+    C = len(A.normal)
+    live = A.label >= 0
+    label, length = A.label[live], A.length[live]
+    pull = data.y[live] * length / data.n
+    up = length > 0
+
+    def add(where: np.ndarray, what: np.ndarray) -> np.ndarray:
+        total = np.zeros(C)
+        np.add.at(total, label[where], what[where])
+        return total
+
+    one = np.ones(label.size)
+    return polygon.Planes(
+        A.normal, np.ascontiguousarray(A.normal.T), add(~up, one).astype(np.int64),
+        add(up, one).astype(np.int64), add(up, pull)[:, None], add(~up, pull)[:, None],
+        float(np.abs(pull).sum()))
