@@ -66,11 +66,14 @@ class Riccati:
         if self.B < 0:
             # 1/z solves the equation with A and C exchanged and B negated.
             A, C, start, end = C, A, 1 / start, 1 / end
+        step = end - start
+        slow = 2 * step / (2 * C + abs(self.B) * (end + start) - 2 * A * end * start)
+        x = self.speed * slow / 2
+        if abs(x) < 0.5:
+            return slow * (float(np.arctanh(x)) / x if x else 1.0)
         largest = self.speed + abs(self.B)
-        low = -2 * C / largest
-        high = largest / 2                      # A times the positive root
-        return float(np.log1p((end - start) / (start - low))
-                     + np.log1p(A * (end - start) / (high - A * end))) / self.speed
+        return float(np.log1p(step * largest / (start * largest + 2 * C))
+                     + np.log1p(2 * A * step / (largest - 2 * A * end))) / self.speed
 
 
 class Axis:
