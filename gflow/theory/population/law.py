@@ -1,0 +1,154 @@
+"""Gaussian inputs and their labels: the population field of every neuron, and the exact loss."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ...checks import non_negative, real_array
+from ...model import TwoLayerReLU
+from .kernels import covariance_root, field_of_pairs, pairs
+
+
+class Law(NamedTuple):
+    """Inputs N(0, Sigma) by the root of Sigma; a linear teacher plus a ReLU one, one is empty."""
+
+    root: np.ndarray
+    beta: np.ndarray
+    a: np.ndarray
+    V: np.ndarray
+
+
+def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = None) -> np.ndarray:
+    r"""Population field :math:`D_j = E[1\{w_j \cdot x > 0\} (y - h(x)) x]` of every neuron.
+
+    A linear teacher contributes ``Sigma beta / 2`` whatever ``w_j`` is.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        Student network; for the alignment field let ``a`` be zero.
+    teacher : array_like, shape (d,), or TwoLayerReLU or (a, V)
+        Linear teacher ``beta``, or a ReLU network.
+    Sigma : array_like, shape (d, d), optional
+        Covariance of x. Default: the identity.
+
+    Returns
+    -------
+    ndarray, shape (m, d)
+        Zero for a neuron at ``w = 0``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024, arXiv:2410.02348 (the field of the population); closed form derived here.
+
+    Examples
+    --------
+    >>> field(([0.0], [[1.0, 2.0]]), [1.0, 0.0])
+    array([[0.5, 0. ]])
+    """
+    model = as_model(model)
+    law = as_law(teacher, Sigma, model.d)
+    return field_at(model.a, model.W, law)
+
+
+def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: float = 0.0,
+              Sigma: Any = None) -> float:
+    r"""Population loss :math:`\frac12 E[(h(x) - y)^2]`, exactly.
+
+    The odd and the even part of a ReLU, ``z/2`` and ``|z|/2``, are orthogonal: the loss is the sum
+    of a square and of a quadratic form in the kernel of ``|w.x|``.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        Student network.
+    teacher : array_like, shape (d,), or TwoLayerReLU or (a, V)
+        Linear teacher ``beta``, or a ReLU network.
+    noise : float
+        Standard deviation of the label noise.
+    Sigma : array_like, shape (d, d), optional
+        Covariance of x. Default: the identity.
+
+    Returns
+    -------
+    float
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input.
+
+    References
+    ----------
+    Derived here.
+
+    Examples
+    --------
+    Two opposite neurons are a linear function:
+
+    >>> test_loss(([1.0, -1.0], [[1.0, 2.0], [-1.0, -2.0]]), [1.0, 2.0], noise=0.5)
+    0.125
+    """
+    model = as_model(model)
+    noise = non_negative(noise, "noise")
+    law = as_law(teacher, Sigma, model.d)
+    return loss_at(model.a, model.W, law) + noise**2 / 2
+
+
+def as_model(model: Any) -> TwoLayerReLU:
+    """A network, or the pair of its weights; its scale must fit double precision."""
+    if isinstance(model, TwoLayerReLU):
+        if model.log_scale.any():
+            scale = np.exp(model.log_scale)
+            return TwoLayerReLU(model.a * scale, model.W * scale[:, None])
+        return model
+    if not isinstance(model, tuple | list) or len(model) != 2:
+        raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair (a, W)")
+    return TwoLayerReLU(*model)
+
+
+def as_law(teacher: Any, Sigma: Any, d: int) -> Law:
+    """Teacher and covariance of ``d`` inputs, checked."""
+    root = covariance_root(Sigma, d)
+    if isinstance(teacher, TwoLayerReLU) or (isinstance(teacher, tuple | list)
+                                             and len(teacher) == 2 and np.ndim(teacher[1]) == 2):
+        network = as_model(teacher)
+        beta, a, V = np.zeros(d), network.a, network.W
+        columns = network.d
+    else:
+        beta, a, V = real_array(teacher, "teacher", 1), np.empty(0), np.empty((0, d))
+        columns = beta.size
+    if columns != d:
+        raise ValueError(f"teacher has {columns} inputs but W has {d} columns: they must be the "
+                         "same")
+    return Law(root, beta, a, V @ root)
+
+
+def field_at(a: np.ndarray, W: np.ndarray, law: Law) -> np.ndarray:
+    """Population field (m, d) of a network, without checks."""
+    seen = W @ law.root
+    rows = np.concatenate([law.V, seen])
+    D = np.concatenate([law.a, -a]) @ field_of_pairs(seen, rows) @ law.root
+    D += law.beta @ law.root @ law.root / 2
+    D[~seen.any(axis=1)] = 0.0
+    return np.asarray(D)
+
+
+def loss_at(a: np.ndarray, W: np.ndarray, law: Law) -> float:
+    """Population loss of a network without label noise, without checks."""
+    rows = np.concatenate([law.V, W @ law.root])
+    weights = np.concatenate([-law.a, a])
+    odd = weights @ rows / 2 - law.beta @ law.root
+    _, _, size, _, angle = pairs(rows, rows)
+    acute = np.minimum(angle, np.pi - angle)
+    even = 2 / np.pi * (np.sin(acute) + (np.pi / 2 - acute) * np.cos(acute))
+    charge = weights * size
+    return float(odd @ odd / 2 + max(charge @ even @ charge, 0.0) / 8)
