@@ -332,12 +332,15 @@ def _loss_curve(flow: Flow) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
     path, data = flow.path, flow.data
     if isinstance(path, Windows):
+        from .calm import Calm
         from .kernels.roots import nodes
         times, losses = [np.zeros(1)], [np.array([flow(0.0).loss(data)])]
         for window in path.pieces:
-            s = nodes(len(window.values) - 1)[1:]
+            calm = isinstance(window, Calm)
+            s = nodes(4 if calm else len(window.values) - 1)[1:]
             times.append(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
-            losses.append((window.values[1:] ** 2).mean(axis=1) / 2)
+            losses.append(np.array([flow(float(t)).loss(data) for t in times[-1]]) if calm else
+                          (window.values[1:] ** 2).mean(axis=1) / 2)
         t, loss = np.concatenate(times), np.concatenate(losses)
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),

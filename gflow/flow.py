@@ -221,6 +221,7 @@ class Flow:
 
     def alignment(self) -> Alignment:
         """How neurons align: with their fields, with extremal vectors, in groups, and when."""
+        self._whole("what an alignment needs")
         from .alignment import Alignment
         return Alignment(self)
 

@@ -1,1 +1,1 @@
-"""Checks that take longer than tests: ``python -m validation.performance``."""
+"""Checks of the theory: ``python -m validation``; of speed: ``python -m validation.performance``."""

@@ -1,0 +1,56 @@
+"""``python -m validation``: every prediction, checked with numbers, in one report."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from . import report, suite
+from .check import all_checks
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run checks and write the report; 0 only if all pass."""
+    parser = argparse.ArgumentParser(prog="python -m validation", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="small settings, some minutes")
+    parser.add_argument("--only", metavar="ID", action="append", help="this check; may be repeated")
+    parser.add_argument("--list", action="store_true", help="say what there is, and end")
+    parser.add_argument("--jobs", type=int, help="processes, default: one for each processor")
+    parser.add_argument("--seed", type=int, default=0, help="root seed, default: %(default)s")
+    parser.add_argument("--out", default="validation-report",
+                        help="directory of the report and of finished tasks, default: %(default)s")
+    options = parser.parse_args(arguments)
+    checks = all_checks()
+    if options.list:
+        for check in checks.values():
+            print(f"{check.id:8s} {check.source} ({check.tag}): {check.statement}")
+        return 0
+    unknown = set(options.only or []) - set(checks)
+    if unknown:
+        parser.error(f"unknown check {min(unknown)!r}: choose among {', '.join(checks)}")
+    wanted = [check for id, check in checks.items() if not options.only or id in options.only]
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    store = folder / f"{'quick' if options.quick else 'full'}-{options.seed}.db"
+    began = time.perf_counter()
+    try:
+        findings = suite.run(wanted, options.quick, store, options.jobs, options.seed)
+    except KeyboardInterrupt:
+        print(f"interrupted: finished tasks are kept in {store}; the same command goes on",
+              file=sys.stderr)
+        return 130
+    facts = {"mode": "quick" if options.quick else "full", "seed": options.seed,
+             "wall seconds": round(time.perf_counter() - began)}
+    report.write(findings, facts, folder)
+    for finding in findings:
+        print(f"{'pass' if finding.verdict.passed else 'FAIL'}  {finding.check.id:8s} "
+              f"{finding.check.title}: {finding.verdict.measured}")
+    print(report.summary(findings))
+    print(f"report in {folder / 'report.html'}")
+    return 0 if all(finding.verdict.passed for finding in findings) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What a check is: a statement, what is measured, and the rule that was fixed before looking."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from pkgutil import iter_modules
+from typing import Any, Callable, Mapping, Sequence
+
+import numpy as np
+
+Case = dict[str, Any]
+Result = Mapping[str, Any]
+PROVED, DERIVED, CONJECTURED = "proved there", "derived here", "conjectured"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a check found.
+
+    Attributes
+    ----------
+    passed : bool
+    measured : str
+        The numbers, in one line.
+    remark : str
+        What a reader should know beside that.
+    """
+
+    passed: bool
+    measured: str
+    remark: str = ""
+
+
+@dataclass(frozen=True)
+class Check:
+    """A prediction of the theory.
+
+    Attributes
+    ----------
+    id, title, source : str
+        Source: paper and number of the statement.
+    tag : str
+        Who says so: "proved there", "derived here" or "conjectured".
+    statement, setting, prediction, rule : str
+        The theorem; the problems it is tried on; what should be seen; when it passes.
+    cases : callable
+        From ``quick`` (bool) to the cases, each a dict of plain values; every one is a task.
+    measure : callable
+        ``measure(rng=..., **case)``: a dict of numbers and small arrays, in a process of its own.
+    judge : callable
+        From cases and results to a `Verdict`.
+    draw : callable
+        ``draw(ax, cases, results)``: measured against predicted.
+    assumptions : str
+        Which assumptions of the theorem hold in the setting, and which are out of reach.
+    """
+
+    id: str
+    title: str
+    source: str
+    tag: str
+    statement: str
+    setting: str
+    prediction: str
+    rule: str
+    cases: Callable[[bool], list[Case]]
+    measure: Callable[..., Result]
+    judge: Callable[[Sequence[Case], Sequence[Result]], Verdict]
+    draw: Callable[[Any, Sequence[Case], Sequence[Result]], None]
+    assumptions: str = ""
+
+
+def all_checks() -> dict[str, Check]:
+    """Every check of `validation.checks`, by id, in the order of the files' names."""
+    from . import checks
+    found: dict[str, Check] = {}
+    for module in sorted(info.name for info in iter_modules(checks.__path__)):
+        for check in import_module(f"{checks.__name__}.{module}").CHECKS:
+            if check.id in found:
+                raise ValueError(f"two checks are called {check.id}")
+            found[check.id] = check
+    return found
+
+
+def slope(x: Any, y: Any) -> float:
+    """Slope of log y against log x, by least squares."""
+    return float(np.polyfit(np.log(x), np.log(y), 1)[0])
+
+
+def column(results: Sequence[Result], name: str) -> np.ndarray:
+    """One quantity of all results."""
+    return np.array([result[name] for result in results])

@@ -1,0 +1,1 @@
+"""One small file a theorem, or a few that belong together."""

@@ -1,0 +1,39 @@
+"""Every run that a check uses, with its certificate: what the report keeps of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gflow
+
+_log: list[dict[str, Any]] = []
+
+
+def integrate(*args: Any, certify: bool = True, **options: Any) -> gflow.Flow:
+    """`gflow.integrate`, noted for the report.
+
+    Parameters
+    ----------
+    certify : bool
+        Whether the certificate is made, which costs about as much as the run.
+    """
+    flow = gflow.integrate(*args, **options)
+    note(flow, certify)
+    return flow
+
+
+def note(flow: gflow.Flow, certify: bool = True) -> None:
+    """Note a run."""
+    evidence = flow.certificate() if certify and flow.saved is None else None
+    _log.append({"m": flow.path.m, "n": flow.data.n, "d": flow.data.d, "t": flow.t_end,
+                 "rtol": flow.settings["rtol"], "method": flow.stats["method"],
+                 "events": len(flow.events), "status": flow.status, "success": flow.success,
+                 "wall": flow.stats["wall_time"],
+                 "certified": None if evidence is None else evidence.ok})
+
+
+def taken() -> list[dict[str, Any]]:
+    """The runs since this was last asked."""
+    runs = _log.copy()
+    _log.clear()
+    return runs
