@@ -155,7 +155,7 @@ class EarlyFlow:
     @property
     def initial_pattern(self) -> np.ndarray:
         """Cell of the start just after time 0, shape (m, n)."""
-        return self._ternary(self._first, ~self.model.W.any(axis=1))
+        return self._ternary(self._first, row_norms(self.model.W) == 0)
 
     def __call__(self, t: float) -> TwoLayerReLU:
         """The network at time ``t``, its size in ``log_scale``."""
