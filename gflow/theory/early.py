@@ -96,7 +96,7 @@ class EarlyFlow:
     D : ndarray, shape (m, d)
         Field at the end: the extremal vector of the end cell; zero for a dead neuron.
     pattern : ndarray of int8, shape (m, n)
-        End cell: 1 on, -1 off, 0 on the hyperplane (it slides, or the point is zero).
+        End cell: 1 on, -1 off, 0 on the hyperplane (it slides; or ``w_i`` or the point is 0).
     end_direction : ndarray, shape (m, d)
         Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
         sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever.
@@ -150,12 +150,12 @@ class EarlyFlow:
     @property
     def pattern(self) -> np.ndarray:
         """End cell, shape (m, n)."""
-        return self._ternary(self._side).astype(np.int8)
+        return self._ternary(self._side, np.isneginf(self.offset))
 
     @property
     def initial_pattern(self) -> np.ndarray:
         """Cell of the start just after time 0, shape (m, n)."""
-        return self._ternary(self._first).astype(np.int8)
+        return self._ternary(self._first, row_norms(self.model.W) == 0)
 
     def __call__(self, t: float) -> TwoLayerReLU:
         """The network at time ``t``, its size in ``log_scale``."""
@@ -226,17 +226,18 @@ class EarlyFlow:
 
     def __repr__(self) -> str:
         alive = ~self.dead
-        ends = np.unique(np.sign(self.pattern[alive]), axis=0).shape[0] if alive.any() else 0
+        ends = np.unique(self.pattern[alive], axis=0).shape[0] if alive.any() else 0
         return (f"EarlyFlow(m={self.model.m}, n={self.data.n}, d={self.data.d}: "
                 f"{alive.sum()} alive in {ends} cells, {self.dead.sum()} dead, "
                 f"{self.crossings.sum()} crossings)")
 
-    def _ternary(self, side: np.ndarray) -> np.ndarray:
-        """Sides of hyperplanes as states of points: 1, -1, 0."""
+    def _ternary(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Sides of hyperplanes as states of points: 1, -1, 0; 0 where ``w_i`` is ``zero``."""
         A = self.data.arrangement
         live = A.label >= 0
-        codes = np.zeros((self.model.m, self.data.n))
+        codes = np.zeros((self.model.m, self.data.n), dtype=np.int8)
         codes[:, live] = side[:, A.label[live]] * np.sign(A.length[live])
+        codes[zero] = 0
         return codes
 
     def _at(self, t: Any) -> tuple[np.ndarray, np.ndarray]:
