@@ -167,3 +167,12 @@ def test_log_scales_go_below_double_precision():
     np.testing.assert_allclose(one.W, other.W, rtol=1e-4, atol=1e-9)
     with pytest.raises(ValueError, match="log_scale = -5000.*waveform"):
         gflow.integrate(start, data, 1.0, method="DOP853")
+
+
+def test_a_neuron_that_points_along_a_normal_watches_it_too():
+    X = [[1, 2, 1], [1, 1, -1], [-2, 2, 1], [-1, 2, 2], [0, -1, 1]]
+    problem = ([1e-8], [[0.5e-8, 0.5e-8, -0.5e-8]]), (X, [-1, -2, 1, -1, -2])
+    one, other = (gflow.integrate(*problem, 2.0, method=method) for method in ("waveform",
+                                                                               "DOP853"))
+    assert one.certificate().ok and len(one.events) == len(other.events) > 0
+    np.testing.assert_allclose(one.events["time"], other.events["time"], rtol=1e-6)

@@ -1,1 +1,1 @@
-"""Checks of the theory: ``python -m validation``; of speed: ``python -m validation.performance``."""
+"""Predictions of the theory, checked with numbers (``python -m validation``), and benchmarks."""

@@ -64,7 +64,7 @@ def run(checks: Sequence[Check], quick: bool, store: Path, jobs: int | None, see
     """Run all cases that the store does not have yet, and judge every check."""
     cases = {check.id: [json.dumps(case, sort_keys=True) for case in check.cases(quick)]
              for check in checks}
-    grid = [{"id": [check.id], "case": [case], "code": [_code(check)]} for check in checks
+    grid = [{"id": check.id, "case": case, "code": _code(check)} for check in checks
             for case in dict.fromkeys(cases[check.id])]
     with warnings.catch_warnings():
         # Failed tasks are reported below, with their tracebacks.
@@ -73,7 +73,8 @@ def run(checks: Sequence[Check], quick: bool, store: Path, jobs: int | None, see
                             progress=progress, changed="rerun", retry_failed=True,
                             shared=["code"])
     done = {(row["id"], row["case"]): row for row in table}
-    failures = {(f["id"], f["case"]): f["error"] for f in _failures(store)}
+    failures = {(failure.params["id"], failure.params["case"]): failure.error
+                for failure in gflow.sweeping.failures(str(store))}
     return [judge(check, cases[check.id], done, failures) for check in checks]
 
 
@@ -81,11 +82,6 @@ def _code(check: Check) -> str:
     """A mark of the file of a check: if it changes, its tasks are run again."""
     source = inspect.getsourcefile(check.measure)
     return hashlib.sha256(Path(source).read_bytes()).hexdigest()[:12] if source else ""
-
-
-def _failures(store: Path) -> list[dict[str, Any]]:
-    from gflow.sweeping import failures
-    return list(failures(str(store)))
 
 
 def judge(check: Check, cases: list[str], done: dict[Any, Any],

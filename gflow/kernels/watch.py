@@ -45,7 +45,7 @@ def scan(w, side, columns, axis, near, z):
         along = axis[c]
         for h in range(C):
             z[h] += along * columns[c, h]
-    far = 1.0 if C <= NEAR else min(1.0, 0.4 * NEAR / C)
+    far = 2.0 if C <= NEAR else 0.4 * NEAR / C
     while True:
         count = 0
         for h in range(C):
