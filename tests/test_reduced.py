@@ -45,6 +45,16 @@ def test_neurons_may_grow_on_it():
     np.testing.assert_allclose(growth, 0.005 * np.linalg.norm(data.X[1]), rtol=1e-3)
 
 
+def test_neurons_at_rest_are_left_out():
+    # The second neuron has reached w = 0 while it slid: its pattern has no neuron that moves.
+    data = gflow.Data([[1.0, 0.2], [0.4, 1.0], [-0.3, 0.5]], [1.0, 0.5, -0.2])
+    model = gflow.TwoLayerReLU([1.0, -0.5, -0.8], [[1.0, 0.21], [0.0, 0.0], [0.3, 0.35]])
+    flow = gflow.integrate(model, data, 5000.0, method="waveform", rtol=1e-9)
+    exact = gflow.integrate(model, data, 50.0, method="DOP853", rtol=1e-11)
+    assert flow.success and flow.certificate().ok and flow.stats["reduced_steps"] > 5
+    np.testing.assert_allclose(flow(50.0).W, exact.model.W, atol=1e-7)
+
+
 def test_saved_and_loaded(tmp_path):
     flow = run(30, 2)
     flow.save(tmp_path / "run.npz")

@@ -93,7 +93,10 @@ class Reduced:
                  side: np.ndarray, key: np.ndarray) -> None:
         A, n, d = data.arrangement, data.n, data.d
         self.data, self.marcher, self.rtol = data, marcher, marcher.rtol
-        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        # A neuron at rest has w = 0.
+        moving = np.flatnonzero(U[:, 1:].any(axis=1))
+        _, first, group = np.unique(key[moving], return_index=True, return_inverse=True)
+        first = moving[first]
         on = np.zeros((n, first.size))
         on[marcher.live] = (side[first][:, A.label[marcher.live]]
                             * A.length[marcher.live] > 0).T
@@ -101,9 +104,8 @@ class Reduced:
         self.fits = bool(0 < int(live.sum()) * d <= MOST)
         if not self.fits:
             return
-        number = np.where(live, np.cumsum(live) - 1, -1)
-        # A neuron at rest has w = 0.
-        self.of = np.where(U[:, 1:].any(axis=1), number[of], -1)
+        self.of = np.full(len(U), -1)
+        self.of[moving] = np.where(live, np.cumsum(live) - 1, -1)[group]
         self.first, on = first[live], on[:, live]
         self.side = side
         G = self.first.size
