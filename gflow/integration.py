@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import threading
 from typing import Any
@@ -13,6 +12,7 @@ from .checks import positive, real_array, whole
 from .data import Data
 from .errors import IntegrationError
 from .flow import Flow
+from .inputs import model_and_data, thread_count
 from .model import TwoLayerReLU, row_norms
 from .recorder import Recorder, as_quantities
 from .stop import as_rules
@@ -100,7 +100,7 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     >>> bool(abs(flow.a[-1, 0] * flow.W[-1, 0, 0] - V) < 1e-7)
     True
     """
-    model, data = _model_and_data(model, data)
+    model, data = model_and_data(model, data)
     t_max = positive(t_max, "t_max")
     if not isinstance(method, str) or method not in METHODS:
         raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
@@ -120,7 +120,7 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
                          f"for method={engine!r}: use method=\"waveform\"")
     quantities = as_quantities(save)
     settings = {"t_max": t_max, "method": engine, "rtol": rtol, "max_events": max_events,
-                "threads": _threads(threads)}
+                "threads": thread_count(threads)}
 
     _compile(engine)
     recorder = None if quantities is None else Recorder(times, quantities)
@@ -207,22 +207,6 @@ def _run(model: TwoLayerReLU, data: Data, times: np.ndarray, rules: Any,
                 saved=None if recorder is None else recorder.arrays())
 
 
-def _model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:
-    if not isinstance(model, TwoLayerReLU):
-        if not isinstance(model, tuple | list) or len(model) != 2:
-            raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
-                            "(a, W)")
-        model = TwoLayerReLU(*model)
-    if not isinstance(data, Data):
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
-        data = Data(*data)
-    if data.d != model.d:
-        raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
-                         "must have the same dimension (a bias is a column of ones in X)")
-    return model, data
-
-
 def _times(t_eval: Any, t_max: float) -> np.ndarray:
     times = real_array(t_eval, "t_eval", 1)
     if times.size == 0:
@@ -233,15 +217,6 @@ def _times(t_eval: Any, t_max: float) -> np.ndarray:
         raise ValueError(f"t_eval reaches from {times[0]:g} to {times[-1]:g}: its times must lie "
                          f"in [0, t_max] = [0, {t_max:g}]")
     return times
-
-
-def _threads(threads: Any) -> int:
-    allowed = os.environ.get("OMP_NUM_THREADS", "").strip()
-    if threads is None and allowed.isdecimal() and int(allowed) > 0:
-        # Workers of a pool or of a cluster share the machine, and say so in this way.
-        return int(allowed)
-    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return (available or 1) if threads is None else whole(threads, "threads")
 
 
 _compiled: set[str] = set()

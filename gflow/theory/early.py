@@ -11,7 +11,7 @@ import numpy as np
 from ..balance import Balance
 from ..checks import real_array
 from ..data import Data
-from ..integration import _model_and_data, _threads
+from ..inputs import model_and_data, thread_count
 from ..kernels import polygon
 from ..model import TwoLayerReLU, row_norms
 from ..run import EVENT
@@ -72,7 +72,7 @@ def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, An
     >>> early.crossing_times(1).round(4)
     array([1.2444, 1.9762])
     """
-    return EarlyFlow(*_model_and_data(model, data), _threads(threads))
+    return EarlyFlow(*model_and_data(model, data), thread_count(threads))
 
 
 class _Ends(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from ..data import Data
-from ..integration import _model_and_data
+from ..inputs import model_and_data
 from ..model import TwoLayerReLU, row_norms
 from .early import early_flow
 
@@ -68,7 +68,7 @@ def jump_process(model: TwoLayerReLU | tuple[Any, Any],
     >>> process.squares.round(4)
     array([0.    , 0.4472, 1.3416])
     """
-    model, data = _model_and_data(model, data)
+    model, data = model_and_data(model, data)
     lengths = row_norms(data.X)
     unit = data.X / np.where(lengths > 0, lengths, 1.0)[:, None]
     cosines = np.abs(unit @ unit.T)
