@@ -1,5 +1,7 @@
 """Extremal vectors against a brute-force search over all sign vectors, and the certificate."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 from scipy.optimize import linprog, lsq_linear, nnls
@@ -8,7 +10,7 @@ import gflow
 from gflow.theory import alignment_field, alignment_potential, extremal_vectors
 
 KINDS = ("generic", "generic", "duplicates", "opposite", "multiples", "zero labels", "zero rows",
-         "positive", "bias", "teacher", "few points", "subspace")
+         "positive", "bias", "teacher", "few points", "subspace", "lattice", "grid")
 
 
 def random_data(rng, largest):
@@ -35,6 +37,10 @@ def random_data(rng, largest):
         X[:, -1] = 1.0
     elif kind == "teacher":
         y = X[:, 0] + 0.5 * y
+    elif kind == "lattice":
+        X, y = rng.integers(-2, 3, (n, d)).astype(float), rng.integers(-2, 3, n).astype(float)
+    elif kind == "grid":
+        X = np.column_stack([rng.integers(-1, 2, (n, d - 1)), np.ones(n)])
     elif kind == "subspace":
         X = X[:, :d - 1] @ rng.standard_normal((d - 1, d))
     return X, y
@@ -130,11 +136,14 @@ def brute_force(X, y, interior):
 def range_around(w, Z, X, y, rng, radius):
     """Least and largest change of the potential around a unit vector, on the sphere.
 
-    Some of the steps keep to hyperplanes of points ``Z``: a saddle may fall only there.
+    Some of the steps keep to hyperplanes of points ``Z``: a saddle may rise or fall only there.
     """
     change = []
-    for _ in range(20):
-        fixed = np.vstack([w, Z[rng.random(len(Z)) < rng.choice([0.0, 0.5, 1.0])]])
+    Z = Z[Z.any(axis=1)]
+    Z = Z / np.array([x[x != 0][0] for x in Z]).reshape(-1, 1)
+    Z = Z[np.unique(Z.round(9), axis=0, return_index=True)[1]]
+    for kept in (list(c) for q in range(len(w) - 1) for c in combinations(range(len(Z)), q)):
+        fixed = np.vstack([w, Z[kept]])
         _, sizes, rows = np.linalg.svd(fixed)
         free = rows[(sizes > 1e-9).sum():]
         step = rng.standard_normal((20, len(free))) @ free
@@ -153,7 +162,7 @@ def compare(X, y, interior, rng):
     for u, E, D in expected:
         np.testing.assert_allclose(table[u, E], D, atol=1e-10 * np.abs(y).max())
     assert found.certified
-    for j in np.flatnonzero(found.margin > 1e-3):
+    for j in np.flatnonzero((found.margin > 1e-3) | (found.margin < 1e-12)):
         low, high = range_around(found.w[j], X[found.pattern[j] == 0], X, y, rng, 1e-4)
         kind = "max" if high <= 1e-14 else "min" if low >= -1e-14 else "saddle"
         assert found.kind[j] == kind
