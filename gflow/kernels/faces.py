@@ -23,8 +23,8 @@ IN_PLANE = 1e-10
 """A hyperplane contains a plane if its unit normal has a smaller projection on it."""
 TIE = 1e-11
 """Rays of a plane are one if a normal of one is that orthogonal to the other."""
-NEAR = (1e-13, 1e-8)
-"""Between these, ties and inclusions are doubtful: the data is close to special position."""
+DOUBT = (0.01, 10.0)
+"""Between these multiples of their limit, ties and inclusions are close decisions."""
 
 GENERAL, DEPENDENT, SPECIAL = 0, 1, 2
 """What `sweep` finds of its hyperplanes: general position, dependent normals, more in the plane."""
@@ -145,7 +145,7 @@ def turn_around(V, Q, inside, u):
     for j in range(1, events):
         c, b = line[j], line[j - 1]
         apart = np.sin(angle[c] - angle[b]) * min(length[c], length[b])
-        near += NEAR[0] < apart < NEAR[1]
+        near += DOUBT[0] * TIE < apart < DOUBT[1] * TIE
         if apart > TIE:
             edge[rays] = j
             rays += 1
@@ -394,7 +394,7 @@ def sweep(Z, V, J, m, faces, begin, loose):
     for c in range(C):
         if inside[c] == 0:
             length = np.sqrt(row_row(V, c, Q, 0)**2 + row_row(V, c, Q, 1)**2)
-            doubts += NEAR[0] < length < NEAR[1]
+            doubts += DOUBT[0] * IN_PLANE < length < DOUBT[1] * IN_PLANE
             if length <= IN_PLANE:
                 inside[c] = 1
                 more = True

@@ -21,7 +21,7 @@ class Critical:
     u : ndarray of int8, shape (C,)
         Signs on the kinks.
     g : ndarray, shape (r,)
-        Field there, without what is aside.
+        Field there, without what is aside, in units of ``kinks.size``.
     orientation : int
         Whether the point is ``g / |g|`` (1) or ``-g / |g|`` (-1); 0 if the field is zero, then the
         whole face is critical.
@@ -70,19 +70,23 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     """
     V, J = kinks.V, kinks.J
     u = u.copy()
-    tol = ROUNDING * kinks.size
+    tol = 4 * ROUNDING
     beta = float(np.linalg.norm(kinks.aside))
     while True:
         zero = u == 0
         base = kinks.m + 0.5 * (u * J) @ V
-        g, sigma = _project(base, V[zero])
+        rows, sigma = _span(V[zero])
+        g, along = _off(base, rows), _off(V, rows)
         across = V @ g
         size = float(np.hypot(np.linalg.norm(g), beta))
-        flat = size <= 4 * tol / sigma
+        flat = size <= tol / sigma
         if flat:
             g, size = np.zeros_like(g), 0.0
             break
-        close = ~zero & (np.abs(across) <= 4 * tol / sigma + ON_SURFACE * size)
+        # The error of g is in the face: what it does to v.g is less where the face is almost
+        # parallel to the hyperplane.
+        error = tol / sigma * np.linalg.norm(along, axis=1) + ON_SURFACE * size
+        close = ~zero & (np.abs(across) <= error)
         if not close.any():
             break
         u[close] = 0
@@ -90,55 +94,55 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     if not flat and len(agree) > 1:
         return []
     off = base - 0.5 * J[zero] @ V[zero]
-    rank = kinks.rank - (_rank(V[zero]) if zero.any() else 0)
+    rank = kinks.rank - len(rows)
     if flat and rank == 0:
         return []
-    if zero.all() and zero.any() and not _contains(off, g, V, J, kinks.size):
+    if zero.all() and zero.any() and not _contains(off, g, V, J):
         return []
     if flat:
-        local = centre(V[zero], J[zero], g - off, 4 * tol, False)
-        if local.slack < -4 * tol / local.sigma:
+        local = centre(V[zero], J[zero], g - off, tol, False)
+        if local.slack < -tol / local.sigma:
             return []
         return [Critical(u, g, 0, "flat", (-1) ** (rank - 1) * local.index, local.margin)]
     found = []
-    along = rank + (beta > 0) - 1
+    dims = rank + (beta > 0) - 1
     for E in (int(agree[0]),) if len(agree) else (1, -1):
         # Where phi is zero across the face, -E |g| |z|^2 / 2 decides.
-        local = centre(V[zero], J[zero], g - off, 4 * tol, E > 0)
-        if local.slack < -4 * tol / local.sigma:
+        local = centre(V[zero], J[zero], g - off, tol, E > 0)
+        if local.slack < -tol / local.sigma:
             return []
         margin = local.margin
         if not zero.all():
             margin = min(margin, float(np.abs(across[~zero]).min()) / size)
-        alone = along + d - kinks.rank - (beta > 0) == 0
+        alone = dims + d - kinks.rank - (beta > 0) == 0
         if not local.rises and (E > 0 or alone):
             kind = "max"
         elif not local.falls and (E < 0 or alone):
             kind = "min"
         else:
             kind = "saddle"
-        index = local.index * ((-1) ** along if E > 0 else 1)
+        index = local.index * ((-1) ** dims if E > 0 else 1)
         found.append(Critical(u, g, E, kind, index, margin))
     return found
 
 
-def _project(base: np.ndarray, N: np.ndarray) -> tuple[np.ndarray, float]:
-    """``base`` less its part in the span of the rows, and their smallest singular value."""
+def _span(N: np.ndarray) -> tuple[np.ndarray, float]:
+    """Orthonormal basis of the span of the rows, and their smallest singular value in it."""
     if len(N) == 0:
-        return base, 1.0
+        return N, 1.0
     _, sizes, rows = np.linalg.svd(N, full_matrices=False)
     rank = int((sizes > SAME).sum())
-    g = base
+    return rows[:rank], float(sizes[rank - 1])
+
+
+def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Vectors less their parts along orthonormal rows; twice, so that small rests are clean."""
     for _ in range(2):
-        g = g - (g @ rows[:rank].T) @ rows[:rank]
-    return g, float(sizes[rank - 1])
+        what = what - (what @ rows.T) @ rows
+    return what
 
 
-def _rank(N: np.ndarray) -> int:
-    return int(np.linalg.matrix_rank(N, SAME))
-
-
-def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray, size: float) -> bool:
+def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray) -> bool:
     """Whether g is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
-    best = box_least_squares(off, V, J, ROUNDING * size)[1]
-    return bool(np.abs(best - g).max() <= SAME * size)
+    best = box_least_squares(off, V, J, ROUNDING)[1]
+    return bool(np.abs(best - g).max() <= SAME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,7 @@ from scipy.spatial import cKDTree
 from ..checks import generator, whole
 from ..data import Data
 from ..kernels.contacts import ON_SURFACE
+from ..model import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .field import as_data
@@ -38,8 +40,8 @@ class ExtremalVectors:
         1 if the direction of neurons there is that of ``D``, -1 if it is that of ``-D``.
     kind : ndarray of str, shape (k,)
         Of the potential ``G`` on the unit sphere: "max" attracts neurons with a > 0, "min" those
-        with a < 0, a "saddle" attracts a set of measure zero of either. (In one dimension every
-        point is both: then it is the attractive one for neurons that grow.)
+        with a < 0, a "saddle" attracts a set of measure zero of either (one of margin 0 may attract
+        all from one side). In one dimension every point is both: "max" if neurons with a > 0 grow.
     value : ndarray, shape (k,)
         ``G(w) = orientation |D|`` at the unit vector w.
     index : ndarray of int, shape (k,)
@@ -49,8 +51,8 @@ class ExtremalVectors:
         Distance to failing the criterion: the least sine of the angle of w to a hyperplane that it
         is not on, or distance of a multiplier to 0 or 1. At 0 the data is borderline.
     share : ndarray, shape (k,), or None
-        With ``complete=False``: of the starts with the sign of output weight that this vector
-        attracts, the part that ended there.
+        With ``complete=False``: basin shares, neurons that ended there over the number of
+        directions. A neuron of either sign of output weight starts from each.
     complete : bool
         Whether all extremal vectors are here, or only attractors that were met.
     morse_sum : int
@@ -67,9 +69,9 @@ class ExtremalVectors:
     >>> found
     ExtremalVectors(1 max, 0 saddle, 1 min; complete, Morse sum 0 of 0)
     >>> found.D, found.pattern
-    (array([[ 0.6,  -0.3],
-           [-0.3,  0.6]]), array([[ 1,  0],
-           [ 0, 1]], dtype=int8))
+    (array([[ 0.6, -0.3],
+           [ 0.3, -0.6]]), array([[1, 0],
+           [0, 1]], dtype=int8))
     """
 
     D: np.ndarray
@@ -188,10 +190,10 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     for u in signs:
         for point in judge(kinks, u, data.d):
             seen.setdefault((point.u.tobytes(), point.orientation), point)
-    points = _merged([p for p in seen.values() if p.orientation], kinks)
+    points = _merged([p for p in seen.values() if p.orientation])
     flat = [p for p in seen.values() if not p.orientation]
     dimension = kinks.rank + bool(kinks.aside.any())
-    expected = 1 + (-1) ** (dimension - 1) - sum(p.index for p in flat)
+    expected = 1 + (-1) ** (dimension + 1) - sum(p.index for p in flat)
     notes = _notes(data, kinks, dimension, points)
     if special:
         notes.append("points are in special position: more hyperplanes meet than needed in "
@@ -202,6 +204,9 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     if flat:
         notes.append(f"the field vanishes on {len(flat)} faces of the arrangement (dead "
                      "directions)")
+    if sum(p.index for p in points) != expected:
+        notes.append("the Morse sum is off: rounding hides or adds a vector, since the data is too "
+                     "close to special position")
     return _collect(data, kinks, points, None, expected, notes)
 
 
@@ -216,15 +221,11 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
     point = A.member[A.start[kinks.plane]]
     U = (early.pattern[:, point] * np.sign(A.length[point])).astype(np.int8)
     E = np.sign((early.end_direction * early.D).sum(axis=1))
-    counts: dict[tuple[bytes, float, float], int] = {}
-    for i in np.flatnonzero(alive):
-        key = (U[i].tobytes(), E[i], early.sign[i])
-        counts[key] = counts.get(key, 0) + 1
+    counts = Counter((U[i].tobytes(), E[i]) for i in np.flatnonzero(alive))
     points, share, lost = [], [], 0
-    for (row, orientation, sign), count in counts.items():
-        attractor = "max" if sign > 0 else "min"
+    for (row, orientation), count in counts.items():
         found = [p for p in judge(kinks, np.frombuffer(row, dtype=np.int8), data.d)
-                 if p.orientation == orientation and p.kind == attractor]
+                 if p.orientation == orientation]
         points += found
         share += [count / starts] * len(found)
         lost += 0 if found else count
@@ -235,17 +236,17 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
     if not early.settled.all():
         notes.append(f"{int((~early.settled).sum())} starts did not settle")
     if lost:
-        notes.append(f"{lost} starts ended where the criterion is borderline: left out")
+        notes.append(f"{lost} starts ended where rounding decides the criterion: left out")
     return _collect(data, kinks, points, np.array(share), None, notes)
 
 
-def _merged(points: list[Critical], kinks: Kinks) -> list[Critical]:
+def _merged(points: list[Critical]) -> list[Critical]:
     """Points on a border that rounding has accepted from two faces are one."""
     if not points:
         return []
-    D = np.array([np.append(p.g, p.orientation * kinks.size) for p in points])
+    D = np.array([np.append(p.g, p.orientation) for p in points])
     drop = set()
-    for i, j in cKDTree(D).query_pairs(BORDER * kinks.size):
+    for i, j in cKDTree(D).query_pairs(BORDER):
         first, last = sorted((i, j), key=lambda k: points[k].margin)
         if points[first].margin <= BORDER:
             drop.add(first)
@@ -271,8 +272,9 @@ def _collect(data: Data, kinks: Kinks, points: list[Critical], share: np.ndarray
              expected: int | None, notes: list[str]) -> ExtremalVectors:
     A, n, k = data.arrangement, data.n, len(points)
     D = np.array([p.g for p in points]).reshape(k, kinks.rank) @ kinks.span + kinks.aside
+    D *= kinks.size
     E = np.array([p.orientation for p in points], dtype=int)
-    value = E * np.linalg.norm(D, axis=1)
+    value = E * row_norms(D)
     z = (D / value[:, None]) @ A.normal.T
     sides = np.where(np.abs(z) <= 10 * ON_SURFACE, 0, np.sign(z)).astype(np.int8)
     sides[:, kinks.plane] = np.array([p.u for p in points],

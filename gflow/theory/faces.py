@@ -63,7 +63,7 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
                                 dtype=np.int8).reshape(3 ** (r - 2), r - 2))
     found: dict[bytes, np.ndarray] = {row.tobytes(): row for row in centre}
     special: dict[bytes, np.ndarray] = {}
-    near, done, total = 0, 0, comb(C, r - 2)
+    near, done, shown, total = 0, 0, -1, comb(C, r - 2)
     planes = combinations(range(C), r - 2)
 
     def work(block: list[tuple[int, ...]]) -> list[Any]:
@@ -74,7 +74,8 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
             (special if status == SPECIAL else found).update((row.tobytes(), row) for row in rows)
             near += doubts
         done += len(results)
-        if progress:
+        if progress and 50 * done // total > shown:
+            shown = 50 * done // total
             _show(done, total, len(found))
     for plane in special.values():
         Z = np.flatnonzero(plane)

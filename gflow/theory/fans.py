@@ -58,14 +58,15 @@ def faces(N: np.ndarray, R: np.ndarray) -> np.ndarray:
     9
     """
     cocircuits = np.array([signs(N, ray) for ray in R])
-    level = found = np.zeros((1, len(N)), dtype=np.int8)
+    level = np.zeros((1, len(N)), dtype=np.int8)
+    found: dict[bytes, np.ndarray] = {level.tobytes(): level[0]}
     while len(level):
-        larger = np.where(level[:, None] != 0, level[:, None], cocircuits)
-        larger = np.unique(larger.reshape(-1, len(N)), axis=0)
-        known = {row.tobytes() for row in found}
-        level = np.array([row for row in larger if row.tobytes() not in known], dtype=np.int8)
-        found = np.concatenate([found, level.reshape(-1, len(N))])
-    return found
+        larger = np.where(level[:, None] != 0, level[:, None], cocircuits).reshape(-1, len(N))
+        rows = np.unique(larger.view(f"V{len(N)}"), return_index=True)[1]
+        new = {larger[i].tobytes(): larger[i] for i in rows}
+        level = np.array([row for key, row in new.items() if key not in found])
+        found |= new
+    return np.array(list(found.values()))
 
 
 @dataclass(frozen=True)
@@ -172,8 +173,10 @@ def _index(N: np.ndarray, R: np.ndarray, within: np.ndarray) -> int:
     A face meets that set if one of its rays does; ``chi`` with compact support counts faces by
     dimension, and duality on the sphere gives the other.
     """
-    S = np.array([signs(N, ray) for ray in R])
     p = N.shape[1]
+    if within.all() or not within.any():
+        return (-1) ** p if within.all() else 1
+    S = np.array([signs(N, ray) for ray in R])
     total = 0
     for face in faces(N, R):
         if not face.any():

@@ -12,7 +12,7 @@ SAME_SPAN = 1e-10
 
 
 class Kinks:
-    r"""The potential as :math:`G(w) = m \cdot w + \frac12 \sum_c J_c |v_c \cdot w|`.
+    r"""The potential over ``size``: :math:`G(w) = m \cdot w + \frac12 \sum_c J_c |v_c \cdot w|`.
 
     One term a hyperplane: points on one line are a single kink, whose jump is
     :math:`J_c = (1/n) \sum_k y_k |x_k|` over them, and ``m = (1/2n) sum_k y_k x_k``. Kinks whose
@@ -34,24 +34,25 @@ class Kinks:
     plane : ndarray of intp, shape (C,)
         Class of each kink in ``data.arrangement``.
     size : float
-        Sum of the norms of all terms of the field.
+        Sum of the norms of all terms of the field, the unit of the others.
 
     Examples
     --------
     >>> kinks = Kinks(Data([[3.0, 0.0], [0.0, 2.0], [0.0, -2.0]], [2.0, 1.0, -1.0]))
-    >>> kinks.V, kinks.J, kinks.m, kinks.aside
-    (array([[1.]]), array([2.]), array([1.]), array([0.        , 0.66666667]))
+    >>> kinks.V, kinks.J, kinks.m, kinks.aside, round(kinks.size, 3)
+    (array([[1.]]), array([0.6]), array([0.3]), array([0. , 0.2]), 3.333)
     """
 
     def __init__(self, data: Data) -> None:
         A = data.arrangement
         live = A.label >= 0
         terms = data.y[live] * A.length[live] / data.n
+        self.size = float(np.abs(terms).sum())
+        terms /= self.size if self.size > 0 else 1.0
         J = np.bincount(A.label[live], np.abs(terms) * np.sign(data.y[live]),
                         minlength=len(A.normal))
         half = np.bincount(A.label[live], terms, minlength=len(A.normal)) / 2
-        self.size = float(np.abs(terms).sum())
-        self.plane = np.flatnonzero(np.abs(J) > ROUNDING * self.size)
+        self.plane = np.flatnonzero(np.abs(J) > ROUNDING)
         self.J = J[self.plane]
         normal, m = A.normal[self.plane], half @ A.normal
         self.span = np.eye(data.d)
@@ -67,7 +68,7 @@ class Kinks:
         self.V = np.ascontiguousarray(normal.reshape(len(self.plane), len(self.span)))
         self.m = self.span @ m
         self.aside = m - self.m @ self.span
-        if np.linalg.norm(self.aside) <= 10 * ROUNDING * self.size:
+        if np.linalg.norm(self.aside) <= 10 * ROUNDING:
             self.aside = np.zeros(data.d)
 
     @property
