@@ -1,0 +1,148 @@
+"""The judgement on one face: is there an extremal vector, of what type, by what margin."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ..kernels.contacts import ON_SURFACE
+from ..kernels.modes import ROUNDING, box_least_squares
+from .fans import SAME, centre
+from .kinks import Kinks
+
+
+@dataclass(frozen=True)
+class Critical:
+    """A critical point of ``G`` on the unit sphere, in the coordinates of the kinks.
+
+    Attributes
+    ----------
+    u : ndarray of int8, shape (C,)
+        Signs on the kinks.
+    g : ndarray, shape (r,)
+        Field there, without what is aside, in units of ``kinks.size``.
+    orientation : int
+        Whether the point is ``g / |g|`` (1) or ``-g / |g|`` (-1); 0 if the field is zero, then the
+        whole face is critical.
+    kind : str
+        "max", "min" or "saddle".
+    index : int
+        What it adds to the Euler characteristic of the sphere of the span; ``(-1)^descending`` at
+        independent normals.
+    margin : float
+        Distance to failing the criterion: the least sine of the angle to another hyperplane, or the
+        least distance of a multiplier to 0 or 1. Zero or below to rounding means a borderline case.
+    """
+
+    u: np.ndarray
+    g: np.ndarray
+    orientation: int
+    kind: str
+    index: int
+    margin: float
+
+
+def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
+    r"""The critical points that the face of signs ``u`` contributes: none, one, or two.
+
+    The face is critical if the projection g of the field on its span lies in it up to one global
+    sign E, and is an element of the set of fields with the kinks of zero sign free (Boursier and
+    Flammarion, "Early alignment in two-layer networks training is a two-edged sword", JMLR 2025,
+    definition 1 and equation (16); that the multipliers may be found by unconstrained least squares
+    is derived here). Types and indices: ``G`` on the sphere is near such a point
+    ``E |g| (1 - |t|^2 / 2 - |z|^2 / 2) + phi(z)``, t along the face and z across, with phi from
+    `fans.centre` (derived here).
+
+    Parameters
+    ----------
+    kinks : Kinks
+        The potential.
+    u : ndarray of int8, shape (C,)
+        Signs; those that the field makes zero to rounding are taken for zero.
+    d : int
+        Dimension of the inputs.
+
+    Returns
+    -------
+    list of Critical
+        Two where ``G`` is linear across the span of all kinks.
+    """
+    V, J = kinks.V, kinks.J
+    u = u.copy()
+    tol = 4 * ROUNDING
+    beta = float(np.linalg.norm(kinks.aside))
+    while True:
+        zero = u == 0
+        base = kinks.m + 0.5 * (u * J) @ V
+        rows, sigma = _span(V[zero])
+        g, along = _off(base, rows), _off(V, rows)
+        across = V @ g
+        size = float(np.hypot(np.linalg.norm(g), beta))
+        flat = size <= tol / sigma
+        if flat:
+            g, size = np.zeros_like(g), 0.0
+            break
+        # The error of g is in the face: what it does to v.g is less where the face is almost
+        # parallel to the hyperplane.
+        error = tol / sigma * np.linalg.norm(along, axis=1) + ON_SURFACE * size
+        close = ~zero & (np.abs(across) <= error)
+        if not close.any():
+            break
+        u[close] = 0
+    agree = np.unique(np.sign(across[~zero]) * u[~zero])
+    if not flat and len(agree) > 1:
+        return []
+    off = base - 0.5 * J[zero] @ V[zero]
+    rank = kinks.rank - len(rows)
+    if flat and rank == 0:
+        return []
+    if zero.all() and zero.any() and not _contains(off, g, V, J):
+        return []
+    if flat:
+        local = centre(V[zero], J[zero], g - off, tol, False)
+        if local.slack < -tol / local.sigma:
+            return []
+        return [Critical(u, g, 0, "flat", (-1) ** (rank - 1) * local.index, local.margin)]
+    found = []
+    dims = rank + (beta > 0) - 1
+    for E in (int(agree[0]),) if len(agree) else (1, -1):
+        # Where phi is zero across the face, -E |g| |z|^2 / 2 decides.
+        local = centre(V[zero], J[zero], g - off, tol, E > 0)
+        if local.slack < -tol / local.sigma:
+            return []
+        margin = local.margin
+        if not zero.all():
+            margin = min(margin, float(np.abs(across[~zero]).min()) / size)
+        alone = dims + d - kinks.rank - (beta > 0) == 0
+        if not local.rises and (E > 0 or alone):
+            kind = "max"
+        elif not local.falls and (E < 0 or alone):
+            kind = "min"
+        else:
+            kind = "saddle"
+        index = local.index * ((-1) ** dims if E > 0 else 1)
+        found.append(Critical(u, g, E, kind, index, margin))
+    return found
+
+
+def _span(N: np.ndarray) -> tuple[np.ndarray, float]:
+    """Orthonormal basis of the span of the rows, and their smallest singular value in it."""
+    if len(N) == 0:
+        return N, 1.0
+    _, sizes, rows = np.linalg.svd(N, full_matrices=False)
+    rank = int((sizes > SAME).sum())
+    return rows[:rank], float(sizes[rank - 1])
+
+
+def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Vectors less their parts along orthonormal rows; twice, so that small rests are clean."""
+    for _ in range(2):
+        what = what - (what @ rows.T) @ rows
+    return what
+
+
+def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray) -> bool:
+    """Whether g is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
+    best = box_least_squares(off, V, J, ROUNDING)[1]
+    return bool(np.abs(best - g).max() <= SAME)

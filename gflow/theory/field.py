@@ -1,0 +1,160 @@
+"""The alignment field and its potential: what a vanishing network sees of the data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..checks import real_array
+from ..data import Data
+from ..kernels.contacts import ON_SURFACE
+from ..kernels.modes import ROUNDING, box_least_squares
+from ..model import row_norms
+
+BLOCK = 1 << 21
+"""Pairs of a vector and a point that are held at a time."""
+
+
+def alignment_field(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
+    r"""The field :math:`D_n(w, 0)` that turns the neurons of a vanishing network.
+
+    .. math:: D_n(w, 0) = \frac{1}{n} \sum_k \eta_k y_k x_k, \qquad \eta_k = 1\{w \cdot x_k > 0\},
+
+    with any :math:`\eta_k \in [0, 1]` where ``w . x_k = 0``; of this set the element of least norm
+    is returned. A vector counts as lying on a hyperplane if its distance to it is at most 1e-13 of
+    its norm, as in `gflow.integrate`. Points on one line share a hyperplane and switch together, so
+    that duplicates have one multiplier and opposite points ``eta`` and ``1 - eta``. At ``w = 0``
+    the field is 0, as in `gflow.integrate`: ``max(., 0)`` has derivative 0 there, and a neuron that
+    is there stays.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, d)
+        Vectors, one a row. Their lengths do not matter, down to 1e-300.
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+
+    Returns
+    -------
+    ndarray, shape (m, d)
+        In units of ``y x``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If W or data has a wrong shape, or entries that are not finite real numbers.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+    JMLR 2025, section 3 (definition). One multiplier a hyperplane, which makes the set the
+    subdifferential of `alignment_potential` where normals are independent: derived here.
+
+    Examples
+    --------
+    On the hyperplane of the second point the field keeps part of its pull:
+
+    >>> data = ([[1.0, 0.0], [1.0, 1.0]], [2.0, -2.0])
+    >>> alignment_field([[1.0, 0.0], [1.0, -2.0], [1.0, -1.0], [0.0, 0.0]], data)
+    array([[ 0. , -1. ],
+           [ 1. ,  0. ],
+           [ 0.5, -0.5],
+           [ 0. ,  0. ]])
+    """
+    W, data = _vectors_and_data(W, data)
+    unit = _unit_rows(W)
+    pull = data.y[:, None] * data.X / data.n
+    reach = ON_SURFACE * row_norms(data.X)
+    D = np.empty_like(unit)
+    step = max(1, BLOCK // data.n)
+    for i in range(0, len(unit), step):
+        z = unit[i:i + step] @ data.X.T
+        D[i:i + step] = (z > 0) @ pull
+        for j in np.flatnonzero(((np.abs(z) <= reach) & (reach > 0)).any(axis=1)):
+            D[i + j] = _least(unit[i + j], data)
+    D[~W.any(axis=1)] = 0.0
+    return D
+
+
+def alignment_potential(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
+    r"""The potential :math:`G_n(w) = \frac{1}{n} \sum_k y_k \max(w \cdot x_k, 0)`.
+
+    Neurons with a positive output weight climb it early on, the others descend: in the clock
+    :math:`\int a\,dt` their flow is :math:`dw/ds \in \partial G_n(w)`, and
+    :math:`G_n(w) = w \cdot D_n(w, 0)`.
+
+    Parameters
+    ----------
+    W : array_like, shape (m, d)
+        Vectors, one a row.
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+
+    Returns
+    -------
+    ndarray, shape (m,)
+        In units of ``y x w``; homogeneous of degree 1.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If W or data has a wrong shape, or entries that are not finite real numbers.
+
+    References
+    ----------
+    Maennel, Bousquet and Gelly, "Gradient descent quantizes ReLU network features", 2018. Boursier
+    and Flammarion, "Early alignment in two-layer networks training is a two-edged sword", JMLR
+    2025, section 3. The ascent in the clock ``s``: derived here.
+
+    Examples
+    --------
+    >>> alignment_potential([[1.0, 0.0], [-1.0, 0.5]], ([[1.0, 0.0], [1.0, 1.0]], [2.0, -1.0]))
+    array([0.5, 0. ])
+    """
+    W, data = _vectors_and_data(W, data)
+    G = np.empty(len(W))
+    step = max(1, BLOCK // data.n)
+    for i in range(0, len(W), step):
+        G[i:i + step] = np.maximum(W[i:i + step] @ data.X.T, 0.0) @ data.y / data.n
+    return G
+
+
+def as_data(data: Data | tuple[Any, Any]) -> Data:
+    """The data set itself, or the one that a pair (X, y) defines."""
+    if isinstance(data, Data):
+        return data
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+    return Data(*data)
+
+
+def _vectors_and_data(W: Any, data: Any) -> tuple[np.ndarray, Data]:
+    W, data = real_array(W, "W", 2), as_data(data)
+    if W.shape[1] != data.d:
+        raise ValueError(f"X has {data.d} columns but W has {W.shape[1]}: inputs and vectors must "
+                         "have the same dimension")
+    return W, data
+
+
+def _unit_rows(W: np.ndarray) -> np.ndarray:
+    """Rows over their norms, zero rows as they are; rows of size 1e-300 keep their direction."""
+    largest = np.abs(W).max(axis=1, keepdims=True, initial=0.0)
+    W = W / np.where(largest > 0, largest, 1.0)
+    return W / np.where(largest > 0, row_norms(W)[:, None], 1.0)
+
+
+def _least(w: np.ndarray, data: Data) -> np.ndarray:
+    """Element of least norm at a unit vector on some hyperplanes: a box problem over them."""
+    A = data.arrangement
+    z = A.normal @ w
+    on_it = np.abs(z) <= ON_SURFACE
+    live = A.label >= 0
+    # Off, the points behind the normal are active; on, those before it.
+    side = np.where(on_it, -1.0, z)[A.label[live]]
+    D = (data.y[live] * (side * A.length[live] > 0)) @ data.X[live] / data.n
+    jump = data.y[live] * np.abs(A.length[live]) / data.n
+    J = np.bincount(A.label[live], jump, minlength=len(z))
+    size = np.abs(jump).sum()
+    kinks = np.flatnonzero(on_it & (np.abs(J) > ROUNDING * size))
+    return box_least_squares(D, A.normal[kinks], J[kinks], ROUNDING * size)[1]
