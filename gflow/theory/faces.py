@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator
 
 import numpy as np
 
-from ..integration import _threads
+from ..inputs import thread_count
 from ..kernels.faces import SPECIAL, sweep
 from .fans import faces, rays
 from .kinks import Kinks
@@ -91,7 +91,7 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
 
 def _in_threads(work: Any, blocks: Iterable[Any]) -> Iterator[Any]:
     """Results of ``work`` in order; no more blocks are taken than there is use for."""
-    threads = _threads(None)
+    threads = thread_count()
     with ThreadPoolExecutor(threads) as pool:
         waiting: deque[Any] = deque()
         for block in blocks:
