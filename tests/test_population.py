@@ -214,9 +214,9 @@ def differences(sizes, seeds, t_max=20.0):
     t = np.linspace(0, t_max, 60)
     limit = population.flow(model, beta, t_max, rtol=1e-9, t_eval=t)
     out = []
-    for n in sizes:
+    for n, count in zip(sizes, seeds):
         squares = []
-        for seed in range(seeds):
+        for seed in range(count):
             data = linear_teacher(n, 3, noise=0.5, rng=seed, beta=beta)
             run = gflow.integrate(model, data, t_max, t_eval=t, rtol=1e-6)
             assert run.success
@@ -227,13 +227,13 @@ def differences(sizes, seeds, t_max=20.0):
 
 
 def test_finite_runs_come_closer():
-    few, many = differences([100, 2500], 3, t_max=10.0)
+    few, many = differences([100, 2500], [3, 3], t_max=10.0)
     assert few / 10 < many < few / 2.5
 
 
 @pytest.mark.slow
 def test_difference_shrinks_like_one_over_the_root_of_n():
     sizes = np.array([10**3, 10**4, 10**5])
-    errors = differences(sizes, 8)
+    errors = differences(sizes, [8, 8, 2])
     slope = np.polyfit(np.log(sizes), np.log(errors), 1)[0]
     assert slope == pytest.approx(-0.5, abs=0.1)

@@ -1,0 +1,228 @@
+"""The least squares pair that a network of small initial scale converges to on many points."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from scipy.optimize import lsq_linear
+
+from ..data import Data
+from ..integration import integrate
+from ..model import TwoLayerReLU, row_norms
+from ..pattern import ON, SLIDING
+from ..stop import gradient_below
+from . import population
+
+START = 1e-5
+"""Weights of the two neurons at the start, relative to what they grow to."""
+STATIONARY = 1e-3
+"""They are followed until the gradient is this part of the one at the start."""
+LONGEST = 1e6
+"""And for so many times in which they turn."""
+RTOL = 1e-10
+CONSISTENT = 1e-8
+"""Relative accuracy of signs and of stationarity."""
+
+
+@dataclass(frozen=True)
+class TwoCone:
+    """Predicted end state ``h(x) = max(x.beta_plus, 0) - max(-x.beta_minus, 0)``.
+
+    Attributes
+    ----------
+    beta_plus, beta_minus : ndarray, shape (d,)
+        The pair; zero where no point needs a neuron of that sign.
+    plus, minus : ndarray of int8, shape (n,)
+        Cone of each: 1 where ``x_k.beta_plus > 0`` (``x_k.beta_minus < 0``), 0 where not, 2 on the
+        boundary, where neurons slide.
+    residual : ndarray, shape (n,)
+        ``y_k - h(x_k)``.
+    converged : bool
+        Whether the pair is stationary and agrees with its cones.
+    full_rank : bool
+        Whether the points in the cones determine the pair. If not, it depends on the start.
+    message : str
+        What these two mean, as a sentence.
+    """
+
+    beta_plus: np.ndarray
+    beta_minus: np.ndarray
+    plus: np.ndarray
+    minus: np.ndarray
+    residual: np.ndarray
+    converged: bool
+    full_rank: bool
+    message: str
+
+    def __call__(self, X: Any) -> np.ndarray:
+        """Predictions for the rows of ``X`` (n, d); shape (n,)."""
+        return self.model(X)
+
+    @cached_property
+    def model(self) -> TwoLayerReLU:
+        """The same as a network of two balanced neurons."""
+        beta = np.array([self.beta_plus, -self.beta_minus])
+        size = np.sqrt(row_norms(beta))
+        safe = np.where(size > 0, size, 1.0)
+        return TwoLayerReLU(size * [1.0, -1.0], beta / safe[:, None])
+
+    @property
+    def loss(self) -> float:
+        """Training loss ``1/(2n) sum r_k^2``."""
+        return float(np.mean(self.residual**2) / 2)
+
+    def test_risk(self, teacher: Any, *, noise: float = 0.0, Sigma: Any = None) -> float:
+        """Mean squared error ``E (h(x) - y)^2`` on fresh Gaussian points, exactly.
+
+        Parameters
+        ----------
+        teacher : array_like, shape (d,), or TwoLayerReLU or (a, V)
+            What labels are the values of: a linear function ``x.beta``, or a ReLU network.
+        noise : float
+            Standard deviation of the label noise; without it this is the excess risk.
+        Sigma : array_like, shape (d, d), optional
+            Covariance of x. Default: the identity.
+
+        Raises
+        ------
+        TypeError, ValueError
+            On bad input.
+        """
+        return 2 * population.test_loss(self.model, teacher, noise=noise, Sigma=Sigma)
+
+    def __repr__(self) -> str:
+        return (f"TwoCone: loss {self.loss:.6g}, {(self.plus == ON).sum()} + "
+                f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
+
+
+def two_cone_least_squares(data: Data | tuple[Any, Any]) -> TwoCone:
+    r"""Self-consistent least squares pair: the end state of training from a small scale.
+
+    On many points of a nearly linear teacher, neurons of either sign align with one direction each
+    and stay parallel. The end is a pair that solves least squares on its own cones,
+    ``{x.beta_plus > 0}`` and ``{x.beta_minus < 0}``: two separate fits if no point is in both, a
+    joint one otherwise, restricted to the boundary of a cone at points where neurons slide. Such
+    pairs are not unique. This is the one that two neurons reach, one of each sign, that start along
+    plus and minus ``sum y_k x_k`` from a vanishing scale; least squares then makes it exact.
+
+    Parameters
+    ----------
+    data : Data or (X, y)
+        Points (n, d) and labels (n,).
+
+    Returns
+    -------
+    TwoCone
+        With ``converged`` false if the pair was not found, ``full_rank`` false if the points in
+        its cones do not determine it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, or if ``sum y_k x_k = 0``, where no direction leads.
+
+    Notes
+    -----
+    A network has more than two groups, and ends elsewhere, if the alignment potential has several
+    maxima or minima: check with `gflow.theory.extremal_vectors`.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024, arXiv:2410.02348, Theorem 4.1 (as quoted in reviews): the cones are those of
+    the teacher, proved there for many points. Self-consistent, joint and sliding versions are
+    derived here; that they are the end state is conjectured, and tested against `gflow.integrate`.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> data = gflow.datasets.linear_teacher(100, 3, margin=0.4)
+    >>> pair = two_cone_least_squares(data)
+    >>> model = gflow.init.balanced(30, 3, scale=1e-4)
+    >>> flow = gflow.integrate(model, data, 200.0)
+    >>> bool(np.abs(flow.model(data.X) - pair(data.X)).max() < 1e-6)
+    True
+    """
+    if not isinstance(data, Data):
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+        data = Data(*data)
+    D = data.y @ data.X / data.n
+    pull = float(row_norms(D))
+    if pull <= CONSISTENT * float(np.abs(data.y) @ row_norms(data.X)) / data.n:
+        raise ValueError("sum y_k x_k is zero: no direction leads, and two cones are no prediction")
+    codes, betas, settled = _two_neurons(data, D / pull, pull)
+    (plus, minus), residual, full_rank = _least_squares(data, codes, betas)
+    consistent = (_consistent(data, codes[0], plus, residual)
+                  and _consistent(data, codes[1], -minus, residual))
+    return TwoCone(plus, minus, codes[0], codes[1], residual, settled and consistent, full_rank,
+                   _sentence(data, codes, settled, consistent, full_rank))
+
+
+def _two_neurons(data: Data, e: np.ndarray, pull: float
+                 ) -> tuple[np.ndarray, np.ndarray, bool]:
+    """Cones (2, n) and pair (2, d) that two opposite neurons reach, and whether they came to rest.
+    """
+    size = START * np.sqrt(pull / float(np.mean(row_norms(data.X)**2)))
+    # A stepper's gradient would not fall below its tolerance.
+    flow = integrate(([size, -size], [size * e, -size * e]), data, LONGEST / pull, t_eval=[0.0],
+                     method="waveform", rtol=RTOL, stop=gradient_below(STATIONARY * size * pull))
+    model = flow.model
+    betas = model.a[:, None] * model.W
+    grown = row_norms(betas) > size**2 / START
+    codes = np.where(grown[:, None], flow.pattern(flow.t_end), 0).astype(np.int8)
+    return codes, np.where(grown[:, None], betas, 0.0), flow.status == "gradient_below"
+
+
+def _least_squares(data: Data, codes: np.ndarray, betas: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray, bool]:
+    """The pair (2, d) of least squares on given cones, nearest to another; residuals; full rank."""
+    bases = []
+    for code in codes:
+        sliding = data.X[code == SLIDING]
+        _, sizes, rows = np.linalg.svd(sliding / row_norms(sliding)[:, None], full_matrices=True) \
+            if sliding.size else (0, np.empty(0), np.eye(data.d))
+        rank = int((sizes > CONSISTENT).sum())
+        bases.append(rows[rank:] if (code == ON).any() else np.empty((0, data.d)))
+    betas = np.array([beta @ basis.T @ basis for beta, basis in zip(betas, bases)])
+    design = np.concatenate([(code == ON)[:, None] * (data.X @ basis.T)
+                             for code, basis in zip(codes, bases)], axis=1)
+
+    def residual(betas: np.ndarray) -> np.ndarray:
+        return np.asarray(data.y - sum((code == ON) * (data.X @ beta)
+                                       for code, beta in zip(codes, betas)))
+
+    step, _, rank, _ = np.linalg.lstsq(design, residual(betas), rcond=None)
+    cut = len(bases[0])
+    betas = betas + np.array([step[:cut] @ bases[0], step[cut:] @ bases[1]])
+    return betas, residual(betas), bool(rank == design.shape[1])
+
+
+def _consistent(data: Data, code: np.ndarray, w: np.ndarray, r: np.ndarray) -> bool:
+    """Whether a neuron ``w`` has the pattern ``code`` and rests there."""
+    if not w.any():
+        return not code.any()
+    lengths = row_norms(data.X)
+    z = data.X @ w / (float(row_norms(w)) * np.where(lengths > 0, lengths, 1.0))
+    right = np.where(code == ON, z > 0, np.where(code == SLIDING, np.abs(z) < CONSISTENT, z <= 0))
+    on, edge = code == ON, code == SLIDING
+    D = r[on] @ data.X[on]
+    if edge.any():
+        pulls = (r[edge, None] * data.X[edge]).T
+        D = D + pulls @ lsq_linear(pulls, -D, (0, 1), method="bvls", tol=1e-15).x
+    return bool(right.all() and row_norms(D) <= CONSISTENT * (np.abs(data.y) @ lengths))
+
+
+def _sentence(data: Data, codes: np.ndarray, settled: bool, consistent: bool,
+              full_rank: bool) -> str:
+    if not settled:
+        return "the pair did not settle: the points may be too close to dependent"
+    if not consistent:
+        return "the pair leaves its cones: they change again later"
+    if not full_rank:
+        counts = " and ".join(str(int((code == ON).sum())) for code in codes)
+        return f"{counts} points in the cones do not determine {data.d} coefficients each"
+    return "self-consistent"
