@@ -62,6 +62,11 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
     ax.set(xlabel=x, ylabel=f"share of {y}" if share else y)
     if _spans(table[x]):
         ax.set_xscale("log")
+        # Ticks where there are points: those of a logarithmic axis overlap.
+        points = np.unique(table[x])
+        ax.set_xticks(points[::-(-points.size // 8)], minor=False)
+        ax.set_xticks([], minor=True)
+        ax.xaxis.set_major_formatter("{x:g}")
     if share:
         ax.set_ylim(-0.03, 1.03)
     elif _spans(values):
