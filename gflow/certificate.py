@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .model import row_norms
+from .theory.lorentz import local_lorentz
 from .trajectory import by_neuron
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -17,6 +18,8 @@ AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
 MOST_PIECES = 500
 """Of more pieces than this an even sample is checked, except for the energy identity."""
+MOST_PAIRS = 500
+"""So many intervals of pairs of neurons are checked."""
 
 
 @dataclass(frozen=True)
@@ -28,6 +31,9 @@ class Certificate:
     balance : ndarray, shape (m,)
         Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
         of that neuron.
+    lorentz : float
+        Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
+        sample of pairs, relative to the two; see `gflow.theory.local_lorentz`.
     energy : float
         ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``.
     loss_rise : float
@@ -48,12 +54,14 @@ class Certificate:
     gradient : float
         Norm of the min-norm gradient at the end.
     tolerance : float
-        What ``balance``, ``energy``, ``loss_rise``, ``gap`` and ``wrong_side`` are judged against.
+        What ``balance``, ``lorentz``, ``energy``, ``loss_rise``, ``gap`` and ``wrong_side`` are
+        judged against.
     checked : int
         Number of times looked at.
     """
 
     balance: np.ndarray
+    lorentz: float
     energy: float
     loss_rise: float
     gap: float
@@ -68,8 +76,8 @@ class Certificate:
     @property
     def ok(self) -> bool:
         """Whether every check is within tolerance."""
-        worst = max(float(self.balance.max()), abs(self.energy), self.loss_rise, self.gap,
-                    self.wrong_side)
+        worst = max(float(self.balance.max()), self.lorentz, abs(self.energy), self.loss_rise,
+                    self.gap, self.wrong_side)
         return bool(worst <= self.tolerance and self.multiplier <= np.sqrt(self.tolerance))
 
     def __repr__(self) -> str:
@@ -80,6 +88,7 @@ class Certificate:
             f"Certificate: {'ok' if self.ok else 'DOUBTFUL'} "
             f"(tolerance {self.tolerance:.1e}, {self.checked} times checked)",
             f"  balancedness drift       {self.balance[worst]:.2e} (neuron {worst})",
+            f"  pairs of one pattern     {self.lorentz:.2e}",
             f"  energy identity          {self.energy:+.2e}",
             f"  largest rise of loss     {self.loss_rise:.2e}",
             f"  largest jump             {self.gap:.2e}",
@@ -103,7 +112,8 @@ def certify(flow: Flow) -> Certificate:
     References
     ----------
     Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
-    JMLR 2025, Lemma 1 (balancedness); the chain rule for the energy identity.
+    JMLR 2025, Lemma 1 (balancedness); `gflow.theory.local_lorentz` for pairs; the chain rule for
+    the energy identity.
     """
     audit = _Audit(flow)
     path = flow.path
@@ -236,7 +246,7 @@ class _Audit:
         reference = self.first_loss or 1.0
         size = np.where(self.size > 0, self.size, 1.0)
         return Certificate(
-            balance=self.drift / size,
+            balance=self.drift / size, lorentz=local_lorentz(flow, most=MOST_PAIRS).largest,
             energy=(self.first_loss - self._loss(a, W) - dissipated) / reference,
             loss_rise=max(self.rise, 0.0) / reference, gap=self.gap,
             wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
