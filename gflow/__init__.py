@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from ._version import __version__
 
 if TYPE_CHECKING:  # pragma: no cover
-    from . import datasets, experiments, init, plot, stop, sweeping, theory
+    from . import datasets, descent, experiments, init, plot, stop, sweeping, theory
     from .data import Data
+    from .descent import descend
     from .errors import IntegrationError
     from .flow import Flow
     from .integration import integrate
@@ -22,12 +23,12 @@ if TYPE_CHECKING:  # pragma: no cover
 
 _HOME = {"Data": "data", "Flow": "flow", "IntegrationError": "errors", "ModelPath": "model",
          "TwoLayerReLU": "model", "integrate": "integration", "load": "storage",
-         "load_sweep": "sweeping", "sweep": "sweeping"}
-_MODULES = ("datasets", "experiments", "init", "plot", "stop", "sweeping", "theory")
+         "descend": "descent", "load_sweep": "sweeping", "sweep": "sweeping"}
+_MODULES = ("datasets", "descent", "experiments", "init", "plot", "stop", "sweeping", "theory")
 
 __all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayerReLU", "__version__",
-           "datasets", "experiments", "init", "integrate", "load", "load_sweep", "plot", "stop",
-           "sweep", "sweeping", "theory"]
+           "datasets", "descend", "descent", "experiments", "init", "integrate", "load",
+           "load_sweep", "plot", "stop", "sweep", "sweeping", "theory"]
 
 
 def __getattr__(name: str) -> Any:
