@@ -336,11 +336,11 @@ def _loss_curve(flow: Flow) -> tuple[np.ndarray, np.ndarray]:
         from .kernels.roots import nodes
         times, losses = [np.zeros(1)], [np.array([flow(0.0).loss(data)])]
         for window in path.pieces:
-            calm = isinstance(window, Calm)
-            s = nodes(4 if calm else len(window.values) - 1)[1:]
+            s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
             times.append(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
-            losses.append(np.array([flow(float(t)).loss(data) for t in times[-1]]) if calm else
-                          (window.values[1:] ** 2).mean(axis=1) / 2)
+            losses.append(np.array([flow(float(t)).loss(data) for t in times[-1]])
+                          if isinstance(window, Calm)
+                          else (window.values[1:] ** 2).mean(axis=1) / 2)
         t, loss = np.concatenate(times), np.concatenate(losses)
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),

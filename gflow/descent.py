@@ -227,7 +227,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     >>> start, data = ([0.1], [[0.1]]), ([[1.0]], [1.0])
     >>> flow = gflow.integrate(start, data, t_max=1.0)
     >>> distances(flow, gflow.descend(start, data, 0.5, 2, save_every=1)).round(4)
-    array([0.    , 0.0535, 0.1183])
+    array([0.    , 0.053 , 0.1554])
     """
     # A product of steps and a step size may pass t_max by rounding.
     times = np.minimum(twin.t[twin.t <= flow.t_end * (1 + 1e-12)], flow.t_end)
