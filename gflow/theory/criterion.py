@@ -8,7 +8,8 @@ import numpy as np
 
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.modes import ROUNDING, box_least_squares
-from .fans import SAME, centre
+from .faces import candidates
+from .fans import SAME, Centre, centre, span
 from .kinks import Kinks
 
 
@@ -75,7 +76,7 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     while True:
         zero = u == 0
         base = kinks.m + 0.5 * (u * J) @ V
-        rows, sigma = _span(V[zero])
+        rows, sigma = span(V[zero])
         g, along = _off(base, rows), _off(V, rows)
         across = V @ g
         size = float(np.hypot(np.linalg.norm(g), beta))
@@ -103,7 +104,8 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
         local = centre(V[zero], J[zero], g - off, tol, False)
         if local.slack < -tol / local.sigma:
             return []
-        return [Critical(u, g, 0, "flat", (-1) ** (rank - 1) * local.index, local.margin)]
+        index = (-1) ** (rank - 1) * _index(V[zero], J[zero], g - off, local, False)
+        return [Critical(u, g, 0, "flat", index, local.margin)]
     found = []
     dims = rank + (beta > 0) - 1
     for E in (int(agree[0]),) if len(agree) else (1, -1):
@@ -121,18 +123,9 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
             kind = "min"
         else:
             kind = "saddle"
-        index = local.index * ((-1) ** dims if E > 0 else 1)
+        index = _index(V[zero], J[zero], g - off, local, E > 0) * ((-1) ** dims if E > 0 else 1)
         found.append(Critical(u, g, E, kind, index, margin))
     return found
-
-
-def _span(N: np.ndarray) -> tuple[np.ndarray, float]:
-    """Orthonormal basis of the span of the rows, and their smallest singular value in it."""
-    if len(N) == 0:
-        return N, 1.0
-    _, sizes, rows = np.linalg.svd(N, full_matrices=False)
-    rank = int((sizes > SAME).sum())
-    return rows[:rank], float(sizes[rank - 1])
 
 
 def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -146,3 +139,23 @@ def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray) -> b
     """Whether g is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
     best = box_least_squares(off, V, J, ROUNDING)[1]
     return bool(np.abs(best - g).max() <= SAME)
+
+
+def _index(V: np.ndarray, J: np.ndarray, p: np.ndarray, local: Centre, down: bool) -> int:
+    """Index of the function of `fans.centre`, dependent normals or not.
+
+    In general ``chi`` of the set where it is negative is a sum over its own critical points on the
+    unit sphere, which is a problem of the same form in the dimensions across the face.
+    """
+    if local.index is not None:
+        return local.index
+    rows, _ = span(V)
+    q, rank = len(J), len(rows)
+    if down:
+        J, p = -J, -p
+    across = Kinks(np.ascontiguousarray(V @ rows.T), J, rows @ (0.5 * J @ V - p), np.zeros(rank),
+                   np.eye(rank), np.arange(q), 1.0)
+    seen = {(point.u.tobytes(), point.orientation): point.index
+            for u in candidates(across, False)[0] for point in judge(across, u, rank)}
+    index = 1 - sum(index for (_, E), index in seen.items() if E < 0)
+    return (-1) ** rank * index if down else index

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..data import Data
 from ..kernels.modes import ROUNDING
-
-SAME_SPAN = 1e-10
-"""Singular values of unit normals below this are rank lost to rounding."""
+from .fans import span
 
 
+@dataclass(frozen=True, eq=False)
 class Kinks:
     r"""The potential over ``size``: :math:`G(w) = m \cdot w + \frac12 \sum_c J_c |v_c \cdot w|`.
 
@@ -35,43 +36,53 @@ class Kinks:
         Class of each kink in ``data.arrangement``.
     size : float
         Sum of the norms of all terms of the field, the unit of the others.
-
-    Examples
-    --------
-    >>> kinks = Kinks(Data([[3.0, 0.0], [0.0, 2.0], [0.0, -2.0]], [2.0, 1.0, -1.0]))
-    >>> kinks.V, kinks.J, kinks.m, kinks.aside, round(kinks.size, 3)
-    (array([[1.]]), array([0.6]), array([0.3]), array([0. , 0.2]), 3.333)
     """
 
-    def __init__(self, data: Data) -> None:
-        A = data.arrangement
-        live = A.label >= 0
-        terms = data.y[live] * A.length[live] / data.n
-        self.size = float(np.abs(terms).sum())
-        terms /= self.size if self.size > 0 else 1.0
-        J = np.bincount(A.label[live], np.abs(terms) * np.sign(data.y[live]),
-                        minlength=len(A.normal))
-        half = np.bincount(A.label[live], terms, minlength=len(A.normal)) / 2
-        self.plane = np.flatnonzero(np.abs(J) > ROUNDING)
-        self.J = J[self.plane]
-        normal, m = A.normal[self.plane], half @ A.normal
-        self.span = np.eye(data.d)
-        if len(self.plane) == 0:
-            self.span = self.span[:0]
-        else:
-            _, sizes, rows = np.linalg.svd(normal, full_matrices=False)
-            rank = int((sizes > SAME_SPAN * sizes[0]).sum())
-            if rank < data.d:
-                self.span = rows[:rank]
-                normal = normal @ self.span.T
-                normal /= np.linalg.norm(normal, axis=1)[:, None]
-        self.V = np.ascontiguousarray(normal.reshape(len(self.plane), len(self.span)))
-        self.m = self.span @ m
-        self.aside = m - self.m @ self.span
-        if np.linalg.norm(self.aside) <= 10 * ROUNDING:
-            self.aside = np.zeros(data.d)
+    V: np.ndarray
+    J: np.ndarray
+    m: np.ndarray
+    aside: np.ndarray
+    span: np.ndarray
+    plane: np.ndarray
+    size: float
 
     @property
     def rank(self) -> int:
         """Dimension of the span of the normals."""
         return len(self.span)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the space in which the potential is not constant."""
+        return self.rank + bool(self.aside.any())
+
+
+def kinks_of(data: Data) -> Kinks:
+    """The potential of a data set.
+
+    Examples
+    --------
+    >>> kinks = kinks_of(Data([[3.0, 0.0], [0.0, 2.0], [0.0, -2.0]], [2.0, 1.0, -1.0]))
+    >>> kinks.V, kinks.J, kinks.m, kinks.aside, round(kinks.size, 3)
+    (array([[1.]]), array([0.6]), array([0.3]), array([0. , 0.2]), 3.333)
+    """
+    A = data.arrangement
+    live = A.label >= 0
+    terms = data.y[live] * A.length[live] / data.n
+    size = float(np.abs(terms).sum())
+    terms /= size if size > 0 else 1.0
+    J = np.bincount(A.label[live], np.abs(terms) * np.sign(data.y[live]), minlength=len(A.normal))
+    half = np.bincount(A.label[live], terms, minlength=len(A.normal)) / 2
+    plane = np.flatnonzero(np.abs(J) > ROUNDING)
+    V, m = A.normal[plane], half @ A.normal
+    basis, _ = span(V)
+    if len(basis) == data.d:
+        basis = np.eye(data.d)
+    else:
+        V = V @ basis.T
+        V /= np.linalg.norm(V, axis=1)[:, None]
+    inside = basis @ m
+    aside = m - inside @ basis
+    if np.linalg.norm(aside) <= 10 * ROUNDING:
+        aside = np.zeros(data.d)
+    return Kinks(np.ascontiguousarray(V), J[plane], inside, aside, basis, plane, size)
