@@ -273,7 +273,7 @@ def test_index_of_kinks_in_special_position():
         V, J = np.column_stack([np.cos(angle), np.sin(angle)]), rng.standard_normal(5)
         p = (rng.random(5) * J) @ V
         found = centre(V, J, p, 1e-12, False)
-        index = _index(V, J, p, found, False)
+        index = _index(V, J, p, found, 1e-12, False)
         down = np.maximum(z @ V.T, 0.0) @ J < z @ p
         arcs = int((down[1:] & ~down[:-1]).sum())
         assert index == 1 - arcs and found.slack > 0
