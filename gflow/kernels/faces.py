@@ -373,6 +373,8 @@ def sweep(Z, V, J, m, faces, begin, loose):
     status : int
         GENERAL, or why nothing was done: DEPENDENT normals, or SPECIAL: more hyperplanes than ``Z``
         contain the plane. Then the only row of ``found`` has 1 for all that do.
+    ties : int
+        Number of hyperplanes that meet the plane where another one does.
     near : int
         Number of doubtful ties and inclusions.
     """
@@ -388,7 +390,7 @@ def sweep(Z, V, J, m, faces, begin, loose):
             N[j, e] = V[Z[j], e]
     basis, rank = orthonormal_rows(N)
     if rank < d - 2:
-        return found[:0], DEPENDENT, 0
+        return found[:0], DEPENDENT, 0, 0
     Q = orthogonal_plane(basis)
     more, doubts = False, 0
     for c in range(C):
@@ -399,7 +401,7 @@ def sweep(Z, V, J, m, faces, begin, loose):
                 inside[c] = 1
                 more = True
     if more:
-        return record(found, count, inside)[:1], SPECIAL, doubts
+        return record(found, count, inside)[:1], SPECIAL, 0, doubts
     u = np.empty(C, np.int8)
     line, angle, edge, near = turn_around(V, Q, inside, u)
     flat, base, shift = around(Z, V, J, m, faces, begin)
@@ -427,4 +429,4 @@ def sweep(Z, V, J, m, faces, begin, loose):
             for e in range(d):
                 M[e] += 0.5 * u[hit[j]] * J[hit[j]] * V[hit[j], e]
         before = after
-    return found[:count], GENERAL, doubts + near
+    return found[:count], GENERAL, line.size - edge.size + 1, doubts + near

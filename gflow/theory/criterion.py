@@ -8,7 +8,8 @@ import numpy as np
 
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.modes import ROUNDING, box_least_squares
-from .fans import SAME, centre
+from .faces import candidates
+from .fans import SAME, Centre, centre, span
 from .kinks import Kinks
 
 
@@ -70,15 +71,15 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     """
     V, J = kinks.V, kinks.J
     u = u.copy()
-    tol = 4 * ROUNDING
     beta = float(np.linalg.norm(kinks.aside))
     while True:
         zero = u == 0
-        base = kinks.m + 0.5 * (u * J) @ V
-        rows, sigma = _span(V[zero])
-        g, along = _off(base, rows), _off(V, rows)
+        sides = np.where(zero, 0.0, kinks.low + np.maximum(u, 0) * J)
+        rows, sigma = span(V[zero])
+        g, along = _off(kinks.rest + sides @ V, rows), _off(V, rows)
         across = V @ g
         size = float(np.hypot(np.linalg.norm(g), beta))
+        tol = kinks.noise + 4 * ROUNDING * float(np.abs(kinks.rest).sum() + np.abs(sides).sum())
         flat = size <= tol / sigma
         if flat:
             g, size = np.zeros_like(g), 0.0
@@ -93,17 +94,19 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     agree = np.unique(np.sign(across[~zero]) * u[~zero])
     if not flat and len(agree) > 1:
         return []
-    off = base - 0.5 * J[zero] @ V[zero]
+    off = kinks.rest + (sides + np.where(zero, kinks.low, 0.0)) @ V
+    tol += 4 * ROUNDING * float((np.abs(kinks.low) + np.abs(J))[zero].sum())
     rank = kinks.rank - len(rows)
     if flat and rank == 0:
         return []
-    if zero.all() and zero.any() and not _contains(off, g, V, J):
+    if zero.all() and zero.any() and not _contains(off, g, V, J, tol):
         return []
     if flat:
         local = centre(V[zero], J[zero], g - off, tol, False)
         if local.slack < -tol / local.sigma:
             return []
-        return [Critical(u, g, 0, "flat", (-1) ** (rank - 1) * local.index, local.margin)]
+        index = (-1) ** (rank - 1) * _index(V[zero], J[zero], g - off, local, tol, False)
+        return [Critical(u, g, 0, "flat", index, local.margin)]
     found = []
     dims = rank + (beta > 0) - 1
     for E in (int(agree[0]),) if len(agree) else (1, -1):
@@ -121,18 +124,10 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
             kind = "min"
         else:
             kind = "saddle"
-        index = local.index * ((-1) ** dims if E > 0 else 1)
+        index = _index(V[zero], J[zero], g - off, local, tol, E > 0)
+        index *= (-1) ** dims if E > 0 else 1
         found.append(Critical(u, g, E, kind, index, margin))
     return found
-
-
-def _span(N: np.ndarray) -> tuple[np.ndarray, float]:
-    """Orthonormal basis of the span of the rows, and their smallest singular value in it."""
-    if len(N) == 0:
-        return N, 1.0
-    _, sizes, rows = np.linalg.svd(N, full_matrices=False)
-    rank = int((sizes > SAME).sum())
-    return rows[:rank], float(sizes[rank - 1])
 
 
 def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -142,7 +137,29 @@ def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return what
 
 
-def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray) -> bool:
+def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray,
+              tol: float) -> bool:
     """Whether g is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
-    best = box_least_squares(off, V, J, ROUNDING)[1]
-    return bool(np.abs(best - g).max() <= SAME)
+    best = box_least_squares(off, V, J, tol)[1]
+    return bool(np.abs(best - g).max() <= tol / SAME)
+
+
+def _index(V: np.ndarray, J: np.ndarray, p: np.ndarray, local: Centre, tol: float,
+           down: bool) -> int:
+    """Index of the function of `fans.centre`, dependent normals or not.
+
+    In general ``chi`` of the set where it is negative is a sum over its own critical points on the
+    unit sphere, which is a problem of the same form in the dimensions across the face.
+    """
+    if local.index is not None:
+        return local.index
+    rows, _ = span(V)
+    q, rank = len(J), len(rows)
+    if down:
+        J, p = -J, -p
+    across = Kinks(np.ascontiguousarray(V @ rows.T), J, np.zeros(q), -rows @ p, np.zeros(rank),
+                   np.eye(rank), np.arange(q), 1.0, tol / local.sigma)
+    seen = {(point.u.tobytes(), point.orientation): point.index
+            for u in candidates(across, False)[0] for point in judge(across, u, rank)}
+    index = 1 - sum(index for (_, E), index in seen.items() if E < 0)
+    return (-1) ** rank * index if down else index

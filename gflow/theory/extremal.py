@@ -16,7 +16,7 @@ from ..model import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .field import as_data
-from .kinks import Kinks
+from .kinks import Kinks, kinks_of
 
 LARGEST = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -26,7 +26,7 @@ BORDER = 1e-12
 """Margins below this are rounding."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class ExtremalVectors:
     """Extremal vectors, from `extremal_vectors`; the largest ``value`` comes first.
 
@@ -177,7 +177,7 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     the field vanishes on 3 faces of the arrangement (dead directions)
     """
     data = as_data(data)
-    kinks = Kinks(data)
+    kinks = kinks_of(data)
     if not complete:
         return _attractors(data, kinks, whole(starts, "starts"), rng)
     work, around = checks(kinks), 3.0 ** (kinks.rank - 2)
@@ -192,12 +192,11 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
             seen.setdefault((point.u.tobytes(), point.orientation), point)
     points = _merged([p for p in seen.values() if p.orientation])
     flat = [p for p in seen.values() if not p.orientation]
-    dimension = kinks.rank + bool(kinks.aside.any())
-    expected = 1 + (-1) ** (dimension + 1) - sum(p.index for p in flat)
-    notes = _notes(data, kinks, dimension, points)
+    expected = 1 + (-1) ** (kinks.dimension + 1) - sum(p.index for p in flat)
+    notes = _notes(data, kinks, points)
     if special:
-        notes.append("points are in special position: more hyperplanes meet than needed in "
-                     f"{special} planes")
+        notes.append("points are in special position: more hyperplanes meet in a face than its "
+                     "codimension")
     if near:
         notes.append(f"points are close to special position: {near} decisions on incidence were "
                      "close")
@@ -222,14 +221,16 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
     U = (early.pattern[:, point] * np.sign(A.length[point])).astype(np.int8)
     E = np.sign((early.end_direction * early.D).sum(axis=1))
     counts = Counter((U[i].tobytes(), E[i]) for i in np.flatnonzero(alive))
-    points, share, lost = [], [], 0
+    points: dict[tuple[bytes, int], Critical] = {}
+    share: Counter[tuple[bytes, int]] = Counter()
     for (row, orientation), count in counts.items():
-        found = [p for p in judge(kinks, np.frombuffer(row, dtype=np.int8), data.d)
-                 if p.orientation == orientation]
-        points += found
-        share += [count / starts] * len(found)
-        lost += 0 if found else count
-    notes = _notes(data, kinks, kinks.rank + bool(kinks.aside.any()), points)
+        for point in judge(kinks, np.frombuffer(row, dtype=np.int8), data.d):
+            if point.orientation == orientation:
+                key = point.u.tobytes(), point.orientation
+                points.setdefault(key, point)
+                share[key] += count
+    lost = counts.total() - share.total()
+    notes = _notes(data, kinks, list(points.values()))
     notes.append(f"attractors that {starts} directions met with either sign of output weight; "
                  f"saddles and repelling points were not looked for, and "
                  f"{early.dead.mean():.0%} of the starts died")
@@ -237,7 +238,8 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
         notes.append(f"{int((~early.settled).sum())} starts did not settle")
     if lost:
         notes.append(f"{lost} starts ended where rounding decides the criterion: left out")
-    return _collect(data, kinks, points, np.array(share), None, notes)
+    shares = np.array([share[key] / starts for key in points])
+    return _collect(data, kinks, list(points.values()), shares, None, notes)
 
 
 def _merged(points: list[Critical]) -> list[Critical]:
@@ -253,14 +255,14 @@ def _merged(points: list[Critical]) -> list[Critical]:
     return [p for k, p in enumerate(points) if k not in drop]
 
 
-def _notes(data: Data, kinks: Kinks, dimension: int, points: list[Critical]) -> list[str]:
+def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
     """Sentences on assumptions that fail."""
     notes = []
     if len(kinks.J) < data.n:
         notes.append(f"{data.n} points make {len(kinks.J)} kinks: some share a hyperplane, or have "
                      "label 0, or cancel")
-    if dimension < data.d:
-        notes.append(f"the potential depends on {dimension} of {data.d} dimensions only")
+    if kinks.dimension < data.d:
+        notes.append(f"the potential depends on {kinks.dimension} of {data.d} dimensions only")
     border = sum(p.margin <= BORDER for p in points)
     if border:
         notes.append(f"{border} vectors are borderline: a small change of the data may remove them "

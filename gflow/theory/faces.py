@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
-from itertools import combinations, islice, product
+from itertools import combinations, islice
 from math import comb
 from typing import Any, Iterable, Iterator
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..inputs import thread_count
 from ..kernels.faces import SPECIAL, sweep
-from .fans import faces, rays
+from .fans import faces, span
 from .kinks import Kinks
 
 LOOSE = 1e-10
@@ -28,7 +28,8 @@ def checks(kinks: Kinks) -> float:
     Examples
     --------
     >>> from gflow.datasets import linear_teacher
-    >>> checks(Kinks(linear_teacher(60, 5)))
+    >>> from gflow.theory.kinks import kinks_of
+    >>> checks(kinks_of(linear_teacher(60, 5)))
     105329160.0
     """
     C, q = len(kinks.J), kinks.rank - 2
@@ -47,7 +48,7 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
     signs : ndarray of int8, shape (F, C)
         Distinct.
     special : int
-        Number of planes in which more hyperplanes meet than needed.
+        Number of planes and rays in them in which more hyperplanes meet than needed.
     near : int
         Number of decisions on incidence that were close.
     """
@@ -59,19 +60,19 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
     # A fixed shuffle, so that sorted data does not make early exits late.
     order = np.random.default_rng(0).permutation(C)
     V, J = np.ascontiguousarray(kinks.V[order]), kinks.J[order]
-    around = _by_zeros(np.array(list(product((0, 1, -1), repeat=r - 2)),
-                                dtype=np.int8).reshape(3 ** (r - 2), r - 2))
+    around = _by_zeros(faces(np.eye(r - 2)))
     found: dict[bytes, np.ndarray] = {row.tobytes(): row for row in centre}
     special: dict[bytes, np.ndarray] = {}
-    near, done, shown, total = 0, 0, -1, comb(C, r - 2)
+    near, ties, done, shown, total = 0, 0, 0, -1, comb(C, r - 2)
     planes = combinations(range(C), r - 2)
 
     def work(block: list[tuple[int, ...]]) -> list[Any]:
         return [sweep(np.array(Z, dtype=np.int64), V, J, kinks.m, *around, LOOSE) for Z in block]
 
     for results in _in_threads(work, iter(lambda: list(islice(planes, BLOCK)), [])):
-        for rows, status, doubts in results:
+        for rows, status, tied, doubts in results:
             (special if status == SPECIAL else found).update((row.tobytes(), row) for row in rows)
+            ties += tied
             near += doubts
         done += len(results)
         if progress and 50 * done // total > shown:
@@ -79,14 +80,14 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
             _show(done, total, len(found))
     for plane in special.values():
         Z = np.flatnonzero(plane)
-        N = V[Z] @ np.linalg.svd(V[Z], full_matrices=False)[2][:r - 2].T
-        rows, _, _ = sweep(Z, V, J, kinks.m, *_by_zeros(faces(N, rays(N))), LOOSE)
+        local = _by_zeros(faces(V[Z] @ span(V[Z])[0].T))
+        rows = sweep(Z, V, J, kinks.m, *local, LOOSE)[0]
         found.update((row.tobytes(), row) for row in rows)
     if progress:
         print(file=sys.stderr)
     table = np.empty((len(found), C), dtype=np.int8)
     table[:, order] = np.array(list(found.values()))
-    return table, len(special), near
+    return table, len(special) + ties, near
 
 
 def _in_threads(work: Any, blocks: Iterable[Any]) -> Iterator[Any]:

@@ -2,76 +2,103 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ..data import Data
 from ..kernels.modes import ROUNDING
-
-SAME_SPAN = 1e-10
-"""Singular values of unit normals below this are rank lost to rounding."""
+from .fans import span
 
 
+@dataclass(frozen=True, eq=False)
 class Kinks:
-    r"""The potential over ``size``: :math:`G(w) = m \cdot w + \frac12 \sum_c J_c |v_c \cdot w|`.
+    r"""The potential over ``size``: a linear function and one kink a hyperplane.
 
-    One term a hyperplane: points on one line are a single kink, whose jump is
-    :math:`J_c = (1/n) \sum_k y_k |x_k|` over them, and ``m = (1/2n) sum_k y_k x_k``. Kinks whose
-    jump cancels, and labels 0, leave no trace but in ``m``. The field is
-    :math:`D(w) = m + \frac12 \sum_c \mathrm{sign}(v_c \cdot w) J_c v_c`. (Derived here.)
+    The field is the sum of ``rest``, ``aside`` and, for each hyperplane, its normal ``v_c`` times
+    ``low_c`` where ``v_c.w < 0`` and ``low_c + J_c`` where ``v_c.w > 0``. Points on one line are a
+    single kink, with jump :math:`J_c = (1/n) \sum_k y_k |x_k|` over them. Kinks whose jump cancels,
+    and labels 0, leave no hyperplane. (Derived here.)
 
     Attributes
     ----------
     V : ndarray, shape (C, r)
         Unit normals, in coordinates of their span.
-    J : ndarray, shape (C,)
-        Jumps, none of them zero.
-    m : ndarray, shape (r,)
+    J, low : ndarray, shape (C,)
+        Jumps, none of them zero, and the part of the field along the normal before them.
+    rest : ndarray, shape (r,)
         Constant part of the field within the span.
     aside : ndarray, shape (d,)
-        Constant part of the field orthogonal to the span, where G is linear.
+        Constant part of the field orthogonal to the span, where the potential is linear.
     span : ndarray, shape (r, d)
         Orthonormal basis of the span; the identity if the normals span everything.
     plane : ndarray of intp, shape (C,)
         Class of each kink in ``data.arrangement``.
     size : float
         Sum of the norms of all terms of the field, the unit of the others.
-
-    Examples
-    --------
-    >>> kinks = Kinks(Data([[3.0, 0.0], [0.0, 2.0], [0.0, -2.0]], [2.0, 1.0, -1.0]))
-    >>> kinks.V, kinks.J, kinks.m, kinks.aside, round(kinks.size, 3)
-    (array([[1.]]), array([0.6]), array([0.3]), array([0. , 0.2]), 3.333)
+    noise : float
+        Error of ``rest``, beyond rounding.
     """
 
-    def __init__(self, data: Data) -> None:
-        A = data.arrangement
-        live = A.label >= 0
-        terms = data.y[live] * A.length[live] / data.n
-        self.size = float(np.abs(terms).sum())
-        terms /= self.size if self.size > 0 else 1.0
-        J = np.bincount(A.label[live], np.abs(terms) * np.sign(data.y[live]),
-                        minlength=len(A.normal))
-        half = np.bincount(A.label[live], terms, minlength=len(A.normal)) / 2
-        self.plane = np.flatnonzero(np.abs(J) > ROUNDING)
-        self.J = J[self.plane]
-        normal, m = A.normal[self.plane], half @ A.normal
-        self.span = np.eye(data.d)
-        if len(self.plane) == 0:
-            self.span = self.span[:0]
-        else:
-            _, sizes, rows = np.linalg.svd(normal, full_matrices=False)
-            rank = int((sizes > SAME_SPAN * sizes[0]).sum())
-            if rank < data.d:
-                self.span = rows[:rank]
-                normal = normal @ self.span.T
-                normal /= np.linalg.norm(normal, axis=1)[:, None]
-        self.V = np.ascontiguousarray(normal.reshape(len(self.plane), len(self.span)))
-        self.m = self.span @ m
-        self.aside = m - self.m @ self.span
-        if np.linalg.norm(self.aside) <= 10 * ROUNDING:
-            self.aside = np.zeros(data.d)
+    V: np.ndarray
+    J: np.ndarray
+    low: np.ndarray
+    rest: np.ndarray
+    aside: np.ndarray
+    span: np.ndarray
+    plane: np.ndarray
+    size: float
+    noise: float = 0.0
+
+    @property
+    def m(self) -> np.ndarray:
+        """Field midway on all hyperplanes, without what is aside, shape (r,)."""
+        return self.rest + (self.low + self.J / 2) @ self.V
 
     @property
     def rank(self) -> int:
         """Dimension of the span of the normals."""
         return len(self.span)
+
+    @property
+    def dimension(self) -> int:
+        """Dimension of the space in which the potential is not constant."""
+        return self.rank + bool(self.aside.any())
+
+
+def kinks_of(data: Data) -> Kinks:
+    """The potential of a data set.
+
+    Examples
+    --------
+    >>> kinks = kinks_of(Data([[3.0, 0.0], [0.0, 2.0], [0.0, -2.0]], [2.0, 1.0, -1.0]))
+    >>> kinks.V, kinks.J, kinks.low, kinks.rest, kinks.aside, round(kinks.size, 3)
+    (array([[1.]]), array([0.6]), array([0.]), array([0.]), array([0. , 0.2]), 3.333)
+    """
+    A = data.arrangement
+    live = A.label >= 0
+    label, terms = A.label[live], data.y[live] * A.length[live] / data.n
+    size = float(np.abs(terms).sum())
+    terms /= size if size > 0 else 1.0
+
+    def add(what: np.ndarray) -> np.ndarray:
+        return np.bincount(label, what, minlength=len(A.normal))
+
+    J, low = add(np.abs(terms) * np.sign(data.y[live])), add(terms * (A.length[live] < 0))
+    # Labels that should be zero, and cancel but for rounding.
+    low[np.abs(low) <= ROUNDING] = 0.0
+    J = np.where(np.abs(low + J) <= ROUNDING, -low, J)
+    kink = np.abs(J) > ROUNDING
+    V, rest = A.normal[kink], low[~kink] @ A.normal[~kink]
+    basis, _ = span(V)
+    if len(basis) == data.d:
+        basis = np.eye(data.d)
+    else:
+        V = V @ basis.T
+        V /= np.linalg.norm(V, axis=1)[:, None]
+    inside = basis @ rest
+    aside = rest - inside @ basis
+    if np.linalg.norm(aside) <= 4 * ROUNDING * np.abs(low[~kink]).sum():
+        aside = np.zeros(data.d)
+    return Kinks(np.ascontiguousarray(V), J[kink], low[kink], inside, aside, basis,
+                 np.flatnonzero(kink), size)
