@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -69,19 +70,68 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
     list of Critical
         Two where ``G`` is linear across the span of all kinks.
     """
-    V, J = kinks.V, kinks.J
-    u = u.copy()
-    beta = float(np.linalg.norm(kinks.aside))
+    face = _face(kinks, u)
+    others, rest = ~face.zero, kinks.rank - face.codimension
+    agree = np.unique(np.sign(face.across[others]) * face.u[others])
+    if face.size == 0.0 and rest == 0 or face.size > 0.0 and len(agree) > 1:
+        return []
+    V, J, p = kinks.V[face.zero], kinks.J[face.zero], face.g - face.off
+    if rest == 0 and len(J) and not _contains(p, V, J, face.tol):
+        return []
+    if face.size == 0.0:
+        local = centre(V, J, p, face.tol, False)
+        if local.slack < -face.tol / local.sigma:
+            return []
+        index = (-1) ** (rest - 1) * _index(V, J, p, local, face.tol, False)
+        return [Critical(face.u, face.g, 0, "flat", index, local.margin)]
+    linear = kinks.dimension - kinks.rank
+    found = []
+    for E in (int(agree[0]),) if len(agree) else (1, -1):
+        # Where phi is zero across the face, -E |g| |z|^2 / 2 decides.
+        local = centre(V, J, p, face.tol, E > 0)
+        if local.slack < -face.tol / local.sigma:
+            return []
+        alone = rest + d - kinks.rank == 1
+        if not local.rises and (E > 0 or alone):
+            kind = "max"
+        elif not local.falls and (E < 0 or alone):
+            kind = "min"
+        else:
+            kind = "saddle"
+        index = _index(V, J, p, local, face.tol, E > 0)
+        index *= (-1) ** (rest + linear - 1) if E > 0 else 1
+        margin = np.abs(face.across[others]).min(initial=face.size * local.margin) / face.size
+        found.append(Critical(face.u, face.g, E, kind, index, float(margin)))
+    return found
+
+
+class _Face(NamedTuple):
+    """A face, and the field on it: signs ``u``, those that are ``zero``, the projected field ``g``,
+    its components ``across`` the hyperplanes, its ``size`` with what is aside (0 if rounding),
+    the field ``off`` all kinks of zero sign, its error ``tol``, and the rank of their normals."""
+
+    u: np.ndarray
+    zero: np.ndarray
+    g: np.ndarray
+    across: np.ndarray
+    size: float
+    off: np.ndarray
+    tol: float
+    codimension: int
+
+
+def _face(kinks: Kinks, u: np.ndarray) -> _Face:
+    """The face of signs ``u``, or the part of its boundary on which its field lies to rounding."""
+    V, J, u = kinks.V, kinks.J, u.copy()
     while True:
         zero = u == 0
         sides = np.where(zero, 0.0, kinks.low + np.maximum(u, 0) * J)
         rows, sigma = span(V[zero])
         g, along = _off(kinks.rest + sides @ V, rows), _off(V, rows)
         across = V @ g
-        size = float(np.hypot(np.linalg.norm(g), beta))
+        size = float(np.hypot(np.linalg.norm(g), np.linalg.norm(kinks.aside)))
         tol = kinks.noise + 4 * ROUNDING * float(np.abs(kinks.rest).sum() + np.abs(sides).sum())
-        flat = size <= tol / sigma
-        if flat:
+        if size <= tol / sigma:
             g, size = np.zeros_like(g), 0.0
             break
         # The error of g is in the face: what it does to v.g is less where the face is almost
@@ -91,43 +141,9 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
         if not close.any():
             break
         u[close] = 0
-    agree = np.unique(np.sign(across[~zero]) * u[~zero])
-    if not flat and len(agree) > 1:
-        return []
     off = kinks.rest + (sides + np.where(zero, kinks.low, 0.0)) @ V
     tol += 4 * ROUNDING * float((np.abs(kinks.low) + np.abs(J))[zero].sum())
-    rank = kinks.rank - len(rows)
-    if flat and rank == 0:
-        return []
-    if zero.all() and zero.any() and not _contains(off, g, V, J, tol):
-        return []
-    if flat:
-        local = centre(V[zero], J[zero], g - off, tol, False)
-        if local.slack < -tol / local.sigma:
-            return []
-        index = (-1) ** (rank - 1) * _index(V[zero], J[zero], g - off, local, tol, False)
-        return [Critical(u, g, 0, "flat", index, local.margin)]
-    found = []
-    dims = rank + (beta > 0) - 1
-    for E in (int(agree[0]),) if len(agree) else (1, -1):
-        # Where phi is zero across the face, -E |g| |z|^2 / 2 decides.
-        local = centre(V[zero], J[zero], g - off, tol, E > 0)
-        if local.slack < -tol / local.sigma:
-            return []
-        margin = local.margin
-        if not zero.all():
-            margin = min(margin, float(np.abs(across[~zero]).min()) / size)
-        alone = dims + d - kinks.rank - (beta > 0) == 0
-        if not local.rises and (E > 0 or alone):
-            kind = "max"
-        elif not local.falls and (E < 0 or alone):
-            kind = "min"
-        else:
-            kind = "saddle"
-        index = _index(V[zero], J[zero], g - off, local, tol, E > 0)
-        index *= (-1) ** dims if E > 0 else 1
-        found.append(Critical(u, g, E, kind, index, margin))
-    return found
+    return _Face(u, zero, g, across, size, off, tol, len(rows))
 
 
 def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -137,11 +153,9 @@ def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:
     return what
 
 
-def _contains(off: np.ndarray, g: np.ndarray, V: np.ndarray, J: np.ndarray,
-              tol: float) -> bool:
-    """Whether g is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
-    best = box_least_squares(off, V, J, tol)[1]
-    return bool(np.abs(best - g).max() <= tol / SAME)
+def _contains(p: np.ndarray, V: np.ndarray, J: np.ndarray, tol: float) -> bool:
+    """Whether ``p`` is roughly in the set: cheaper than `centre` where all hyperplanes meet."""
+    return bool(np.abs(box_least_squares(-p, V, J, tol)[1]).max() <= tol / SAME)
 
 
 def _index(V: np.ndarray, J: np.ndarray, p: np.ndarray, local: Centre, tol: float,
