@@ -166,6 +166,14 @@ def test_linear_teacher_makes_two_clusters():
     assert run.loss[-1] == pytest.approx(0.3**2 / 2, abs=1e-6)
 
 
+def test_loss_left_by_the_angles_of_bundles():
+    # Angles are of the order of the initial scale, and kernels of opposite vectors cubic in them.
+    losses = [population.flow(balanced(8, 3, scale, rng=0), [1.0, 0.0, 0.0],
+                              4 * np.log(1 / scale) + 40, rtol=1e-10).loss[-1]
+              for scale in (1e-3, 1e-4)]
+    assert np.log10(losses[0] / losses[1]) == pytest.approx(3, abs=0.02)
+
+
 def test_neuron_that_reaches_zero_stays_there():
     # Opposite to the teacher and dominated.
     run = population.flow(([-0.5], [[0.3, 0.0]]), [1.0, 0.0], 5.0, rtol=1e-10)

@@ -126,8 +126,9 @@ def two_cone_least_squares(data: Data | tuple[Any, Any]) -> TwoCone:
 
     Notes
     -----
-    A network has more than two groups, and ends elsewhere, if the alignment potential has several
-    maxima or minima: check with `gflow.theory.extremal_vectors`.
+    A network can make more than two groups, and then ends elsewhere: where the alignment potential
+    has several maxima or minima (`gflow.theory.extremal_vectors`), though not always there, and now
+    and then where points are few.
 
     References
     ----------

@@ -101,7 +101,11 @@ def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     array([[[1., 0.]]])
     """
     W, V, root = _two(W, V, Sigma)
-    return field_of_pairs(W, V) @ root
+    w, v, w_norm, v_norm, angle = pairs(W, V)
+    g = (np.sin(angle)[..., None] * w[:, None] + (np.pi - angle)[..., None] * v) / (2 * np.pi)
+    g *= v_norm[:, None]
+    g[w_norm == 0] = 0.0
+    return np.asarray(g @ root)
 
 
 def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
@@ -158,15 +162,6 @@ def unit(u: np.ndarray) -> np.ndarray:
     """Vectors (..., d) divided by their norms; zero stays zero."""
     size = row_norms(u)[..., None]
     return np.divide(u, size, out=np.zeros_like(u), where=size > 0)
-
-
-def field_of_pairs(W: np.ndarray, V: np.ndarray) -> np.ndarray:
-    """`arc_cosine_field` (m, k, d) for the identity, without checks."""
-    w, v, _, v_norm, angle = pairs(W, V)
-    g = (np.sin(angle)[..., None] * w[:, None] + (np.pi - angle)[..., None] * v) / (2 * np.pi)
-    g *= v_norm[:, None]
-    g[row_norms(W) == 0] = 0.0
-    return g
 
 
 def covariance_root(Sigma: Any, d: int) -> np.ndarray:

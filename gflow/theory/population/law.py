@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...checks import non_negative, real_array
-from ...model import TwoLayerReLU
-from .kernels import covariance_root, field_of_pairs, pairs
+from ...model import TwoLayerReLU, row_norms
+from .kernels import covariance_root, unit
 
 
 class Law(NamedTuple):
@@ -135,20 +135,30 @@ def as_law(teacher: Any, Sigma: Any, d: int) -> Law:
 def field_at(a: np.ndarray, W: np.ndarray, law: Law) -> np.ndarray:
     """Population field (m, d) of a network, without checks."""
     seen = W @ law.root
-    rows = np.concatenate([law.V, seen])
-    D = np.concatenate([law.a, -a]) @ field_of_pairs(seen, rows) @ law.root
-    D += law.beta @ law.root @ law.root / 2
-    D[~seen.any(axis=1)] = 0.0
+    rows, weights = np.concatenate([law.V, seen]), np.concatenate([law.a, -a])
+    own = unit(seen)
+    angle = angles(own, unit(rows))
+    D = (np.sin(angle) @ (weights * row_norms(rows)))[:, None] * own
+    D += (np.pi - angle) @ (weights[:, None] * rows)
+    D = (D / (2 * np.pi) + law.beta @ law.root / 2) @ law.root
+    D[~own.any(axis=1)] = 0.0
     return np.asarray(D)
 
 
 def loss_at(a: np.ndarray, W: np.ndarray, law: Law) -> float:
     """Population loss of a network without label noise, without checks."""
-    rows = np.concatenate([law.V, W @ law.root])
-    weights = np.concatenate([-law.a, a])
+    rows, weights = np.concatenate([law.V, W @ law.root]), np.concatenate([-law.a, a])
     odd = weights @ rows / 2 - law.beta @ law.root
-    _, _, size, _, angle = pairs(rows, rows)
+    angle = angles(unit(rows), unit(rows))
     acute = np.minimum(angle, np.pi - angle)
     even = 2 / np.pi * (np.sin(acute) + (np.pi / 2 - acute) * np.cos(acute))
-    charge = weights * size
+    charge = weights * row_norms(rows)
     return float(odd @ odd / 2 + max(charge @ even @ charge, 0.0) / 8)
+
+
+def angles(w: np.ndarray, v: np.ndarray) -> np.ndarray:
+    """Angles (m, k) between unit vectors (m, d) and (k, d).
+
+    Small ones are off by the square root of rounding, but fields and losses are stationary there.
+    """
+    return np.asarray(np.arccos(np.clip(w @ v.T, -1.0, 1.0)))
