@@ -117,7 +117,8 @@ def gradient_below(value: float) -> Rule:
 
     A small start is near a saddle: its gradient is of the size of its weights, so a ``value``
     above that stops the run at once. The norm is not monotone: it dips at every saddle passed,
-    and a dip shorter than a step can go unseen.
+    and a dip shorter than a step can go unseen. It does not fall below the error of the run, which
+    is about ``rtol`` times the weights: a smaller ``value`` never stops a stepper.
 
     Parameters
     ----------
