@@ -72,7 +72,7 @@ class Check:
 
 
 def all_checks() -> dict[str, Check]:
-    """Every check of `validation.checks`, by id, in the order of the files' names."""
+    """Every check of `validation.checks`, in the order of their ids."""
     from . import checks
     found: dict[str, Check] = {}
     for module in sorted(info.name for info in iter_modules(checks.__path__)):
@@ -80,7 +80,7 @@ def all_checks() -> dict[str, Check]:
             if check.id in found:
                 raise ValueError(f"two checks are called {check.id}")
             found[check.id] = check
-    return found
+    return dict(sorted(found.items()))
 
 
 def slope(x: Any, y: Any) -> float:
