@@ -34,12 +34,15 @@ def main() -> int:
     unknown = set(options.workloads.split(",")) - set(WORKLOADS)
     if unknown:
         parser.error(f"unknown workload {min(unknown)!r}: choose among {', '.join(WORKLOADS)}")
+    folder = Path(options.out)
+    folder.mkdir(parents=True, exist_ok=True)
+    say("growth with the size, and steps after alignment")
+    early, late = early_slope(), late_steps()
     results: list[Result] = []
     for name in options.workloads.split(","):
         results += compare(WORKLOADS[name], options.limit, not options.no_peers)
-    folder = Path(options.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    write(results, early_slope(), late_steps(), folder)
+        # After every workload, so that what is done is not lost.
+        write(results, early, late, folder)
     print(f"report in {folder}")
     return 0
 
