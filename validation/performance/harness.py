@@ -7,6 +7,7 @@ import resource
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
+from pathlib import Path
 
 import numpy as np
 
@@ -91,6 +92,16 @@ def run(solver: str, workload: str, setting: float, limit: float, repeats: int =
     return result
 
 
+def _peak() -> float:
+    """Largest resident size of this process in GB. ``ru_maxrss`` would be that of its parent, if
+    that was larger."""
+    status = Path("/proc/self/status")
+    if not status.exists():
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20
+
+
 def _work(pipe: Connection, solver: str, workload: str, setting: float, repeats: int) -> None:
     try:
         case = WORKLOADS[workload]
@@ -136,7 +147,7 @@ def _work(pipe: Connection, solver: str, workload: str, setting: float, repeats:
             best = min(best, time.perf_counter() - began)
             if spent > ENOUGH:
                 break
-        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        memory = _peak()
         pipe.send(("done", (best, found, memory)))
     except Exception as error:
         pipe.send(("failed", f"{type(error).__name__}: {error}"[:200]))
