@@ -174,16 +174,17 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
                          "for steps in double precision: use gflow.integrate")
     draw = generator(rng, STREAM)
     step_time = lr / (1 - momentum) if optimizer == "momentum" else lr
-    settings = {"t_max": steps * step_time, "lr": lr, "steps": steps, "step_time": step_time,
-                "optimizer": optimizer, "batch": batch, "momentum": momentum, "betas": decay,
+    if save_every is None:
+        numbers = np.unique(np.rint(default_times(float(steps)))).astype(np.int64)
+    else:
+        save_every = whole(save_every, "save_every")
+        numbers = np.append(np.arange(0, steps, save_every), steps)
+    settings = {"t_max": positive(steps * step_time, "lr * steps"), "lr": lr, "steps": steps,
+                "step_time": step_time, "optimizer": optimizer,
+                "batch": None if batch is None else size, "momentum": momentum, "betas": decay,
                 "eps": eps, "save_every": save_every,
                 "rng": _plain(rng.bit_generator.state) if isinstance(rng, np.random.Generator)
                 else int(rng)}
-    if save_every is None:
-        times = default_times(float(steps))
-        numbers = np.unique(np.append(np.rint(times), steps)).astype(np.int64)
-    else:
-        numbers = np.append(np.arange(0, steps, whole(save_every, "save_every")), steps)
     compile_kernels()
     beta = momentum if optimizer == "momentum" else decay[0]
     trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, decay[1], eps))

@@ -6,7 +6,7 @@ that figures read in grey.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Sequence
 
 import numpy as np
 
@@ -183,4 +183,41 @@ def neurons(flow: Flow, t: float | None = None, ax: Any = None, **options: Any) 
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$w_{i1}$",
            ylabel="$w_{i2}$")
     ax.legend()
+    return ax
+
+
+def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Any = None, **options: Any) -> Any:
+    """Largest distance of trained networks to the flow, against the step size, and slope 1.
+
+    Parameters
+    ----------
+    flow : Flow
+        From `gflow.integrate`.
+    twins : sequence of Flow
+        From `gflow.descend`, of the same start, each with another ``lr``.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the line; several sets of runs read well in grey with different markers.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If there are no twins, or they have another start than the flow.
+    """
+    from .descent import distances
+    if not twins:
+        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
+                              for twin in twins)).T
+    ax = _axes(ax)
+    ax.loglog(lr, far, **{"color": DARK, "marker": "o", **options})
+    drawn = any(line.get_label() == "slope 1" for line in ax.lines)
+    ax.loglog(lr, far[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
+              label="_slope 1" if drawn else "slope 1")
+    ax.set(xlabel="step size (learning rate)", ylabel=r"largest distance to the flow, relative")
     return ax

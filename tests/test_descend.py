@@ -1,0 +1,363 @@
+"""Training with a finite step: PyTorch's formulas, distance to the flow, how runs end."""
+
+import signal
+
+import matplotlib.figure
+import numpy as np
+import pytest
+from hypothesis import given
+
+import gflow
+from gflow.checks import generator
+from gflow.descent import STREAM, distances
+from gflow.kernels.descent import gradient
+from gflow.theory.exact import slides_for_ever
+from gflow.training import Trainer
+from problems import problems
+
+OPTIMIZERS = ("gd", "momentum", "adam")
+LRS = (1e-1, 1e-2, 1e-3)
+
+
+@pytest.fixture(scope="module")
+def teacher():
+    """A start and noisy points on which neurons cross and slide."""
+    return (gflow.init.balanced(10, 3, 0.1, rng=1),
+            gflow.datasets.linear_teacher(23, 3, noise=0.5, rng=0))
+
+
+@pytest.fixture(scope="module")
+def crossing():
+    """A start, symmetric points, and the flow: 180 crossings and no sliding."""
+    start, data = gflow.init.balanced(20, 3, 0.1, rng=1), gflow.datasets.symmetric(20, 3)
+    flow = gflow.integrate(start, data, 10.0, rtol=1e-11)
+    assert len(flow.events) == 180 and not flow.stats["slide"]
+    return start, data, flow
+
+
+def plain_gradient(a, W, X, y):
+    """Loss and gradients in NumPy, as autograd would have them."""
+    Z = X @ W.T
+    r = np.maximum(Z, 0.0) @ a - y
+    G = ((Z > 0) * r[:, None] / len(y)).T @ X
+    return (r @ r) / (2 * len(y)), np.maximum(Z, 0.0).T @ r / len(y), a[:, None] * G
+
+
+def plain_training(model, data, lr, steps, optimizer, batches, momentum=0.9, betas=(0.9, 0.999),
+                   eps=1e-8):
+    """PyTorch's SGD and Adam as their documentation writes them, on ``[a, W]``; (steps + 1, N)."""
+    theta = np.concatenate([model.a, model.W.ravel()])
+    v = s = 0.0
+    path = [theta]
+    for t in range(1, steps + 1):
+        own = next(batches)
+        a, W = theta[:model.m], theta[model.m:].reshape(model.m, model.d)
+        _, g_a, g_W = plain_gradient(a, W, data.X[own], data.y[own])
+        g = np.concatenate([g_a, g_W.ravel()])
+        if optimizer == "gd":
+            move = lr * g
+        elif optimizer == "momentum":
+            v = momentum * v + g
+            move = lr * v
+        else:
+            v, s = betas[0] * v + (1 - betas[0]) * g, betas[1] * s + (1 - betas[1]) * g**2
+            move = lr * (v / (1 - betas[0]**t)) / (np.sqrt(s / (1 - betas[1]**t)) + eps)
+        theta = theta - move
+        path.append(theta)
+    return np.array(path)
+
+
+def epochs(n, batch, rng):
+    """Batches without replacement; the last one of an epoch has what is left."""
+    while True:
+        order = rng.permutation(n)
+        yield from np.split(order, range(batch, n, batch))
+
+
+def states(flow):
+    """Flat states (T, m (d + 1))."""
+    return np.concatenate([flow.a, flow.W.reshape(len(flow.a), -1)], axis=1)
+
+
+@given(problems())
+def test_gradient_is_that_of_numpy(problem):
+    a, W, X, y, _ = problem
+    theta, g = np.concatenate([a, W.ravel()]), np.empty(a.size + W.size)
+    on = np.ones((y.size, a.size), dtype=bool)
+    loss, switches = gradient(theta, a.size, X, y, on, True, np.empty(on.shape), g)
+    expected, g_a, g_W = plain_gradient(a, W, X, y)
+    assert np.isclose(loss, expected, rtol=1e-13, atol=0)
+    exact = np.concatenate([g_a, g_W.ravel()])
+    np.testing.assert_allclose(g, exact, rtol=1e-12, atol=1e-13 * np.abs(exact).max())
+    np.testing.assert_array_equal(on, X @ W.T > 0)
+    assert switches == (~on).sum()
+
+
+def test_derivative_at_zero_is_zero():
+    g = np.empty(3)
+    theta = np.array([1.0, 0.0, 1.0])
+    gradient(theta, 1, np.array([[2.0, 0.0]]), np.ones(1), np.zeros((1, 1), dtype=bool), False,
+             np.empty((1, 1)), g)
+    np.testing.assert_array_equal(g, 0.0)
+
+
+@pytest.mark.parametrize("batch", [None, 1, 5, 23])
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_steps_are_those_of_numpy(teacher, optimizer, batch):
+    start, data = teacher
+    twin = gflow.descend(start, data, 0.02, 60, optimizer=optimizer, batch=batch, rng=7,
+                         save_every=1)
+    draw = epochs(data.n, batch or data.n, generator(7, STREAM))
+    expected = plain_training(start, data, 0.02, 60, optimizer, draw)
+    np.testing.assert_allclose(states(twin), expected, rtol=0, atol=1e-12)
+    assert (np.abs(expected[-1] - expected[0]) > 1e-3).any()
+
+
+def test_adam_of_pytorch():
+    """Six steps of torch 2.13 (float64) from a = 0.5, w = (0.3, -0.2)."""
+    twin = gflow.descend(([0.5], [[0.3, -0.2]]), ([[1.0, 0.5], [-0.4, 2.0]], [1.0, 0.5]), 0.1, 6,
+                         optimizer="adam")
+    np.testing.assert_allclose([*twin.a[-1], *twin.W[-1, 0]],
+                               [1.0927494761174987, 0.8649225399885935, 0.37767211556860375],
+                               rtol=1e-14)
+
+
+@given(problems(starts=("balanced", "unbalanced")))
+def test_balance_changes_by_the_square_of_the_step(problem):
+    """One step changes a^2 - |w|^2 by exactly lr^2 (g_a^2 - |g_w|^2), since a g_a = w.g_w."""
+    a, W, X, y, _ = problem
+    twin = gflow.descend((a, W), (X, y), 0.1, 1)
+    _, g_a, g_W = plain_gradient(a, W, X, y)
+    balance = twin.a**2 - (twin.W**2).sum(axis=2)
+    size = twin.a**2 + (twin.W**2).sum(axis=2)
+    np.testing.assert_allclose(balance[1] - balance[0], 0.01 * (g_a**2 - (g_W**2).sum(axis=1)),
+                               rtol=0, atol=1e-13 * size.max())
+
+
+@pytest.mark.parametrize("optimizer, most, wrong", [("gd", 0.03, 0.003), ("momentum", 0.5, 0.2)])
+def test_distance_is_proportional_to_the_step(crossing, optimizer, most, wrong):
+    start, data, flow = crossing
+    far = []
+    for step_time in LRS:
+        # A step with momentum 0.9 counts ten times.
+        lr = step_time / 10 if optimizer == "momentum" else step_time
+        twin = gflow.descend(start, data, lr, round(10 / step_time), optimizer=optimizer)
+        assert twin.t_end == pytest.approx(10.0)
+        far.append(distances(flow, twin).max())
+    slopes = -np.diff(np.log10(far))
+    assert far[0] < most
+    # The next order in the step size shows at the coarse end, and a tenth of it beyond.
+    np.testing.assert_array_less(np.abs(slopes - 1.0), [wrong, wrong / 8])
+
+
+def test_sliding_becomes_a_zigzag():
+    """No farther from the hyperplane than a step, and across it again and again."""
+    case = slides_for_ever()
+    arrival, fitted = float(case.events["time"][0]), 6.0
+    switches = []
+    for lr in LRS:
+        twin = gflow.descend(case.model, case.data, lr, round(8 / lr), save_every=1)
+        slides = (twin.t > arrival + 2 * lr) & (twin.t < fitted)
+        z = twin.W[slides, 0] @ case.data.X[1]
+        assert 0 < np.abs(z).max() < lr
+        exact = case(twin.t)
+        assert np.abs(twin.W - exact.W).max() < lr and np.abs(twin.a - exact.a).max() < lr
+        assert not (twin.pattern(3.0) == 2).any()
+        switches.append(twin.stats["switches"])
+    assert switches[1] > 5 * switches[0] and switches[2] > 8 * switches[1]
+
+
+def test_result_is_that_of_a_flow(teacher, tmp_path):
+    start, data = teacher
+    twin = gflow.descend(start, data, np.float64(0.05), np.int64(100), save_every=np.int64(30),
+                         batch=np.int64(data.n), rng=np.int64(2))
+    assert isinstance(twin, gflow.Flow) and twin.success and twin.status == "finished"
+    np.testing.assert_array_equal(twin.saved["step"], [0, 30, 60, 90, 100])
+    np.testing.assert_array_equal(twin.t, twin.saved["step"] * 0.05)
+    assert twin.t_end == twin.settings["t_max"] and "100 steps" in repr(twin)
+    for j, t in enumerate(twin.t):
+        model = twin(t)
+        np.testing.assert_array_equal(model.W, twin.W[j])
+        np.testing.assert_array_equal(model.a, twin.a[j])
+        np.testing.assert_array_equal(twin.pattern(t), twin.W[j] @ data.X.T > 0)
+        assert twin.loss[j] == pytest.approx(model.loss(data), rel=1e-13)
+    np.testing.assert_allclose(twin(2.25).W, (twin.W[1] + twin.W[2]) / 2, rtol=1e-13, atol=1e-16)
+    assert twin.alignment().t.size == 5
+
+    twin.save(tmp_path / "twin.npz")
+    again = gflow.load(tmp_path / "twin.npz")
+    np.testing.assert_array_equal(states(again), states(twin))
+    np.testing.assert_array_equal(again.events, twin.events)
+    np.testing.assert_allclose(again(2.25).W, twin(2.25).W, rtol=1e-13, atol=1e-16)
+    assert again.settings == twin.settings
+    for run in (twin, again):
+        with pytest.raises(ValueError, match="certificate"):
+            run.certificate()
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_saving_and_pausing_change_nothing(teacher, optimizer, monkeypatch):
+    start, data = teacher
+    run = {"optimizer": optimizer, "batch": 5, "rng": 3}
+    often = gflow.descend(start, data, 0.02, 200, save_every=1, **run)
+    seldom = gflow.descend(start, data, 0.02, 200, **run)
+    monkeypatch.setattr(gflow.training, "CHUNK", 7e3)
+    pausing = gflow.descend(start, data, 0.02, 200, save_every=200, **run)
+    steps = seldom.saved["step"]
+    assert (steps[0], steps[-1]) == (0, 200) and 50 < steps.size < 201
+    np.testing.assert_array_equal(states(often)[steps], states(seldom))
+    np.testing.assert_array_equal(states(often)[-1], states(pausing)[-1])
+    other = gflow.descend(start, data, 0.02, 200, **{**run, "rng": 4})
+    assert (states(other)[-1] != states(seldom)[-1]).any()
+
+
+def test_generators_are_recorded(teacher, tmp_path):
+    start, data = teacher
+    for kind in (np.random.PCG64, np.random.MT19937):
+        twin = gflow.descend(start, data, 0.02, 50, batch=5, rng=np.random.Generator(kind(5)))
+        twin.save(tmp_path / "twin.npz")
+        generator_again = np.random.Generator(kind())
+        generator_again.bit_generator.state = gflow.load(tmp_path / "twin.npz").settings["rng"]
+        again = gflow.descend(start, data, 0.02, 50, batch=5, rng=generator_again)
+        np.testing.assert_array_equal(states(again), states(twin))
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_divergence_leaves_what_was_reached(teacher, optimizer):
+    start, data = teacher
+    lr = 1e160 if optimizer == "adam" else 20.0
+    for batch in (None, 5):
+        twin = gflow.descend(start, data, lr, 1000, optimizer=optimizer, batch=batch,
+                             save_every=1000)
+        assert (twin.status, twin.success) == ("non_finite", False)
+        last = twin.saved["step"][-1]
+        assert f"diverged at step {last + 1}" in twin.message and "smaller lr" in twin.message
+        assert np.isfinite(states(twin)).all() and np.isfinite(twin.loss).all() and last < 100
+        every = gflow.descend(start, data, lr, 1000, optimizer=optimizer, batch=batch,
+                              save_every=1)
+        np.testing.assert_array_equal(every.saved["step"], np.arange(last + 1))
+        np.testing.assert_array_equal(states(every)[-1], states(twin)[-1])
+    with pytest.raises(gflow.IntegrationError, match="diverged") as caught:
+        gflow.descend(start, data, lr, 1000, optimizer=optimizer, strict=True)
+    assert caught.value.flow.t_end < 100 * lr
+
+
+def test_overflow_at_once(teacher):
+    start, data = teacher
+    twin = gflow.descend(start, data, 1e307, 10, optimizer="adam")
+    assert twin.status == "non_finite" and "at step 1:" in twin.message and twin.t.size == 1
+    twin = gflow.descend(([1e200], [[1e200, 0.0, 0.0]]), data, 0.1, 10)
+    assert twin.status == "non_finite" and "start overflows" in twin.message and twin.t.size == 1
+
+
+@pytest.mark.parametrize("batch", [None, 5])
+def test_rules_on_the_loss_find_the_first_step(teacher, batch):
+    start, data = teacher
+    every = gflow.descend(start, data, 0.05, 3000, save_every=1, batch=batch)
+    level = 0.9 * every.loss[0]
+    rule = gflow.stop.loss_below(level)
+    twin = gflow.descend(start, data, 0.05, 3000, save_every=700, stop=rule, batch=batch)
+    first = int(np.argmax(every.loss < level))
+    assert twin.status == "loss_below" and twin.success
+    # Looked at on saved steps: found in the interval of the first one that is below.
+    seen = next(s for s in range(700, 3000, 700) if every.loss[s] < level)
+    expected = seen - 700 + 1 + int(np.argmax(every.loss[seen - 699:seen + 1] < level))
+    assert twin.saved["step"][-1] == expected and (batch or expected == first)
+    np.testing.assert_array_equal(states(twin)[-1], states(every)[expected])
+
+
+def test_other_rules_and_interrupts(teacher):
+    start, data = teacher
+    seen = []
+
+    def late(state):
+        seen.append((state.t, state.grad_norm, state.loss))
+        return state.t > 3.9
+
+    twin = gflow.descend(start, data, 0.1, 100, save_every=10, stop=late)
+    assert twin.status == "callback" and twin.saved["step"][-1] == 40
+    a, W = twin.a[-1], twin.W[-1]
+    loss, g_a, g_W = plain_gradient(a, W, data.X, data.y)
+    norm = np.sqrt(g_a @ g_a + (g_W**2).sum())
+    np.testing.assert_allclose(seen[-1], (4.0, norm, loss), rtol=1e-12)
+    assert gflow.descend(start, data, 0.1, 100, stop=gflow.stop.loss_below(1e3)).t.size == 1
+
+    def interrupt(state):
+        if state.t > 3.9:
+            signal.raise_signal(signal.SIGINT)
+
+    twin = gflow.descend(start, data, 0.1, 100, save_every=10, stop=interrupt)
+    assert twin.status == "interrupted" and not twin.success
+    assert 40 <= twin.saved["step"][-1] <= 50
+
+
+def test_log_scale_and_one_neuron_at_rest():
+    start = gflow.init.balanced(4, 2, 1.0, rng=0, log_scale=-5.0)
+    data = gflow.datasets.three_points()
+    scale = np.exp(-5.0)
+    plain = (start.a * scale, start.W * scale)
+    np.testing.assert_array_equal(states(gflow.descend(start, data, 0.1, 50)),
+                                  states(gflow.descend(plain, data, 0.1, 50)))
+    with pytest.raises(ValueError, match="log_scale"):
+        gflow.descend(gflow.init.balanced(4, 2, 1.0, log_scale=-1000.0), data, 0.1, 50)
+    rest = gflow.descend(([1.0, 0.1], [[0.0, 0.0], [0.1, 0.1]]), data, 0.1, 50)
+    assert (rest.W[:, 0] == 0).all() and (rest.a[:, 0] == 1).all()
+
+
+def test_distances_of_runs_that_do_not_match(crossing, teacher):
+    start, data, flow = crossing
+    with pytest.raises(ValueError, match="start from different weights"):
+        distances(flow, gflow.descend(gflow.init.balanced(20, 3, 0.1, rng=2), data, 0.1, 10))
+    with pytest.raises(ValueError, match="runs of one network"):
+        distances(flow, gflow.descend(teacher[0], data, 0.1, 10))
+    # What the flow did not reach is left out.
+    assert distances(flow, gflow.descend(start, data, 0.1, 200, save_every=50)).size == 3
+
+
+def test_figure(crossing):
+    start, data, flow = crossing
+    twins = [gflow.descend(start, data, lr, round(10 / lr)) for lr in (1e-2, 1e-1)]
+    axes = matplotlib.figure.Figure().subplots()
+    for marker in "os":
+        assert gflow.plot.step_sizes(flow, twins, ax=axes, marker=marker, label=marker) is axes
+    np.testing.assert_allclose(axes.lines[0].get_xdata(), [1e-2, 1e-1])
+    np.testing.assert_allclose(axes.lines[0].get_ydata(),
+                               [distances(flow, twin).max() for twin in twins])
+    assert axes.get_legend_handles_labels()[1] == ["o", "slope 1", "s"]
+    axes.figure.canvas.draw()
+    with pytest.raises(ValueError, match="no twins"):
+        gflow.plot.step_sizes(flow, [])
+
+
+@pytest.mark.parametrize("bad, error, words", [
+    ({"lr": 0.0}, ValueError, "lr"), ({"lr": "0.1"}, TypeError, "lr"),
+    ({"lr": np.nan}, ValueError, "lr"), ({"lr": 1e308}, ValueError, r"lr \* steps"),
+    ({"steps": 0}, ValueError, "steps"),
+    ({"steps": 1e3}, TypeError, "steps"), ({"optimizer": "sgd"}, ValueError, "choose one of gd"),
+    ({"optimizer": None}, ValueError, "choose one of gd"),
+    ({"batch": 0}, ValueError, "batch"), ({"batch": 24}, ValueError, "there are 23 points"),
+    ({"batch": 2.0}, TypeError, "batch"), ({"rng": -1}, ValueError, "rng"),
+    ({"rng": None}, TypeError, "rng"), ({"momentum": 1.0}, ValueError, "momentum"),
+    ({"momentum": -0.1}, ValueError, "momentum"), ({"betas": 0.9}, TypeError, "betas"),
+    ({"betas": (0.9, 1.0)}, ValueError, r"betas\[1\]"), ({"betas": (0.9,)}, TypeError, "betas"),
+    ({"eps": 0.0}, ValueError, "eps"), ({"save_every": 0}, ValueError, "save_every"),
+    ({"stop": 1e-3}, TypeError, "stop"), ({"data": ([[1.0]], [1.0])}, ValueError, "columns"),
+    ({"model": 3}, TypeError, "model"),
+])
+def test_bad_input(teacher, bad, error, words):
+    start, data = teacher
+    arguments = {"model": start, "data": data, "lr": 0.1, "steps": 10, **bad}
+    with pytest.raises(error, match=words) as caught:
+        gflow.descend(**arguments)
+    assert "\n" not in str(caught.value)
+
+
+def test_trainer_copies_go_their_own_way(teacher):
+    start, data = teacher
+    trainer = Trainer(start, data, 2, 5, np.random.default_rng(0), (0.02, 0.9, 0.999, 1e-8))
+    trainer.advance(13)
+    other = trainer.copy()
+    other.advance(9)
+    assert trainer.step == 13 and (other.theta != trainer.theta).any()
+    trainer.advance(9)
+    np.testing.assert_array_equal(other.theta, trainer.theta)
