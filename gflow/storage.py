@@ -87,7 +87,11 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
     names = header["saved"]
     saved = None if names is None else {name: arrays[f"saved_{name}"] for name in names}
-    return Flow(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
+    made: type[Flow] = Flow
+    if "optimizer" in header["settings"]:
+        from .descent import Descent
+        made = Descent
+    return made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
                 settings=header["settings"])

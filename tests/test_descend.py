@@ -361,3 +361,13 @@ def test_trainer_copies_go_their_own_way(teacher):
     assert trainer.step == 13 and (other.theta != trainer.theta).any()
     trainer.advance(9)
     np.testing.assert_array_equal(other.theta, trainer.theta)
+
+
+def test_a_loaded_twin_is_one(tmp_path):
+    data = gflow.datasets.linear_teacher(12, 2, noise=0.5, rng=0)
+    twin = gflow.descend(gflow.init.balanced(5, 2, 0.1, rng=1), data, 0.1, 30)
+    twin.save(tmp_path / "twin.npz")
+    again = gflow.load(tmp_path / "twin.npz")
+    assert type(again) is type(twin) and (again(1.23).W == twin(1.23).W).all()
+    with pytest.raises(ValueError, match="no certificate"):
+        again.certificate()
