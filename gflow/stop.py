@@ -9,7 +9,10 @@ import numpy as np
 
 from .checks import positive
 
-__all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "wall_time"]
+__all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "settled", "wall_time"]
+
+SUNK = 0.1
+"""A gradient below this part of the largest one of the run has left the first saddle behind."""
 
 
 class State:
@@ -138,6 +141,50 @@ def gradient_below(value: float) -> Rule:
     value = positive(value, "value")
     return Rule(lambda state: state.grad_norm < value, "gradient_below",
                 f"the gradient norm fell below {value:g}", locate=True)
+
+
+def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
+    r"""Stop when training has converged, judged from the run itself.
+
+    That is when the loss would fall by less than ``share`` of itself over ``longer`` times the time
+    run so far, if it went on falling as fast as now: since ``dL/dt = -|grad|^2``, when
+    ``longer t |grad|^2 < share L``. The gradient must also have sunk to a tenth of the largest one
+    of the run, because a small start is near a saddle, where it hardly falls either. A later
+    saddle that lasts ten times as long as everything before it counts as the end; on a run that
+    interpolates the loss itself vanishes, so add `loss_below`.
+
+    Parameters
+    ----------
+    share : float
+        Part of the loss that may still be lost, positive.
+    longer : float
+        Time looked ahead, over the time run so far, positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If a number is not positive and finite.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0], [1.0]], [1.0, 0.5]), 1e3, stop=settled())
+    >>> flow.status, flow.t_end < 100, float(round(flow.loss[-1], 5))
+    ('settled', True, 0.03125)
+    """
+    share, longer = positive(share, "share"), positive(longer, "longer")
+    seen = {"t": 0.0, "top": 0.0}
+
+    def test(state: State) -> bool:
+        if state.t < seen["t"]:
+            # Another run with the same rule.
+            seen["top"] = 0.0
+        seen["t"], seen["top"] = state.t, max(seen["top"], state.grad_norm)
+        return (state.grad_norm < SUNK * seen["top"]
+                and longer * state.t * state.grad_norm ** 2 < share * state.loss)
+
+    return Rule(test, "settled", f"the loss would fall by less than {share:g} of itself in "
+                f"{longer:g} times the time so far")
 
 
 def wall_time(seconds: float) -> Rule:

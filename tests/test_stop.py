@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from gflow.stop import Rule, State, as_rules, gradient_below, loss_below, wall_time
+from gflow.stop import Rule, State, as_rules, gradient_below, loss_below, settled, wall_time
 
 STATE = State(t=2.0, a=np.ones(3), W=np.ones((3, 2)), loss=0.1, grad_norm=0.01, wall=5.0)
 
@@ -74,3 +74,17 @@ def test_bad_values(make, value, error):
 def test_rules_cannot_be_changed():
     with pytest.raises(AttributeError):
         Rule(bool, "mine", "my rule held").status = "yours"
+
+
+def test_settled_looks_ahead():
+    def at(t, grad, loss=0.1):
+        return State(t, STATE.a, STATE.W, loss, grad, 0.0)
+
+    rule = settled(1e-3, 10.0)
+    assert not rule(at(1.0, 1e-6))                  # the first saddle: it has never been larger
+    assert not rule(at(2.0, 1.0)) and not rule(at(3.0, 0.2))
+    assert not rule(at(4.0, 1.6e-3))                # 10 * 4 * 2.56e-6 > 1e-3 * 0.1
+    assert rule(at(4.5, 1.4e-3)) and rule.status == "settled"
+    assert not rule(at(1.0, 1e-6))                  # a new run knows nothing of the old one
+    with pytest.raises(ValueError, match="share"):
+        settled(0.0)
