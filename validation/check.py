@@ -52,6 +52,8 @@ class Check:
         From cases and results to a `Verdict`.
     draw : callable
         ``draw(ax, cases, results)``: measured against predicted.
+    panels : (int, int)
+        Rows and columns of axes that ``draw`` is given, as an array if there are several.
     assumptions : str
         Which assumptions of the theorem hold in the setting, and which are out of reach.
     """
@@ -69,6 +71,7 @@ class Check:
     judge: Callable[[Sequence[Case], Sequence[Result]], Verdict]
     draw: Callable[[Any, Sequence[Case], Sequence[Result]], None]
     assumptions: str = ""
+    panels: tuple[int, int] = (1, 1)
 
 
 def all_checks() -> dict[str, Check]:

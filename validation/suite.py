@@ -119,9 +119,11 @@ def _array(value: Any) -> Any:
 def _picture(check: Check, cases: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(6.0, 4.0), layout="constrained")
+    rows, columns = check.panels
+    width = 6.0 if columns == 1 else 4.6 * columns
+    fig = Figure(figsize=(width, 4.0 if rows == 1 else 3.3 * rows), layout="constrained")
     FigureCanvasAgg(fig)
-    check.draw(fig.add_subplot(), cases, results)
+    check.draw(fig.subplots(rows, columns), cases, results)
     content = io.BytesIO()
     fig.savefig(content, format="png", dpi=110)
     return base64.b64encode(content.getvalue()).decode()
