@@ -159,7 +159,8 @@ CHECKS = [
           statement="At the most attractive maximum n (1 - cos(D, Sigma beta)) has mean "
                     "(d - 1)(s + sigma^2)/s^2 for large n, s = E[(x.beta)^2].",
           setting=SETTING,
-          assumptions="Derived with the margin, where small turns change no pattern; shown without.",
+          assumptions="Derived with the margin, where small turns change no pattern; without it, "
+                      "shown but not judged.",
           prediction="1 - cos of order d/n, with that constant",
           rule="with the margin, within 3 standard errors over the two largest n",
           cases=cases, measure=measure, judge=judge_turn, draw=draw_turn),
