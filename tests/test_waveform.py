@@ -120,7 +120,7 @@ def test_a_failing_thread_leaves_what_was_reached(threads, monkeypatch):
 
     def dies(*arguments):
         calls.append(1)
-        if len(calls) > 60:
+        if len(calls) > 30:
             raise MemoryError("no room")
         return march_block(*arguments)
 
