@@ -40,6 +40,8 @@ class Guess:
         Length and Chebyshev series of the window before.
     contraction : float
         Of a round on the window before.
+    careful : bool
+        Whether the last attempt failed.
     """
 
     def __init__(self, r: np.ndarray) -> None:
@@ -47,14 +49,18 @@ class Guess:
         self.tangent: Tangent | None = None
         self.tried: tuple[float, np.ndarray] | None = None
         self.past: tuple[float, np.ndarray] | None = None
-        self.contraction = TYPICAL
+        self.contraction, self.careful = TYPICAL, False
         self.missed: dict[str, float] = {}
         self.candidates: dict[str, np.ndarray] = {}
 
     def forget(self) -> None:
         """After a window that led nowhere."""
         self.slope, self.tangent, self.tried = np.zeros_like(self.r), None, None
-        self.past, self.missed = None, {}
+        self.past, self.missed, self.careful = None, {}, True
+
+    def reject(self, first: Tangent, H: float, series: np.ndarray) -> None:
+        """After a window of length ``H`` that was too long, with residuals of that series."""
+        self.tangent, self.tried, self.careful = first, (H, series), True
 
     def residuals(self, H: float, first: Tangent | None, stiff: bool) -> np.ndarray:
         """Residuals at the nodes of a window of length ``H``, before any round."""
@@ -112,4 +118,4 @@ class Guess:
         # T_j'(1) = j^2.
         self.slope = np.arange(DEGREE + 1) ** 2 @ series * (2 / H)
         self.tangent, self.tried, self.past = last, None, (H, series)
-        self.contraction = contraction
+        self.contraction, self.careful = contraction, False

@@ -19,6 +19,8 @@ REJECTED = 2.5
 """The same, after a window that was too long."""
 TARGET = 0.4
 """Error aimed at, over ``rtol``."""
+AFTER_FAILURE = 1.2
+"""Largest growth after an attempt that failed."""
 MISSED, TIGHTER = 4.0, 2.0
 """Powers of the length in what a guess misses, and in the contraction of a round."""
 CAUTION = 2.0
@@ -49,6 +51,8 @@ def next_length(outcome: Outcome, H: float, rtol: float, points: int, neurons: i
         return float(H * (x[fits][-1] if fits.any() else x[0]))
     ahead = growth**x
     fits = outcome.error * x**POWER * ahead <= TARGET * rtol
+    if outcome.careful:
+        fits &= x <= AFTER_FAILURE
     if not fits.any():
         return float(H * x[0])
     missed = CAUTION * outcome.change * x**MISSED * ahead / (ENOUGH * rtol)

@@ -170,10 +170,10 @@ class Reduced:
             self.guess.forget()
             return None, length, outcome.rounds
         if outcome.error > self.rtol:
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             return None, length, outcome.rounds
         if np.abs(frame.step[:, -1]).max() > STEEP:
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             return None, H / 2, outcome.rounds
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry

@@ -57,6 +57,8 @@ class Outcome:
         By how much faster the residuals change towards the end than at the start, per length.
     known : ndarray, shape (J, n)
         The residuals, smooth, as well as they are known.
+    careful : bool
+        Whether an attempt on a longer window had failed.
     """
 
     used: np.ndarray
@@ -71,6 +73,7 @@ class Outcome:
     contraction: float
     growth: float
     known: np.ndarray
+    careful: bool
 
 
 def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
@@ -142,7 +145,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     if rounds == 1 and not diverged:
         known = used + (solve(defect, first, last) if newton else defect)
     return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
-                   max(contraction, 1e-6), growth, known)
+                   max(contraction, 1e-6), growth, known, guess.careful)
 
 
 def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:

@@ -157,7 +157,7 @@ class Waveform:
             self.guess.forget()
         elif outcome.error > self.rtol:
             self.rejected += 1
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             kink = self._first_kink(frame.log, weight)
             if kink < 1.0:
                 return H * (kink + 1) / 2
