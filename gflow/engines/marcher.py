@@ -19,7 +19,7 @@ from ..windows import Window
 from .tangent import Tangent
 
 GROUP = 3
-"""Patterns of more neurons than this are carried as groups."""
+"""Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
 BLOCKS, SMALLEST_BLOCK = 16, 64
 """Outputs are summed by block, so that sums do not depend on the number of threads."""
 NEGLIGIBLE = 3e-3
@@ -186,7 +186,7 @@ class Frame:
                                    np.ldexp(1.0, 2 * window.power))
         _, first, of, counts = np.unique(key, return_index=True, return_inverse=True,
                                          return_counts=True)
-        large = np.flatnonzero(counts > GROUP) if not alone else np.empty(0, dtype=np.int64)
+        large = np.flatnonzero(counts > max(GROUP, d)) if not alone else np.empty(0, dtype=np.int64)
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
         self.groups = groups.Groups(

@@ -251,4 +251,4 @@ class _Frame:
         kernel = N[:, :1, :1] * P + N[:, 1:, 1:]
         root = roots(kernel, self.length / (2 * self.system.data.n))
         features = np.einsum("qgc,gce->qge", self.system.R.reshape(-1, G, d), root)
-        return Tangent(features.reshape(-1, G * d), self.length)
+        return Tangent(self.length, features.reshape(-1, G * d))

@@ -15,11 +15,9 @@ import numpy as np
 from ..kernels.roots import to_series
 from ..run import Run, Stop
 from .guess import DEGREE, Guess
-from .tangent import Tangent, resolution, solve
+from .tangent import WEAK, Tangent, resolution, solve
 
 ROUNDS = 12
-WEAK = 1e-3
-"""Outputs that answer to residuals by less than this need no tangent kernel."""
 STIFF = 30.0
 """Outputs that answer by more than this settle on the window."""
 ENOUGH = 3.0
@@ -132,7 +130,8 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
                 error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
         if change <= ENOUGH * rtol:
             break
-        diverged = not float((values**2).sum(axis=1).max()) <= ceiling
+        # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
+        diverged = not float(((used + push)**2).sum(axis=1).max()) <= ceiling
         diverged |= rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         if diverged or rounds > 1 and error > 2 * rtol + change:
             break
