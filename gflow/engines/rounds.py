@@ -20,6 +20,9 @@ from .tangent import WEAK, Tangent, resolution, solve
 ROUNDS = 12
 STIFF = 30.0
 """Outputs that answer by more than this settle on the window."""
+SETTLED = 10.0
+"""On a window on which outputs settle, what is left of an error of the residuals after it is
+multiplied, and lasts: there rounds end later by this factor."""
 ENOUGH = 3.0
 """Change of the residuals at which rounds end, over ``rtol``."""
 LATER = 30.0
@@ -121,7 +124,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
             push = solve(defect, first, last)
         if stiff:
             # The kernel multiplies the error of residuals by the length of the window.
-            change = min(change, float(size(push).max()))
+            change = min(change, SETTLED * float(size(push).max()))
             if float(size(used).max()) <= rtol:
                 # Nothing moves by more than that, whatever the residuals are to rounding.
                 error = 0.0
