@@ -46,6 +46,9 @@ def scan(w, side, columns, axis, near, z):
         for h in range(C):
             z[h] += along * columns[c, h]
     far = 2.0 if C <= NEAR else 0.4 * NEAR / C
+    # Few hyperplanes in all are watched rather than that many short pieces are made (orthogonal
+    # data: a neuron stays on every hyperplane that it has come to).
+    least = far / 8 if C <= 4 * NEAR else 1e-14
     while True:
         count = 0
         for h in range(C):
@@ -59,7 +62,7 @@ def scan(w, side, columns, axis, near, z):
             axis[d] = far if C > NEAR else np.inf
             return count
         far /= 2
-        if far < 1e-14:
+        if far < least:
             count = 0
             for h in range(C):
                 if side[h] != 0:
