@@ -36,9 +36,9 @@ def size(n: int, seed: int, rng: Any) -> Result:
     found = float(process.squares[-1])
     trained = np.nan
     if seed < 3 and n <= 64:
-        tiny = gflow.TwoLayerReLU(model.a, model.W, -32 * np.log(10.0))
+        tiny = gflow.TwoLayerReLU(1e-32 * model.a, 1e-32 * model.W)
         t_max = 1.5 * 32 * np.log(10.0) * float(process.times[-1]) + 40 * n
-        flow = runs.integrate(tiny, data, t_max, method="waveform", rtol=1e-8, threads=1,
+        flow = runs.integrate(tiny, data, t_max, method="DOP853", rtol=1e-8,
                               certify=False, stop=gflow.stop.loss_below(1e-12))
         trained = float((flow.model.a**2).sum())
     return {"n": n, "squares": found, "ratio": found / least, "trained": trained}
@@ -85,7 +85,7 @@ def cover(n: int, m: int, starts: int, trained: int, rng: Any) -> Result:
         covered += fits
         if k < trained:
             small = gflow.TwoLayerReLU(1e-4 * model.a, 1e-4 * model.W)
-            flow = runs.integrate(small, data, 1e4, method="waveform", rtol=1e-7, threads=1,
+            flow = runs.integrate(small, data, 1e4, method="DOP853", rtol=1e-7,
                                   certify=False, stop=gflow.stop.loss_below(1e-10))
             differ += (flow.status == "loss_below") != fits
     exact = law(n, m)
