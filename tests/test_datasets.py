@@ -116,7 +116,8 @@ def test_one_neuron(centred):
 
 
 @pytest.mark.parametrize("make", [
-    datasets.stewart, lambda n, rng=0: datasets.one_neuron(n, 3, rng), lambda n, rng=0: datasets.orthogonal(n, rng=rng), datasets.xor,
+    datasets.stewart, lambda n, rng=0: datasets.one_neuron(n, 3, rng),
+    lambda n, rng=0: datasets.orthogonal(n, rng=rng), datasets.xor,
     lambda n, rng=0: datasets.symmetric(n, 3, rng),
     lambda n, rng=0: datasets.linear_teacher(n, 3, rng=rng),
     lambda n, rng=0: datasets.relu_teacher(n, 3, rng=rng)])

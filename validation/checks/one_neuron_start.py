@@ -30,7 +30,8 @@ def measure(n: int, m: int, starts: int, trained: int, rng: Any) -> Result:
     spread = float(np.ptp(np.arctan2(turned[:, 1], turned[:, 0])))
     exact = 1 - (0.75 - spread / (4 * np.pi))**m
     differ = sum(learns(m, data, rng) for _ in range(trained))
-    return {"m": m, "found": found, "exact": exact, "bound": 1 - 0.75**m, "differ": differ, "trained": trained,
+    return {"m": m, "found": found, "exact": exact, "bound": 1 - 0.75**m, "differ": differ,
+            "trained": trained,
             "error": np.sqrt(exact * (1 - exact) / starts)}
 
 

@@ -138,8 +138,8 @@ CHECKS = [
                     "end decrease like n^(-1/2).",
           setting=f"{SETTING}; n = d = 16 ... 128 (there: n = 1000 ... 2000 in d = 2000), until "
                   "L < 1e-10; 20 data sets each.",
-          assumptions="The published sizes are above these; the number of neurons grows with log n, "
-                      "which bends the slopes.",
+          assumptions="The published sizes are above these; the number of neurons grows with "
+                      "log n, which bends the slopes.",
           prediction="slopes -1/2", rule="within 0.1 each; all interpolate",
           cases=slope_cases, measure=speeds, judge=judge_slopes, draw=draw_slopes),
 ]
