@@ -107,7 +107,8 @@ def judge_cover(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     differ, trained = (int(column(results, name).sum()) for name in ("differ", "trained"))
     return Verdict(bool((off < 4).all() and (above < 4).all() and differ == 0),
                    f"at most {off.max():.1f} standard errors from the exact law, never below the "
-                   f"bound by more than {max(above.max(), 0.0):.1f}; {differ} of {trained} trainings end otherwise")
+                   f"bound by more than {max(above.max(), 0.0):.1f}; {differ} of "
+                   f"{trained} trainings end otherwise")
 
 
 def draw_cover(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
