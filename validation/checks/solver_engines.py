@@ -15,7 +15,7 @@ ALLOWED = 1000.0
 """Largest difference of outputs, in units of rtol and of the largest label."""
 RTOL = 1e-8
 ENGINES = {"DOP853": "o", "RK45": "s", "Radau": "^", "LSODA": "v", "waveform": "D"}
-WORKLOADS = {"W1": 40.0, "W2": 40.0, "W3": 200.0, "W4": 200.0, "W5": 100.0, "W8": 500.0,
+WORKLOADS = {"W1": 40.0, "W2": 200.0, "W3": 1000.0, "W4": 200.0, "W5": 100.0, "W8": 500.0,
              "W9": 1200.0}
 """Flow times."""
 
@@ -53,17 +53,20 @@ def measure(name: str, method: str, m: int, rng: Any) -> Result:
     truth = runs.integrate(model, data, end, method="DOP853", rtol=1e-11)
     flow = runs.integrate(model, data, end, method=method, rtol=RTOL, threads=1)
     if not (truth.success and flow.success):
-        return {"off": 1.0, "events": len(flow.events)}
+        return {"off": 1.0, "fallen": 0.0}
     off = max(np.abs(flow(float(t))(data.X) - truth(float(t))(data.X)).max() for t in truth.t)
-    return {"off": off / np.abs(data.y).max(), "events": len(flow.events)}
+    return {"off": off / np.abs(data.y).max(), "fallen": 1 - truth.loss[-1] / truth.loss[0]}
 
 
 def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     off = column(results, "off") / RTOL
     worst = int(off.argmax())
     wrong = int((off > ALLOWED).sum())
-    return Verdict(wrong == 0, f"{wrong} of {len(results)} runs differ; the most {off[worst]:.1f} "
-                   f"rtol ({cases[worst]['name']}, {cases[worst]['method']})")
+    fallen = float(column(results, "fallen").min())
+    return Verdict(wrong == 0 and fallen > 0.01,
+                   f"{wrong} of {len(results)} runs differ; the most {off[worst]:.1f} "
+                   f"rtol ({cases[worst]['name']}, {cases[worst]['method']}); "
+                   f"losses fall by {100 * fallen:.0f}% or more")
 
 
 def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
@@ -88,10 +91,13 @@ CHECKS = [
           statement="The flow does not depend on the engine: explicit and implicit steppers and "
                     "the waveform engine compute the same outputs at all times.",
           setting="Published data (W3: 8 of 75 points in 16 of 150 dimensions; W5: 12 of 40 "
-                  "points) and starts with 12 neurons; flow times 40 ... 1200; every engine at "
+                  "points) and starts with 12 neurons; flow times 40 ... 1200 (W2 and W3"
+                  " longer than published, so that they grow); every engine at "
                   "rtol 1e-8 against DOP853 at 1e-11. W6 and W7 are out of scope: they are "
                   "published with the logistic loss, which gflow does not have.",
           prediction="differences of the order of rtol",
-          rule="outputs on the points within 1000 rtol of the largest label, at 200 times",
+          rule="outputs on the points within 1000 rtol of the largest label, at 200 times; "
+               "every loss falls by 1% or more, so "
+               "something was learned",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]
