@@ -49,16 +49,21 @@ def split_margin(data: gflow.Data) -> tuple[float, np.ndarray, np.ndarray]:
 
 
 def two_neurons(data: gflow.Data, p: np.ndarray, q: np.ndarray) -> gflow.TwoLayerReLU:
-    """The best of the interpolators relu((v - e p).x) + relu(e (p - <p, q> q).x)."""
+    """The best of the interpolators relu((v - s e p).x) + s relu(e (p - <p, q> q).x).
+
+    The sign s is that of <p, v>, so that the first neuron gets smaller.
+    """
     teacher, second = np.linalg.solve(data.X, data.y), p - (p @ q) * q
-    reach = data.X @ p
-    most = float((data.y[reach > 1e-12] / reach[reach > 1e-12]).min())
-    best = minimize_scalar(lambda e: np.linalg.norm(teacher - e * p) + e * np.linalg.norm(second),
+    s, reach = np.sign(p @ teacher), data.X @ p
+    # The first neuron has to stay active on all points.
+    most = float((data.y[reach > 1e-12] / reach[reach > 1e-12]).min()) if s > 0 else 1.0
+    best = minimize_scalar(lambda e: (np.linalg.norm(teacher - s * e * p)
+                                      + e * np.linalg.norm(second)),
                            bounds=(0.0, most), method="bounded", options={"xatol": 1e-12}).x
     # Balanced: |a| = |w|.
-    W = np.array([teacher - best * p, best * second])
+    W = np.array([teacher - s * best * p, best * second])
     size = np.sqrt(np.linalg.norm(W, axis=1))
-    return gflow.TwoLayerReLU(size, W / size[:, None])
+    return gflow.TwoLayerReLU(size * [1.0, s], W / size[:, None])
 
 
 def least_norm(data: gflow.Data, near: np.ndarray, rng: Any) -> float:
