@@ -49,6 +49,9 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("plot", help="a figure of what is done")
     draw.add_argument("file", metavar="FILE", help="store of a sweep")
     draw.add_argument("--out", help="figure (default: FILE with the ending .png)")
+    draw.add_argument("--figure", metavar="NAME", help="of a ready experiment: " + "; ".join(
+        f"{', '.join(experiment.figures)} (of {name})"
+        for name, experiment in experiments.REGISTRY.items()) + "; default: the first")
     draw.add_argument("--x", help="parameter for the horizontal axis")
     draw.add_argument("--y", help="results to draw, joined by commas")
     draw.add_argument("--by", help="parameter for the lines")
@@ -127,13 +130,21 @@ def _plot(arguments: argparse.Namespace) -> int:
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]
-    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
-    chosen = (arguments.x, arguments.y, arguments.by)
-    if chosen == (None, None, None) and name in experiments.REGISTRY and len(table):
-        fig = experiments.find(name).figure(table)
+    own = experiments.REGISTRY[name].figures if name in experiments.REGISTRY else {}
+    free = (arguments.x, arguments.y, arguments.by) != (None, None, None)
+    if arguments.figure is not None:
+        if arguments.figure not in own:
+            raise ValueError(f"there is no figure {arguments.figure!r} of this sweep: "
+                             + (f"choose one of {', '.join(own)}" if own else
+                                "give --x, --y and --by"))
+        if free:
+            raise ValueError("--figure does not go with --x, --y or --by: drop one of them")
+    if own and not free and len(table):
+        fig = own[arguments.figure or next(iter(own))](table)
     else:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
+    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
     fig.savefig(out, dpi=150)
     print(f"figure of {len(table)} tasks written to {out}")
     return 0
