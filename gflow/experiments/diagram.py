@@ -10,11 +10,11 @@ import numpy as np
 from ..checks import generator
 
 LEVEL = 0.95
-STEEPNESS = np.geomspace(0.5, 50.0, 80)
+STEEPNESS = np.geomspace(0.5, 50.0, 40)
 """Prior of the steepness of the fall, uniform in its logarithm."""
 BEYOND = np.log(10.0)
 """How far beyond the grid a threshold is looked for, in log n."""
-PLACES = 801
+PLACES = 501
 DRAWS = 4000
 
 
@@ -27,8 +27,8 @@ class ThresholdDiagram:
     d : ndarray, shape (G,)
         Dimensions.
     cells : list of tuple of ndarray, length G
-        For each dimension ``n``, number of runs that interpolated, of runs that converged, and of
-        runs that were cut at a limit before.
+        For each dimension ``n``, number of runs that interpolated, of runs of known outcome, and
+        of runs that a limit cut before there was one.
     estimate : ndarray, shape (G,)
         Thresholds ``n*(d)``; NaN where all runs interpolated or none.
     low, high : ndarray, shape (G,)
@@ -53,7 +53,7 @@ class ThresholdDiagram:
 
     @property
     def cut(self) -> int:
-        """Number of runs that a limit cut before they converged; they are left out."""
+        """Number of runs that a limit cut before there was an outcome; they are left out."""
         return int(sum(cell[3].sum() for cell in self.cells))
 
     def __repr__(self) -> str:
@@ -128,8 +128,11 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
     :math:`P(n) = 1 / (1 + (n / n^*)^k)`, with a prior that is uniform in :math:`\log n^*`, up to a
     factor of 10 beyond the grid, and in :math:`\log k`, ``k`` from 0.5 to 50. The threshold
     is the median of the posterior, its interval the central 95%; it is as wide as the gaps of the
-    grid where outcomes change from one n to the next. The exponent is that of least squares in
-    ``log d``, on draws from the posteriors. Runs cut at a limit have no outcome and are left out.
+    grid where outcomes change from one n to the next. (Of fixed thresholds such intervals held 87
+    to 97% in a simulation with k = 4 and 10 seeds, by where they lie between the n of the grid.) The exponent is that of least squares in
+    ``log d``, weighted with the variances of the posteriors; its interval is that of draws from
+    these. Runs that a limit cut have interpolated if their loss
+    had fallen so far; if not they have no outcome and are left out.
 
     Parameters
     ----------
@@ -171,7 +174,7 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
         raise ValueError("no task is done yet: there is no diagram")
     draw = generator(rng)
     dimensions = np.unique(table["d"])
-    cells, rows, samples = [], [], []
+    cells, rows, samples, spreads = [], [], [], []
     for d in dimensions:
         cells.append(_cells(table[table["d"] == d]))
         n, hits, runs, _ = cells[-1]
@@ -181,6 +184,7 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
                                              places))
         if 0 < hits.sum() < runs.sum():
             samples.append(np.interp(draw.random(DRAWS), cumulated, places))
+            spreads.append(samples[-1].std())
             rows.append((middle, low, high))
         elif runs.sum():
             one_sided = np.exp(np.interp([1 - LEVEL, LEVEL], cumulated, places))
@@ -193,22 +197,22 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
     exponent = constant = np.nan
     interval = np.full(2, np.nan)
     if known.sum() > 1:
-        x = np.log(dimensions[known])
-        exponent, offset = np.polyfit(x, np.log(estimate[known]), 1)
+        x, w = np.log(dimensions[known]), 1 / np.array(spreads)
+        exponent, offset = np.polyfit(x, np.log(estimate[known]), 1, w=w)
         constant = np.exp(offset)
-        interval = np.quantile(np.polyfit(x, np.array(samples), 1)[0],
+        interval = np.quantile(np.polyfit(x, np.array(samples), 1, w=w)[0],
                                [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return ThresholdDiagram(dimensions, cells, estimate, low, high, float(exponent),
                             float(interval[0]), float(interval[1]), float(constant))
 
 
 def _cells(rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Numbers of points, and of runs that interpolated, converged, were cut."""
+    """Numbers of points, and of runs that interpolated, of known outcome, cut before."""
     n, place = np.unique(rows["n"], return_inverse=True)
-    converged = rows["limit"] == "none"
-    return (n, np.bincount(place, rows["interpolated"] & converged, n.size).astype(int),
-            np.bincount(place, converged, n.size).astype(int),
-            np.bincount(place, ~converged, n.size).astype(int))
+    # The loss does not rise: what has interpolated when it is cut has done so.
+    known = (rows["limit"] == "none") | rows["interpolated"]
+    return (n, *(np.bincount(place, kind, n.size).astype(int)
+                 for kind in (rows["interpolated"], known, ~known)))
 
 
 def _posterior(x: np.ndarray, hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

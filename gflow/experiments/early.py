@@ -10,6 +10,7 @@ from .. import datasets, init
 from ..data import Data
 from ..model import row_norms
 from ..theory.early import early_flow
+from .columns import complete
 from .training import evidence, run
 
 DATA: dict[str, Callable[[int, int, float, Any], Data]] = {
@@ -132,6 +133,7 @@ def figure(table: np.ndarray) -> Any:
     """
     from matplotlib.figure import Figure
     from ..sweeping.figure import curves
+    table = complete(table, alignment)
     fig = Figure(figsize=(14, 4), layout="constrained")
     axes = fig.subplots(1, 3)
     by = "data" if len(np.unique(table["data"])) > 1 else None

@@ -9,6 +9,7 @@ import numpy as np
 from .. import init
 from ..datasets import orthogonal
 from ..theory.jumps import jump_process
+from .columns import complete
 from .training import evidence, run
 
 AFTER = 60.0
@@ -126,6 +127,7 @@ def figure(table: np.ndarray) -> Any:
     """
     from matplotlib.figure import Figure
     from ..sweeping.figure import COLOURS
+    table = complete(table, orthogonal_jumps)
     fig = Figure(figsize=(14, 4.2), layout="constrained")
     stairs, error, squares = fig.subplots(1, 3)
     first = table[(table["seed"] == table["seed"].min()) & (table["n"] == table["n"][0])

@@ -10,6 +10,7 @@ from .. import init
 from ..checks import whole
 from ..data import Data
 from ..model import row_norms
+from .columns import complete
 from .training import converge, ending, evidence
 
 
@@ -144,9 +145,9 @@ def figure(table: np.ndarray) -> Any:
     """
     from matplotlib.figure import Figure
     from ..sweeping.figure import curves
+    table = complete(table, one_neuron_teacher)
     fig = Figure(figsize=(14, 4), layout="constrained")
     axes = fig.subplots(1, 3)
-    table = table.copy()
     table["squares"] = np.abs(table["squares"] - 1)
     cut = table["limit"] != "none"
     by = "d" if len(np.unique(table["d"])) > 1 else None

@@ -9,6 +9,7 @@ import numpy as np
 from .. import plot, stop
 from ..data import Data
 from ..model import TwoLayerReLU, row_norms
+from .columns import complete
 from .settings import published as settings
 from .training import ending, evidence, run
 
@@ -110,6 +111,7 @@ def figure(table: np.ndarray) -> Any:
     matplotlib Figure
     """
     from matplotlib.figure import Figure
+    table = complete(table, published)
     _, first = np.unique(table["name"], return_index=True)
     fig = Figure(figsize=(13.5, 3.6 * len(first)), layout="constrained")
     for row, axes in zip(table[first], fig.subplots(len(first), 3, squeeze=False)):

@@ -47,8 +47,8 @@ class Setting:
         A shorter one.
     steps : int
         Gradient steps of the original.
-    lr : str
-        Its step size.
+    lr : float
+        Its step size; W6 starts with it, and increases it up to 1e8 and more.
     loss : {"square", "logistic"}
         Loss of the original. gflow runs all of them with the square loss.
     below : float
@@ -71,7 +71,7 @@ class Setting:
     t_max: float
     reduced_t_max: float
     steps: int
-    lr: str
+    lr: float
     loss: str = SQUARE
     below: float = 0.0
 
@@ -112,37 +112,37 @@ def _on_axes(scales: tuple[float, float, float, float]) -> Setting:
     return Setting(
         f"four neurons of scales 1e-4 {scales} on mirrored clouds", f"{TK}, figures 1, 5-7",
         clouds.mirrored, lambda m, rng: clouds.axes(tuple(1e-4 * s for s in scales)), 4, 4,
-        7.93e11, 1199.8, 2**15, "2^-7, growing", LOGISTIC)
+        7.93e11, 1199.8, 2**15, 2.0**-7, LOGISTIC)
 
 
 def _two_clouds(name: str, angle: float) -> Setting:
     return Setting(
         f"wide network on two pairs of clouds at the angle {name}", f"{TK}, figure 2",
         lambda rng: clouds.turned(rng, angle), lambda m, rng: clouds.torch_linear(m, 2.0**-7, rng),
-        4096, 256, 512.0, 512.0, 8192, "2^-4", LOGISTIC)
+        4096, 256, 512.0, 512.0, 8192, 2.0**-4, LOGISTIC)
 
 
 published: Mapping[str, Setting] = MappingProxyType({
     "W1": Setting("two orthogonal points", f"{BPF}, training_dynamics",
                   lambda rng: datasets.orthogonal(),
                   lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
-                  "1e-3"),
+                  1e-3),
     "W2": Setting("five points that are not orthogonal", f"{BPF}, training_dynamics",
                   lambda rng: datasets.five_points(),
                   lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
-                  "1e-3"),
+                  1e-3),
     "W3": Setting("75 points of a teacher with six neurons in dimension 150",
                   f"{BPF}, high_dimension", _teacher_of_six,
                   lambda m, rng: init.balanced(m, 150, 1e-20, rng, scaling="1/sqrt(m*d)"), 200, 40,
-                  400.0, 400.0, 200_000, "1e-3"),
+                  400.0, 400.0, 200_000, 1e-3),
     "W4": Setting("three points on which training gets stuck", f"{EA}, figure 2",
                   lambda rng: datasets.three_points(),
                   lambda m, rng: init.balanced(m, 2, 1e-3, rng), 20_000, 500, 4000.0, 4000.0,
-                  2_000_000, "1e-3"),
+                  2_000_000, 1e-3),
     "W5": Setting("40 points on a zigzag", f"{EA}, figure 3",
                   lambda rng: datasets.stewart(40, rng),
                   lambda m, rng: init.unbalanced(m, 2, 1e-3, rng), 20_000, 200, 4000.0, 4000.0,
-                  2_000_000, "1e-3"),
+                  2_000_000, 1e-3),
     "W6": _on_axes((1.0, 0.1, 0.001, 0.01)),
     "W6b": _on_axes((1.0, 0.1, 0.01, 0.001)),
     "W6c": _on_axes((1.0, 0.01, 0.1, 0.001)),
@@ -151,10 +151,10 @@ published: Mapping[str, Setting] = MappingProxyType({
     "W8": Setting("a neuron learnt from ten correlated points", f"{CEL}",
                   lambda rng: one_neuron.points(10, 10, 0.0, rng),
                   lambda m, rng: init.balanced(m, 10, 4.0**-4, rng, scaling="1/sqrt(m*d)"), 25, 25,
-                  4e5, 4e3, 20_000_000, "1e-2", below=5e-10),
+                  4e5, 4e3, 20_000_000, 1e-2, below=5e-10),
     "W9": Setting("five points and a start of nearly zero", "ZhengqingUUU/relu_like, published "
                   "code", _five_labels,
                   lambda m, rng: init.unbalanced(m, 2, 8e-6 * m**0.5, rng), 50, 50, 1200.0, 1200.0,
-                  600_000, "1e-3", below=5e-6),
+                  600_000, 1e-3, below=5e-6),
 })
 """Published settings by name; see `Setting`."""

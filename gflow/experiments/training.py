@@ -9,12 +9,11 @@ from ..errors import IntegrationError
 from ..flow import Flow
 from ..integration import integrate
 
-VANISHED = 1e-10
-"""Part of the loss at the start below which a run interpolates."""
 LIMITS = {"finished": "t_max", "wall_time": "seconds"}
 
 
-def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float) -> Flow:
+def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
+             until: float = 1e-10) -> Flow:
     """Train until `gflow.stop.settled`, interpolation, or a limit; both ends are reported.
 
     Parameters
@@ -23,6 +22,8 @@ def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float) -
         As for `gflow.integrate`.
     seconds : float
         Wall time after which to give up.
+    until : float
+        Part of the loss at the start below which a run interpolates.
 
     Returns
     -------
@@ -36,7 +37,7 @@ def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float) -
     KeyboardInterrupt
         On Ctrl-C.
     """
-    rules = [stop.settled(), stop.loss_below(VANISHED * model.loss(data)), stop.wall_time(seconds)]
+    rules = [stop.settled(), stop.loss_below(until * model.loss(data)), stop.wall_time(seconds)]
     return run(model, data, t_max, rtol=rtol, t_eval=[0.0, t_max], stop=rules)
 
 
