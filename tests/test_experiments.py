@@ -89,9 +89,7 @@ def test_open_ends_and_cut_runs():
 def test_alignment_has_the_slopes_of_the_theory():
     scales = [1e-6, 1e-8, 1e-10]
     results = [alignment(width=30, scale=scale, rng=rng()) for scale in scales]
-    wanted = results[0]["misaligned_slope"]
-    assert wanted == pytest.approx(0.5)
-    assert slope(scales, [r["misalignment"] for r in results]) == pytest.approx(wanted, abs=0.02)
+    assert slope(scales, [r["misalignment"] for r in results]) == pytest.approx(0.5, abs=0.02)
     first = [alignment(width=30, scale=scale, rtol=1e-12, rng=rng()) for scale in (1e-3, 1e-4)]
     assert slope([1e-3, 1e-4], [r["early_gap"] for r in first]) == pytest.approx(1.5, abs=0.2)
     assert all(r["growth"] <= 1.02 and r["certified"] and r["ends"] == 1 for r in results)

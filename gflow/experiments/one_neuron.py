@@ -131,7 +131,7 @@ def _widest(W: np.ndarray) -> float:
 
 
 def figure(table: np.ndarray) -> Any:
-    """Angles, norm and loss at the end against the scale, one colour for each dimension.
+    """Angles, norm and distance to the teacher at the end against the scale, one colour for each dimension.
 
     Parameters
     ----------
@@ -151,7 +151,7 @@ def figure(table: np.ndarray) -> Any:
     table["squares"] = np.abs(table["squares"] - 1)
     cut = table["limit"] != "none"
     by = "d" if len(np.unique(table["d"])) > 1 else None
-    for ax, y in zip(axes, ("angle", "squares", "loss")):
+    for ax, y in zip(axes, ("angle", "squares", "distance")):
         curves(table, y, "scale", by, ax)
         if cut.any():
             ax.plot(table["scale"][cut], table[y][cut], "x", color="k",
@@ -159,11 +159,12 @@ def figure(table: np.ndarray) -> Any:
         ax.set(xscale="log", yscale="log", xlabel=r"scale $\lambda$")
     scale = np.unique(table["scale"])
     level = np.nanmedian(table["angle"][table["scale"] == scale[0]])
-    axes[0].plot(scale, level * scale / scale[0], ":", color="k", linewidth=2, label="slope 1")
+    line = level * scale / scale[0]
+    axes[0].plot(scale[line < 1], line[line < 1], ":", color="k", linewidth=2, label="slope 1")
     axes[0].set(ylabel="largest angle between neurons (radians)", title="one direction is left")
     axes[1].set(ylabel=r"$|\sum a_i^2 - 1|$", title="as large as the teacher")
-    axes[2].set(ylabel="loss at the end", title="and training interpolates")
-    for ax in axes[:2]:
+    axes[2].set(ylabel=r"$|\sum_{a_i > 0} a_i w_i - v|$ of grown neurons", title="the teacher")
+    for ax in axes:
         if ax.get_legend_handles_labels()[0]:
             ax.legend(fontsize="small")
     return fig
