@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Sequence
+
 import numpy as np
 
 from ..data import Data
@@ -71,7 +73,7 @@ def within(rng: np.random.Generator, draws: int, deviation: float, radius: float
     return x
 
 
-def axes(scales: tuple[float, float, float, float]) -> TwoLayerReLU:
+def axes(scales: Sequence[float]) -> TwoLayerReLU:
     """Four balanced neurons on the axes, negative on the first one."""
     s0, s1, s2, s3 = scales
     W = np.array([[s0, 0.0], [0.0, s1], [-s2, 0.0], [0.0, -s3]])

@@ -31,12 +31,13 @@ def complete(table: Any, run: Callable[..., Any]) -> Any:
     >>> complete(table, run)["scale"]
     array([0.5, 0.5])
     """
+    names = list(table.dtype.names or ())
     missing = {name: parameter.default for name, parameter in
                inspect.signature(run).parameters.items()
-               if name not in table.dtype.names and name != "rng"}
+               if name not in names and name != "rng"}
     extra = [(name, np.asarray(value).dtype) for name, value in missing.items()]
-    fields = [(name, table.dtype[name]) for name in table.dtype.names]
+    fields = [(name, table.dtype[name]) for name in names]
     full = np.empty(len(table), dtype=extra + fields)
-    for name in full.dtype.names:
+    for name in [*missing, *names]:
         full[name] = missing[name] if name in missing else table[name]
     return full

@@ -129,10 +129,10 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
     factor of 10 beyond the grid, and in :math:`\log k`, ``k`` from 0.5 to 50. The threshold
     is the median of the posterior, its interval the central 95%; it is as wide as the gaps of the
     grid where outcomes change from one n to the next. (Of fixed thresholds such intervals held 87
-    to 97% in a simulation with k = 4 and 10 seeds, by where they lie between the n of the grid.) The exponent is that of least squares in
-    ``log d``, weighted with the variances of the posteriors; its interval is that of draws from
-    these. Runs that a limit cut have interpolated if their loss
-    had fallen so far; if not they have no outcome and are left out.
+    to 97% in a simulation with k = 4 and 10 seeds, by where they lie between the n of the grid.)
+    The exponent is that of least squares in ``log d``, weighted with the variances of the
+    posteriors; its interval is that of draws from these. Runs that a limit cut have interpolated
+    if their loss had fallen so far; if not they have no outcome and are left out.
 
     Parameters
     ----------
@@ -211,8 +211,9 @@ def _cells(rows: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     n, place = np.unique(rows["n"], return_inverse=True)
     # The loss does not rise: what has interpolated when it is cut has done so.
     known = (rows["limit"] == "none") | rows["interpolated"]
-    return (n, *(np.bincount(place, kind, n.size).astype(int)
-                 for kind in (rows["interpolated"], known, ~known)))
+    hits, runs, cut = (np.bincount(place, kind, n.size).astype(int)
+                       for kind in (rows["interpolated"], known, ~known))
+    return n, hits, runs, cut
 
 
 def _posterior(x: np.ndarray, hits: np.ndarray, runs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

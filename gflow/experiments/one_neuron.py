@@ -131,7 +131,7 @@ def _widest(W: np.ndarray) -> float:
 
 
 def figure(table: np.ndarray) -> Any:
-    """Angles, norm and distance to the teacher at the end against the scale, one colour for each dimension.
+    """Angles, norm and distance to the teacher at the end, against the scale; a colour for each d.
 
     Parameters
     ----------

@@ -113,7 +113,7 @@ def _five_labels(rng: np.random.Generator) -> Data:
 def _on_axes(scales: tuple[float, float, float, float]) -> Setting:
     return Setting(
         f"four neurons of scales 1e-4 {scales} on mirrored clouds", f"{TK}, figures 1, 5-7",
-        clouds.mirrored, lambda m, rng: clouds.axes(tuple(1e-4 * s for s in scales)), 4, 4,
+        clouds.mirrored, lambda m, rng: clouds.axes([1e-4 * s for s in scales]), 4, 4,
         1199.8, 1199.8, 2**14, 2.0**-7, LOGISTIC)
 
 
