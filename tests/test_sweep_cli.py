@@ -57,6 +57,14 @@ def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
         assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
 
 
+def test_help_says_what_parameters_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "published", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert 'One of "reduced", "full". Published width and time, or less. (str, ' in text
+    assert "--seconds VALUES Wall time after which to give up. (float, default: 3600.0)" in text
+
+
 @pytest.mark.parametrize("arguments, sentence", [
     (["threshold", "--d", "2", "--n", "50:5"], "--n '50:5' runs downwards"),
     (["threshold", "--d", "2", "--n", "5", "--seeds", "0"], "seeds is 0"),

@@ -114,7 +114,8 @@ class ThresholdDiagram:
             axis.set_ticks([], minor=True)
             axis.set_major_formatter("{x:g}")
         lowest = min(min(c[0].min() for c in self.cells), self.d.min())
-        ax.set_ylim(lowest / 1.3, 1.5 * max(c[0].max() for c in self.cells))
+        # Room for the legend.
+        ax.set_ylim(lowest / 1.3, 8 * max(c[0].max() for c in self.cells))
         ax.figure.colorbar(shades, ax=ax, boundaries=np.linspace(0, 1, 101),
                            ticks=[0, 0.25, 0.5, 0.75, 1])
         ax.legend(fontsize="small", loc="upper left")

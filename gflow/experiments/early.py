@@ -44,8 +44,10 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
     ----------
     data : {"three_points", "five_points", "stewart", "xor", "linear_teacher", "relu_teacher"}
         From `gflow.datasets`.
-    n, d, noise : int, int, float
-        Number of points, input dimension and label noise, where the data set has a choice.
+    n, d : int
+        Number of points and input dimension, of data sets that have a choice.
+    noise : float
+        Standard deviation of the label noise, of the teachers.
     width : int
         Neurons, balanced.
     scale : float

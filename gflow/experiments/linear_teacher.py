@@ -39,8 +39,10 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
 
     Parameters
     ----------
-    d, n : int
-        Input dimension and number of points; the points are standard Gaussian.
+    d : int
+        Input dimension.
+    n : int
+        Number of points, which are standard Gaussian.
     width : int
         Neurons, balanced.
     scale : float
@@ -135,8 +137,8 @@ def figure(table: np.ndarray) -> Any:
     -------
     matplotlib Figure
         Lines are medians over the seeds and bands quartiles; with one dimension every run is a
-        dot. Dotted: ``sigma^2 (1 - 2d/n)/2`` and ``2 sigma^2 d/n``. Crosses are runs cut at a
-        limit.
+        dot. Dotted: ``sigma^2 (1 - 2d/n)/2`` and ``2 sigma^2 d/n``. Dashed: the two least squares
+        fits of the same data. Crosses are runs cut at a limit.
     """
     from matplotlib.figure import Figure
     from ..sweeping.figure import COLOURS, curves
@@ -156,6 +158,10 @@ def figure(table: np.ndarray) -> Any:
         n = np.geomspace(2.02 * d, max(n.max(), 2.1 * d), 200)
         dots = {"color": COLOURS[i % len(COLOURS)], "linestyle": ":", "linewidth": 2}
         axes["train_loss"].plot(n, sigma**2 * (1 - 2 * d / n) / 2, **dots)
+        own = table[table["d"] == d]
+        _predicted(axes["train_loss"], own, "two_cone_train", COLOURS[i % len(COLOURS)])
+        if ys[1] == "excess":
+            _predicted(axes["excess"], own, "two_cone_excess", COLOURS[i % len(COLOURS)])
         risk = 2 * sigma**2 * d / n
         axes[ys[1]].plot(n, risk if ys[1] == "excess" else (sigma**2 + risk) / 2, **dots)
     axes["train_loss"].axhline(sigma**2 / 2, color="0.6", linewidth=0.8)
@@ -174,11 +180,19 @@ def figure(table: np.ndarray) -> Any:
     return fig
 
 
+def _predicted(ax: Any, own: Any, name: str, colour: str) -> None:
+    """Median of a prediction, where there is one for most runs."""
+    n = np.unique(own["n"])
+    samples = [own[name][own["n"] == count] for count in n]
+    ax.plot(n, [np.median(sample[np.isfinite(sample)]) if np.isfinite(sample).mean() > 0.5
+                else np.nan for sample in samples], "--", color=colour, linewidth=1)
+
+
 def _runs(ax: Any, table: np.ndarray, y: str, every: bool) -> None:
     """Single runs: dots, and crosses for those cut at a limit."""
     cut = table["limit"] != "none"
     if every:
-        ax.plot(table["n"][~cut], table[y][~cut], ".", color="0.3", markersize=4, alpha=0.5,
+        ax.plot(table["n"][~cut], table[y][~cut], ".", color="0.2", markersize=6, alpha=0.5,
                 zorder=1)
     if cut.any():
         ax.plot(table["n"][cut], table[y][cut], "x", color="k", markersize=5,

@@ -30,7 +30,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     Parameters
     ----------
     name : str
-        Of `gflow.experiments.published`.
+        Of `gflow.experiments.published`: W1 to W9, W6b, W6c, W7b.
     size : {"reduced", "full"}
         Published width and time, or less.
     rescale : float

@@ -50,7 +50,7 @@ class Setting:
     steps : int
         Gradient steps of the original.
     lr : float
-        Its step size; W6 starts with it, and increases it.
+        Its step size; in W6 the unit of a schedule.
     loss : {"square", "logistic"}
         Loss of the original. gflow runs all of them with the square loss.
     below : float

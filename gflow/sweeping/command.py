@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 import warnings
 from typing import Any, Callable, Sequence
@@ -68,13 +69,15 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
     own = commands.add_parser(name, help=summary, description=f"{summary} A parameter takes "
                               f"{HELP}; the sweep runs over all combinations.")
     group = own.add_argument_group("parameters")
+    described = _described(run)
     for parameter in _parameters(run):
         default = parameter.default
         required = default is inspect.Parameter.empty
+        text = described.get(parameter.name, "") + f" ({_kind(parameter)}"
         group.add_argument(f"--{parameter.name.replace('_', '-')}", dest=f"p_{parameter.name}",
                            metavar="VALUES", required=required,
-                           help=_kind(parameter) +
-                           ("" if required else f", default: {default}"))
+                           help=(text + ("" if required else f", default: {default}") + ")")
+                           .strip().replace("%", "%%"))
     own.add_argument("--seeds", type=int, default=1, help="seeds a point, default: %(default)s")
     own.add_argument("--shared", metavar="NAMES", default="",
                      help="parameters, joined by commas, that leave the random numbers alone")
@@ -93,6 +96,23 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:
     return [parameter for parameter in inspect.signature(run).parameters.values()
             if parameter.name != "rng"]
+
+
+def _described(run: Callable[..., Any]) -> dict[str, str]:
+    """What the numpydoc section of ``run`` says about its parameters."""
+    section = re.search(r"\nParameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(run) or "", re.DOTALL)
+    described: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        if line.startswith(" "):
+            for name in names:
+                described[name] = f"{described.get(name, '')} {line.strip()}".strip()
+        else:
+            head, _, kind = line.partition(" : ")
+            names = head.split(", ")
+            if kind.startswith("{"):
+                described |= dict.fromkeys(names, f"One of {kind.strip('{}')}.")
+    return {name: text.replace("`", "") for name, text in described.items()}
 
 
 def _kind(parameter: inspect.Parameter) -> str:
