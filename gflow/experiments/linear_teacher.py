@@ -138,7 +138,7 @@ def figure(table: np.ndarray) -> Any:
     matplotlib Figure
         Lines are medians over the seeds and bands quartiles; with one dimension every run is a
         dot. Dotted: ``sigma^2 (1 - 2d/n)/2`` and ``2 sigma^2 d/n``. Dashed: the two least squares
-        fits of the same data. Crosses are runs cut at a limit.
+        fits of the same data. Crosses are runs cut at a limit; they have no part in the share.
     """
     from matplotlib.figure import Figure
     from ..sweeping.figure import COLOURS, curves
@@ -149,8 +149,9 @@ def figure(table: np.ndarray) -> Any:
     axes = dict(zip(ys, fig.subplots(1, len(ys))))
     sigma = float(np.median(table["noise"]))
     dimensions = np.unique(table["d"])
+    known = (table["limit"] == "none") | table["interpolated"]
     for y, ax in axes.items():
-        curves(table, y, "n", "d", ax)
+        curves(table[known] if y == "interpolated" and known.any() else table, y, "n", "d", ax)
         if y != "interpolated":
             _runs(ax, table, y, dimensions.size == 1)
     for i, d in enumerate(dimensions):
