@@ -24,6 +24,8 @@ BLOCKS, SMALLEST_BLOCK = 16, 64
 """Outputs are summed by block, so that sums do not depend on the number of threads."""
 NEGLIGIBLE = 3e-3
 """Residuals are kept to this part of ``rtol``."""
+LOOSEST = 1e-5
+"""Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
 WORTH_THREADS = 1e-3
@@ -91,7 +93,8 @@ class Marcher:
         if not np.isfinite(sizes.sum()):
             raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
                        "became infinite or NaN; rescale the data or start smaller")
-        accuracy = max(TAYLOR * self.rtol, 1e-17)
+        local = min(self.rtol, LOOSEST)
+        accuracy = max(TAYLOR * local, 1e-17)
         series = to_series(len(values) - 1) @ values
         # Chebyshev coefficients that do not matter are left out.
         tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
@@ -111,7 +114,7 @@ class Marcher:
         noise *= float(self.lengths @ self.lengths)
         size = float(np.abs(values).max(axis=0) @ self.lengths) * half / n
         return march.Force(np.ascontiguousarray(plus), np.ascontiguousarray(minus), size, noise,
-                           accuracy, max(self.rtol, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                           accuracy, max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
                            from_unit(ORDER), halves(ORDER))
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
