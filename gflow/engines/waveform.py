@@ -17,16 +17,19 @@ from ..data import Data
 from ..kernels import march
 from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import nodes
+from ..kernels.slides import keep_on
 from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
 from .marcher import Frame, Marcher
 from .reduced import Reduced
-from .rounds import ALLOWANCE, DEGREE, Guess, Outcome, relax
+from .guess import DEGREE, Guess
+from .pace import next_length
+from .rounds import ALLOWANCE, Outcome, relax
 
-PATIENCE = 3
-"""Windows without events before the reduced system is tried."""
+PATIENCE, MOST_PATIENCE = 3, 12
+"""Windows without events before the reduced system is tried: at first, and after failures."""
 
 
 class Waveform:
@@ -155,20 +158,20 @@ class Waveform:
             self.guess.forget()
         elif outcome.error > self.rtol:
             self.rejected += 1
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             kink = self._first_kink(frame.log, weight)
             if kink < 1.0:
                 return H * (kink + 1) / 2
         else:
             self._accept(frame, outcome)
-        return outcome.length(H, self.rtol)
+        return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
 
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
         system = Reduced(self.data, self.marcher, self.U, self.power, self.side, self.key)
         if not system.fits:
-            self.patience *= 2
+            self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken = 0
         while self.t < self.run.t_max:
@@ -195,7 +198,7 @@ class Waveform:
             if system.grown:
                 self._take(system.neurons())
                 system.begin(self.U, self.power)
-        self.patience = PATIENCE if taken > 8 else min(2 * self.patience, 100)
+        self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
             h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)
@@ -203,7 +206,9 @@ class Waveform:
         return H
 
     def _take(self, U: np.ndarray) -> None:
-        """Neurons ``U`` of the present units, with mantissas near 1 and on their invariant."""
+        """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
+        slide on and on their invariant."""
+        keep_on(U, self.side, self.marcher.geometry.normal)
         power = np.frexp(np.abs(U).max(axis=1))[1].astype(np.int64)
         self.power = self.power + power
         a, W = np.ldexp(U[:, 0], -power), np.ldexp(U[:, 1:], -power[:, None])
@@ -240,7 +245,8 @@ class Waveform:
                   * self.marcher.marks[log[moved, 2].astype(int)])
         self._take(out.U)
         self.path.append(window, (self.U, self.power))
-        self.guess.accept(outcome, window.t1 - window.t0)
+        self.guess.accept(outcome.values[-1], outcome.known, window.t1 - window.t0, outcome.last,
+                          outcome.contraction)
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

@@ -1,14 +1,13 @@
 """A sliding neuron under given residuals: its projected field, and where its slide ends."""
 
 import numpy as np
-from numba import njit
-
 from .contacts import RELEASE_ABOVE, RELEASE_BELOW
+from .jit import leaf, maker
 from .modes import orthonormal_rows, row_row
 from .roots import taylor_exit
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def sliding_planes(side, planes, most):
     """Put the hyperplanes of side 0 in ``planes``, at most ``most``; their number."""
     count = 0
@@ -21,7 +20,7 @@ def sliding_planes(side, planes, most):
     return count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@maker
 def project(planes, count, normal, D, P, basis):
     """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals.
 
@@ -51,7 +50,28 @@ def project(planes, count, normal, D, P, basis):
     return rank
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@maker
+def keep_on(U, side, normal):
+    """Put the weights of neurons ``U`` (m, d + 1) back on the hyperplanes that they slide on.
+
+    What they are off does not shrink when they do.
+    """
+    m, d = U.shape[0], U.shape[1] - 1
+    planes = np.empty(d, np.int64)
+    basis = np.empty((d, d))
+    w = np.empty((1, d))
+    kept = np.empty((1, d))
+    for i in range(m):
+        count = sliding_planes(side[i], planes, d)
+        if count > 0:
+            for c in range(d):
+                w[0, c] = U[i, 1 + c]
+            rank = project(planes, count, normal, w, kept, basis)
+            for c in range(d if rank < d else 0):
+                U[i, 1 + c] = kept[0, c]
+
+
+@leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_unit, split, normal,
                lam, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
