@@ -1,4 +1,4 @@
-"""The fast engine's windows: what is guessed, how long they are, and how many rounds a run takes."""
+"""The fast engine: what is guessed, how long windows are, and how many rounds a run takes."""
 
 import numpy as np
 import pytest
