@@ -38,6 +38,8 @@ class Finding:
         Every integration it used.
     trouble : str
         Traceback, if it could not be judged.
+    tasks : list of (str, float)
+        Every case as JSON, and its seconds.
     """
 
     check: Check
@@ -46,6 +48,17 @@ class Finding:
     picture: str = ""
     runs: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
+    tasks: list[tuple[str, float]] = field(default_factory=list)
+
+    @property
+    def outcome(self) -> str:
+        """"pass", "open" (a failure that is a known question) or "fail".
+
+        A check that could not be judged has failed, whatever its question.
+        """
+        if self.verdict.passed:
+            return "pass"
+        return "open" if self.check.question and not self.trouble else "fail"
 
 
 def perform(id: str, case: str, code: str, rng: Any) -> dict[str, Any]:
@@ -98,6 +111,7 @@ def judge(check: Check, cases: list[str], done: dict[Any, Any],
                for row in kept]
     plain = [json.loads(case) for case in cases]
     seconds = float(sum(row["seconds"] for row in kept))
+    tasks = [(case, float(row["seconds"])) for case, row in zip(cases, kept)]
     used = [used for row in kept for used in json.loads(row["runs"])]
     try:
         verdict = check.judge(plain, results)
@@ -106,10 +120,11 @@ def judge(check: Check, cases: list[str], done: dict[Any, Any],
             verdict = Verdict(verdict.passed, verdict.measured,
                               f"{verdict.remark} {doubtful} runs have a doubtful certificate."
                               .strip())
-        return Finding(check, verdict, seconds, _picture(check, plain, results), used)
+        return Finding(check, verdict, seconds, _picture(check, plain, results), used,
+                       tasks=tasks)
     except Exception:
         return Finding(check, Verdict(False, "could not be judged"), seconds, runs=used,
-                       trouble=traceback.format_exc())
+                       trouble=traceback.format_exc(), tasks=tasks)
 
 
 def _array(value: Any) -> Any:
