@@ -19,7 +19,7 @@ def finding(passed: bool, question: str = "", judge: Any = None) -> suite.Findin
         all_checks()["A"], question=question, draw=lambda ax, cases, results: ax.plot([0, 1]),
         judge=judge or (lambda cases, results: Verdict(passed, "0.7 <off> by 0.2")))
     cases = ['{"i": 0}', '{"i": 1}']
-    done = {("A", case): {"result": '{"x": 1.0}', "runs": "[]", "seconds": 1.0 + i}
+    done = {(suite.called(check), case): {"result": '{"x": 1.0}', "runs": "[]", "seconds": 1.0 + i}
             for i, case in enumerate(cases)}
     return suite.judge(check, cases, done, {})
 
@@ -50,14 +50,17 @@ def test_only_failures_without_a_question_count(found, outcome, code, monkeypatc
 
 def test_a_case_that_failed_is_no_open_question():
     check = replace(all_checks()["A"], question="why")
-    found = suite.judge(check, ['{"i": 0}'], {}, {("A", '{"i": 0}'): "Traceback"})
+    found = suite.judge(check, ['{"i": 0}'], {}, {
+        (suite.called(check), '{"i": 0}'): "Traceback"})
     assert found.outcome == "fail" and found.trouble == "Traceback"
 
 
 def test_slowest_tasks_and_total():
-    found = finding(True)
-    assert report.tasks([found]) == [("A", '{"i": 1}', 2.0), ("A", '{"i": 0}', 1.0)]
-    assert "3 s of work" in report.summary([found])
+    # B measures what A does: its tasks count once.
+    found = [finding(True), replace(finding(True), check=all_checks()["B"])]
+    assert [task.seconds for task in report.tasks(found)] == [2.0, 1.0]
+    assert "3 s of work in 2 tasks" in report.summary(found)
+    assert "| A, B | i 1 | 2.0 |" in report.markdown(found, {})
 
 
 def test_every_check_has_a_heading_and_questions_say_where():

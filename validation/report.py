@@ -15,7 +15,7 @@ import scipy
 import gflow
 
 from .check import GROUPS, group
-from .suite import Finding
+from .suite import Finding, Task, called
 
 STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 62rem; margin: 2rem auto; padding: 0 1rem;
@@ -65,26 +65,31 @@ def _plain(finding: Finding) -> dict[str, Any]:
     return {**fields, "group": group(check), "outcome": finding.outcome,
             "passed": finding.verdict.passed, "measured": finding.verdict.measured,
             "remark": finding.verdict.remark, "seconds": finding.seconds, "runs": finding.runs,
-            "tasks": finding.tasks, "trouble": finding.trouble}
+            "tasks": [[task.what, task.case, task.seconds] for task in finding.tasks],
+            "trouble": finding.trouble}
 
 
 def summary(findings: list[Finding]) -> str:
     """One line about all."""
     count = {name: sum(finding.outcome == name for finding in findings)
              for name in ("pass", "open", "fail")}
-    used = [run for finding in findings for run in finding.runs]
+    done = tasks(findings)
+    used = [run for task in done for run in task.runs]
     certified = [run["certified"] for run in used if run["certified"] is not None]
-    work = sum(seconds for _, _, seconds in tasks(findings))
     return (f"{count['pass']} of {len(findings)} checks pass, {count['open']} open, "
             f"{count['fail']} failed; {len(used)} integrations, "
-            f"{sum(certified)} of {len(certified)} certificates ok; {work:.0f} s of work")
+            f"{sum(certified)} of {len(certified)} certificates ok; "
+            f"{sum(task.seconds for task in done):.0f} s of work in {len(done)} tasks")
 
 
-def tasks(findings: list[Finding]) -> list[tuple[str, str, float]]:
-    """Every task as (id of its check, case, seconds), slowest first."""
-    found = [(finding.check.id, case, seconds) for finding in findings
-             for case, seconds in finding.tasks]
-    return sorted(found, key=lambda task: -task[2])
+def tasks(findings: list[Finding]) -> list[Task]:
+    """Every task once, slowest first."""
+    found = {(task.what, task.case): task for finding in findings for task in finding.tasks}
+    return sorted(found.values(), key=lambda task: -task.seconds)
+
+
+def _users(task: Task, findings: list[Finding]) -> str:
+    return ", ".join(f.check.id for f in findings if task.what == called(f.check))
 
 
 def groups(findings: list[Finding]) -> dict[str, list[Finding]]:
@@ -114,8 +119,8 @@ def markdown(findings: list[Finding], facts: dict[str, Any]) -> str:
             if finding.trouble:
                 lines += ["", "```", finding.trouble.strip(), "```"]
     lines += ["", "## Slowest tasks", "", "| check | case | s |", "|---|---|---|"]
-    lines += [f"| {id} | {_case(case)} | {seconds:.1f} |"
-              for id, case, seconds in tasks(findings)[:10]]
+    lines += [f"| {_users(task, findings)} | {_case(task.case)} | {task.seconds:.1f} |"
+              for task in tasks(findings)[:10]]
     return "\n".join(lines) + "\n"
 
 
@@ -161,9 +166,10 @@ def page(findings: list[Finding], facts: dict[str, Any]) -> str:
                  f'<td>{esc(f.verdict.measured)}</td><td class="number">{f.seconds:.1f}</td></tr>'
                  for f in own]
         sections.append(f"<h2>{esc(heading)}</h2>" + "".join(_section(f) for f in own))
-    slow = "".join(f'<tr><td class="id">{esc(id)}</td><td>{esc(_case(case))}</td>'
-                   f'<td class="number">{seconds:.1f}</td></tr>'
-                   for id, case, seconds in tasks(findings)[:10])
+    slow = "".join(f'<tr><td class="id">{esc(_users(task, findings))}</td>'
+                   f"<td>{esc(_case(task.case))}</td>"
+                   f'<td class="number">{task.seconds:.1f}</td></tr>'
+                   for task in tasks(findings)[:10])
     known = " · ".join(f"{esc(name)} {esc(str(value))}" for name, value in facts.items())
     return (f'<!doctype html><html lang="en"><head><meta charset="utf-8">'
             f'<meta name="viewport" content="width=device-width">'

@@ -123,7 +123,7 @@ def draw_slopes(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> No
 SETTING = ("Random orthogonal points, |x| and |y| uniform on [1, 2], start with |a| = |w| + Exp(1) "
            "and a small first layer, about log(20 n) / log(4/3) neurons such that every point is "
            "seen by one of its sign")
-O5_QUESTION = ("The conjecture is about n = 1000 and more, out of reach of the stepper. At these sizes "
+O5_QUESTION = ("The conjecture is about n = 1000 and more, out of reach of the stepper. Here "
                "three of the four slopes are steeper than -1/2, perhaps because points that a "
                "single small neuron sees decide them; docs/orthogonal.md, open questions.")
 
