@@ -42,7 +42,7 @@ def main(arguments: list[str] | None = None) -> int:
               file=sys.stderr)
         return 130
     facts = {"mode": "quick" if options.quick else "full", "seed": options.seed,
-             "wall seconds": round(time.perf_counter() - began)}
+             "wall seconds of this call": round(time.perf_counter() - began)}
     report.write(findings, facts, folder)
     for finding in findings:
         print(f"{finding.outcome.upper()}  {finding.check.id:8s} "

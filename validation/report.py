@@ -176,9 +176,9 @@ def page(findings: list[Finding], facts: dict[str, Any]) -> str:
             f"<title>Validation of gflow</title><style>{STYLE}</style></head><body>"
             f'<h1>Validation of gflow</h1><p class="summary">{esc(summary(findings))}</p>'
             f'<p class="facts">{known}</p>'
-            f"<p>A check <span class='mark pass'>pass</span>es by a rule that was fixed before. "
-            f"<span class='mark open'>open</span>: it does not, which is a known question; "
-            f"<span class='mark fail'>fail</span>: it does not, and should.</p>"
+            f"<p><span class='mark pass'>pass</span> by the rule of the check. "
+            f"<span class='mark open'>open</span> the rule is broken, a known question. "
+            f"<span class='mark fail'>fail</span> the rule is broken, and should not be.</p>"
             f"<table><tr><th></th><th>id</th><th>check</th><th>predicted</th><th>measured</th>"
             f'<th class="number">s</th></tr>{"".join(rows)}</table>'
             f"{''.join(sections)}<h2>Slowest tasks</h2><table><tr><th>check</th><th>case</th>"
