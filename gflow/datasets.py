@@ -13,11 +13,11 @@ import numpy as np
 
 from .checks import generator, non_negative, real_array, whole
 from .data import Data
-from .model import TwoLayerReLU
+from .model import TwoLayerReLU, row_norms
 from .table import read_table
 
-__all__ = ["five_points", "from_csv", "linear_teacher", "orthogonal", "relu_teacher", "stewart",
-           "symmetric", "three_points", "xor"]
+__all__ = ["five_points", "from_csv", "linear_teacher", "one_neuron", "orthogonal", "relu_teacher",
+           "stewart", "symmetric", "three_points", "xor"]
 
 STREAM = (0xDA7A,)
 LARGEST_MARGIN = 3.0
@@ -377,6 +377,62 @@ def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
     return Data(X, teachers(X) + noise * draw.standard_normal(n))
 
 
+def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: bool = True,
+               cone: bool = False) -> Data:
+    r"""Correlated points labelled by one ReLU neuron: ``y = relu(v . x)`` with ``|v| = 1``.
+
+    The angle between ``v`` and a point is close to pi/4 in high dimension. Centred: v is a uniform
+    unit vector and ``x ~ N(v, I/d)``. Otherwise the points and v stray from a uniform unit vector
+    u alike: ``x ~ N(u, (sqrt(2) - 1) I/d)``, and v is the direction of one more such draw.
+
+    Parameters
+    ----------
+    n : int
+        Number of points.
+    d : int
+        Input dimension.
+    rng : int or numpy.random.Generator
+        Seed or generator.
+    centred : bool
+        Whether the points scatter around the teacher itself.
+    cone : bool
+        Draw again the points at an angle of pi/4 or more from v. What is proved of this setting
+        asks for that; about half of all points are dropped.
+
+    Returns
+    -------
+    Data
+        The set. With ``cone`` all labels are positive, and all angles between points acute.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If an argument is out of range.
+
+    References
+    ----------
+    Chistikov, Englert and Lazic, "Learning a neuron by a shallow ReLU network: dynamics and
+    implicit bias for correlated inputs", 2023, arXiv:2306.06479, section on experiments (n = d = 4
+    to 1024, 200 neurons; data not restricted to the cone).
+
+    Examples
+    --------
+    >>> data = one_neuron(30, 3, cone=True)
+    >>> bool((data.y > 0).all() and (data.X @ data.X.T > 0).all())
+    True
+    """
+    whole(n, "n")
+    whole(d, "d")
+    draw = generator(rng, STREAM)
+    centre = _unit(draw.standard_normal(d))
+    spread = np.sqrt((1.0 if centred else np.sqrt(2.0) - 1.0) / d)
+    teacher = centre if centred else _unit(centre + spread * draw.standard_normal(d))
+    X = centre + spread * draw.standard_normal((n, d))
+    while cone and (far := X @ teacher <= np.sqrt(0.5) * row_norms(X)).any():
+        X[far] = centre + spread * draw.standard_normal((far.sum(), d))
+    return Data(X, np.maximum(X @ teacher, 0.0))
+
+
 def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
              bias: bool = False) -> Data:
     """Read a regression data set from a text file with a header row.
@@ -452,6 +508,10 @@ def _orthonormal(Z: np.ndarray) -> np.ndarray:
     """Orthonormal columns spanning those of ``Z``; uniform among such if ``Z`` is Gaussian."""
     Q, R = np.linalg.qr(Z)
     return Q * np.sign(np.diag(R))
+
+
+def _unit(v: np.ndarray) -> np.ndarray:
+    return np.asarray(v / row_norms(v))
 
 
 def _teacher(beta: Any, d: int) -> np.ndarray:

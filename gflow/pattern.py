@@ -7,7 +7,7 @@ from typing import Iterable, NamedTuple
 import numpy as np
 
 from .data import Data
-from .kernels.contacts import CROSS
+from .kernels.contacts import CROSS, ON_SURFACE
 from .kernels.modes import orthonormal_rows
 from .kernels.switch import switch
 from .model import row_norms
@@ -67,15 +67,21 @@ class Pattern:
         self.data = data
         self.arrangement = data.arrangement
         m = a.size
-        self.side = np.where(W @ self.arrangement.normal.T > 0, 1, -1).astype(np.int8)
+        A = self.arrangement
+        z = W @ A.normal.T
+        self.side = np.where(z > 0, 1, -1).astype(np.int8)
         self.rest = np.zeros(m, dtype=bool)
+        live = A.label >= 0
         self.codes = np.zeros((m, data.n), dtype=np.int8)
-        self.on = np.zeros((m, data.n))
+        self.codes[:, live] = np.where(self.side[:, A.label[live]] * A.length[live] > 0, ON, OFF)
+        self.on = (self.codes == ON).astype(float)
         self.loose = np.zeros(self.side.shape, dtype=bool)
         self.slides: dict[int, Slide] = {}
         self.ambiguous = 0
         none = np.empty(0, dtype=np.int64)
-        for i in range(m):
+        size = row_norms(W)
+        touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
+        for i in np.flatnonzero(touches).tolist():
             self._settle(i, a, W, none, none, r)
         self._pack()
 

@@ -13,6 +13,10 @@ from .trajectory import Trajectory
 from .windows import Windows
 
 
+CHUNK = 4_000_000
+"""Numbers in the states that are made at once."""
+
+
 def _directions(W: np.ndarray) -> np.ndarray:
     norms = row_norms(W)[:, None]
     return np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
@@ -82,7 +86,7 @@ class Recorder:
         self.reached: list[float] = []
         self.rows: list[Mapping[str, Any]] = []
 
-    def collect(self, path: Trajectory | Windows, state: Callable[[float], State],
+    def collect(self, path: Trajectory | Windows, state: Callable[..., State],
                 end: bool = False) -> None:
         """Take the times up to where ``path`` goes, and where it goes to if that is
         the ``end`` of a run that stopped."""
@@ -90,9 +94,13 @@ class Recorder:
         due = list(self.times[len(self.reached):upto])
         if end and not (due or self.reached)[-1:] == [path.t_end]:
             due.append(path.t_end)
-        for t in due:
-            self.rows.append(self.quantities(state(float(t))))
-            self.reached.append(float(t))
+        # A window is marched again for its states: for many times at once.
+        some = max(1, CHUNK // (path.m * (path.d + 1)))
+        for k in range(0, len(due), some):
+            times = np.array(due[k:k + some])
+            for t, y in zip(times.tolist(), path(times)):
+                self.rows.append(self.quantities(state(t, y)))
+                self.reached.append(t)
         path.forget()
 
     def arrays(self) -> dict[str, np.ndarray]:

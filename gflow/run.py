@@ -127,12 +127,13 @@ class Run:
         if self.recorder:
             self.recorder.collect(self.path, state)
 
-    def observer(self, measure: Measure) -> Callable[[float], State]:
-        """A function of time that gives what rules and recorders see."""
+    def observer(self, measure: Measure) -> Callable[..., State]:
+        """A function of time, and of the flat state there if that is known, that gives what rules
+        and recorders see."""
         m, d = self.path.m, self.path.d
 
-        def state(t: float) -> State:
-            y = cache(lambda: self.path(np.array([t]))[0])
+        def state(t: float, known: np.ndarray | None = None) -> State:
+            y = cache(lambda: self.path(np.array([t]))[0] if known is None else known)
             return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(y), self.wall)
 
         return state

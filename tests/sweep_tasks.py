@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import gflow
+from gflow.experiments import threshold  # noqa: F401 (for main)
 
 GRID = {"n": [1, 2, 3, 4, 5], "kind": ["a", "b"]}
 SEEDS = 8
@@ -18,7 +19,7 @@ def draw(n, kind, rng):
     """Everything that a store holds: scalars, strings, special values, arrays, failures."""
     if os.environ.get("SWEEP_PIDS"):
         Path(os.environ["SWEEP_PIDS"], str(os.getpid())).touch()
-    time.sleep(0.02)
+    time.sleep(float(os.environ.get("SWEEP_NAP", 0.02)))
     if n == 3 and kind == "b":
         raise ValueError("three b")
     return {"mean": rng.normal(size=10 ** min(n, 4)).mean(), "count": n, "label": kind * n,
@@ -54,7 +55,7 @@ def scale(scale, n, rng):
     return {"x": scale * rng.normal()}
 
 
-def main(name, grid, store, progress=""):
+def main(name, grid, store, seeds=SEEDS, progress=""):
     """A sweep on two processes."""
-    gflow.sweep(globals()[name], json.loads(grid), seeds=SEEDS, store=store, workers=2,
+    gflow.sweep(globals()[name], json.loads(grid), seeds=int(seeds), store=store, workers=2,
                 progress=bool(progress))

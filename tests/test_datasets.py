@@ -101,8 +101,23 @@ def test_relu_teacher():
     assert (pair.y - teacher(pair.X)).std() == pytest.approx(0.2, rel=0.05)
 
 
+@pytest.mark.parametrize("centred", [True, False])
+def test_one_neuron(centred):
+    data = datasets.one_neuron(3000, 400, centred=centred)
+    # In high dimension v is the least squares fit, and every angle to it is close to pi/4.
+    teacher = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
+    np.testing.assert_allclose(data.y, data.X @ teacher, atol=1e-9)
+    assert np.linalg.norm(teacher) == pytest.approx(1.0)
+    cosines = data.y / np.linalg.norm(data.X, axis=1)
+    assert cosines.mean() == pytest.approx(np.sqrt(0.5), abs=0.03)
+    cone = datasets.one_neuron(200, 3, rng=1, centred=centred, cone=True)
+    teacher = np.linalg.lstsq(cone.X, cone.y, rcond=None)[0]
+    assert (cone.X @ teacher > np.sqrt(0.5) * np.linalg.norm(cone.X, axis=1)).all()
+
+
 @pytest.mark.parametrize("make", [
-    datasets.stewart, lambda n, rng=0: datasets.orthogonal(n, rng=rng), datasets.xor,
+    datasets.stewart, lambda n, rng=0: datasets.one_neuron(n, 3, rng),
+    lambda n, rng=0: datasets.orthogonal(n, rng=rng), datasets.xor,
     lambda n, rng=0: datasets.symmetric(n, 3, rng),
     lambda n, rng=0: datasets.linear_teacher(n, 3, rng=rng),
     lambda n, rng=0: datasets.relu_teacher(n, 3, rng=rng)])

@@ -1,5 +1,6 @@
 """``gflow sweep`` in process, and its ranges."""
 
+import numpy as np
 import pytest
 
 import gflow
@@ -39,17 +40,29 @@ def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
     table = gflow.load_sweep("threshold.db")
     assert len(table) == 8 and table["certified"].all()
     assert (table["train_loss"][table["n"] == 40] > 0.05).all()
-    alone = gflow.experiments.threshold(2, 4, width=10, t_max=20.0, rng=task_rng(
-        {"d": 2, "n": 4, "width": 10, "scale": 1e-3, "noise": 0.5, "margin": 0.0, "t_max": 20.0,
-         "rtol": 1e-6, "certificate": True}, seed=1))
-    assert all(alone[name] == table[name][1] for name in alone)
+    names = table.dtype.names[:table.dtype.names.index("seed")]
+    params = {name: table[name][1].item() for name in names}
+    alone = gflow.experiments.threshold(**params, rng=task_rng(params, seed=1))
+    assert params["n"] == 4 and all(alone[name] == table[name][1] or np.isnan(alone[name])
+                                    for name in alone)
     assert main(["sweep", "status", "threshold.db"]) == 0
     assert "complete" in capsys.readouterr().out
     assert main(["sweep", "plot", "threshold.db"]) == 0
     assert main(["sweep", "plot", "threshold.db", "--y", "events,interpolated", "--by", "d",
                  "--out", "b.png"]) == 0
-    for name in ("threshold.png", "b.png"):
+    assert main(["sweep", "plot", "threshold.db", "--figure", "diagram", "--out", "c.png"]) == 0
+    assert main(["sweep", "plot", "threshold.db", "--figure", "cat"]) == 2
+    assert "choose one of threshold, diagram" in capsys.readouterr().err
+    for name in ("threshold.png", "b.png", "c.png"):
         assert (tmp_path / name).read_bytes()[:8] == b"\x89PNG\r\n\x1a\n"
+
+
+def test_help_says_what_parameters_are(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "published", "--help"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert 'One of "reduced", "full". Published width and time, or less. (str, ' in text
+    assert "--seconds VALUES Wall time after which to give up. (float, default: 3600.0)" in text
 
 
 @pytest.mark.parametrize("arguments, sentence", [
@@ -57,6 +70,7 @@ def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
     (["threshold", "--d", "2", "--n", "5", "--seeds", "0"], "seeds is 0"),
     (["threshold", "--d", "2", "--n", "5", "--out", "no/s.db"], "not a directory"),
     (["threshold", "--d", "2", "--n", "5", "--scheduler", "tcp:/1"], "no address of a scheduler"),
+    (["published", "--name", "W1", "--out", ""], "store is ''"),
     (["status", "no.db"], "there is no store"), (["plot", "no.db"], "there is no store"),
 ])
 def test_bad_commands_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):

@@ -48,33 +48,60 @@ def done(store):
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    """What an uninterrupted sweep leaves, and how long it takes."""
+    """What an uninterrupted sweep leaves."""
     store = tmp_path_factory.mktemp("undisturbed") / "s.db"
-    begun = time.monotonic()
     assert start("draw", GRID, store).wait() == 0
-    return contents(store), time.monotonic() - begun
+    return contents(store)
 
 
-def test_killed_at_ten_random_moments(tmp_path, undisturbed):
-    """What an uninterrupted sweep leaves is what is left in the end, bit for bit."""
-    expected, duration = undisturbed
-    store, pids = tmp_path / "s.db", tmp_path / "pids"
+def kill_ten_times(run, grid, store, pids, most, nap, seeds=sweep_tasks.SEEDS, **variables):
+    """Kill a sweep ten times, each after up to ``most`` more tasks and ``nap`` more seconds.
+
+    Returns how many tasks were done after each.
+    """
+    draw = np.random.default_rng()
     pids.mkdir()
-    moments = np.random.default_rng().uniform(0.1, 1.1, 10)
     grown = [0]
-    for moment in moments:
-        sweep = start("draw", GRID, store, SWEEP_PIDS=str(pids))
-        time.sleep(moment * duration)
+    for _ in range(10):
+        sweep = start(run, grid, store, str(seeds), SWEEP_PIDS=str(pids), **variables)
+        enough = grown[-1] + draw.integers(0, most + 1)
+        wait_until(lambda: done(store) >= enough or sweep.poll() is not None)
+        time.sleep(draw.uniform(0, nap))
         sweep.kill()
         sweep.wait()
         sweep.stderr.close()
         grown.append(done(store))
-    assert grown == sorted(grown), moments
+    assert grown == sorted(grown)
+    return grown
+
+
+def test_killed_at_ten_random_moments(tmp_path, undisturbed):
+    """What an uninterrupted sweep leaves is what is left in the end, bit for bit."""
+    store, pids = tmp_path / "s.db", tmp_path / "pids"
+    grown = kill_ten_times("draw", GRID, store, pids, 5, 0.3, SWEEP_NAP="0.1")
+    # The moments were in the middle of the work, most of them.
+    assert sum(0 < n < 72 for n in grown) >= 5, grown
     # Workers do not outlive their sweep.
+    assert any(pids.iterdir())
     wait_until(lambda: not any(Path("/proc", p.name).exists() for p in pids.iterdir()))
     sweep = start("draw", GRID, store)
     assert sweep.wait() == 0, sweep.stderr.read()
-    assert contents(store) == expected, moments
+    assert contents(store) == undisturbed, grown
+
+
+@pytest.mark.slow
+def test_a_phase_diagram_killed_at_ten_random_moments(tmp_path):
+    """The same on the experiment of the diagram."""
+    grid = json.dumps({"d": [2, 3], "n": [4, 10, 25, 60], "width": [50]})
+    whole, store = tmp_path / "whole.db", tmp_path / "s.db"
+    sweep = start("threshold", grid, whole, "5")
+    assert sweep.wait() == 0, sweep.stderr.read()
+    grown = kill_ten_times("threshold", grid, store, tmp_path / "pids", 4, 2.0, seeds=5)
+    assert sum(0 < n < 40 for n in grown) >= 4, grown
+    sweep = start("threshold", grid, store, "5")
+    assert sweep.wait() == 0, sweep.stderr.read()
+    assert contents(store) == contents(whole), grown
+    assert len(gflow.load_sweep(store)) == 40 and (gflow.load_sweep(store)["limit"] == "none").all()
 
 
 def test_two_processes_on_one_store_and_one_is_killed(tmp_path, undisturbed):
@@ -84,13 +111,13 @@ def test_two_processes_on_one_store_and_one_is_killed(tmp_path, undisturbed):
     both[0].kill()
     both[0].wait()
     assert both[1].wait() == 0, both[1].stderr.read()
-    assert contents(store) == undisturbed[0]
+    assert contents(store) == undisturbed
 
 
 def test_ctrl_c_keeps_what_is_done_and_ends_the_workers(tmp_path):
     store = tmp_path / "s.db"
     # The tasks of n = 5 sleep for a minute.
-    sweep = start("nap", '{"n": [1, 2, 3, 5]}', store, "progress")
+    sweep = start("nap", '{"n": [1, 2, 3, 5]}', store, "8", "progress")
     wait_until(lambda: done(store) >= 2)
     assert "under way" in status(store) and f"process {sweep.pid}" in status(store)
     # As a terminal does it: to the whole group.
@@ -144,7 +171,7 @@ def test_a_dask_cluster_that_loses_a_worker_gives_the_same_store(tmp_path, clust
                             store=store, executor=address, progress=False)
     killer.join()
     assert workers[0].wait() != 0 and workers[1].poll() is None
-    assert len(table) == 72 and contents(store) == undisturbed[0]
+    assert len(table) == 72 and contents(store) == undisturbed
 
 
 def test_a_dask_client_stays_open(tmp_path, cluster):

@@ -116,15 +116,15 @@ def test_overflow_is_named():
 def test_a_failing_thread_leaves_what_was_reached(threads, monkeypatch):
     model, data = wide()
     whole = gflow.integrate(model, data, 15.0, method="waveform")
-    march_block, calls = groups.march_block, []
+    march_blocks, calls = groups.march_blocks, []
 
     def dies(*arguments):
         calls.append(1)
-        if len(calls) > 60:
+        if len(calls) > 12:
             raise MemoryError("no room")
-        return march_block(*arguments)
+        return march_blocks(*arguments)
 
-    monkeypatch.setattr(groups, "march_block", dies)
+    monkeypatch.setattr(groups, "march_blocks", dies)
     flow = gflow.integrate(model, data, 15.0, method="waveform", threads=threads)
     monkeypatch.undo()
     assert flow.status == "worker_failed" and not flow.success and "no room" in flow.message

@@ -19,11 +19,13 @@ from ..windows import Window
 from .tangent import Tangent
 
 GROUP = 3
-"""Patterns of more neurons than this are carried as groups."""
+"""Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
 BLOCKS, SMALLEST_BLOCK = 16, 64
 """Outputs are summed by block, so that sums do not depend on the number of threads."""
 NEGLIGIBLE = 3e-3
 """Residuals are kept to this part of ``rtol``."""
+LOOSEST = 1e-5
+"""Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
 WORTH_THREADS = 1e-3
@@ -70,7 +72,8 @@ class Marcher:
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.threads = threads
         self.busy = False
-        self.logs: list[np.ndarray] = []
+        self.rows = 4 * self.C + 1000
+        self._logs = np.empty((0, 0, 6))
         self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
 
     def keys(self, side: np.ndarray) -> np.ndarray:
@@ -90,7 +93,8 @@ class Marcher:
         if not np.isfinite(sizes.sum()):
             raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
                        "became infinite or NaN; rescale the data or start smaller")
-        accuracy = max(TAYLOR * self.rtol, 1e-17)
+        local = min(self.rtol, LOOSEST)
+        accuracy = max(TAYLOR * local, 1e-17)
         series = to_series(len(values) - 1) @ values
         # Chebyshev coefficients that do not matter are left out.
         tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
@@ -110,13 +114,20 @@ class Marcher:
         noise *= float(self.lengths @ self.lengths)
         size = float(np.abs(values).max(axis=0) @ self.lengths) * half / n
         return march.Force(np.ascontiguousarray(plus), np.ascontiguousarray(minus), size, noise,
-                           accuracy, max(self.rtol, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                           accuracy, max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
                            from_unit(ORDER), halves(ORDER))
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
               wanted: bool, alone: bool = False) -> Frame:
         """What all rounds on a window share. See `Frame`."""
         return Frame(self, window, side, key, times, wanted, alone)
+
+    def logs(self, blocks: int) -> np.ndarray:
+        """Room for ``rows`` events of each of ``blocks`` blocks of neurons; what it holds is
+        overwritten."""
+        if self._logs.shape[0] < blocks or self._logs.shape[1] < self.rows:
+            self._logs = np.empty((blocks, self.rows, 6))
+        return self._logs
 
     def share(self, work: Callable[[int], Any], tasks: int) -> list[Any]:
         """Run ``work`` on 0 ... tasks - 1, by several threads if that pays.
@@ -178,7 +189,7 @@ class Frame:
                                    np.ldexp(1.0, 2 * window.power))
         _, first, of, counts = np.unique(key, return_index=True, return_inverse=True,
                                          return_counts=True)
-        large = np.flatnonzero(counts > GROUP) if not alone else np.empty(0, dtype=np.int64)
+        large = np.flatnonzero(counts > max(GROUP, d)) if not alone else np.empty(0, dtype=np.int64)
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
         self.groups = groups.Groups(
@@ -190,12 +201,8 @@ class Frame:
         self.on[:, marcher.live] = side[first[large]][:, A.label[marcher.live]] \
             * A.length[marcher.live] > 0
         size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
-        self.blocks = [(i, min(i + size, m)) for i in range(0, m, size)]
+        self.edges = np.append(np.arange(0, m, size), m)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
-        self.rows = [self.states if wanted else np.empty((1, times.size, d + 1))
-                     for _ in self.blocks]
-        while len(marcher.logs) < len(self.blocks):
-            marcher.logs.append(np.empty((4 * marcher.C + 1000, 6)))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
         self.log = np.empty((0, 6))
         self.ambiguous = 0
@@ -235,10 +242,7 @@ class Frame:
         groups.pattern_fields(self.groups, self.side, force.plus, force.minus,
                               marcher.geometry.normal, marcher.mixed, D)
         D = D.reshape(-1, p, d)
-        for target, start in zip(self.ends, (window.U, self.side, self.loose, window.direction,
-                                             window.closest)):
-            np.copyto(target, start)
-        large = self.groups.bend.size
+        large, B, J = self.groups.bend.size, self.edges.size - 1, self.times.size
         parts = min(large, marcher.threads) if marcher.busy else min(large, 1)
         G = self.groups.first.size
 
@@ -248,36 +252,38 @@ class Frame:
                                self.times)
 
         marcher.share(prepare, parts)
-        moments = np.zeros((len(self.blocks), large, d + 1, d + 1))
-        outputs = np.zeros((len(self.blocks), large, self.times.size, d))
-        heights = np.zeros((len(self.blocks), 0 if self.wanted else self.times.size, data.n))
-        spent = np.zeros((len(self.blocks), 0 if energy is None else 1))
-        # A cache line each: threads count events at the same time.
-        rooms = np.zeros((len(self.blocks), 16), dtype=np.int64)
+        shares = min(marcher.threads, B) if marcher.busy else 1
+        while True:
+            for target, start in zip(self.ends, (window.U, self.side, self.loose, window.direction,
+                                                 window.closest)):
+                np.copyto(target, start)
+            moments = np.zeros((B, large, d + 1, d + 1))
+            outputs = np.zeros((B, large, J, d))
+            heights = np.zeros((B, 0 if self.wanted else J, data.n))
+            spent = np.zeros((B, 0 if energy is None else 1))
+            # A cache line each: threads count events at the same time.
+            rooms = np.zeros((B, 16), dtype=np.int64)
+            logs = marcher.logs(B)
 
-        def work(b: int) -> tuple[int, int]:
-            begin, end = self.blocks[b]
-            while True:
-                status, i = groups.march_block(
-                    begin, end, self.ends, self.groups, D, moments[b], outputs[b],
-                    marcher.geometry, force, self.times, self.rows[b], marcher.logs[b], rooms[b],
-                    heights[b], spent[b], self.wanted, self.to_series)
-                if status != march.FULL:
-                    return status, i
-                marcher.logs[b] = np.empty((2 * len(marcher.logs[b]), 6))
-                for target, start in zip(self.ends, (window.U, self.side, self.loose,
-                                                     window.direction, window.closest)):
-                    target[begin:end] = start[begin:end]
-                heights[b] = moments[b] = outputs[b] = spent[b] = rooms[b] = 0
+            def work(part: int) -> tuple[int, int]:
+                states = self.states if self.wanted else np.empty((1, J, d + 1))
+                return groups.march_blocks(
+                    part, shares, self.edges, self.ends, self.groups, D, moments, outputs,
+                    marcher.geometry, force, self.times, states, logs, rooms, heights, spent,
+                    self.wanted, self.to_series)
 
-        for status, i in marcher.share(work, len(self.blocks)):
+            results = marcher.share(work, shares)
+            if all(status != march.FULL for status, _ in results):
+                break
+            marcher.rows *= 2
+        for status, i in results:
             if status == march.BROKEN:
                 raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
                            f"t = {window.t0:.6g}; rescale the data or start smaller")
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
                            f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
-        self.log = np.concatenate([log[:room] for log, room in zip(marcher.logs, rooms[:, 0])])
+        self.log = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
         self.ambiguous = int(rooms[:, 1].sum())
         h = heights.sum(axis=0)
         if large and not self.wanted:

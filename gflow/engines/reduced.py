@@ -20,7 +20,9 @@ from ..kernels.roots import halves, nodes, to_series
 from ..kernels.slides import slide_exit
 from ..run import Run
 from .marcher import Marcher, from_unit, monomials
-from .rounds import DEGREE, Guess, relax
+from .guess import DEGREE, Guess
+from .pace import next_length
+from .rounds import relax
 from .tangent import Tangent, roots
 
 MOST = 600
@@ -163,15 +165,15 @@ class Reduced:
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
         slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
         outcome = relax(frame, self.guess, H, self.target, size, slack, self.rtol, run)
-        length = outcome.length(H, self.rtol)
+        length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()
             return None, length, outcome.rounds
         if outcome.error > self.rtol:
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             return None, length, outcome.rounds
         if np.abs(frame.step[:, -1]).max() > STEEP:
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             return None, H / 2, outcome.rounds
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry
@@ -184,7 +186,7 @@ class Reduced:
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
         self.lam = lam[:, -1]
         self.N = frame.moments(-1)
-        self.guess.accept(outcome, H)
+        self.guess.accept(outcome.values[-1], outcome.known, H, outcome.last, outcome.contraction)
         return piece, length, outcome.rounds
 
     def _released(self, frame: _Frame, strength: float) -> bool:
@@ -249,4 +251,4 @@ class _Frame:
         kernel = N[:, :1, :1] * P + N[:, 1:, 1:]
         root = roots(kernel, self.length / (2 * self.system.data.n))
         features = np.einsum("qgc,gce->qge", self.system.R.reshape(-1, G, d), root)
-        return Tangent(features.reshape(-1, G * d), self.length)
+        return Tangent(self.length, features.reshape(-1, G * d))

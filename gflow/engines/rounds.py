@@ -12,69 +12,26 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..kernels.roots import nodes, to_series
+from ..kernels.roots import to_series
 from ..run import Run, Stop
-from .tangent import Tangent, answer, resolution, solve
+from .guess import DEGREE, Guess
+from .tangent import WEAK, Tangent, resolution, solve
 
-DEGREE = 8
-"""Degree of the residuals on a window."""
 ROUNDS = 12
-WEAK = 1e-3
-"""Outputs that answer to residuals by less than this need no tangent kernel."""
 STIFF = 30.0
 """Outputs that answer by more than this settle on the window."""
+SETTLED = 10.0
+"""On a window on which outputs settle, what is left of an error of the residuals after it is
+multiplied, and lasts: there rounds end later by this factor."""
 ENOUGH = 3.0
 """Change of the residuals at which rounds end, over ``rtol``."""
 LATER = 30.0
 """A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
 the end of the window too."""
+MOST_GROWTH = 1e6
+"""Of the rate of change of residuals over a window, for all that is made of it."""
 ALLOWANCE = 20.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
-
-
-class Guess:
-    """What is known of the residuals at the start of a window.
-
-    Attributes
-    ----------
-    r, slope : ndarray, shape (n,)
-        Residuals and their derivative.
-    tangent : Tangent or None
-        The tangent kernel there, if it is known.
-    tried : (float, ndarray) or None
-        Length and Chebyshev series of the last round on a window that was too long.
-    """
-
-    def __init__(self, r: np.ndarray) -> None:
-        self.r, self.slope = r, np.zeros_like(r)
-        self.tangent: Tangent | None = None
-        self.tried: tuple[float, np.ndarray] | None = None
-
-    def forget(self) -> None:
-        """After a window that led nowhere."""
-        self.slope, self.tangent, self.tried = np.zeros_like(self.r), None, None
-
-    def residuals(self, H: float, first: Tangent | None) -> np.ndarray:
-        """Residuals at the nodes of a window of length ``H``, before any round."""
-        s = nodes(DEGREE)
-        if self.tried is not None:
-            # The window is the first part of one that was too long.
-            length, series = self.tried
-            return np.polynomial.chebyshev.chebval((s + 1) * (H / length) - 1, series).T
-        used = self.r + (s[:, None] + 1) * (H / 2) * self.slope
-        if first is not None:
-            # The linear model that has this slope at the start.
-            model = used + answer(np.tile(self.r, (s.size, 1)), first)
-            used = used + solve(model - used - answer(used, first), first)
-        return used
-
-    def accept(self, outcome: Outcome, H: float) -> None:
-        """Go on from the end of a window."""
-        self.r = outcome.values[-1]
-        # T_j'(1) = j^2.
-        slopes = np.arange(DEGREE + 1) ** 2 @ to_series(DEGREE)
-        self.slope = slopes @ outcome.used * (2 / H)
-        self.tangent, self.tried = outcome.last, None
 
 
 @dataclass
@@ -93,6 +50,16 @@ class Outcome:
     first, last : Tangent or None
         Tangent kernels at the start, and at the end if it was made.
     diverged : bool
+    change : float
+        By how much a guess that knows nothing of this window would have missed the residuals.
+    contraction : float
+        By how much a round reduces that.
+    growth : float
+        By how much faster the residuals change towards the end than at the start, per length.
+    known : ndarray, shape (J, n)
+        The residuals, smooth, as well as they are known.
+    careful : bool
+        Whether an attempt on a longer window had failed.
     """
 
     used: np.ndarray
@@ -103,17 +70,11 @@ class Outcome:
     first: Tangent
     last: Tangent | None
     diverged: bool
-
-    def length(self, H: float, rtol: float) -> float:
-        """The length to try after a window of length ``H``."""
-        if self.diverged:
-            return H / 3
-        if self.error > rtol:
-            return float(H * max(0.2, 0.7 * (rtol / self.error) ** 0.4))
-        grow = 2.0 if self.error == 0 else float(min(2.0, 0.8 * (rtol / self.error) ** 0.25))
-        if self.rounds > 3:
-            grow = min(grow, 1.0 if self.rounds == 4 else 0.7)
-        return H * max(0.3, grow)
+    change: float
+    contraction: float
+    growth: float
+    known: np.ndarray
+    careful: bool
 
 
 def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
@@ -144,14 +105,16 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     last = None
     newton, stiff = first.strength > WEAK, first.strength > STIFF
     coarse = resolution(DEGREE)
-    used = coarse @ guess.residuals(H, first if newton else None)
-    previous, diverged = np.inf, False
+    used = coarse @ guess.residuals(H, first if newton else None, stiff)
+    previous, diverged, contraction = np.inf, False, guess.contraction
     for rounds in range(1, ROUNDS + 1):
         if run.interrupted:
             raise Stop("interrupted")
         values = target - frame.run(used)
         defect = coarse @ values - used
         change = float(size(defect).max())
+        if rounds == 2 and previous > 0.0:
+            contraction = change / previous
         series = to_series(DEGREE) @ values
         error = float(size(series[-2:]).sum()) / ALLOWANCE
         push = defect
@@ -161,7 +124,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
             push = solve(defect, first, last)
         if stiff:
             # The kernel multiplies the error of residuals by the length of the window.
-            change = min(change, float(size(push).max()))
+            change = min(change, SETTLED * float(size(push).max()))
             if float(size(used).max()) <= rtol:
                 # Nothing moves by more than that, whatever the residuals are to rounding.
                 error = 0.0
@@ -170,10 +133,31 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
                 error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
         if change <= ENOUGH * rtol:
             break
-        diverged = not float((values**2).sum(axis=1).max()) <= ceiling
+        # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
+        diverged = not float(((used + push)**2).sum(axis=1).max()) <= ceiling
         diverged |= rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         if diverged or rounds > 1 and error > 2 * rtol + change:
             break
         previous = change
         used = used + push
-    return Outcome(used, values, series, error, rounds, first, last, diverged)
+    missed = change if diverged else guess.judge(values, size)
+    growth = 1.0 if diverged else _growth(values, size)
+    # After one round what neurons saw is still a guess.
+    known = used
+    if rounds == 1 and not diverged:
+        known = used + (solve(defect, first, last) if newton else defect)
+    return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
+                   max(contraction, 1e-6), growth, known, guess.careful)
+
+
+def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Ratio of the rates of change at the end and at the start, from a quarter of the window each.
+
+    Differences, because kinks spoil derivatives.
+    """
+    quarter = len(values) // 3          # the node at s = -1/2
+    early, late = size(np.array([values[quarter] - values[0], values[-1] - values[-1 - quarter]]))
+    if not early > 0.0:
+        return 1.0 if late == 0.0 else MOST_GROWTH
+    # The middles of the quarters are 3/4 of the window apart.
+    return float(min(max((late / early) ** (4 / 3), 1.0), MOST_GROWTH))

@@ -20,10 +20,13 @@ from ..data import Data
 from ..kernels.groups import tangent_kernels
 from ..kernels.roots import nodes, to_series
 
-SHARE = 1e-3
-"""Patterns that make up less than this part of the kernel are left out."""
-MOST = 100
-"""Most patterns that are taken in."""
+WEAK = 1e-3
+"""Outputs that answer to residuals by less than this need no kernel."""
+FEWEST, MOST = 8, 128
+"""Patterns of the kernel; each of the others counts as the one of these most like it."""
+UNLIKE = 0.02
+"""Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
+mean."""
 TERMS = 12
 """Most terms of the Neumann series."""
 ENOUGH = 1e-2
@@ -50,52 +53,92 @@ def integration(degree: int, full: bool = False) -> np.ndarray:
 
 
 class Tangent:
-    """The tangent kernel of a window, as ``features @ features.T`` per unit of s.
+    """The tangent kernel of a window, per unit of s.
 
     Parameters
     ----------
-    features : ndarray, shape (n, q)
     length : float
         Length of the window.
+    features : ndarray, shape (n, q), optional
+        The kernel is ``features @ features.T`` ...
+    matrix : ndarray, shape (n, n), optional
+        ... or this.
     """
 
-    def __init__(self, features: np.ndarray, length: float) -> None:
-        self.features, self.length = features, length
+    def __init__(self, length: float, features: np.ndarray | None = None,
+                 matrix: np.ndarray | None = None) -> None:
+        self.length, self.features, self.matrix = length, features, matrix
 
     @classmethod
     def of_patterns(cls, data: Data, moments: np.ndarray, side: np.ndarray,
                     length: float) -> Tangent:
         """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
-        ``sum u u^T`` over the neurons ``u = (a, w)`` of each."""
+        ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
         A, d = data.arrangement, data.d
         mass = moments[:, 0, 0] * d + np.trace(moments[:, 1:, 1:], axis1=1, axis2=2)
-        order = np.argsort(-mass)
-        share = np.cumsum(mass[order])
-        heavy = order[:min(MOST, int(np.searchsorted(share, (1 - SHARE) * share[-1])) + 1)]
+        if length * np.square(A.length).mean() * mass.sum() < WEAK:
+            return cls(length, np.zeros((data.n, 0)))
+        order = np.argsort(-mass, kind="stable")
+        count = FEWEST
+        while True:
+            heavy, light = order[:count], order[count:]
+            alike = side[light].astype(np.float32) @ side[heavy].T.astype(np.float32)
+            unlike = (1.0 - alike.max(axis=1, initial=-1.0) / max(side.shape[1], 1)) / 2
+            if count >= MOST or unlike @ mass[light] <= UNLIKE * mass.sum():
+                break
+            count *= 2
+        merged = moments[heavy]
+        np.add.at(merged, alike.argmax(axis=1), moments[light])
         side = side[heavy]
         kernel = np.empty((heavy.size, d, d))
-        tangent_kernels(moments[heavy], side, A.normal, kernel)
+        tangent_kernels(merged, side, A.normal, kernel)
         live = A.label >= 0
         on = np.zeros((heavy.size, data.n))
         on[:, live] = side[:, A.label[live]] * A.length[live] > 0
-        features = on[:, :, None] * (data.X @ roots(kernel, length / (2 * data.n)))
-        return cls(features.transpose(1, 0, 2).reshape(data.n, -1), length)
+        factor = length / (2 * data.n)
+        if data.n <= d:
+            matrix = np.zeros((data.n, data.n))
+            for active, block in zip(on, kernel):
+                matrix += active[:, None] * (data.X @ block @ data.X.T) * active
+            return cls(length, matrix=factor * matrix)
+        features = on[:, :, None] * (data.X @ roots(kernel, factor))
+        return cls(length, features.transpose(1, 0, 2).reshape(data.n, -1))
 
     def scaled(self, length: float) -> Tangent:
         """The same for a window of another length."""
-        other = copy(self)
-        other.features = self.features * np.sqrt(length / self.length)
+        other, factor = copy(self), length / self.length
         other.length = length
+        if self.features is not None:
+            other.features = self.features * np.sqrt(factor)
+        else:
+            other.matrix = self.dense() * factor
         return other
 
     @property
     def strength(self) -> float:
         """A bound on the answer to a residual of size one."""
-        return 2 * float((self.features**2).sum())
+        return 2 * float((self.features**2).sum() if self.features is not None
+                         else np.trace(self.dense()))
+
+    def dense(self) -> np.ndarray:
+        """The kernel as a matrix (n, n)."""
+        if self.matrix is None:
+            assert self.features is not None
+            self.matrix = self.features @ self.features.T
+        return self.matrix
 
     def pull(self, r: np.ndarray) -> np.ndarray:
         """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
-        return (r @ self.features) @ self.features.T
+        if self.features is not None:
+            return (r @ self.features) @ self.features.T
+        return r @ self.dense()
+
+    def mean(self, other: Tangent) -> Tangent:
+        """The mean of two kernels of one window."""
+        if self.features is not None and other.features is not None:
+            return Tangent(self.length, np.sqrt(0.5) * np.concatenate(
+                [self.features, other.features], axis=1))
+        return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
 
 
 def roots(kernel: np.ndarray, factor: float) -> np.ndarray:
@@ -128,11 +171,9 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     found = _iterate(defect, lambda term: -answer(term, first, last, full))
     if found is not None:
         return found
-    features = first.features
-    if last is not None:
-        features = np.concatenate([features, last.features], axis=1) * np.sqrt(0.5)
+    mean = first if last is None else first.mean(last)
     integral = integration(len(defect) - 1, full)
-    vectors, inverse = _decompose(features, integral)
+    vectors, inverse = _decompose(mean, integral)
 
     def invert(r: np.ndarray) -> np.ndarray:
         inside = r @ vectors
@@ -143,8 +184,7 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
         return start
 
     def change(term: np.ndarray) -> np.ndarray:
-        mean = integral @ ((term @ features) @ features.T)
-        return invert(mean - answer(term, first, last, full))
+        return invert(integral @ mean.pull(term) - answer(term, first, last, full))
 
     found = _iterate(start, change)
     return start if found is None else found
@@ -166,15 +206,15 @@ def _iterate(start: np.ndarray, apply: Callable[[np.ndarray], np.ndarray]) -> np
     return total if before <= DIVERGED * size else None
 
 
-def _decompose(features: np.ndarray, integral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _decompose(kernel: Tangent, integral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Eigenvectors (n, k) of the kernel, and for each the inverse (k, p, p) of ``1 + K int``."""
-    n, q = features.shape
-    if q < n:
+    features = kernel.features
+    if features is not None and features.shape[1] < features.shape[0]:
         values, right = np.linalg.eigh(features.T @ features)
         keep = values > 1e-12 * values[-1]
         vectors = features @ right[:, keep] / np.sqrt(values[keep])
     else:
-        values, vectors = np.linalg.eigh(features @ features.T)
+        values, vectors = np.linalg.eigh(kernel.dense())
         keep = values > 1e-12 * values[-1]
         vectors = vectors[:, keep]
     one = np.eye(len(integral))

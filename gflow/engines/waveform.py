@@ -23,10 +23,12 @@ from ..run import Run, Stop
 from ..windows import Window, Windows
 from .marcher import Frame, Marcher
 from .reduced import Reduced
-from .rounds import ALLOWANCE, DEGREE, Guess, Outcome, relax
+from .guess import DEGREE, Guess
+from .pace import next_length
+from .rounds import ALLOWANCE, Outcome, relax
 
-PATIENCE = 3
-"""Windows without events before the reduced system is tried."""
+PATIENCE, MOST_PATIENCE = 3, 12
+"""Windows without events before the reduced system is tried: at first, and after failures."""
 
 
 class Waveform:
@@ -155,20 +157,20 @@ class Waveform:
             self.guess.forget()
         elif outcome.error > self.rtol:
             self.rejected += 1
-            self.guess.tangent, self.guess.tried = outcome.first, (H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.series)
             kink = self._first_kink(frame.log, weight)
             if kink < 1.0:
                 return H * (kink + 1) / 2
         else:
             self._accept(frame, outcome)
-        return outcome.length(H, self.rtol)
+        return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
 
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
         system = Reduced(self.data, self.marcher, self.U, self.power, self.side, self.key)
         if not system.fits:
-            self.patience *= 2
+            self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken = 0
         while self.t < self.run.t_max:
@@ -195,7 +197,7 @@ class Waveform:
             if system.grown:
                 self._take(system.neurons())
                 system.begin(self.U, self.power)
-        self.patience = PATIENCE if taken > 8 else min(2 * self.patience, 100)
+        self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
             h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)
@@ -240,7 +242,8 @@ class Waveform:
                   * self.marcher.marks[log[moved, 2].astype(int)])
         self._take(out.U)
         self.path.append(window, (self.U, self.power))
-        self.guess.accept(outcome, window.t1 - window.t0)
+        self.guess.accept(outcome.values[-1], outcome.known, window.t1 - window.t0, outcome.last,
+                          outcome.contraction)
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

@@ -1,17 +1,26 @@
-"""Ready experiments for `gflow.sweep` and ``gflow sweep NAME``.
+"""Ready experiments for `gflow.sweep` and ``gflow sweep NAME``, and published settings.
 
 An experiment is a function ``run(..., rng)`` whose parameters have plain types; its signature is
-its command line. `REGISTRY` has them by name, with the figure that shows each.
+its command line. `REGISTRY` has them by name, with the figure that shows each. `published` has the
+settings W1 to W9 of the literature by name, and `threshold_diagram` evaluates a sweep of
+`threshold` over dimensions.
 """
 
 from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
 
-from . import linear_teacher
+from . import diagram, early, jumps, linear_teacher, one_neuron, publications
+from .diagram import ThresholdDiagram, threshold_diagram
+from .early import alignment
+from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
+from .one_neuron import one_neuron_teacher
+from .settings import Setting, published
 
-__all__ = ["Experiment", "REGISTRY", "find", "threshold"]
+__all__ = ["Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment", "find",
+           "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
+           "threshold_diagram"]
 
 
 class Experiment(NamedTuple):
@@ -21,15 +30,23 @@ class Experiment(NamedTuple):
     ----------
     run : callable
         For `gflow.sweep`.
-    figure : callable
-        From the record array of a sweep to a matplotlib figure.
+    figures : dict of callable
+        From the record array of a sweep to a matplotlib figure, by name; the first is the one to
+        draw if none is asked for.
     """
 
     run: Callable[..., dict[str, Any]]
-    figure: Callable[[Any], Any]
+    figures: dict[str, Callable[[Any], Any]]
 
 
-REGISTRY = {"threshold": Experiment(threshold, linear_teacher.figure)}
+REGISTRY = {
+    "threshold": Experiment(threshold, {"threshold": linear_teacher.figure,
+                                        "diagram": diagram.figure}),
+    "alignment": Experiment(alignment, {"alignment": early.figure}),
+    "orthogonal_jumps": Experiment(orthogonal_jumps, {"jumps": jumps.figure}),
+    "one_neuron_teacher": Experiment(one_neuron_teacher, {"one_neuron": one_neuron.figure}),
+    "published": Experiment(publications.published, {"published": publications.figure}),
+}
 
 
 def find(name: str) -> Experiment:

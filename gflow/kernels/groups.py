@@ -12,6 +12,7 @@ from collections import namedtuple
 import numpy as np
 from numba import njit
 
+from .jit import leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten, work_space
 from .slides import project, slide_exit, sliding_planes
 from .switch import norm
@@ -30,7 +31,7 @@ Neurons = namedtuple("Neurons", "U side loose direction closest weight")
 hyperplanes just left (m, C), and their last scans (m, d + 1) and (m, NEAR + 1)."""
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def add_moments(of, U, moments):
     """Add ``u u^T`` of every neuron to its pattern's row of ``moments`` (G, (d + 1)^2)."""
     m, e = U.shape
@@ -136,7 +137,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
                 bends[g] = np.inf
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def stays(u, side, direction, closest, normal, field, bend):
     """Whether a neuron certainly meets no hyperplane on the window: see `scan` for its arrays.
 
@@ -184,7 +185,7 @@ def stays(u, side, direction, closest, normal, field, bend):
     return True
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def keeps_clear(states, side, axis, closest, normal, to_series, margin, spread, series):
     """Whether a neuron that goes with its group meets no hyperplane on the window.
 
@@ -238,9 +239,9 @@ def keeps_clear(states, side, axis, closest, normal, to_series, margin, spread, 
     return True
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, states, log, room,
-                h, energy, wanted, to_series):
+                h, energy, wanted, to_series, work, field, start, series):
     """March the neurons ``begin`` to ``end - 1`` one by one, or carry them with their group.
 
     Parameters
@@ -262,6 +263,8 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
     to_series : array (J, J)
         From values at ``times`` to Chebyshev coefficients, if they are the Chebyshev nodes; empty
         otherwise.
+    work, field, start, series : Work, and arrays (p, d), (d + 1,) and (J, d)
+        Work space.
 
     Returns
     -------
@@ -269,12 +272,8 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
         The first march that did not end well, or FINE and -1.
     """
     p, d = D.shape[1:]
-    n, J, C = geometry.label.size, times.size, geometry.normal.shape[0]
+    n, J = geometry.label.size, times.size
     normal, weights, slots, lams = geometry.normal, neurons.weight, groups.slot, groups.lam
-    field = np.empty((p, d))
-    start = np.empty(d + 1)
-    work = work_space(p, d, C, n)
-    series = np.empty((J, d))
     for i in range(begin, end):
         pattern = groups.of[i]
         g = slots[pattern]
@@ -329,6 +328,28 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
             correct(log, first_row, room[0], times, state, weight, geometry, h)
         else:
             deposit(state, weight, geometry.rows, work.heights, h)
+    return FINE, -1
+
+
+@njit(cache=True, error_model="numpy", nogil=True)
+def march_blocks(part, parts, edges, neurons, groups, D, N, V, geometry, force, times, states, logs,
+                 rooms, h, energy, wanted, to_series):
+    """Every ``parts``-th block of neurons from block ``part`` on: see `march_block`.
+
+    Block b has the neurons ``edges[b]`` to ``edges[b + 1] - 1``; ``N``, ``V``, ``logs``, ``rooms``,
+    ``h`` and ``energy`` have a first axis for blocks, so that sums do not depend on who does what.
+    """
+    p, d = D.shape[1:]
+    work = work_space(p, d, geometry.normal.shape[0], geometry.label.size)
+    field = np.empty((p, d))
+    start = np.empty(d + 1)
+    series = np.empty((times.size, d))
+    for b in range(part, edges.size - 1, parts):
+        status, i = march_block(edges[b], edges[b + 1], neurons, groups, D, N[b], V[b], geometry,
+                                force, times, states, logs[b], rooms[b], h[b], energy[b], wanted,
+                                to_series, work, field, start, series)
+        if status != FINE:
+            return status, i
     return FINE, -1
 
 

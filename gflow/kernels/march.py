@@ -14,6 +14,7 @@ import numpy as np
 from numba import njit
 
 from .contacts import ON_SURFACE, RELEASE_BELOW
+from .jit import leaf, maker
 from .modes import ROUNDING, choose_side, choose_sides, row_dot
 from .slides import project, slide_exit, sliding_planes
 from .switch import AT_REST, norm, put_on, sign_after
@@ -50,7 +51,7 @@ def work_space(p, d, C, n):
                 np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def change_side(h, new, side, D, plus, minus, normal):
     """Move a neuron to side ``new`` of hyperplane ``h``: its side and its field."""
     p, d = D.shape
@@ -70,7 +71,7 @@ def change_side(h, new, side, D, plus, minus, normal):
     side[h] = new
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new, field, w, jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
 
@@ -101,6 +102,13 @@ def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new
             for c in range(d):
                 u[1 + c] -= along * normal[h, c]
         return sign, solutions
+    return sign, settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump)
+
+
+@maker
+def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump):
+    """`settle` on several hyperplanes; the number of solutions."""
+    d = w.size
     V = np.empty((total, d))
     fewer = np.empty(total, np.int64)
     more = np.empty(total, np.int64)
@@ -114,7 +122,7 @@ def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new
         new[q] = sides[q]
     for c in range(d):
         u[1 + c] = put[c]
-    return sign, solutions
+    return solutions
 
 
 @njit(error_model="numpy", nogil=True, inline="always")
@@ -365,7 +373,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     return GROUPED if grouped and not rest and room[0] == first_row else FINE
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def tighten(w, side, loose, normal, band):
     """Forget the hyperplanes that a neuron has clearly left."""
     size_w = norm(w)
@@ -374,7 +382,7 @@ def tighten(w, side, loose, normal, band):
             loose[h] = side[h] * row_dot(normal, h, w) <= band * size_w
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def correct(log, begin, end, times, states, weight, geometry, h):
     """Add to ``h`` (J, n) what the events ``begin`` to ``end - 1`` of a neuron change in the
     outputs of the pattern that it started with."""
@@ -400,7 +408,7 @@ def correct(log, begin, end, times, states, weight, geometry, h):
                 h[j, k] += change * states[j, 0] * z
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def deposit(states, weight, rows, z, h):
     """Add the outputs ``a relu(w.x)`` of a neuron at all times to ``h`` (J, n).
 

@@ -14,6 +14,8 @@ Sides are numbers: +1 where ``w.v_c > 0``, -1 where ``w.v_c < 0``, 0 while slidi
 import numpy as np
 from numba import njit
 
+from .jit import leaf, maker
+
 ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
 DEPENDENT = 1e-10
@@ -22,7 +24,7 @@ MOST_CONVEX = 12
 """Convex kinks that are tried on both sides at once; more stay on side -1."""
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def dot(u, v):
     """Inner product of two vectors (a loop: short ones are cheaper than a BLAS call)."""
     total = 0.0
@@ -31,7 +33,7 @@ def dot(u, v):
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def row_dot(V, c, u):
     """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
     total = 0.0
@@ -40,7 +42,7 @@ def row_dot(V, c, u):
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def row_row(V, c, U, e):
     """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
     total = 0.0
@@ -49,7 +51,7 @@ def row_row(V, c, U, e):
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@maker
 def orthonormal_rows(V):
     """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
 
@@ -188,7 +190,7 @@ def box_least_squares(D, V, J, slack):
     return side, best
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def choose_side(sign, across, J, below, above, slack):
     """`choose_sides` on one hyperplane: side, and number of solutions.
 
@@ -206,7 +208,7 @@ def choose_side(sign, across, J, below, above, slack):
     return (1 if up else -1), (1 if up or down else 0)
 
 
-@njit(cache=True, error_model="numpy")
+@maker
 def choose_sides(sign, D, V, J, below, above, size):
     """Side of every hyperplane that a neuron lies on, just after this instant.
 

@@ -8,7 +8,7 @@ like any other: nothing is decided from the values at the ends alone.
 from functools import lru_cache
 
 import numpy as np
-from numba import njit
+from .jit import leaf, maker
 
 DEPTH = 60
 
@@ -39,7 +39,7 @@ def restrict(degree, end):
     return to_series(degree) @ np.polynomial.chebyshev.chebvander(inside, degree)
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def evaluate(series, s):
     """Value at ``s`` in [-1, 1] of a Chebyshev series (Clenshaw)."""
     b1, b2 = 0.0, 0.0
@@ -48,7 +48,7 @@ def evaluate(series, s):
     return series[0] + s * b1 - b2
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def stays_above(series, level):
     """Whether the series is certainly at least ``level`` on [-1, 1]."""
     low = series[0]
@@ -57,7 +57,7 @@ def stays_above(series, level):
     return low >= level
 
 
-@njit(cache=True, error_model="numpy")
+@maker
 def first_exit(series, split, tol, until):
     """First time in [-1, until] at which the polynomial leaves ``[0, inf)``, or 2 if it does not.
 
@@ -129,7 +129,7 @@ def first_exit(series, split, tol, until):
     return left_at
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def taylor_exit(z, K, tol, until, from_unit, split, series):
     """`first_exit` of ``sum_j z_j y^j`` on [0, 1]: a time y up to about ``until``, or 2.
 
@@ -197,7 +197,7 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
     return y
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def _root(series, level, lo, hi):
     """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
     f_lo = evaluate(series, lo) - level

@@ -1,14 +1,13 @@
 """A sliding neuron under given residuals: its projected field, and where its slide ends."""
 
 import numpy as np
-from numba import njit
-
 from .contacts import RELEASE_ABOVE, RELEASE_BELOW
+from .jit import leaf, maker
 from .modes import orthonormal_rows, row_row
 from .roots import taylor_exit
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def sliding_planes(side, planes, most):
     """Put the hyperplanes of side 0 in ``planes``, at most ``most``; their number."""
     count = 0
@@ -21,7 +20,7 @@ def sliding_planes(side, planes, most):
     return count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@maker
 def project(planes, count, normal, D, P, basis):
     """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals.
 
@@ -51,7 +50,7 @@ def project(planes, count, normal, D, P, basis):
     return rank
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_unit, split, normal,
                lam, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.

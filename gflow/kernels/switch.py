@@ -1,16 +1,15 @@
 """What one neuron does at an instant at which it touches hyperplanes: the only such place."""
 
 import numpy as np
-from numba import njit
-
 from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
+from .jit import leaf, maker
 from .modes import ROUNDING, choose_sides, dot, orthonormal_rows, row_dot
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def norm(w):
     """Euclidean norm without underflow."""
     size = 0.0
@@ -24,7 +23,7 @@ def norm(w):
     return size * np.sqrt(total)
 
 
-@njit(cache=True, error_model="numpy")
+@leaf
 def sign_after(a, w, D, size):
     """Sign of the output weight just after an instant, 0 if it stays 0.
 
@@ -38,7 +37,7 @@ def sign_after(a, w, D, size):
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
 
 
-@njit(cache=True, error_model="numpy")
+@maker
 def put_on(w, V):
     """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
     d = w.size

@@ -1,12 +1,12 @@
 """Taylor series of one neuron in a polynomial field: ``a' = w.D``, ``w' = a D``."""
 
-from numba import njit
+from .jit import leaf
 
 ORDER = 18
 """Highest order of the Taylor series of a neuron."""
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def shift(D, s, T):
     """Taylor coefficients ``T`` at ``s`` of the polynomials with monomial coefficients ``D``."""
     p, d = D.shape
@@ -19,7 +19,7 @@ def shift(D, s, T):
                 T[j, c] += s * T[j + 1, c]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def expand(u, T, x, accuracy, U):
     """Taylor coefficients ``U`` (ORDER + 1, d + 1) of a neuron ``u = (a, w)`` in the field ``T``.
 
@@ -71,7 +71,7 @@ def expand(u, T, x, accuracy, U):
     return ORDER, x
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def at(U, K, x, u):
     """Value ``u`` at ``x`` of the Taylor series ``U`` of order ``K``."""
     e = U.shape[1]
@@ -82,7 +82,7 @@ def at(U, K, x, u):
             u[c] = u[c] * x + U[j, c]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def carry(u, D, times, accuracy, T, U, states):
     """States (J, d + 1) at ``times`` in [-1, 1] of a neuron that is ``u`` at -1; ``u`` at the end.
 
@@ -104,7 +104,7 @@ def carry(u, D, times, accuracy, T, U, states):
     return True
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def speed(U, K, x):
     """Integral of the squared derivative of the Taylor series ``U`` over [0, x]."""
     total = 0.0
@@ -117,7 +117,7 @@ def speed(U, K, x):
     return total
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def polynomial(coefficients, row, s):
     """Value at ``s`` of the monomial coefficients in a row."""
     total = 0.0

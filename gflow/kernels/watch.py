@@ -1,8 +1,8 @@
 """Which hyperplanes a neuron may reach, so that not all of them are looked at all the time."""
 
 import numpy as np
-from numba import njit
 
+from .jit import leaf
 from .roots import taylor_exit
 from .switch import norm
 
@@ -12,7 +12,7 @@ SIMULTANEOUS = 4e-12
 """Contacts of one neuron closer than this in time are one."""
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def scan(w, side, columns, axis, near, z):
     """Direction of a neuron, the hyperplanes near it, and how far it may turn.
 
@@ -46,6 +46,9 @@ def scan(w, side, columns, axis, near, z):
         for h in range(C):
             z[h] += along * columns[c, h]
     far = 2.0 if C <= NEAR else 0.4 * NEAR / C
+    # Few hyperplanes in all are watched rather than that many short pieces are made (orthogonal
+    # data: a neuron stays on every hyperplane that it has come to).
+    least = far / 8 if C <= 4 * NEAR else 1e-14
     while True:
         count = 0
         for h in range(C):
@@ -59,7 +62,7 @@ def scan(w, side, columns, axis, near, z):
             axis[d] = far if C > NEAR else np.inf
             return count
         far /= 2
-        if far < 1e-14:
+        if far < least:
             count = 0
             for h in range(C):
                 if side[h] != 0:
@@ -69,7 +72,7 @@ def scan(w, side, columns, axis, near, z):
             return count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def turned(U, K, axis, x):
     """Largest tangent of the angle to ``axis`` on [0, x], from above; 1e300 if unknown."""
     d = U.shape[1] - 1
@@ -87,7 +90,7 @@ def turned(U, K, axis, x):
     return across / along if along > 0.0 else 1e300
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def allowed(u, speed, axis):
     """How far a neuron turns already, as the tangent of the angle to ``axis``, and a guess of the
     time in which it turns to ``far`` if its weight moves by ``speed``."""
@@ -107,7 +110,7 @@ def allowed(u, speed, axis):
     return now, (left / rate if rate > 0.0 else 1e300)
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@leaf
 def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band, thin, from_unit,
              split, touched, when, z, series):
     """First contacts of a neuron on a piece: with near hyperplanes, and of a slider with a = 0.

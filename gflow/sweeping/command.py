@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import inspect
+import re
 import sys
 import warnings
 from typing import Any, Callable, Sequence
@@ -49,6 +50,9 @@ def _parser() -> argparse.ArgumentParser:
     draw = commands.add_parser("plot", help="a figure of what is done")
     draw.add_argument("file", metavar="FILE", help="store of a sweep")
     draw.add_argument("--out", help="figure (default: FILE with the ending .png)")
+    draw.add_argument("--figure", metavar="NAME", help="of a ready experiment: " + "; ".join(
+        f"{', '.join(experiment.figures)} (of {name})"
+        for name, experiment in experiments.REGISTRY.items()) + "; default: the first")
     draw.add_argument("--x", help="parameter for the horizontal axis")
     draw.add_argument("--y", help="results to draw, joined by commas")
     draw.add_argument("--by", help="parameter for the lines")
@@ -65,13 +69,15 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
     own = commands.add_parser(name, help=summary, description=f"{summary} A parameter takes "
                               f"{HELP}; the sweep runs over all combinations.")
     group = own.add_argument_group("parameters")
+    described = _described(run)
     for parameter in _parameters(run):
         default = parameter.default
         required = default is inspect.Parameter.empty
+        text = described.get(parameter.name, "") + f" ({_kind(parameter)}"
         group.add_argument(f"--{parameter.name.replace('_', '-')}", dest=f"p_{parameter.name}",
                            metavar="VALUES", required=required,
-                           help=_kind(parameter) +
-                           ("" if required else f", default: {default}"))
+                           help=(text + ("" if required else f", default: {default}") + ")")
+                           .strip().replace("%", "%%"))
     own.add_argument("--seeds", type=int, default=1, help="seeds a point, default: %(default)s")
     own.add_argument("--shared", metavar="NAMES", default="",
                      help="parameters, joined by commas, that leave the random numbers alone")
@@ -90,6 +96,23 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:
     return [parameter for parameter in inspect.signature(run).parameters.values()
             if parameter.name != "rng"]
+
+
+def _described(run: Callable[..., Any]) -> dict[str, str]:
+    """What the numpydoc section of ``run`` says about its parameters."""
+    section = re.search(r"\nParameters\n-+\n(.*?)(\n\n|$)", inspect.getdoc(run) or "", re.DOTALL)
+    described: dict[str, str] = {}
+    names: list[str] = []
+    for line in section[1].splitlines() if section else []:
+        if line.startswith(" "):
+            for name in names:
+                described[name] = f"{described.get(name, '')} {line.strip()}".strip()
+        else:
+            head, _, kind = line.partition(" : ")
+            names = head.split(", ")
+            if kind.startswith("{"):
+                described |= dict.fromkeys(names, f"One of {kind.strip('{}')}.")
+    return {name: text.replace("`", "") for name, text in described.items()}
 
 
 def _kind(parameter: inspect.Parameter) -> str:
@@ -127,13 +150,21 @@ def _plot(arguments: argparse.Namespace) -> int:
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]
-    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
-    chosen = (arguments.x, arguments.y, arguments.by)
-    if chosen == (None, None, None) and name in experiments.REGISTRY and len(table):
-        fig = experiments.find(name).figure(table)
+    own = experiments.REGISTRY[name].figures if name in experiments.REGISTRY else {}
+    free = (arguments.x, arguments.y, arguments.by) != (None, None, None)
+    if arguments.figure is not None:
+        if arguments.figure not in own:
+            raise ValueError(f"there is no figure {arguments.figure!r} of this sweep: "
+                             + (f"choose one of {', '.join(own)}" if own else
+                                "give --x, --y and --by"))
+        if free:
+            raise ValueError("--figure does not go with --x, --y or --by: drop one of them")
+    if own and not free and len(table):
+        fig = own[arguments.figure or next(iter(own))](table)
     else:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
+    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
     fig.savefig(out, dpi=150)
     print(f"figure of {len(table)} tasks written to {out}")
     return 0

@@ -114,7 +114,9 @@ class Store:
     """
 
     def __init__(self, path: Any, read_only: bool = False) -> None:
-        self.path = Path(os.path.abspath(os.fspath(path)))
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+            raise TypeError(f"store is {path!r}: give the name of a file")
+        self.path = Path(os.path.abspath(path))
         self.read_only = read_only
         self.sweep = -1
         _check_place(self.path, read_only)

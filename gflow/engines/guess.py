@@ -1,0 +1,121 @@
+"""What is known of the residuals on a window before any round, and of how hard it will be.
+
+Three guesses compete: a linear model with the tangent kernel, a cubic through the last window, and
+an exponential through it. The one that would have been best on the last window is taken.
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from ..kernels.roots import nodes, to_series
+from .tangent import Tangent, answer, solve
+
+DEGREE = 8
+"""Degree of the residuals on a window."""
+CUBIC = 3
+SPAN = 0.5
+"""Distance in s of the three values that an exponential is laid through."""
+STEEPEST = 3.0
+"""Rate of an exponential, per unit of s: others are noise."""
+TYPICAL = 1e-2
+"""Contraction of a round before one is known."""
+
+
+class Guess:
+    """What is known of the residuals at the start of a window.
+
+    Attributes
+    ----------
+    r, slope : ndarray, shape (n,)
+        Residuals and their derivative.
+    tangent : Tangent or None
+        The tangent kernel there, if it is known.
+    tried : (float, ndarray) or None
+        Length and Chebyshev series of the last round on a window that was too long.
+    past : (float, ndarray) or None
+        Length and Chebyshev series of the window before.
+    contraction : float
+        Of a round on the window before.
+    careful : bool
+        Whether the last attempt failed.
+    """
+
+    def __init__(self, r: np.ndarray) -> None:
+        self.r, self.slope = r, np.zeros_like(r)
+        self.tangent: Tangent | None = None
+        self.tried: tuple[float, np.ndarray] | None = None
+        self.past: tuple[float, np.ndarray] | None = None
+        self.contraction, self.careful = TYPICAL, False
+        self.missed: dict[str, float] = {}
+        self.candidates: dict[str, np.ndarray] = {}
+
+    def forget(self) -> None:
+        """After a window that led nowhere."""
+        self.slope, self.tangent, self.tried = np.zeros_like(self.r), None, None
+        self.past, self.missed, self.careful = None, {}, True
+
+    def reject(self, first: Tangent, H: float, series: np.ndarray) -> None:
+        """After a window of length ``H`` that was too long, with residuals of that series."""
+        self.tangent, self.tried, self.careful = first, (H, series), True
+
+    def residuals(self, H: float, first: Tangent | None, stiff: bool) -> np.ndarray:
+        """Residuals at the nodes of a window of length ``H``, before any round."""
+        self.candidates = {"linear": self._linear(H, first)}
+        # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
+        # keeps that small.
+        if self.past is not None and not stiff:
+            length, series = self.past
+            x = 1 + (nodes(DEGREE) + 1) * (H / length)
+            self.candidates["cubic"] = self._cubic(x, series)
+            self.candidates["exponential"] = self._exponential(x, series)
+        if self.tried is not None:
+            # The window is the first part of one that was too long.
+            length, series = self.tried
+            x = (nodes(DEGREE) + 1) * (H / length) - 1
+            return chebyshev.chebval(x, series).T
+        # One that was never tried is given a chance.
+        best = min(self.candidates, key=lambda name: self.missed.get(name, 0.0))
+        return self.candidates[best]
+
+    def _linear(self, H: float, first: Tangent | None) -> np.ndarray:
+        s = nodes(DEGREE)
+        used = self.r + (s[:, None] + 1) * (H / 2) * self.slope
+        if first is not None:
+            # The linear model that has this slope at the start.
+            model = used + answer(np.tile(self.r, (s.size, 1)), first)
+            used = used + solve(model - used - answer(used, first), first)
+        return used
+
+    def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        values = chebyshev.chebval(x, series[:CUBIC + 1]).T
+        return values + (self.r - values[0])
+
+    def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.
+        r0, r1, r2 = chebyshev.chebval(1 - SPAN * np.arange(3), series).T
+        with np.errstate(all="ignore"):
+            rate = np.log((r0 - r1) / (r1 - r2)) / SPAN
+        rate = np.clip(np.where(np.isfinite(rate), rate, 0.0), -STEEPEST, STEEPEST)
+        rate = np.where(np.abs(rate) < 1e-6, 1e-6, rate)
+        scale = (r0 - r1) / -np.expm1(-rate * SPAN)
+        return self.r + scale * np.expm1(rate * (x[:, None] - 1))
+
+    def judge(self, values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
+        """Note how far the guesses were from what the residuals turned out to be; the least."""
+        self.missed = {name: float(size(values - guess).max())
+                       for name, guess in self.candidates.items()}
+        return min(self.missed.values())
+
+    def accept(self, r: np.ndarray, known: np.ndarray, H: float, last: Tangent | None,
+               contraction: float) -> None:
+        """Go on from the end ``r`` of a window of length ``H`` with residuals ``known`` (J, n)."""
+        self.r = r
+        series = to_series(DEGREE) @ known
+        # T_j'(1) = j^2.
+        self.slope = np.arange(DEGREE + 1) ** 2 @ series * (2 / H)
+        self.tangent, self.tried, self.past = last, None, (H, series)
+        self.contraction, self.careful = contraction, False

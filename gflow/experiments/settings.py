@@ -1,0 +1,164 @@
+"""Published settings W1 to W9: data, start and training time of figures in the literature.
+
+The draws are ours: data and starts have the published law, not the published random numbers.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Callable, Mapping
+
+import numpy as np
+
+from .. import datasets, init
+from ..checks import generator
+from ..data import Data
+from ..model import TwoLayerReLU
+from . import clouds, one_neuron
+
+BPF = "Boursier, Pillaud-Vivien and Flammarion, arXiv:2206.00939, published code"
+EA = "Boursier and Flammarion, arXiv:2401.10791, published code"
+TK = "Tsoy and Konstantinov, arXiv:2405.17299, published code"
+CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
+SQUARE, LOGISTIC = "square", "logistic"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A published setting; `gflow.experiments.published` has them by name.
+
+    Attributes
+    ----------
+    title, source : str
+        What it is, and where it was published.
+    data : callable
+        From a generator to `gflow.Data`.
+    start : callable
+        From a width and a generator to a `gflow.TwoLayerReLU`.
+    width : int
+        Published number of neurons.
+    reduced_width : int
+        A smaller one, for a quick look.
+    t_max : float
+        Published training time as flow time here: ``2 lr steps`` for the mean of squares, which
+        is twice the loss of gflow, ``lr steps`` for the logistic loss. W6 is taken to the middle
+        of its 2^15 steps: then they grow, up to a time of 8e11, because the logistic loss has no
+        end; the square loss has settled long before.
+    reduced_t_max : float
+        A shorter one.
+    steps : int
+        Gradient steps of the original.
+    lr : float
+        Its step size; in W6 the unit of a schedule.
+    loss : {"square", "logistic"}
+        Loss of the original. gflow runs all of them with the square loss.
+    below : float
+        Loss (of gflow) below which the original stops; 0 if it does not.
+
+    Examples
+    --------
+    >>> from gflow.experiments import published
+    >>> model, data = published["W1"].problem(rng=0)
+    >>> model, data, published["W1"].t_max
+    (TwoLayerReLU(m=60, d=2), Data(n=2, d=2), 40.0)
+    """
+
+    title: str
+    source: str
+    data: Callable[[np.random.Generator], Data]
+    start: Callable[[int, np.random.Generator], TwoLayerReLU]
+    width: int
+    reduced_width: int
+    t_max: float
+    reduced_t_max: float
+    steps: int
+    lr: float
+    loss: str = SQUARE
+    below: float = 0.0
+
+    def problem(self, size: str = "full", rng: int | np.random.Generator = 0
+                ) -> tuple[TwoLayerReLU, Data]:
+        """Start and data.
+
+        Parameters
+        ----------
+        size : {"full", "reduced"}
+            With the published width, or a smaller one.
+        rng : int or numpy.random.Generator
+            Data and start are drawn from it, in this order.
+
+        Raises
+        ------
+        ValueError
+            If ``size`` is neither.
+        """
+        if size not in ("full", "reduced"):
+            raise ValueError(f"size = {size!r}: choose \"full\" or \"reduced\"")
+        rng = generator(rng)
+        data = self.data(rng)
+        return self.start(self.width if size == "full" else self.reduced_width, rng), data
+
+
+def _teacher_of_six(rng: np.random.Generator) -> Data:
+    # Output weights of size 1/sqrt(6): with the 1/sqrt(900) of the hidden ones labels would be so
+    # small that nothing grows within the published time.
+    teacher = (rng.standard_normal(6) / 6**0.5, rng.standard_normal((6, 150)) / 900**0.5)
+    return datasets.relu_teacher(75, 150, teacher, rng=rng)
+
+
+def _five_labels(rng: np.random.Generator) -> Data:
+    x = np.array([-1.0, -0.6, -0.1, 0.3, 0.7])
+    return Data(np.column_stack([x, np.ones(5)]), [0.28, -0.1, 0.03, 0.23, -0.22])
+
+
+def _on_axes(scales: tuple[float, float, float, float]) -> Setting:
+    return Setting(
+        f"four neurons of scales 1e-4 {scales} on mirrored clouds", f"{TK}, figures 1, 5-7",
+        clouds.mirrored, lambda m, rng: clouds.axes([1e-4 * s for s in scales]), 4, 4,
+        1199.8, 1199.8, 2**14, 2.0**-7, LOGISTIC)
+
+
+def _two_clouds(name: str, angle: float) -> Setting:
+    return Setting(
+        f"wide network on two pairs of clouds at the angle {name}", f"{TK}, figure 2",
+        lambda rng: clouds.turned(rng, angle), lambda m, rng: clouds.torch_linear(m, 2.0**-7, rng),
+        4096, 256, 512.0, 512.0, 8192, 2.0**-4, LOGISTIC)
+
+
+published: Mapping[str, Setting] = MappingProxyType({
+    "W1": Setting("two orthogonal points", f"{BPF}, training_dynamics",
+                  lambda rng: datasets.orthogonal(),
+                  lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
+                  1e-3),
+    "W2": Setting("five points that are not orthogonal", f"{BPF}, training_dynamics",
+                  lambda rng: datasets.five_points(),
+                  lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
+                  1e-3),
+    "W3": Setting("75 points of a teacher with six neurons in dimension 150",
+                  f"{BPF}, high_dimension", _teacher_of_six,
+                  lambda m, rng: init.balanced(m, 150, 1e-20, rng, scaling="1/sqrt(m*d)"), 200, 40,
+                  400.0, 400.0, 200_000, 1e-3),
+    "W4": Setting("three points on which training gets stuck", f"{EA}, figure 2",
+                  lambda rng: datasets.three_points(),
+                  lambda m, rng: init.balanced(m, 2, 1e-3, rng), 20_000, 500, 4000.0, 4000.0,
+                  2_000_000, 1e-3),
+    "W5": Setting("40 points on a zigzag", f"{EA}, figure 3",
+                  lambda rng: datasets.stewart(40, rng),
+                  lambda m, rng: init.unbalanced(m, 2, 1e-3, rng), 20_000, 200, 4000.0, 4000.0,
+                  2_000_000, 1e-3),
+    "W6": _on_axes((1.0, 0.1, 0.001, 0.01)),
+    "W6b": _on_axes((1.0, 0.1, 0.01, 0.001)),
+    "W6c": _on_axes((1.0, 0.01, 0.1, 0.001)),
+    "W7": _two_clouds("pi/2", np.pi / 2),
+    "W7b": _two_clouds("pi/3", np.pi / 3),
+    "W8": Setting("a neuron learnt from ten correlated points", f"{CEL}",
+                  lambda rng: one_neuron.points(10, 10, 0.0, rng),
+                  lambda m, rng: init.balanced(m, 10, 4.0**-4, rng, scaling="1/sqrt(m*d)"), 25, 25,
+                  4e5, 4e3, 20_000_000, 1e-2, below=5e-10),
+    "W9": Setting("five points and a start of nearly zero", "ZhengqingUUU/relu_like, published "
+                  "code", _five_labels,
+                  lambda m, rng: init.unbalanced(m, 2, 8e-6 * m**0.5, rng), 50, 50, 1200.0, 1200.0,
+                  600_000, 1e-3, below=5e-6),
+})
+"""Published settings by name; see `Setting`."""

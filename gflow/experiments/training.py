@@ -1,0 +1,70 @@
+"""What experiments share: a run to convergence or to a limit, and how it ended."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .. import stop
+from ..errors import IntegrationError
+from ..flow import Flow
+from ..integration import integrate
+
+LIMITS = {"finished": "t_max", "wall_time": "seconds"}
+
+
+def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
+             until: float = 1e-10) -> Flow:
+    """Train until `gflow.stop.settled`, interpolation, or a limit; both ends are reported.
+
+    Parameters
+    ----------
+    model, data, t_max, rtol
+        As for `gflow.integrate`.
+    seconds : float
+        Wall time after which to give up.
+    until : float
+        Part of the loss at the start below which a run interpolates.
+
+    Returns
+    -------
+    Flow
+        Its status is "settled", "loss_below", "finished" or "wall_time".
+
+    Raises
+    ------
+    IntegrationError
+        If the run fails.
+    KeyboardInterrupt
+        On Ctrl-C.
+    """
+    rules = [stop.settled(), stop.loss_below(until * model.loss(data)), stop.wall_time(seconds)]
+    return run(model, data, t_max, rtol=rtol, t_eval=[0.0, t_max], stop=rules)
+
+
+def run(model: Any, data: Any, t_max: float, **options: Any) -> Flow:
+    """`gflow.integrate` on one thread; raises on what is only half a run, and no result."""
+    flow = integrate(model, data, t_max, threads=1, **options)
+    if flow.status == "interrupted":
+        raise KeyboardInterrupt
+    if not flow.success:
+        raise IntegrationError(flow)
+    return flow
+
+
+def ending(flow: Flow) -> dict[str, Any]:
+    """How a run ended, as results of a task.
+
+    Returns
+    -------
+    dict
+        ``t_end``, ``status``, ``limit`` ("t_max" or "seconds" if the run was cut there, "none" if
+        it converged), ``events``, ``slides``.
+    """
+    return {"t_end": flow.t_end, "status": flow.status, "limit": LIMITS.get(flow.status, "none"),
+            "events": len(flow.events), "slides": flow.stats["slide"]}
+
+
+def evidence(flow: Flow, wanted: bool) -> dict[str, Any]:
+    """``certified`` and ``stationarity`` of a run; None for both if not wanted."""
+    found = flow.certificate() if wanted else None
+    return {"certified": found and found.ok, "stationarity": found and found.stationarity}

@@ -1,0 +1,187 @@
+"""Ready experiments: what they find agrees with the theory, and what they say is true."""
+
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.experiments import (REGISTRY, alignment, one_neuron_teacher, orthogonal_jumps,
+                               published, threshold, threshold_diagram)
+from gflow.experiments.publications import published as run_published
+
+
+def rng():
+    """The same draw for every scale."""
+    return np.random.default_rng(2)
+
+
+def slope(scales, values):
+    return np.polyfit(np.log(scales), np.log(values), 1)[0]
+
+
+# The threshold ------------------------------------------------------------------------------------
+
+def test_few_points_are_interpolated_and_many_are_not():
+    few = threshold(4, 6, width=30, rng=0)
+    assert few["interpolated"] and few["status"] == "loss_below" and few["limit"] == "none"
+    assert np.isnan([few["two_cone_train"], few["two_cone_gap"]]).all()
+    many = threshold(2, 100, width=30, margin=0.4, rng=0)
+    assert not many["interpolated"] and many["status"] == "settled" and many["directions"] == 2
+    assert many["two_cone_gap"] < 1e-3 and many["certified"]
+    assert many["train_loss"] == pytest.approx(many["two_cone_train"], rel=1e-3)
+    # Inputs with a margin are not Gaussian.
+    assert np.isnan([many["population_loss"], many["excess"], many["two_cone_excess"]]).all()
+
+
+def test_the_exact_risk_is_that_of_new_points():
+    result = threshold(3, 12, width=20, certificate=False, rng=1)
+    # Of 10000 points.
+    assert result["test_loss"] == pytest.approx(result["population_loss"], rel=0.05)
+    assert result["excess"] == pytest.approx(2 * result["population_loss"] - 0.25, abs=1e-15)
+    assert result["certified"] is None
+
+
+@pytest.mark.parametrize("limit", ["t_max", "seconds"])
+def test_a_limit_that_was_hit_is_named(limit):
+    value = {"t_max": 5.0, "seconds": 1e-9}[limit]
+    assert threshold(2, 40, width=20, rng=0, **{limit: value})["limit"] == limit
+
+
+def outcomes(rng, true, n, seeds, steepness):
+    """What a sweep would find if thresholds and steepnesses were these, for d = 2, 3, ..."""
+    d = np.arange(len(true)) + 2
+    d, n, _ = (axis.ravel() for axis in np.meshgrid(d, n, range(seeds), indexing="ij"))
+    chance = 1 / (1 + (n / np.array(true)[d - 2])**np.array(steepness)[d - 2])
+    return np.rec.fromarrays([d, n, rng.random(n.size) < chance, np.full(n.size, "none")],
+                             names="d,n,interpolated,limit")
+
+
+def test_intervals_of_thresholds_hold_what_they_say():
+    rng, n, inside = np.random.default_rng(0), np.geomspace(4, 400, 6), []
+    for _ in range(60):
+        # From the prior, so that 95% is exact.
+        true = np.exp(rng.uniform(np.log(0.4), np.log(4000), 5))
+        table = outcomes(rng, true, n, 5, np.exp(rng.uniform(np.log(0.5), np.log(50), 5)))
+        found = threshold_diagram(table, rng)
+        inside += list((found.low <= true) & (true <= found.high))
+    assert 0.92 < np.mean(inside) < 0.98
+
+
+def test_open_ends_and_cut_runs():
+    table = outcomes(np.random.default_rng(0), [1e-9, 20.0, 1e9], [5, 10, 20, 40], 10, [4.0] * 3)
+    found = threshold_diagram(table)
+    assert np.isfinite(found.estimate).tolist() == [False, True, False]
+    assert found.low[0] == 0 and found.high[0] < 10 and found.high[2] == np.inf
+    assert found.low[2] > 20 and np.isnan(found.exponent) and "above the grid" in repr(found)
+    # Cut runs have no outcome, unless they have interpolated already.
+    cut = table.copy()
+    cut["limit"] = "t_max"
+    known = threshold_diagram(cut)
+    assert known.cut == (~table["interpolated"]).sum() and np.isnan(known.estimate).all()
+    with pytest.raises(ValueError, match="no column 'd'"):
+        threshold_diagram(table[["n", "limit"]])
+
+
+# Slopes of the theory -----------------------------------------------------------------------------
+
+def test_alignment_has_the_slopes_of_the_theory():
+    scales = [1e-6, 1e-8, 1e-10]
+    results = [alignment(width=30, scale=scale, rng=rng()) for scale in scales]
+    assert slope(scales, [r["misalignment"] for r in results]) == pytest.approx(0.5, abs=0.02)
+    first = [alignment(width=30, scale=scale, rtol=1e-12, rng=rng()) for scale in (1e-3, 1e-4)]
+    assert slope([1e-3, 1e-4], [r["early_gap"] for r in first]) == pytest.approx(1.5, abs=0.2)
+    assert all(r["growth"] <= 1.02 and r["certified"] and r["ends"] == 1 for r in results)
+
+
+def test_jumps_come_when_predicted():
+    coarse, fine = (orthogonal_jumps(scale=scale, rng=rng()) for scale in (1e-8, 1e-64))
+    assert (coarse["predicted"] == fine["predicted"]).all() and coarse["jumps"] >= 2
+    assert fine["time_error"] < 0.2 * coarse["time_error"]
+    assert fine["squares"] == pytest.approx(fine["predicted_squares"], rel=1e-4)
+    assert fine["loss"] == pytest.approx(fine["predicted_loss"], abs=1e-6)
+
+
+def test_one_neuron_is_learnt_as_one():
+    scales = [1e-2, 1e-3, 1e-4]
+    results = [one_neuron_teacher(d=4, width=12, scale=scale, rng=rng()) for scale in scales]
+    assert slope(scales, [r["angle"] for r in results]) == pytest.approx(1.0, abs=0.05)
+    assert all(r["limit"] == "none" and r["certified"] for r in results)
+    assert results[-1]["squares"] == pytest.approx(1.0, abs=1e-3)
+    assert results[-1]["distance"] < 0.01
+
+
+@pytest.mark.parametrize("run, options, sentence", [
+    (alignment, {"data": "cats"}, "no data set 'cats'"), (alignment, {"scale": 1.0}, "scale = 1"),
+    (orthogonal_jumps, {"scale": 2.0}, "scale = 2"),
+    (one_neuron_teacher, {"d": 1}, "two dimensions or more"),
+    (one_neuron_teacher, {"offset": 120.0}, "degrees from 0 to 90"),
+    (run_published, {"name": "W12"}, "no published setting 'W12'"),
+    (run_published, {"size": "huge"}, "\"full\" or \"reduced\"")])
+def test_bad_parameters_are_one_sentence(run, options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        run(rng=0, **options)
+
+
+# Published settings -------------------------------------------------------------------------------
+
+def test_published_times_are_those_of_their_steps():
+    assert {name[:2] for name in published} == {f"W{i}" for i in range(1, 10)}
+    for name, setting in published.items():
+        # Its schedule of steps is not constant.
+        if not name.startswith("W6"):
+            factor = 2 if setting.loss == "square" else 1
+            assert setting.t_max == pytest.approx(factor * setting.lr * setting.steps), name
+        model, data = setting.problem("reduced")
+        assert model.m == setting.reduced_width and model.d == data.d
+        assert setting.problem()[0].m == setting.width
+    with pytest.raises(TypeError):
+        published["W1"] = None
+
+
+def test_clouds_are_symmetric():
+    data = published["W6"].problem()[1]
+    assert data.n == 224 and set(data.y) == {-0.5, 0.5}
+    rows = {(*x, y) for x, y in zip(data.X, data.y)}
+    assert {(-a, b, y) for a, b, y in rows} == rows == {(b, a, -y) for a, b, y in rows}
+    assert len(rows) == 112 and (np.abs(np.linalg.norm(data.X, axis=1) - 1) < 0.01).all()
+    data = published["W7b"].problem("reduced")[1]
+    u = data.X[data.y > 0] / np.linalg.norm(data.X[data.y > 0], axis=1)[:, None]
+    assert data.n == 512 and (np.abs(u @ [0.5, 0.75**0.5]) > 0.97).all()
+
+
+def test_published_settings_end_where_they_should():
+    stuck = run_published("W4", rng=0)
+    assert stuck["train_loss"] == pytest.approx(0.08752136752136752, abs=1e-9)
+    assert stuck["t_end"] == stuck["wanted"] == 4000 and stuck["certified"]
+    light = run_published("W4", certificate=False, rng=0)
+    assert light["certified"] is None and (light["curve_t"] == stuck["curve_t"]).all()
+    assert light["curve_squares"] == pytest.approx(stuck["curve_squares"], rel=1e-9)
+    cut = run_published("W2", seconds=1e-9, rng=0)
+    assert cut["limit"] == "seconds" and cut["t_end"] < 40
+    shrunk = run_published("W1", rescale=1e-3, t_max=30.0, rng=0)
+    full = run_published("W1", rng=0)
+    # The first jump is later by ln(1000) / 1.118, and it halves the loss.
+    half = [np.interp(-0.375, -r["curve_loss"], r["curve_t"]) for r in (shrunk, full)]
+    assert half[0] - half[1] == pytest.approx(np.log(1e3) / np.sqrt(1.25), rel=0.02)
+
+
+# Figures ------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name, grid", [
+    ("threshold", {"d": [2, 3], "n": [4, 40], "width": [10], "t_max": [30.0]}),
+    ("alignment", {"scale": [1e-2, 1e-4], "width": [10]}),
+    ("orthogonal_jumps", {"scale": [1e-6, 1e-12], "n": [3], "width": [6]}),
+    ("one_neuron_teacher", {"scale": [1e-1, 1e-2], "d": [3], "width": [8]}),
+    ("published", {"name": ["W1", "W6", "W8"]})])
+def test_every_experiment_has_its_figures(tmp_path, name, grid):
+    experiment = REGISTRY[name]
+    with ThreadPoolExecutor(1) as pool:
+        table = gflow.sweep(experiment.run, grid, seeds=2, store=tmp_path / "s.db", executor=pool,
+                            progress=False)
+    assert len(table) == 2 * np.prod([len(values) for values in grid.values()])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for figure in experiment.figures.values():
+            figure(table).savefig(tmp_path / "figure.png", dpi=50)
