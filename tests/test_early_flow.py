@@ -122,6 +122,18 @@ def test_balanced_neuron_shrinks_for_ever_on_a_ray():
     assert early.log_norms(2000.0)[0] == pytest.approx(np.log(0.1) - 1000, rel=1e-15)
 
 
+@pytest.mark.parametrize("tilt", [1e-1, 1e-4, 1e-8])
+def test_ray_between_points_that_are_almost_opposite(tilt):
+    # The field along the ray is what a large field leaves of itself: its direction is rounding.
+    for angle in np.linspace(0.1, 6.2, 20):
+        turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+        w = np.array([-0.3, 1.0]) @ turn
+        early = early_flow(([np.hypot(*w)], [w]), ([[1.0, 0.0], [-1.0, tilt]] @ turn, [-2.0, -1.0]))
+        assert not early.dead[0] and early.pattern.tolist() == [[0, 1]]
+        assert early.rate[0] == pytest.approx(-tilt / 2, rel=1e-7)
+        assert np.allclose(early.end_direction[0], turn[1], rtol=0, atol=1e-15)
+
+
 def test_dominated_neuron_dies_at_zero():
     early = on_the_plane(0.2)
     assert early.dead[0] and np.isnan(early.end_direction).all() and not early.D.any()
@@ -223,6 +235,25 @@ def test_ends_are_extremal_vectors_of_the_right_kind(seed):
         assert data.d == 1 or listed.kind[k] == ("max" if early.sign[i] > 0 else "min")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("noise", [0.5, 5.0])
+def test_ten_thousand_neurons(noise):
+    data = gflow.datasets.linear_teacher(1000, 5, noise=noise, rng=3)
+    early = early_flow(balanced(10_000, 5, 1e-3, rng=3), data)
+    assert early.settled.all() and early.ambiguous == 0 and early.crossings.sum() > 3_000_000
+    alive = np.flatnonzero(~early.dead)
+    some = alive[np.unique(early.pattern[alive], axis=0, return_index=True)[1]]
+    pull = data.y[:, None] * data.X / data.n
+    for i in some:
+        on, slides = early.pattern[i] > 0, early.pattern[i] == 0
+        z = data.X @ early.end_direction[i]
+        assert (np.sign(z[~slides]) == early.pattern[i, ~slides]).all()
+        D = pull[on].sum(axis=0)
+        if slides.any():
+            D += lsq_linear(pull[slides].T, -D, (0, 1), method="bvls", tol=1e-15).x @ pull[slides]
+        np.testing.assert_allclose(early.D[i], D, rtol=0, atol=1e-13)
+
+
 LAMBDAS = np.array([1e-4, 1e-6, 1e-8])
 
 
@@ -320,6 +351,8 @@ def test_bad_input():
         early.directions([-1.0, 2.0])
     with pytest.raises(ValueError, match="^t has NaN"):
         early.log_norms(np.nan)
+    with pytest.raises(ValueError, match="^labels times points reach 1e400"):
+        early_flow(model, (1e200 * data.X, 1e200 * data.y))
     with pytest.raises(ValueError, match="^neuron = 3"):
         early.crossing_times(3)
     with pytest.raises(ValueError, match="one time"):

@@ -1,5 +1,6 @@
 """Extremal vectors against a brute-force search over all sign vectors, and the certificate."""
 
+import resource
 from itertools import combinations
 from math import comb
 
@@ -8,7 +9,7 @@ import pytest
 from scipy.optimize import Bounds, LinearConstraint, lsq_linear, milp, nnls
 
 import gflow
-from gflow.theory import alignment_field, alignment_potential, extremal_vectors
+from gflow.theory import alignment_field, alignment_potential, early_flow, extremal_vectors
 from gflow.theory.criterion import _index
 from gflow.theory.fans import centre, faces, rays
 
@@ -162,6 +163,23 @@ def range_around(w, Z, X, y, rng, radius):
     return min(change), max(change)
 
 
+def ends_are_listed(X, y, found, rng):
+    """Assert that every living neuron of an early flow ends at a vector found, of its kind."""
+    W = rng.standard_normal((40, X.shape[1]))
+    a = np.linalg.norm(W, axis=1) * rng.choice([1.0, 1.5, 0.5], 40) * rng.choice([-1.0, 1.0], 40)
+    early = early_flow((a, W), (X, y))
+    assert early.settled.all()
+    special = "special position" in found.message or np.linalg.matrix_rank(X) == 1
+    for i in np.flatnonzero(~early.dead):
+        # A direction may end on hyperplanes that the neuron itself does not reach.
+        same = ((found.pattern == 0) | (found.pattern == early.pattern[i])).all(axis=1)
+        same &= np.isclose(found.D, early.D[i], rtol=0, atol=1e-10 * np.abs(y).max()).all(axis=1)
+        (j,) = np.flatnonzero(same & (found.orientation == np.sign(
+            early.D[i] @ early.end_direction[i])))
+        if not special and found.margin[j] > 1e-12:
+            assert found.kind[j] == ("max" if early.sign[i] > 0 else "min")
+
+
 def compare(X, y, interior, rng):
     found = extremal_vectors((X, y))
     expected = brute_force(X, y, interior)
@@ -175,7 +193,7 @@ def compare(X, y, interior, rng):
         low, high = range_around(found.w[j], X[found.pattern[j] == 0], X, y, rng, 1e-4)
         kind = "max" if high <= 1e-14 else "min" if low >= -1e-14 else "saddle"
         assert found.kind[j] == kind
-    return len(expected)
+    ends_are_listed(X, y, found, rng)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -192,7 +210,7 @@ def test_equals_linear_programming(part):
         compare(*random_data(rng, {2: 14, 3: 14, 4: 14}), by_linear_program, rng)
 
 
-@pytest.mark.parametrize("n, d", [(40, 2), (60, 3), (25, 4), (14, 5), (10, 6)])
+@pytest.mark.parametrize("n, d", [(40, 2), (300, 3), (25, 4), (14, 5), (10, 6)])
 def test_larger_sets_are_certified(n, d):
     rng = np.random.default_rng([3, n, d])
     X, y = rng.standard_normal((n, d)), rng.standard_normal(n)
@@ -209,6 +227,49 @@ def test_larger_sets_are_certified(n, d):
     np.testing.assert_array_equal(found.index, (-1) ** falling)
     np.testing.assert_array_equal(found.kind, np.select([rising == 0, falling == 0],
                                                         ["max", "min"], "saddle"))
+
+
+@pytest.mark.slow
+def test_sixty_points_in_five_dimensions(capsys):
+    # In bounded memory: 200 million faces are looked at, none is kept.
+    rng = np.random.default_rng(7)
+    X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    found = extremal_vectors((X, y), progress=True)
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100 * 1024
+    assert found.certified and "34220 of 34220 planes" in capsys.readouterr().err
+    np.testing.assert_allclose(alignment_field(found.w, (X, y)), found.D, atol=1e-12)
+
+
+def almost_one_line(rng, n, d, apart):
+    """Points that are on one line but for the distance ``apart``."""
+    return rng.standard_normal(d) + apart * rng.standard_normal((n, d))
+
+
+@pytest.mark.parametrize("n, d, apart, note", [
+    (4, 3, 1e-11, "dependent to 1e-10 only"), (8, 4, 1e-8, "a small field was taken for none"),
+    (6, 2, 1e-9, "decisions on incidence were close")])
+def test_almost_special_position_is_reported(n, d, apart, note):
+    rng = np.random.default_rng([n, d])
+    found = extremal_vectors((almost_one_line(rng, n, d, apart), rng.choice([-1.0, 1.0], n)))
+    assert note in found.message
+    apart = extremal_vectors((almost_one_line(rng, n, d, 0.1), rng.choice([-1.0, 1.0], n)))
+    assert "close to special position" not in apart.message
+
+
+def test_points_that_contradict_each_other():
+    # Hyperplanes of rank 3 by their singular values, with one line in all of them.
+    rng = np.random.default_rng(0)
+    refused = 0
+    for _ in range(60):
+        data = almost_one_line(rng, 7, 3, 1e-10), rng.choice([-1.0, 1.0], 7)
+        try:
+            assert extremal_vectors(data).message
+        except ValueError as error:
+            assert "too close to special position" in str(error)
+            assert not extremal_vectors(data, complete=False, starts=20).complete
+            refused += 1
+    assert refused
 
 
 def test_units_and_order_of_points_do_not_matter():

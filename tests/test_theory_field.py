@@ -86,8 +86,22 @@ def test_a_run_starts_with_this_velocity():
     ([1.0, 2.0], ([[1.0, 2.0]], [1.0]), "W has shape"),
     ([[1.0, 2.0]], ([[1.0]], [1.0]), "same dimension"),
     ([[1.0]], 3, "give a Data or a pair"),
+    ([[1.0]], ([[1e160], [0.0]], [-1e160, 1.0]), "reach 1e320, outside the range"),
+    ([[1.0]], ([[1e-160]], [1e-160]), "reach 1e-320, outside the range"),
 ])
 def test_bad_input(W, data, error):
     for function in (alignment_field, alignment_potential):
         with pytest.raises((TypeError, ValueError), match=error):
             function(W, data)
+
+
+def test_far_out_scales():
+    W, (X, y) = np.eye(2), (np.array([[1.0, 2.0], [-1.0, 1.0]]), np.array([1.0, -3.0]))
+    D, G = alignment_field(W, (X, y)), alignment_potential(W, (X, y))
+    for size, label in ((2.0**900, 2.0**-900), (2.0**-900, 2.0**900), (2.0**900, 1.0)):
+        np.testing.assert_array_equal(alignment_field(W, (size * X, label * y)), size * label * D)
+        np.testing.assert_array_equal(alignment_potential(W, (size * X, label * y)),
+                                      size * label * G)
+    assert not alignment_field(W, (2.0**900 * X, np.zeros(2))).any()
+    with pytest.raises(ValueError, match="^W is too large"):
+        alignment_potential(2.0**500 * W, (2.0**900 * X, y))

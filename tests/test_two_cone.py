@@ -14,9 +14,14 @@ THREE_GROUPS = {(40, 7)}
 """Where the positive neurons split into two groups, one of which slides (n, seed)."""
 
 
+def start(seed):
+    """30 neurons of scale 1e-4."""
+    return gflow.init.balanced(30, 3, 1e-4, rng=1000 + seed)
+
+
 def end_of_run(data, seed):
-    """The network of 30 neurons, scale 1e-4, at convergence."""
-    model = gflow.init.balanced(30, data.d, 1e-4, rng=1000 + seed)
+    """The network at convergence."""
+    model = start(seed)
     flow = gflow.integrate(model, data, 1000.0, stop=gflow.stop.gradient_below(1e-9), t_eval=[0.0])
     assert flow.status == "gradient_below"
     return flow
@@ -33,10 +38,11 @@ def groups(flow):
 def compare(n, seed):
     """Assert that a run ends at the pair, or that it made more groups where it is known to."""
     data = linear_teacher(n, 3, noise=0.5, rng=seed, margin=0.4)
-    pair, flow = two_cone_least_squares(data), end_of_run(data, seed)
+    pair, flow = two_cone_least_squares(data, start(seed)), end_of_run(data, seed)
     difference = np.abs(flow.model(data.X) - pair(data.X)).max()
     assert pair.converged and pair.full_rank
     if (n, seed) in THREE_GROUPS:
+        assert max(pair.groups) > 1 and "may end elsewhere" in pair.message
         assert groups(flow) == 3 and difference > 0.1 and flow.model.loss(data) < pair.loss
     else:
         assert groups(flow) == 2 and difference < 1e-6
@@ -95,7 +101,7 @@ def test_pair_solves_its_own_least_squares(seed, n, d):
                 np.testing.assert_allclose(beta, own, atol=1e-9 * np.linalg.norm(own))
 
 
-@given(seed=st.integers(0, 10**6), factor=st.sampled_from([1e-6, 0.1, 1e6]))
+@given(seed=st.integers(0, 10**6), factor=st.sampled_from([1e-150, 1e-6, 0.1, 1e6, 1e150]))
 @settings(max_examples=settings().max_examples // 4)
 def test_pair_follows_symmetries(seed, factor):
     data = drawn(seed, 40, 3)
@@ -139,6 +145,22 @@ def test_risk_against_samples():
     assert pair.test_risk(beta) == 2 * population_loss(pair.model, beta)
 
 
+def test_groups_of_a_start():
+    # The ends of an early flow, as extremal vectors count them.
+    data = linear_teacher(40, 3, noise=0.5, rng=7, margin=0.4)
+    plain, pair = two_cone_least_squares(data), two_cone_least_squares(data, start(7))
+    found = gflow.theory.extremal_vectors(data)
+    assert plain.groups is None and plain.message == "self-consistent"
+    assert pair.groups == (2, 2) and (pair.beta_plus == plain.beta_plus).all()
+    assert (found.kind == "max").sum() == 2 <= (found.kind == "min").sum()
+    alone = two_cone_least_squares(three_points(), gflow.init.balanced(20, 2, 1.0))
+    assert alone.groups == (1, 0) and alone.message == "self-consistent"
+    # Without a negative neuron no second cone.
+    half = start(0)
+    half = two_cone_least_squares(data, (np.abs(half.a), half.W))
+    assert half.groups[1] == 0 and "may end elsewhere" in half.message
+
+
 def test_too_few_points_are_flagged():
     pair = two_cone_least_squares(linear_teacher(4, 3, rng=1))
     assert not pair.full_rank and "do not determine 3 coefficients" in pair.message
@@ -149,5 +171,9 @@ def test_bad_input():
         two_cone_least_squares(([[1.0, 0.0], [-1.0, 0.0]], [1.0, 1.0]))
     with pytest.raises(ValueError, match="no direction leads"):
         two_cone_least_squares(([[1.0, 0.0]], [0.0]))
+    with pytest.raises(ValueError, match="leaves the range of double precision"):
+        two_cone_least_squares(([[1e-300, 0.0], [0.0, 1e-300]], [1e300, 1e300]))
+    with pytest.raises(ValueError, match="same dimension"):
+        two_cone_least_squares(three_points(), start(0))
     with pytest.raises(TypeError, match="pair"):
         two_cone_least_squares([[1.0, 0.0]])

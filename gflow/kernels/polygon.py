@@ -31,6 +31,8 @@ VANISHED = 1e-14
 """A neuron this much smaller than its last way has reached w = 0, to rounding."""
 REFRESH = 64
 """Changes of the field after which it is summed again."""
+MOST = 10_000
+"""So many events, and a hundred for each hyperplane, are no progress but rounding."""
 GROWS, SHRINKS, STAYS = 0, 1, 2
 """What ``w`` does on a ray: grows in the end, shrinks to 0 for ever, or moves for a finite time."""
 
@@ -290,10 +292,16 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         complete = False
         while True:
             count = sliding_planes(side, work.planes, d) if slides > 0 else 0
+            rank = 0
             if count > 0:
-                project(work.planes, count, normal, D, P_D, work.basis)
+                rank = project(work.planes, count, normal, D, P_D, work.basis)
             for j in range(d):
                 F[j] = sign * (P_D[0, j] if count > 0 else D[0, j])
+            if rank > 0 and rank == d - 1:
+                # On a ray w itself tells the direction, which a small rest of D does not.
+                along = dot(F, w) / size_w
+                for j in range(d):
+                    F[j] = along * w[j] / size_w
             delta = norm(F)
             final = delta <= still
             if not final:
@@ -361,7 +369,7 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         if room == 0 and out == J:
             return SETTLED, events, choices
         stalled = stalled + 1 if s * delta <= tol else 0
-        if stalled > 1000 + C:
+        if stalled > 1000 + C or events > MOST + 100 * C:
             status = STUCK
             break
         t += x / delta

@@ -35,6 +35,9 @@ class Critical:
     margin : float
         Distance to failing the criterion: the least sine of the angle to another hyperplane, or the
         least distance of a multiplier to 0 or 1. Zero or below to rounding means a borderline case.
+    doubtful : bool
+        Whether a field that is taken for zero may be another one: normals that are almost dependent
+        make its error large.
     """
 
     u: np.ndarray
@@ -43,6 +46,7 @@ class Critical:
     kind: str
     index: int
     margin: float
+    doubtful: bool = False
 
 
 def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
@@ -83,7 +87,7 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
         if local.slack < -face.tol / local.sigma:
             return []
         index = (-1) ** (rest - 1) * _index(V, J, p, local, face.tol, False)
-        return [Critical(face.u, face.g, 0, "flat", index, local.margin)]
+        return [Critical(face.u, face.g, 0, "flat", index, local.margin, face.doubtful)]
     linear = kinks.dimension - kinks.rank
     found = []
     for E in (int(agree[0]),) if len(agree) else (1, -1):
@@ -108,7 +112,8 @@ def judge(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
 class _Face(NamedTuple):
     """A face, and the field on it: signs ``u``, those that are ``zero``, the projected field ``g``,
     its components ``across`` the hyperplanes, its ``size`` with what is aside (0 if rounding),
-    the field ``off`` all kinks of zero sign, its error ``tol``, and the rank of their normals."""
+    the field ``off`` all kinks of zero sign, its error ``tol``, the rank of their normals, and
+    whether a size of 0 is ``doubtful``."""
 
     u: np.ndarray
     zero: np.ndarray
@@ -118,11 +123,12 @@ class _Face(NamedTuple):
     off: np.ndarray
     tol: float
     codimension: int
+    doubtful: bool
 
 
 def _face(kinks: Kinks, u: np.ndarray) -> _Face:
     """The face of signs ``u``, or the part of its boundary on which its field lies to rounding."""
-    V, J, u = kinks.V, kinks.J, u.copy()
+    V, J, u, doubtful = kinks.V, kinks.J, u.copy(), False
     while True:
         zero = u == 0
         sides = np.where(zero, 0.0, kinks.low + np.maximum(u, 0) * J)
@@ -132,6 +138,7 @@ def _face(kinks: Kinks, u: np.ndarray) -> _Face:
         size = float(np.hypot(np.linalg.norm(g), np.linalg.norm(kinks.aside)))
         tol = kinks.noise + 4 * ROUNDING * float(np.abs(kinks.rest).sum() + np.abs(sides).sum())
         if size <= tol / sigma:
+            doubtful = size > tol
             g, size = np.zeros_like(g), 0.0
             break
         # The error of g is in the face: what it does to v.g is less where the face is almost
@@ -143,7 +150,7 @@ def _face(kinks: Kinks, u: np.ndarray) -> _Face:
         u[close] = 0
     off = kinks.rest + (sides + np.where(zero, kinks.low, 0.0)) @ V
     tol += 4 * ROUNDING * float((np.abs(kinks.low) + np.abs(J))[zero].sum())
-    return _Face(u, zero, g, across, size, off, tol, len(rows))
+    return _Face(u, zero, g, across, size, off, tol, len(rows), doubtful)
 
 
 def _off(what: np.ndarray, rows: np.ndarray) -> np.ndarray:

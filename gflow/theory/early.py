@@ -15,6 +15,7 @@ from ..inputs import model_and_data, thread_count
 from ..kernels import polygon
 from ..model import TwoLayerReLU, row_norms
 from ..run import EVENT
+from .field import in_range
 
 BLOCK = 256
 """Neurons that share one table of events."""
@@ -48,7 +49,8 @@ def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, An
     Raises
     ------
     TypeError, ValueError
-        On bad input, in one sentence.
+        On bad input, in one sentence; also if labels times points leave the range of double
+        precision.
 
     References
     ----------
@@ -72,7 +74,8 @@ def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, An
     >>> early.crossing_times(1).round(4)
     array([1.2444, 1.9762])
     """
-    return EarlyFlow(*model_and_data(model, data), thread_count(threads))
+    model, data = model_and_data(model, data)
+    return EarlyFlow(model, in_range(data), thread_count(threads))
 
 
 class _Ends(NamedTuple):
@@ -97,6 +100,8 @@ class EarlyFlow:
         Field at the end: the extremal vector of the end cell; zero for a dead neuron.
     pattern : ndarray of int8, shape (m, n)
         End cell: 1 on, -1 off, 0 on the hyperplane (it slides; or ``w_i`` or the point is 0).
+        Directions may end on hyperplanes without sliding there, at points whose label is 0 or
+        whose multiplier is 0 or 1; these keep the side that the neuron comes from.
     end_direction : ndarray, shape (m, d)
         Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
         sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever.

@@ -15,7 +15,8 @@ from ..kernels.contacts import ON_SURFACE
 from ..model import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
-from .field import as_data
+from .fans import Undecided
+from .field import as_data, in_range
 from .kinks import Kinks, kinks_of
 
 LARGEST = 1e12
@@ -144,7 +145,8 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     Raises
     ------
     TypeError, ValueError
-        On bad input, or if there are too many faces for a complete search.
+        On bad input, if there are too many faces for a complete search, or if points are so close
+        to special position that rounding decides which hyperplanes meet.
 
     Notes
     -----
@@ -176,7 +178,7 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     >>> print(found.message)
     the field vanishes on 3 faces of the arrangement (dead directions)
     """
-    data = as_data(data)
+    data = in_range(as_data(data))
     kinks = kinks_of(data)
     if not complete:
         return _attractors(data, kinks, whole(starts, "starts"), rng)
@@ -203,6 +205,9 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     if flat:
         notes.append(f"the field vanishes on {len(flat)} faces of the arrangement (dead "
                      "directions)")
+    if doubtful := sum(p.doubtful for p in flat):
+        notes.append(f"points are close to special position: on {doubtful} of these faces a small "
+                     "field was taken for none, and vectors there may be missing")
     if sum(p.index for p in points) != expected:
         notes.append("the Morse sum is off: rounding hides or adds a vector, since the data is too "
                      "close to special position")
@@ -224,7 +229,7 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
     points: dict[tuple[bytes, int], Critical] = {}
     share: Counter[tuple[bytes, int]] = Counter()
     for (row, orientation), count in counts.items():
-        for point in judge(kinks, np.frombuffer(row, dtype=np.int8), data.d):
+        for point in _judged(kinks, np.frombuffer(row, dtype=np.int8), data.d):
             if point.orientation == orientation:
                 key = point.u.tobytes(), point.orientation
                 points.setdefault(key, point)
@@ -240,6 +245,14 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
         notes.append(f"{lost} starts ended where rounding decides the criterion: left out")
     shares = np.array([share[key] / starts for key in points])
     return _collect(data, kinks, list(points.values()), shares, None, notes)
+
+
+def _judged(kinks: Kinks, u: np.ndarray, d: int) -> list[Critical]:
+    """`judge`, but nothing where that is below rounding."""
+    try:
+        return judge(kinks, u, d)
+    except Undecided:
+        return []
 
 
 def _merged(points: list[Critical]) -> list[Critical]:
@@ -261,6 +274,9 @@ def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
     if len(kinks.J) < data.n:
         notes.append(f"{data.n} points make {len(kinks.J)} kinks: some share a hyperplane, or have "
                      "label 0, or cancel")
+    if kinks.doubtful:
+        notes.append("points are close to special position: hyperplanes that are dependent to "
+                     "1e-10 only are taken for dependent")
     if kinks.dimension < data.d:
         notes.append(f"the potential depends on {kinks.dimension} of {data.d} dimensions only")
     border = sum(p.margin <= BORDER for p in points)

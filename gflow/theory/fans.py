@@ -12,10 +12,20 @@ SAME = 1e-10
 BLOCK = 1 << 14
 
 
+class Undecided(ValueError):
+    """Decisions on rank and incidence contradict each other: the normals are too close."""
+
+    def __init__(self) -> None:
+        super().__init__("points are too close to special position: which of their hyperplanes "
+                         "meet in one line is below rounding, so merge points that should be on "
+                         "one line, or move them apart")
+
+
 def rays(N: np.ndarray) -> np.ndarray:
     """Rays of the arrangement of unit normals ``N`` (q, p) of rank p: unit vectors, both ways.
 
-    Shape (R, p). Every ray is where hyperplanes of rank p - 1 meet.
+    Shape (R, p). Every ray is where hyperplanes of rank p - 1 meet. `Undecided` if all do, to
+    rounding.
 
     Examples
     --------
@@ -34,6 +44,8 @@ def rays(N: np.ndarray) -> np.ndarray:
         _, sizes, rows = np.linalg.svd(N[np.array(block)])
         for ray in rows[sizes[:, -1] > SAME, -1]:
             sign = signs(N, ray)
+            if not sign.any():
+                raise Undecided
             seen.setdefault(sign.tobytes(), ray)
             seen.setdefault((-sign).tobytes(), -ray)
     return np.array([seen[key] for key in sorted(seen)])

@@ -14,6 +14,8 @@ from ..model import row_norms
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""
+LARGEST = 960
+"""Binary logarithm, up to sign, of the largest ``|y_k x_k|`` that leaves room for sums."""
 
 
 def alignment_field(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
@@ -43,7 +45,8 @@ def alignment_field(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If W or data has a wrong shape, or entries that are not finite real numbers.
+        If W or data has a wrong shape, entries that are not finite real numbers, or a product of
+        label and point outside the range of double precision.
 
     References
     ----------
@@ -99,7 +102,8 @@ def alignment_potential(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
     Raises
     ------
     TypeError, ValueError
-        If W or data has a wrong shape, or entries that are not finite real numbers.
+        If W or data has a wrong shape, entries that are not finite real numbers, or values outside
+        the range of double precision.
 
     References
     ----------
@@ -116,7 +120,10 @@ def alignment_potential(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
     G = np.empty(len(W))
     step = max(1, BLOCK // data.n)
     for i in range(0, len(W), step):
-        G[i:i + step] = np.maximum(W[i:i + step] @ data.X.T, 0.0) @ data.y / data.n
+        with np.errstate(over="ignore", invalid="ignore"):
+            G[i:i + step] = np.maximum(W[i:i + step] @ data.X.T, 0.0) @ data.y / data.n
+    if not np.isfinite(G).all():
+        raise ValueError("W is too large for these data: G overflows, so rescale its rows")
     return G
 
 
@@ -129,8 +136,30 @@ def as_data(data: Data | tuple[Any, Any]) -> Data:
     return Data(*data)
 
 
+def in_range(data: Data) -> Data:
+    """The data, if double precision can hold their fields.
+
+    Raises
+    ------
+    ValueError
+        If all ``y_k x_k`` are so small, or one so large, that sums of them lose digits or overflow.
+
+    Examples
+    --------
+    >>> in_range(Data([[1e200]], [1e-200]))
+    Data(n=1, d=1)
+    """
+    largest = np.abs(data.X).max(axis=1)
+    some = (data.y != 0) & (largest > 0)
+    size = (np.log2(np.abs(data.y[some])) + np.log2(largest[some])).max(initial=-np.inf)
+    if some.any() and abs(size) > LARGEST:
+        raise ValueError(f"labels times points reach 1e{size * np.log10(2):.0f}, outside the range "
+                         "of double precision: rescale X or y")
+    return data
+
+
 def _vectors_and_data(W: Any, data: Any) -> tuple[np.ndarray, Data]:
-    W, data = real_array(W, "W", 2), as_data(data)
+    W, data = real_array(W, "W", 2), in_range(as_data(data))
     if W.shape[1] != data.d:
         raise ValueError(f"X has {data.d} columns but W has {W.shape[1]}: inputs and vectors must "
                          "have the same dimension")

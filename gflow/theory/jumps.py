@@ -10,6 +10,7 @@ from ..data import Data
 from ..inputs import model_and_data
 from ..model import TwoLayerReLU, row_norms
 from .early import early_flow
+from .field import in_range
 
 ORTHOGONAL = 1e-10
 """Largest cosine of two points that counts as zero."""
@@ -69,6 +70,8 @@ def jump_process(model: TwoLayerReLU | tuple[Any, Any],
     array([0.    , 0.4472, 1.3416])
     """
     model, data = model_and_data(model, data)
+    if data.y.any() and not 1e-145 < np.abs(in_range(data).y).max() < 1e145:
+        raise ValueError("squares of labels leave the range of double precision: rescale y")
     lengths = row_norms(data.X)
     unit = data.X / np.where(lengths > 0, lengths, 1.0)[:, None]
     cosines = np.abs(unit @ unit.T)
@@ -122,7 +125,10 @@ class JumpProcess:
         early = early_flow(model, data)
         grows = ~early.dead & (early.rate > 0)
         self.active = (early.pattern > 0) & (early.sign[:, None] * y > 0) & grows[:, None]
-        pull = (y * lengths / n) ** 2
+        # In units of the strongest, since squares leave the range of double precision first.
+        strength = np.abs(y) * lengths
+        unit = max(float(strength.max()), np.finfo(float).tiny)
+        pull = (strength / unit) ** 2
         safe = np.where(lengths > 0, lengths, 1.0)
         left = np.ones(n, dtype=bool)
         c = np.zeros(model.m)
@@ -133,7 +139,7 @@ class JumpProcess:
         self.points: list[np.ndarray] = []
         while True:
             sets = self.active & left
-            rate = np.sqrt(sets @ pull)
+            rate = np.sqrt(sets @ pull) * (unit / n)
             wait = np.divide(1 - c, rate, out=np.full(model.m, np.inf), where=rate > 0)
             first = float(wait.min())
             if np.isinf(first):

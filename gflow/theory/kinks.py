@@ -8,7 +8,7 @@ import numpy as np
 
 from ..data import Data
 from ..kernels.modes import ROUNDING
-from .fans import span
+from .fans import SAME, span
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +38,8 @@ class Kinks:
         Sum of the norms of all terms of the field, the unit of the others.
     noise : float
         Error of ``rest``, beyond rounding.
+    doubtful : bool
+        Whether the normals are dependent to about `SAME`, but not to rounding.
     """
 
     V: np.ndarray
@@ -49,6 +51,7 @@ class Kinks:
     plane: np.ndarray
     size: float
     noise: float = 0.0
+    doubtful: bool = False
 
     @property
     def m(self) -> np.ndarray:
@@ -91,6 +94,8 @@ def kinks_of(data: Data) -> Kinks:
     kink = np.abs(J) > ROUNDING
     V, rest = A.normal[kink], low[~kink] @ A.normal[~kink]
     basis, _ = span(V)
+    sizes = np.linalg.svd(V, compute_uv=False) if V.size else np.empty(0)
+    doubtful = bool(((sizes > ROUNDING * np.sqrt(len(V))) & (sizes <= 10 * SAME)).any())
     if len(basis) == data.d:
         basis = np.eye(data.d)
     else:
@@ -101,4 +106,4 @@ def kinks_of(data: Data) -> Kinks:
     if np.linalg.norm(aside) <= 4 * ROUNDING * np.abs(low[~kink]).sum():
         aside = np.zeros(data.d)
     return Kinks(np.ascontiguousarray(V), J[kink], low[kink], inside, aside, basis,
-                 np.flatnonzero(kink), size)
+                 np.flatnonzero(kink), size, doubtful=doubtful)

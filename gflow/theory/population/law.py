@@ -10,6 +10,9 @@ from ...checks import non_negative, real_array
 from ...model import TwoLayerReLU, row_norms
 from .kernels import covariance_root, unit
 
+LARGEST = 700.0
+"""Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
+
 
 class Law(NamedTuple):
     """Inputs N(0, Sigma) by the root of Sigma; a linear teacher plus a ReLU one, one is empty."""
@@ -107,6 +110,11 @@ def as_model(model: Any) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
         if model.log_scale.any():
+            with np.errstate(divide="ignore"):
+                logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale
+            if (np.abs(logs[np.isfinite(logs)]) > LARGEST).any():
+                raise ValueError("log_scale takes a neuron out of the range of double precision, "
+                                 "which populations need: give a start of another scale")
             scale = np.exp(model.log_scale)
             return TwoLayerReLU(model.a * scale, model.W * scale[:, None])
         return model
