@@ -22,8 +22,8 @@ RESAMPLED = 2000
 
 def cases(quick: bool) -> list[Case]:
     if quick:
-        return [{"d": d, "m": 20, "n": n, "seed": seed, "wall": 8.0} for d in (2, 4)
-                for n in (4, 10, 20, 40, 200) for seed in range(5)]
+        return [{"d": d, "m": 50, "n": n, "seed": seed, "wall": WALL} for d in (2, 4)
+                for n in (5, 10, 20, 50, 200) for seed in range(8)]
     return [{"d": d, "m": m, "n": n, "seed": seed, "wall": WALL} for d in (2, 5)
             for m in (50, 500) for n in SIZES for seed in range(20)]
 
@@ -165,7 +165,7 @@ CHECKS = [
                   "ends when it has settled (gflow.stop.settled: the loss would fall by less than "
                   "0.1% in ten times the time run so far), or at a train error of "
                   f"{FITTED:g} sigma^2; it is given up at t = {T_MAX:g} or after {WALL:g} s. "
-                  "(Quick: d = 2 and 4, m = 20, n = 4 ... 200, 5 seeds, 8 s.)",
+                  "(Quick: d = 2 and 4, m = 50, n = 5 ... 200, 8 seeds.)",
           assumptions="No margin; width, scale and learning rate of the published figure are not "
                       "known to us.",
           prediction="errors go to those of two least squares fits, sigma^2 (1 - 2d/n) and about "
