@@ -10,6 +10,7 @@ from hypothesis import assume, given
 import gflow
 from gflow.engines.marcher import Marcher
 from gflow.kernels import groups
+from gflow.run import Stop
 from problems import NAMES, problems, reference, relative_errors, same_events, solve
 
 
@@ -148,6 +149,23 @@ def test_nan_in_a_window_is_named(monkeypatch):
     monkeypatch.undo()
     assert flow.status == "non_finite" and "point 2" in flow.message and flow.t_end > 0
     assert np.isfinite(flow.W).all()
+
+
+def test_a_window_on_which_neurons_fail_is_tried_again(monkeypatch):
+    model, data = wide()
+    whole = gflow.integrate(model, data, 15.0, method="waveform")
+    force, calls = Marcher.force, []
+
+    def fails_once(self, values, half, strength):
+        calls.append(1)
+        if len(calls) == 12:
+            raise Stop("sliding_unresolved", "neuron 1 is lost")
+        return force(self, values, half, strength)
+
+    monkeypatch.setattr(Marcher, "force", fails_once)
+    flow = gflow.integrate(model, data, 15.0, method="waveform")
+    assert flow.success and len(calls) > 12
+    np.testing.assert_allclose(flow.model.W, whole.model.W, atol=1e-6)
 
 
 def test_log_scales_go_below_double_precision():

@@ -70,8 +70,11 @@ class Guess:
         if self.past is not None and not stiff:
             length, series = self.past
             x = 1 + (nodes(DEGREE) + 1) * (H / length)
-            self.candidates["cubic"] = self._cubic(x, series)
-            self.candidates["exponential"] = self._exponential(x, series)
+            for name, values in (("cubic", self._cubic(x, series)),
+                                 ("exponential", self._exponential(x, series))):
+                # On a flow the loss falls.
+                if float((values**2).sum(axis=1).max()) <= 4 * float(self.r @ self.r):
+                    self.candidates[name] = values
         if self.tried is not None:
             # The window is the first part of one that was too long.
             length, series = self.tried

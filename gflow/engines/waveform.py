@@ -28,6 +28,8 @@ from .guess import DEGREE, Guess
 from .pace import next_length
 from .rounds import ALLOWANCE, Outcome, relax
 
+ATTEMPTS = 12
+"""Windows, each a tenth of the one before, on which neurons may fail."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
 
@@ -79,7 +81,7 @@ class Waveform:
         self.path = Windows(self.U, self.power, self.marcher, self.side)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
-        self.quiet, self.patience = 0, PATIENCE
+        self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.lengths = row_norms(data.X)
 
     def measure(self, state: Callable[[], np.ndarray]) -> tuple[Callable[[], float],
@@ -150,8 +152,18 @@ class Waveform:
         frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), wanted=False)
         weight = self.lengths / self.data.n * H
         slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
-        outcome = relax(frame, self.guess, H, self.data.y, lambda r: np.abs(r) @ weight, slack,
-                        self.rtol, self.run)
+        try:
+            outcome = relax(frame, self.guess, H, self.data.y, lambda r: np.abs(r) @ weight, slack,
+                            self.rtol, self.run)
+        except Stop as end:
+            # Neurons may fail under residuals that are still far off.
+            self.failures += 1
+            if end.status not in ("sliding_unresolved", "non_finite") or self.failures > ATTEMPTS:
+                raise
+            self.rejected += 1
+            self.guess.forget()
+            return H / 10
+        self.failures = 0
         self.nfev += outcome.rounds
         if outcome.diverged:
             self.rejected += 1

@@ -37,7 +37,7 @@ def measure(d: int, m: int, n: int, seed: int, wall: float, rng: Any) -> Result:
                                 gflow.stop.wall_time(wall)])
     test = gflow.theory.population.test_loss(flow.model, np.eye(d)[0], noise=NOISE)
     return {"d": d, "m": m, "n": n, "train": 2 * flow.loss[-1], "test": 2 * test, "t": flow.t_end,
-            "late": flow.status not in ("settled", "loss_below")}
+            "late": flow.status in ("finished", "wall_time"), "failed": not flow.success}
 
 
 def curve(results: Sequence[Result], d: int, m: int, name: str) -> list[np.ndarray]:
@@ -108,10 +108,11 @@ def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     few, many = min(d for d, _ in found), max(d for d, _ in found)
     good &= all((found[few, m][1] < found[many, m][1]).mean() > 0.95 for d, m in found if d == few)
     late = column(results, "late").astype(bool)
-    good &= bool(late.mean() <= 0.1)
+    failed = int(column(results, "failed").sum())
+    good &= bool(late.mean() <= 0.1) and failed == 0
     where = sorted({int(size) for size in column(results, "n")[late]})
     return Verdict(good, "threshold n: " + ", ".join(words),
-                   f"{late.sum()} of {late.size} runs hit a limit"
+                   f"{late.sum()} of {late.size} runs hit a limit, {failed} failed"
                    + (f", with n = {', '.join(map(str, where))}." if where else "."))
 
 
@@ -173,6 +174,7 @@ CHECKS = [
                      "end above sigma^2/2, grows with d",
           rule="fewer than half of the runs are stuck at the smallest n, more at the largest; "
                "there mean train and test errors are within 20% of sigma^2; the threshold grows "
-               "with d in more than 95% of the resamplings; at most one run in ten hits a limit",
+               "with d in more than 95% of the resamplings; at most one run in ten hits a limit, "
+               "none fails",
           cases=cases, measure=measure, judge=judge, draw=draw, panels=(2, 2)),
 ]
