@@ -34,7 +34,7 @@ def last_of_runs(data, model):
     for power in (8, 16, 32, 64):
         log = power * np.log(10)
         flow = gflow.integrate((10.0**-power * model.a, 10.0**-power * model.W), data,
-                               process.times[-1] * log + 100, method="waveform", rtol=1e-9,
+                               process.times[-1] * log + 400, method="waveform", rtol=1e-9,
                                t_eval=[0.0])
         measured.append([brentq(lambda t: flow(t).loss(data) - level, 0, flow.t_end, xtol=1e-6)
                          / log for level in half])
@@ -63,7 +63,11 @@ def test_saddle_to_saddle_limit_of_integration():
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
 def test_limit_of_twenty_seeds(seed):
-    last_of_runs(gflow.datasets.orthogonal(8, rng=seed), balanced(5, 8, 1.0, rng=100 + seed))
+    data, model = gflow.datasets.orthogonal(8, rng=seed), balanced(5, 8, 1.0, rng=100 + seed)
+    # At 1e-64 jumps as close as this are 10 apart, as long as one takes: not the limit yet.
+    if np.diff(jump_process(model, data).times).min(initial=1.0) * 64 * np.log(10) < 10:
+        pytest.skip("jumps too close for scales down to 1e-64")
+    last_of_runs(data, model)
 
 
 def test_what_is_fitted_no_longer_pulls():

@@ -60,7 +60,8 @@ class ExtremalVectors:
         Sum of ``index``.
     morse_expected : int or None
         What it must be if nothing is missing: the Euler characteristic of the sphere, less the
-        index of the set where ``G`` and its field vanish (a dead cell). None if not complete.
+        index of the set where ``G`` and its field vanish (a dead cell). None if not complete. Two
+        that are missing can cancel; one cannot.
     message : str
         Assumptions of the theory that the data does not meet, and what that means here.
 
