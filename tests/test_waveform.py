@@ -22,7 +22,7 @@ def test_references(name):
     assert flow.certificate().ok
 
 
-@given(problems())
+@given(problems(dims=6))
 def test_agrees_with_the_stepper(problem):
     exact = solve(problem, rtol=1e-11)
     # Where the solution is not unique, or residuals reach rounding, there is nothing to agree on.

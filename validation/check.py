@@ -52,8 +52,13 @@ class Check:
         From cases and results to a `Verdict`.
     draw : callable
         ``draw(ax, cases, results)``: measured against predicted.
+    panels : (int, int)
+        Rows and columns of axes that ``draw`` is given, as an array if there are several.
     assumptions : str
         Which assumptions of the theorem hold in the setting, and which are out of reach.
+    question : str
+        Why a failure is known and where ``docs/`` discusses it. A check with a question that fails
+        is open: reported as such, but no reason for a failed run.
     """
 
     id: str
@@ -69,6 +74,30 @@ class Check:
     judge: Callable[[Sequence[Case], Sequence[Result]], Verdict]
     draw: Callable[[Any, Sequence[Case], Sequence[Result]], None]
     assumptions: str = ""
+    question: str = ""
+    panels: tuple[int, int] = (1, 1)
+
+
+GROUPS = {
+    "solver": "The solver itself",
+    "ea": "Early alignment (Boursier and Flammarion, JMLR 2025)",
+    "seed": "Simplicity bias and optimization threshold (Boursier and Flammarion, 2024)",
+    "one_neuron": "Learning one neuron (Chistikov, Englert and Lazic, 2023)",
+    "orthogonal": "Orthogonal data (Boursier et al., 2022; Dana et al., 2025; Town et al., 2026)"}
+"""Headings of the report, by the beginning of the name of a check's file."""
+
+
+def group(check: Check) -> str:
+    """Under which heading a check stands.
+
+    >>> group(all_checks()["A"])
+    'The solver itself'
+    """
+    file = check.measure.__module__.rpartition(".")[2]
+    for prefix, heading in GROUPS.items():
+        if file.startswith(prefix + "_"):
+            return heading
+    raise ValueError(f"the name of {file}.py starts with none of {', '.join(GROUPS)}")
 
 
 def all_checks() -> dict[str, Check]:

@@ -22,6 +22,25 @@ from . import runs
 from .check import Check, Verdict, all_checks
 
 
+@dataclass(frozen=True)
+class Task:
+    """A case that has been measured; checks that measure the same share it.
+
+    Attributes
+    ----------
+    what, case : str
+        What measured it (`called`), and the case as JSON.
+    seconds : float
+    runs : list of dict
+        Every integration it used.
+    """
+
+    what: str
+    case: str
+    seconds: float
+    runs: list[dict[str, Any]]
+
+
 @dataclass
 class Finding:
     """A check that has been judged.
@@ -30,30 +49,51 @@ class Finding:
     ----------
     check : Check
     verdict : Verdict
-    seconds : float
-        Of all its tasks.
     picture : str
         The figure as PNG, base64.
-    runs : list of dict
-        Every integration it used.
     trouble : str
         Traceback, if it could not be judged.
+    tasks : list of Task
     """
 
     check: Check
     verdict: Verdict
-    seconds: float
     picture: str = ""
-    runs: list[dict[str, Any]] = field(default_factory=list)
     trouble: str = ""
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        """Of all its tasks."""
+        return sum(task.seconds for task in self.tasks)
+
+    @property
+    def runs(self) -> list[dict[str, Any]]:
+        """Every integration it used."""
+        return [run for task in self.tasks for run in task.runs]
+
+    @property
+    def outcome(self) -> str:
+        """"pass", "open" (a failure that is a known question) or "fail".
+
+        A check that could not be judged has failed, whatever its question.
+        """
+        if self.verdict.passed:
+            return "pass"
+        return "open" if self.check.question and not self.trouble else "fail"
 
 
-def perform(id: str, case: str, code: str, rng: Any) -> dict[str, Any]:
+def called(check: Check) -> str:
+    """The name of what a check measures: checks of one name share their tasks."""
+    return f"{check.measure.__module__.rpartition('.')[2]}.{check.measure.__qualname__}"
+
+
+def perform(what: str, case: str, code: str, rng: Any) -> dict[str, Any]:
     """One task: a case of a check, as ``code`` has it. The results travel as JSON."""
-    check = all_checks()[id]
+    measure = next(check.measure for check in all_checks().values() if called(check) == what)
     runs.taken()
     began = time.perf_counter()
-    result = check.measure(rng=rng, **json.loads(case))
+    result = measure(rng=rng, **json.loads(case))
     plain = {name: np.asarray(value).tolist() for name, value in result.items()}
     return {"result": json.dumps(plain), "runs": json.dumps(runs.taken()),
             "seconds": time.perf_counter() - began}
@@ -64,16 +104,16 @@ def run(checks: Sequence[Check], quick: bool, store: Path, jobs: int | None, see
     """Run all cases that the store does not have yet, and judge every check."""
     cases = {check.id: [json.dumps(case, sort_keys=True) for case in check.cases(quick)]
              for check in checks}
-    grid = [{"id": check.id, "case": case, "code": _code(check)} for check in checks
-            for case in dict.fromkeys(cases[check.id])]
+    codes = {(called(check), case): _code(check) for check in checks for case in cases[check.id]}
+    grid = [{"what": what, "case": case, "code": code} for (what, case), code in codes.items()]
     with warnings.catch_warnings():
         # Failed tasks are reported below, with their tracebacks.
         warnings.simplefilter("ignore", RuntimeWarning)
         table = gflow.sweep(perform, grid, store=store, workers=jobs, rng=seed,
                             progress=progress, changed="rerun", retry_failed=True,
                             shared=["code"])
-    done = {(row["id"], row["case"]): row for row in table}
-    failures = {(failure.params["id"], failure.params["case"]): failure.error
+    done = {(row["what"], row["case"]): row for row in table}
+    failures = {(failure.params["what"], failure.params["case"]): failure.error
                 for failure in gflow.sweeping.failures(str(store))}
     return [judge(check, cases[check.id], done, failures) for check in checks]
 
@@ -87,29 +127,30 @@ def _code(check: Check) -> str:
 def judge(check: Check, cases: list[str], done: dict[Any, Any],
           failures: dict[Any, str]) -> Finding:
     """The verdict on a check whose tasks are done."""
-    rows = [done.get((check.id, case)) for case in cases]
+    what = called(check)
+    rows = [done.get((what, case)) for case in cases]
     missing = [case for case, row in zip(cases, rows) if row is None]
     if missing:
-        trouble = failures.get((check.id, missing[0]), "not run")
+        trouble = failures.get((what, missing[0]), "not run")
         return Finding(check, Verdict(False, f"{len(missing)} of {len(cases)} cases failed, the "
-                                      f"first {missing[0]}"), 0.0, trouble=trouble)
+                                      f"first {missing[0]}"), trouble=trouble)
     kept = [row for row in rows if row is not None]
     results = [{name: _array(value) for name, value in json.loads(row["result"]).items()}
                for row in kept]
     plain = [json.loads(case) for case in cases]
-    seconds = float(sum(row["seconds"] for row in kept))
-    used = [used for row in kept for used in json.loads(row["runs"])]
+    tasks = [Task(what, case, float(row["seconds"]), json.loads(row["runs"]))
+             for case, row in zip(cases, kept)]
     try:
         verdict = check.judge(plain, results)
-        doubtful = sum(r["certified"] is False for r in used)
+        doubtful = sum(run["certified"] is False for task in tasks for run in task.runs)
         if doubtful:
             verdict = Verdict(verdict.passed, verdict.measured,
                               f"{verdict.remark} {doubtful} runs have a doubtful certificate."
                               .strip())
-        return Finding(check, verdict, seconds, _picture(check, plain, results), used)
+        return Finding(check, verdict, _picture(check, plain, results), tasks=tasks)
     except Exception:
-        return Finding(check, Verdict(False, "could not be judged"), seconds, runs=used,
-                       trouble=traceback.format_exc())
+        return Finding(check, Verdict(False, "could not be judged"),
+                       trouble=traceback.format_exc(), tasks=tasks)
 
 
 def _array(value: Any) -> Any:
@@ -119,9 +160,11 @@ def _array(value: Any) -> Any:
 def _picture(check: Check, cases: list[dict[str, Any]], results: list[dict[str, Any]]) -> str:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
-    fig = Figure(figsize=(6.0, 4.0), layout="constrained")
+    rows, columns = check.panels
+    width = 6.0 if columns == 1 else 4.6 * columns
+    fig = Figure(figsize=(width, 4.0 if rows == 1 else 3.3 * rows), layout="constrained")
     FigureCanvasAgg(fig)
-    check.draw(fig.add_subplot(), cases, results)
+    check.draw(fig.subplots(rows, columns), cases, results)
     content = io.BytesIO()
     fig.savefig(content, format="png", dpi=110)
     return base64.b64encode(content.getvalue()).decode()

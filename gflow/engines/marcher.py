@@ -65,9 +65,10 @@ class Marcher:
         below = np.bincount(A.label[self.live & (A.length < 0)], minlength=self.C)
         above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
         self.mixed = bool(below.any())
-        self.geometry = march.Geometry(A.normal, np.ascontiguousarray(A.normal.T), below, above,
+        # Copies: arrays that cannot be written to would have all kernels compiled again.
+        self.geometry = march.Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
                                        A.label, A.length, A.start, A.member,
-                                       np.ascontiguousarray(data.X.T))
+                                       np.array(data.X.T, order="C"))
         self.lengths = np.abs(A.length)
         self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
         self.threads = threads
@@ -267,10 +268,12 @@ class Frame:
 
             def work(part: int) -> tuple[int, int]:
                 states = self.states if self.wanted else np.empty((1, J, d + 1))
+                space = march.work_space(p, d, marcher.C, data.n)
                 return groups.march_blocks(
                     part, shares, self.edges, self.ends, self.groups, D, moments, outputs,
                     marcher.geometry, force, self.times, states, logs, rooms, heights, spent,
-                    self.wanted, self.to_series)
+                    self.wanted, self.to_series, space, np.empty((p, d)), np.empty(d + 1),
+                    np.empty((J, d)))
 
             results = marcher.share(work, shares)
             if all(status != march.FULL for status, _ in results):

@@ -17,6 +17,7 @@ from ..data import Data
 from ..kernels import march
 from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import nodes
+from ..kernels.slides import keep_on
 from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
@@ -205,7 +206,9 @@ class Waveform:
         return H
 
     def _take(self, U: np.ndarray) -> None:
-        """Neurons ``U`` of the present units, with mantissas near 1 and on their invariant."""
+        """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
+        slide on and on their invariant."""
+        keep_on(U, self.side, self.marcher.geometry.normal)
         power = np.frexp(np.abs(U).max(axis=1))[1].astype(np.int64)
         self.power = self.power + power
         a, W = np.ldexp(U[:, 0], -power), np.ldexp(U[:, 1:], -power[:, None])

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from .jit import leaf
-from .march import FINE, GROUPED, correct, deposit, march, tighten, work_space
+from .march import FINE, GROUPED, correct, deposit, march, tighten
 from .slides import project, slide_exit, sliding_planes
 from .switch import norm
 from .taylor import ORDER, carry
@@ -240,25 +240,34 @@ def keeps_clear(states, side, axis, closest, normal, to_series, margin, spread, 
 
 
 @leaf
-def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, states, log, room,
-                h, energy, wanted, to_series, work, field, start, series):
-    """March the neurons ``begin`` to ``end - 1`` one by one, or carry them with their group.
+def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geometry, force, times,
+                 states, logs, rooms, heights, spent, wanted, to_series, work, field, start,
+                 series):
+    """March neurons one by one, or carry them with their group, by block: every ``parts``-th
+    block from block ``part`` on.
+
+    Sums are made by block, so that they do not depend on who does what.
 
     Parameters
     ----------
+    part, parts : int
+    edges : array (B + 1,)
+        Block b has the neurons ``edges[b]`` to ``edges[b + 1] - 1``.
     neurons : Neurons
         Overwritten by the ends, but for the weights.
     groups : Groups
     D : array (G, p, d)
         Fields of the patterns.
-    N : array (g, d + 1, d + 1)
+    moments : array (B, g, d + 1, d + 1)
         Receives the second moments of the neurons that go with their group.
-    V : array (g, J, d)
+    outputs : array (B, g, J, d)
         Receives ``sum a_i w_i`` of neurons of the patterns that are followed one by one.
-    geometry, force, times, log, room, energy : see `march`
+    geometry, force, times : see `march`
     states : array (m, J, d + 1)
         Receives the states at ``times``, if ``wanted``; a row of work space otherwise.
-    h : array (J, n)
+    logs, rooms, spent : arrays (B, E, 6), (B, ...) and (B, ...)
+        ``log``, ``room`` and ``energy`` of `march`, for every block.
+    heights : array (B, J, n)
         The outputs of the others are added, unless ``wanted``.
     to_series : array (J, J)
         From values at ``times`` to Chebyshev coefficients, if they are the Chebyshev nodes; empty
@@ -274,82 +283,64 @@ def march_block(begin, end, neurons, groups, D, N, V, geometry, force, times, st
     p, d = D.shape[1:]
     n, J = geometry.label.size, times.size
     normal, weights, slots, lams = geometry.normal, neurons.weight, groups.slot, groups.lam
-    for i in range(begin, end):
-        pattern = groups.of[i]
-        g = slots[pattern]
-        first_row = room[0]
-        weight = weights[i]
-        state = states[i if wanted else 0]
-        u, side, loose = neurons.U[i], neurons.side[i], neurons.loose[i]
-        direction, closest = neurons.direction[i], neurons.closest[i]
-        for c in range(d + 1):
-            start[c] = u[c]
-        carried = g >= 0 and groups.bend[g] < np.inf
-        calm = carried and stays(u, side, direction, closest, normal, groups.field[g],
-                                 groups.bend[g])
-        if carried and (wanted or not calm and to_series.size > 0):
-            for j in range(J):
+    for b in range(part, edges.size - 1, parts):
+        N, V, h = moments[b], outputs[b], heights[b]
+        log, room, energy = logs[b], rooms[b], spent[b]
+        for i in range(edges[b], edges[b + 1]):
+            pattern = groups.of[i]
+            g = slots[pattern]
+            first_row = room[0]
+            weight = weights[i]
+            state = states[i if wanted else 0]
+            u, side, loose = neurons.U[i], neurons.side[i], neurons.loose[i]
+            direction, closest = neurons.direction[i], neurons.closest[i]
+            for c in range(d + 1):
+                start[c] = u[c]
+            carried = g >= 0 and groups.bend[g] < np.inf
+            calm = carried and stays(u, side, direction, closest, normal, groups.field[g],
+                                     groups.bend[g])
+            if carried and (wanted or not calm and to_series.size > 0):
+                for j in range(J):
+                    for c in range(d + 1):
+                        total = 0.0
+                        for b in range(d + 1):
+                            total += start[b] * lams[g, j, b, c]
+                        state[j, c] = total
+                calm = calm or to_series.size > 0 and keeps_clear(
+                    state, side, direction, closest, normal, to_series, 10.0 * force.band, 0.0,
+                    series)
+            if calm:
                 for c in range(d + 1):
                     total = 0.0
                     for b in range(d + 1):
-                        total += start[b] * lams[g, j, b, c]
-                    state[j, c] = total
-            calm = calm or to_series.size > 0 and keeps_clear(
-                state, side, direction, closest, normal, to_series, 10.0 * force.band, 0.0, series)
-        if calm:
-            for c in range(d + 1):
-                total = 0.0
-                for b in range(d + 1):
-                    total += start[b] * lams[g, J - 1, b, c]
-                u[c] = total
-            tighten(u[1:], side, loose, normal, force.band)
-            status = GROUPED
-        else:
-            for j in range(p):
-                for c in range(d):
-                    field[j, c] = D[pattern, j, c]
-            status = march(i, u, side, loose, field, geometry, force, times, state, log, room,
-                           direction, closest, groups.slides[pattern], carried, weight, energy,
-                           work)
-        if status == GROUPED:
-            if weight != 0.0 and not wanted:
-                for b in range(d + 1):
-                    for c in range(d + 1):
-                        N[g, b, c] += weight * start[b] * start[c]
-        elif status != FINE:
-            return status, i
-        elif weight == 0.0 or wanted:
-            continue
-        elif g >= 0 and FEW * (room[0] - first_row) < n:
-            for j in range(J):
-                out = weight * state[j, 0]
-                for c in range(d):
-                    V[g, j, c] += out * state[j, 1 + c]
-            correct(log, first_row, room[0], times, state, weight, geometry, h)
-        else:
-            deposit(state, weight, geometry.rows, work.heights, h)
-    return FINE, -1
-
-
-@njit(cache=True, error_model="numpy", nogil=True)
-def march_blocks(part, parts, edges, neurons, groups, D, N, V, geometry, force, times, states, logs,
-                 rooms, h, energy, wanted, to_series):
-    """Every ``parts``-th block of neurons from block ``part`` on: see `march_block`.
-
-    Block b has the neurons ``edges[b]`` to ``edges[b + 1] - 1``; ``N``, ``V``, ``logs``, ``rooms``,
-    ``h`` and ``energy`` have a first axis for blocks, so that sums do not depend on who does what.
-    """
-    p, d = D.shape[1:]
-    work = work_space(p, d, geometry.normal.shape[0], geometry.label.size)
-    field = np.empty((p, d))
-    start = np.empty(d + 1)
-    series = np.empty((times.size, d))
-    for b in range(part, edges.size - 1, parts):
-        status, i = march_block(edges[b], edges[b + 1], neurons, groups, D, N[b], V[b], geometry,
-                                force, times, states, logs[b], rooms[b], h[b], energy[b], wanted,
-                                to_series, work, field, start, series)
-        if status != FINE:
-            return status, i
+                        total += start[b] * lams[g, J - 1, b, c]
+                    u[c] = total
+                tighten(u[1:], side, loose, normal, force.band)
+                status = GROUPED
+            else:
+                for j in range(p):
+                    for c in range(d):
+                        field[j, c] = D[pattern, j, c]
+                status = march(i, u, side, loose, field, geometry, force, times, state, log, room,
+                               direction, closest, groups.slides[pattern], carried, weight, energy,
+                               work)
+            if status == GROUPED:
+                if weight != 0.0 and not wanted:
+                    for b in range(d + 1):
+                        for c in range(d + 1):
+                            N[g, b, c] += weight * start[b] * start[c]
+            elif status != FINE:
+                return status, i
+            elif weight == 0.0 or wanted:
+                continue
+            elif g >= 0 and FEW * (room[0] - first_row) < n:
+                for j in range(J):
+                    out = weight * state[j, 0]
+                    for c in range(d):
+                        V[g, j, c] += out * state[j, 1 + c]
+                correct(log, first_row, room[0], times, state, weight, geometry, h)
+            else:
+                deposit(state, weight, geometry.rows, work.heights, h)
     return FINE, -1
 
 

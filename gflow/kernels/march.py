@@ -40,7 +40,6 @@ Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched w
 """Work space of `march`."""
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
 def work_space(p, d, C, n):
     """Arrays for any number of marches."""
     room = C + NEAR + d + 1

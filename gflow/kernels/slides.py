@@ -50,6 +50,27 @@ def project(planes, count, normal, D, P, basis):
     return rank
 
 
+@maker
+def keep_on(U, side, normal):
+    """Put the weights of neurons ``U`` (m, d + 1) back on the hyperplanes that they slide on.
+
+    What they are off does not shrink when they do.
+    """
+    m, d = U.shape[0], U.shape[1] - 1
+    planes = np.empty(d, np.int64)
+    basis = np.empty((d, d))
+    w = np.empty((1, d))
+    kept = np.empty((1, d))
+    for i in range(m):
+        count = sliding_planes(side[i], planes, d)
+        if count > 0:
+            for c in range(d):
+                w[0, c] = U[i, 1 + c]
+            rank = project(planes, count, normal, w, kept, basis)
+            for c in range(d if rank < d else 0):
+                U[i, 1 + c] = kept[0, c]
+
+
 @leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_unit, split, normal,
                lam, z, series):

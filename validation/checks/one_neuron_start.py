@@ -14,7 +14,7 @@ from .one_neuron_ends import PAPER, learners
 
 
 def cases(quick: bool) -> list[Case]:
-    return [{"n": n, "m": m, "starts": 4000 if quick else 40000, "trained": 10 if quick else 100}
+    return [{"n": n, "m": m, "starts": 2000 if quick else 40000, "trained": 4 if quick else 100}
             for n in (1, 2, 6) for m in (1, 2, 4, 8)]
 
 

@@ -73,7 +73,7 @@ def draw_size(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None
 
 
 def cover_cases(quick: bool) -> list[Case]:
-    return [{"n": n, "m": m, "starts": 200 if quick else 2000, "trained": 5 if quick else 40}
+    return [{"n": n, "m": m, "starts": 200 if quick else 2000, "trained": 2 if quick else 40}
             for n in ((8, 20) if quick else (8, 20, 50)) for m in (6, 10, 14, 18, 24)]
 
 

@@ -1,0 +1,117 @@
+"""The fast engine: what is guessed, how long windows are, and how many rounds a run takes."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import gflow
+from gflow.engines.guess import DEGREE, Guess
+from gflow.engines.pace import LENGTHS, next_length
+from gflow.engines.rounds import Outcome
+from gflow.engines.tangent import Tangent
+from gflow.kernels.roots import nodes
+
+POSITIVE = st.floats(1e-12, 1e3)
+
+
+def outcome(error=0.0, change=1e-9, contraction=1e-2, growth=1.0, diverged=False, careful=False):
+    empty = np.zeros((1, 1))
+    return Outcome(empty, empty, empty, error, 2, Tangent(1.0, empty), None, diverged, change,
+                   contraction, growth, empty, careful)
+
+
+@given(POSITIVE, POSITIVE, st.floats(1e-6, 0.99), st.floats(1.0, 1e6), st.booleans(),
+       st.integers(0, 1000), st.integers(0, 10**6))
+def test_lengths_change_by_a_factor(error, change, contraction, growth, careful, m, events):
+    x = next_length(outcome(error, change, contraction, growth, careful=careful), 1.0, 1e-8, 50, m,
+                    events)
+    assert LENGTHS[0] <= x <= LENGTHS[-1]
+    if error > 1e-8:
+        assert x < 1.0
+    # What changes faster and faster is given less time.
+    assert x >= next_length(outcome(error, change, contraction, 10 * growth, careful=careful), 1.0,
+                            1e-8, 50, m, events) or error > 1e-8
+
+
+def test_many_events_are_worth_a_single_round():
+    # At this length a guess misses by 15 rtol, and one more round takes that away.
+    late = outcome(change=15e-8, contraction=1e-6)
+    assert next_length(late, 1.0, 1e-8, 100, 100, events=100_000) < 1.0
+    assert next_length(late, 1.0, 1e-8, 100, 100, events=0) > 1.0
+    assert next_length(outcome(diverged=True), 1.0, 1e-8, 100, 100, 0) < 0.5
+
+
+@pytest.mark.parametrize("name, r", [
+    ("cubic", lambda t: np.array([1 + t - t**3, 2 - t**2])),
+    ("exponential", lambda t: np.array([3 - np.exp(0.7 * t), np.exp(-1.3 * t)])),
+])
+def test_guesses_know_their_own_kind(name, r):
+    s = (nodes(DEGREE) + 1) / 2
+    guess = Guess(r(0.0))
+    known = np.array([r(t) for t in s])
+    guess.accept(known[-1], known, 1.0, None, 1e-2)
+    ahead = np.array([r(1 + 0.8 * t) for t in s])
+    guess.residuals(0.8, None, False)
+    guess.judge(ahead, lambda x: np.abs(x).sum(axis=1))
+    assert min(guess.missed, key=guess.missed.get) == name and guess.missed[name] < 1e-5
+    # It is taken on the next window, and what came before a failure is not.
+    np.testing.assert_allclose(guess.residuals(0.8, None, False), ahead, atol=1e-5)
+    guess.forget()
+    guess.residuals(0.8, None, False)
+    assert list(guess.candidates) == ["linear"]
+
+
+@pytest.mark.parametrize("n, d", [(30, 3), (6, 8)])
+def test_few_patterns_stand_for_the_others(n, d):
+    # Neurons around two directions differ on few points; in high dimension the kernel is dense.
+    rng = np.random.default_rng(0)
+    data = gflow.datasets.linear_teacher(n, d, noise=0.5, rng=0)
+    W = np.where(np.arange(60) % 2, -1.0, 1.0)[:, None] * np.eye(d)[0]
+    W = W + 0.1 * rng.standard_normal((60, d))
+    U = np.column_stack([np.linalg.norm(W, axis=1), W])
+    side = np.where(W @ data.arrangement.normal.T > 0, 1, -1).astype(np.int8)
+    moments = U[:, :, None] * U[:, None, :]
+    kernel = Tangent.of_patterns(data, moments, side, 2.0 * n).dense()
+    on = W @ data.X.T > 0
+    features = [U[:, :1] * on * data.X[:, c] for c in range(d)] + [on * (W @ data.X.T)]
+    exact = sum(part.T @ part for part in features)
+    assert len(np.unique(side, axis=0)) > 8
+    np.testing.assert_allclose(kernel, exact, atol=0.1 * np.abs(exact).max())
+
+
+def test_rounds_of_a_small_run():
+    data = gflow.datasets.linear_teacher(20, 2, noise=0.5, rng=0)
+    start = gflow.init.balanced(50, 2, 1e-3, rng=1)
+    few, many = (gflow.integrate(start, data, 50.0, method="waveform", rtol=rtol).stats
+                 for rtol in (1e-3, 1e-9))
+    assert few["nfev"] <= 45 and many["nfev"] <= 330 and few["events"] == many["events"]
+
+
+def test_windows_at_rest_are_long():
+    data = gflow.datasets.linear_teacher(3, 4, noise=0.5, rng=1)
+    start = gflow.init.balanced(20, 4, 1e-2, rng=2)
+    flow = gflow.integrate(start, data, 1e6, method="waveform", save=["loss"])
+    assert flow.success and flow.stats["nfev"] <= 250 and flow.saved["loss"][-1] < 1e-12
+
+
+def test_orthogonal_points_hold_their_neurons():
+    # Neurons stay on every hyperplane that they have come to.
+    data = gflow.datasets.orthogonal(48, rng=0)
+    start = gflow.init.balanced(12, 48, 1e-2, rng=1)
+    flow = gflow.integrate(start, data, 60.0, method="waveform", rtol=1e-8)
+    exact = gflow.integrate(start, data, 60.0, method="DOP853", rtol=1e-10)
+    assert flow.success and flow.stats["nfev"] <= 200 and len(flow.events) == len(exact.events)
+    np.testing.assert_allclose(flow.model.W, exact.model.W, atol=1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-2, 1e-4])
+def test_loose_tolerances_end_well(rtol):
+    data = gflow.datasets.linear_teacher(146, 5, noise=0.5, rng=np.random.default_rng(1))
+    flow = gflow.integrate(gflow.init.balanced(60, 5, 1e-3, rng=2), data, 3000.0,
+                           method="waveform", rtol=rtol)
+    assert flow.success
+    # However small a sliding neuron has become, it is on its hyperplane.
+    i, k = np.nonzero(flow.pattern(3000.0) == 2)
+    z = (flow.model.W[i] * data.X[k]).sum(axis=1) / np.linalg.norm(data.X[k], axis=1)
+    assert i.size and (np.abs(z) <= 1e-9 * flow.norms[-1, i]).all()
