@@ -194,3 +194,13 @@ def test_a_neuron_that_points_along_a_normal_watches_it_too():
                                                                                "DOP853"))
     assert one.certificate().ok and len(one.events) == len(other.events) > 0
     np.testing.assert_allclose(one.events["time"], other.events["time"], rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed, rtol", [(0, 1e-7), (6, 1e-9), (14, 1e-7)])
+def test_growth_from_far_below_the_residuals(seed, rtol):
+    # What grows out of rounding, extrapolated, is a guess under which neurons would run off.
+    data = gflow.datasets.orthogonal(8, rng=seed)
+    start = gflow.init.balanced(5, 8, 1.0, rng=100 + seed)
+    model = gflow.TwoLayerReLU(start.a, start.W, -64 * np.log(10))
+    flow = gflow.integrate(model, data, 1000.0, method="waveform", rtol=rtol, t_eval=[0.0])
+    assert flow.status == "finished"
