@@ -32,6 +32,8 @@ ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
+FOLDINGS = 200.0
+"""Neurons grow by no more than exp of this on a window: their products must not overflow."""
 
 
 class Waveform:
@@ -125,10 +127,9 @@ class Waveform:
         self.run = run
         if self.refusal:
             raise Stop("non_finite", self.refusal)
-        pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
-        H = min(self.run.t_max, 1.0 / pull if pull > 0 else self.run.t_max)
+        H = self.grows(1.0)
         while self.t < self.run.t_max:
-            H = min(H, self.run.t_max - self.t)
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -138,6 +139,11 @@ class Waveform:
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def grows(self, foldings: float) -> float:
+        """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""
+        pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
+        return min(self.run.t_max, foldings / pull if pull > 0 else self.run.t_max)
 
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
