@@ -257,6 +257,19 @@ def test_almost_special_position_is_reported(n, d, apart, note):
     assert "close to special position" not in apart.message
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_ends_on_inexact_rays_are_listed_or_announced(seed):
+    # Hyperplanes that are 1e-8 apart meet in rays that are known to 1e-8, as are fields there.
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((2, 3))[rng.integers(0, 2, 6)] + 1e-8 * rng.standard_normal((6, 3))
+    y, W = rng.choice([-1.0, 1.0], 6), rng.standard_normal((60, 3))
+    found = extremal_vectors((X, y))
+    early = early_flow((np.linalg.norm(W, axis=1) * rng.choice([-1.0, 1.0], 60), W), (X, y))
+    ends = np.unique(early.pattern[~early.dead], axis=0)
+    assert "close to special position" in found.message or all(
+        (found.pattern == end).all(axis=1).any() for end in ends)
+
+
 def test_points_that_contradict_each_other():
     # Hyperplanes of rank 3 by their singular values, with one line in all of them.
     rng = np.random.default_rng(0)

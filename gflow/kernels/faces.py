@@ -323,9 +323,13 @@ def at_ray(hit, angle, Q, V, J, m, M, u, size, loose, found, count):
     for e in range(d):
         ray[e] = np.cos(angle) * Q[0, e] + np.sin(angle) * Q[1, e]
         normal[e] = np.cos(angle) * Q[1, e] - np.sin(angle) * Q[0, e]
-    kinks = 0.0
+    kinks, steepest = 0.0, 0.0
     for j in range(hit.size):
-        kinks += 0.5 * abs(J[hit[j]] * row_dot(V, hit[j], normal))
+        steep = abs(row_dot(V, hit[j], normal))
+        kinks += 0.5 * abs(J[hit[j]]) * steep
+        steepest = max(steepest, steep)
+    # Hyperplanes that almost contain the plane leave their ray inexact.
+    loose += ROUNDING * size / steepest
     s = np.empty(C, np.int8)
     for sigma in (1, -1):
         along, across = 0.0, 0.0

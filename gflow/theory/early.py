@@ -104,7 +104,9 @@ class EarlyFlow:
         whose multiplier is 0 or 1; these keep the side that the neuron comes from.
     end_direction : ndarray, shape (m, d)
         Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
-        sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever.
+        sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever. Neurons
+        with ``|a_i| < |w_i|`` have a third end, which attracts a set of measure zero: ``a_i`` tends
+        to 0 and ``w_i`` stands still (``rate_i`` is 0).
     sign : ndarray, shape (m,)
         Sign of ``a_i`` at the end. It is that of the start if ``|a_i| >= |w_i|`` there.
     dead : ndarray of bool, shape (m,)
