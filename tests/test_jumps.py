@@ -25,8 +25,11 @@ def test_two_points():
                                                          & (active.W @ data.X[1] > 0)))
 
 
-def last_of_runs(data, model, powers=(8, 16, 32, 64)):
-    """Assert that runs of scales 10^-powers tend to the process; the last one, and the process."""
+def last_of_runs(data, model, powers=(8, 16, 32, 64), squares=1e-8, loss=1e-9, least=0.0):
+    """Assert that runs of scales 10^-powers tend to the process; the last one, and the process.
+
+    ``squares`` and ``loss`` are what their ends may be off, relatively, ``least`` of the loss.
+    """
     process = jump_process(model, data)
     half = (process.losses[1:] + process.losses[:-1]) / 2
     inverse, measured = [], []
@@ -40,8 +43,8 @@ def last_of_runs(data, model, powers=(8, 16, 32, 64)):
         inverse.append(1 / log)
     limit = np.polyfit(inverse, measured, 1)[1]
     np.testing.assert_allclose(limit, process.times, rtol=0.01)
-    assert (flow.model.a**2).sum() == pytest.approx(process.squares[-1], rel=1e-4)
-    assert flow.model.loss(data) == pytest.approx(process.losses[-1], rel=1e-5, abs=1e-9)
+    assert (flow.model.a**2).sum() == pytest.approx(process.squares[-1], rel=squares)
+    assert flow.model.loss(data) == pytest.approx(process.losses[-1], rel=loss, abs=least)
     return flow, process
 
 
@@ -68,7 +71,7 @@ def test_limit_of_twenty_seeds(seed):
                 for c, points in zip(process.exponents[1:], process.points))
     if 1e-256 ** (2 * least) > 1e-6:
         pytest.skip("a neuron comes so little late to a point that it keeps a share at all scales")
-    last_of_runs(data, model, (32, 64, 128, 256))
+    last_of_runs(data, model, (32, 64, 128, 256), squares=1e-4, loss=1e-5, least=1e-9)
 
 
 def test_what_is_fitted_no_longer_pulls():

@@ -52,14 +52,16 @@ def test_guesses_know_their_own_kind(name, r):
     known = np.array([r(t) for t in s])
     guess.accept(known[-1], known, 1.0, None, 1e-2)
     ahead = np.array([r(1 + 0.8 * t) for t in s])
-    guess.residuals(0.8, None, False)
+    guess.residuals(0.8, None, False, np.inf)
     guess.judge(ahead, lambda x: np.abs(x).sum(axis=1))
     assert min(guess.missed, key=guess.missed.get) == name and guess.missed[name] < 1e-5
     # It is taken on the next window, and what came before a failure is not.
-    np.testing.assert_allclose(guess.residuals(0.8, None, False), ahead, atol=1e-5)
+    np.testing.assert_allclose(guess.residuals(0.8, None, False, np.inf), ahead, atol=1e-5)
     guess.forget()
-    guess.residuals(0.8, None, False)
+    guess.residuals(0.8, None, False, np.inf)
     assert list(guess.candidates) == ["linear"]
+    # Nothing that raises the loss is tried.
+    np.testing.assert_array_equal(guess.residuals(0.8, None, False, 0.0), np.tile(guess.r, (9, 1)))
 
 
 @pytest.mark.parametrize("n, d", [(30, 3), (6, 8)])

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gflow
+from gflow.calm import Calm
 from gflow.engines.marcher import Marcher, from_unit
 from gflow.engines.tangent import answer, integration, solve
 from gflow.engines.guess import DEGREE
@@ -46,7 +47,7 @@ def test_series_of_a_constant_field_is_hyperbolic(seed, d):
                                atol=1e-11)
 
 
-@pytest.fixture(scope="module", params=[2.0, 30.0])
+@pytest.fixture(scope="module", params=[3.0, 30.0])
 def window(request):
     """A window of a run with groups, before and after alignment: marcher, window, sides."""
     data = gflow.datasets.linear_teacher(25, 3, rng=3)
@@ -90,16 +91,27 @@ def test_residuals_of_a_window_are_a_fixed_point(window):
     assert (np.abs(change) @ weight).max() < (ALLOWANCE + 1) * 1e-8
 
 
-def test_the_tangent_kernel_is_the_derivative(window):
-    _, piece, _, data = window
-    frame = frame_of(window)
-    base = frame.run(piece.values)
+def test_the_tangent_kernel_is_the_derivative():
+    data = gflow.datasets.linear_teacher(25, 3, rng=3)
+    flow = gflow.integrate(gflow.init.balanced(60, 3, 1e-2, rng=4), data, 40.0, method="waveform",
+                           rtol=1e-8)
     push = 1e-6 * np.random.default_rng(0).standard_normal(data.n)
-    change = frame.run(piece.values + push) - base
-    expected = answer(np.tile(push, (DEGREE + 1, 1)), frame.tangent(), frame.tangent_after())
+    early, late = [], []
+    for p, piece in enumerate(flow.path.pieces):
+        if isinstance(piece, Calm):
+            continue
+        side = flow.path.side_at(p).copy()
+        frame = frame_of((Marcher(data, 1e-8, 1), piece, side, data))
+        base = frame.run(piece.values)
+        change = frame.run(piece.values + push) - base
+        tile = np.tile(push, (DEGREE + 1, 1))
+        expected = answer(tile, frame.tangent(), frame.tangent_after())
+        off = np.abs(change - expected).max() / np.abs(expected).max()
+        (early if piece.t0 < 10 else late).append(off)
     # While neurons grow, what they gain grows with them: the kernel knows that in part only.
-    close = 0.5 if piece.t0 < 10 else 0.05
-    np.testing.assert_allclose(change, expected, atol=close * np.abs(expected).max())
+    assert len(early) > 5 and len(late) > 20
+    # An event that the push moves is in neither, so that a few windows are worse than the others.
+    assert np.median(early) < 0.25 and np.quantile(late, 0.9) < 0.05 and np.median(late) < 0.01
 
 
 def test_solve_undoes_the_answer(window):

@@ -62,24 +62,34 @@ class Guess:
         """After a window of length ``H`` that was too long, with residuals of that series."""
         self.tangent, self.tried, self.careful = first, (H, series), True
 
-    def residuals(self, H: float, first: Tangent | None, stiff: bool) -> np.ndarray:
-        """Residuals at the nodes of a window of length ``H``, before any round."""
+    def residuals(self, H: float, first: Tangent | None, stiff: bool,
+                  ceiling: float) -> np.ndarray:
+        """Residuals at the nodes of a window of length ``H``, before any round.
+
+        Their sum of squares is nowhere more than ``ceiling``: neurons would run off under such a
+        guess, long before anybody could judge it. Where there is no other they do not change.
+        """
+        def possible(values: np.ndarray) -> bool:
+            return float((values**2).sum(axis=1).max()) <= ceiling
+
         self.candidates = {"linear": self._linear(H, first)}
         # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
         # keeps that small.
         if self.past is not None and not stiff:
             length, series = self.past
             x = 1 + (nodes(DEGREE) + 1) * (H / length)
-            for name, values in (("cubic", self._cubic(x, series)),
-                                 ("exponential", self._exponential(x, series))):
-                # On a flow the loss falls.
-                if float((values**2).sum(axis=1).max()) <= 4 * float(self.r @ self.r):
-                    self.candidates[name] = values
+            self.candidates["cubic"] = self._cubic(x, series)
+            self.candidates["exponential"] = self._exponential(x, series)
+        self.candidates = {name: values for name, values in self.candidates.items()
+                           if possible(values)}
+        if not self.candidates:
+            self.candidates["constant"] = np.tile(self.r, (DEGREE + 1, 1))
         if self.tried is not None:
             # The window is the first part of one that was too long.
             length, series = self.tried
-            x = (nodes(DEGREE) + 1) * (H / length) - 1
-            return chebyshev.chebval(x, series).T
+            values = chebyshev.chebval((nodes(DEGREE) + 1) * (H / length) - 1, series).T
+            if possible(values):
+                return values
         # One that was never tried is given a chance.
         best = min(self.candidates, key=lambda name: self.missed.get(name, 0.0))
         return self.candidates[best]

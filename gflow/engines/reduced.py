@@ -19,8 +19,8 @@ from ..kernels.modes import orthonormal_rows
 from ..kernels.roots import halves, nodes, to_series
 from ..kernels.slides import slide_exit
 from ..run import Run
-from .marcher import Marcher, from_unit, monomials
 from .guess import DEGREE, Guess
+from .marcher import Marcher, from_unit, monomials
 from .pace import next_length
 from .rounds import relax
 from .tangent import Tangent, roots

@@ -105,10 +105,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     last = None
     newton, stiff = first.strength > WEAK, first.strength > STIFF
     coarse = resolution(DEGREE)
-    used = coarse @ guess.residuals(H, first if newton else None, stiff)
-    if not float((used**2).sum(axis=1).max()) <= ceiling:
-        # Neurons would run off under such a guess, long before anybody could judge it.
-        used = np.tile(guess.r, (len(used), 1))
+    used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
     previous, diverged, contraction = np.inf, False, guess.contraction
     for rounds in range(1, ROUNDS + 1):
         if run.interrupted:

@@ -22,10 +22,10 @@ from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..windows import Window, Windows
-from .marcher import Frame, Marcher
-from .reduced import Reduced
 from .guess import DEGREE, Guess
+from .marcher import Frame, Marcher
 from .pace import next_length
+from .reduced import Reduced
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12

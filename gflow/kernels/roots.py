@@ -8,6 +8,7 @@ like any other: nothing is decided from the values at the ends alone.
 from functools import lru_cache
 
 import numpy as np
+
 from .jit import leaf, maker
 
 DEPTH = 60

@@ -1,6 +1,7 @@
 """A sliding neuron under given residuals: its projected field, and where its slide ends."""
 
 import numpy as np
+
 from .contacts import RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf, maker
 from .modes import orthonormal_rows, row_row

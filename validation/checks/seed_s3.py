@@ -51,8 +51,6 @@ CHECKS = [
                   "seeds, until the gradient is below 1e-10.",
           assumptions="The margin is assumed by the theorem. Its n of order d^3 log d and lambda "
                       "of order 1/d have unknown constants.",
-          question="With 40 points the neurons of one sign may align with two extremal vectors and "
-                   "end elsewhere: docs/simplicity-bias.md.",
           prediction="h = two-cone fit", rule="largest difference on the points below 1e-6 in "
           "every run", cases=cases, measure=measure, judge=judge, draw=draw),
 ]
