@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from .checks import whole
 from .model import row_norms
 from .theory.lorentz import local_lorentz
 from .trajectory import by_neuron
@@ -17,7 +18,7 @@ if TYPE_CHECKING:  # pragma: no cover
 AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
 MOST_PIECES = 500
-"""Of more pieces than this an even sample is checked, except for the energy identity."""
+"""Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
 MOST_PAIRS = 500
 """So many intervals of pairs of neurons are checked."""
 
@@ -35,7 +36,8 @@ class Certificate:
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
         sample of pairs, relative to the two; see `gflow.theory.local_lorentz`.
     energy : float
-        ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``.
+        ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``; of the pieces looked at, if there is
+        a limit on them.
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``; 0 on a
         monotone loss.
@@ -97,17 +99,25 @@ class Certificate:
             f"  stationarity at the end  {self.stationarity:.2e} (|grad| = {self.gradient:.2e})"])
 
 
-def certify(flow: Flow) -> Certificate:
+def certify(flow: Flow, most: int | None = None) -> Certificate:
     """Check a run with plain NumPy, from the dense output, the events and the data alone.
 
     Parameters
     ----------
     flow : Flow
         The run.
+    most : int, optional
+        Look at no more than so many pieces of the trajectory, and pairs of neurons: an even
+        sample. Default: 500, but the energy identity on all.
 
     Returns
     -------
     Certificate
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``most`` is not a positive whole number.
 
     References
     ----------
@@ -115,18 +125,21 @@ def certify(flow: Flow) -> Certificate:
     JMLR 2025, Lemma 1 (balancedness); `gflow.theory.local_lorentz` for pairs; the chain rule for
     the energy identity.
     """
+    limit = MOST_PIECES if most is None else min(whole(most, "most"), MOST_PIECES)
     audit = _Audit(flow)
     path = flow.path
     count = len(path.pieces)
     # Pieces beside each other, so that jumps between them show.
-    first = np.linspace(0, count - 1, min(count, MOST_PIECES) // 2 + 1).astype(int)
+    first = np.linspace(0, count - 1, min(count, limit) // 2 + 1).astype(int)
     sampled = set(first) | set(first + 1)
     dissipated = 0.0
     for p in range(count):
-        dissipated += path.dissipation(p)
+        if most is None or p in sampled:
+            dissipated += path.dissipation(p)
         if p in sampled:
             audit.look(p)
-    return audit.verdict(dissipated)
+    lost = audit.lost if most is not None else audit.first_loss - audit.loss_at(flow.t_end)
+    return audit.verdict(lost - dissipated, min(limit, MOST_PAIRS))
 
 
 class _Audit:
@@ -145,6 +158,7 @@ class _Audit:
         self.drift = np.zeros(self.m)
         self.size = a**2 + (W**2).sum(axis=1)
         self.first_loss = self.last_loss = self._loss(a, W)
+        self.lost = 0.0
         self.rise = self.gap = self.wrong = self.multiplier = 0.0
         self.last_piece, self.last_state = -1, flow.path.start
         self.pair = (-1, -1)
@@ -155,6 +169,10 @@ class _Audit:
 
     def _loss(self, a: np.ndarray, W: np.ndarray) -> float:
         return float(np.mean((np.maximum(self.X @ W.T, 0) @ a - self.y) ** 2) / 2)
+
+    def loss_at(self, t: float) -> float:
+        """The loss at a time."""
+        return self._loss(*self._split(self.flow.path(np.array([t]))[0]))
 
     def look(self, p: int) -> None:
         """Check a piece in its middle and at its end."""
@@ -167,6 +185,7 @@ class _Audit:
             jump = by_neuron(np.abs(states[0] - self.last_state), self.m)
             self.gap = max(self.gap, float((jump / np.where(size > 0, size, 1.0)).max()))
         self.last_piece, self.last_state = p, states[-1]
+        self.lost += self._loss(*self._split(states[0])) - self._loss(*self._split(states[-1]))
         for t, state in zip(times[1:], states[1:]):
             upto = int(np.searchsorted(events["time"], t, side="right"))
             past = events[self.next_event:upto]
@@ -231,8 +250,9 @@ class _Audit:
             excess = max(excess, (max(low - lam, lam - high) - noise) / (high - low + noise))
         return excess
 
-    def verdict(self, dissipated: float) -> Certificate:
-        """The certificate at the end of the run."""
+    def verdict(self, imbalance: float, pairs: int) -> Certificate:
+        """The certificate at the end of the run: ``imbalance`` of the energy identity, and so many
+        ``pairs`` to be checked."""
         flow = self.flow
         a, W = self._split(flow.path(np.array([flow.t_end]))[0])
         self.codes = flow.pattern(flow.t_end)
@@ -246,8 +266,8 @@ class _Audit:
         reference = self.first_loss or 1.0
         size = np.where(self.size > 0, self.size, 1.0)
         return Certificate(
-            balance=self.drift / size, lorentz=local_lorentz(flow, most=MOST_PAIRS).largest,
-            energy=(self.first_loss - self._loss(a, W) - dissipated) / reference,
+            balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
+            energy=imbalance / reference,
             loss_rise=max(self.rise, 0.0) / reference, gap=self.gap,
             wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,

@@ -213,11 +213,18 @@ class Flow:
         codes[past["neuron"], past["point"]] = past["to"]
         return codes
 
-    def certificate(self) -> Certificate:
-        """Evidence that the run can be trusted, recomputed from the trajectory."""
+    def certificate(self, most: int | None = None) -> Certificate:
+        """Evidence that the run can be trusted, recomputed from the trajectory.
+
+        Parameters
+        ----------
+        most : int, optional
+            Look at no more than so many pieces of it, the energy identity included: cheap for
+            sweeps of long runs. Default: everything, up to 500 pieces for what is costly.
+        """
         self._whole("what a certificate checks")
         from .certificate import certify
-        return certify(self)
+        return certify(self, most)
 
     def alignment(self) -> Alignment:
         """How neurons align: with their fields, with extremal vectors, in groups, and when."""

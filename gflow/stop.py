@@ -13,6 +13,10 @@ __all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "settled
 
 SUNK = 0.1
 """A gradient below this part of the largest one of the run has left the first saddle behind."""
+HELD = 2.0
+"""For so many times the time at which it began, what `settled` asks for must hold."""
+LOOKS = 1.05
+"""Ratio of the times at which `settled` looks: the gradient costs as much as a short step."""
 
 
 class State:
@@ -149,9 +153,11 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     That is when the loss would fall by less than ``share`` of itself over ``longer`` times the time
     run so far, if it went on falling as fast as now: since ``dL/dt = -|grad|^2``, when
     ``longer t |grad|^2 < share L``. The gradient must also have sunk to a tenth of the largest one
-    of the run, because a small start is near a saddle, where it hardly falls either. A later
-    saddle that lasts ten times as long as everything before it counts as the end; on a run that
-    interpolates the loss itself vanishes, so add `loss_below`.
+    of the run, because a small start is near a saddle, where it hardly falls either. All this must
+    hold whenever the run is looked at from half its time on, which is each time that its time has
+    grown by 5%: the gradient dips where a run passes a saddle. A later saddle that lasts as long as
+    everything before it can still count as the end; on a run that interpolates the loss itself
+    vanishes, so add `loss_below`.
 
     Parameters
     ----------
@@ -173,15 +179,19 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     ('settled', True, 0.03125)
     """
     share, longer = positive(share, "share"), positive(longer, "longer")
-    seen = {"t": 0.0, "top": 0.0}
+    seen = {"t": 0.0, "top": 0.0, "since": np.inf}
 
     def test(state: State) -> bool:
         if state.t < seen["t"]:
             # Another run with the same rule.
-            seen["top"] = 0.0
+            seen.update(t=0.0, top=0.0, since=np.inf)
+        if state.t < LOOKS * seen["t"]:
+            return False
         seen["t"], seen["top"] = state.t, max(seen["top"], state.grad_norm)
-        return (state.grad_norm < SUNK * seen["top"]
-                and longer * state.t * state.grad_norm ** 2 < share * state.loss)
+        holds = (state.grad_norm < SUNK * seen["top"]
+                 and longer * state.t * state.grad_norm ** 2 < share * state.loss)
+        seen["since"] = min(seen["since"], state.t) if holds else np.inf
+        return state.t >= HELD * seen["since"]
 
     return Rule(test, "settled", f"the loss would fall by less than {share:g} of itself in "
                 f"{longer:g} times the time so far")

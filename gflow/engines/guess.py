@@ -12,7 +12,7 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from ..kernels.roots import nodes, to_series
-from .tangent import Tangent, answer, solve
+from .tangent import Modes, Tangent, answer, solve
 
 DEGREE = 8
 """Degree of the residuals on a window."""
@@ -34,6 +34,8 @@ class Guess:
         Residuals and their derivative.
     tangent : Tangent or None
         The tangent kernel there, if it is known.
+    modes : Modes or None
+        Eigenvectors of a tangent kernel of some window before.
     tried : (float, ndarray) or None
         Length and Chebyshev series of the last round on a window that was too long.
     past : (float, ndarray) or None
@@ -47,6 +49,7 @@ class Guess:
     def __init__(self, r: np.ndarray) -> None:
         self.r, self.slope = r, np.zeros_like(r)
         self.tangent: Tangent | None = None
+        self.modes: Modes | None = None
         self.tried: tuple[float, np.ndarray] | None = None
         self.past: tuple[float, np.ndarray] | None = None
         self.contraction, self.careful = TYPICAL, False

@@ -102,7 +102,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     # On a flow the loss falls: residuals that grow are a window that is too long.
     ceiling = 4 * float(guess.r @ guess.r) + slack
     first = frame.tangent() if guess.tangent is None else guess.tangent.scaled(H)
-    last = None
+    first.known, last = guess.modes, None
     newton, stiff = first.strength > WEAK, first.strength > STIFF
     coarse = resolution(DEGREE)
     used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
@@ -140,6 +140,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
             break
         previous = change
         used = used + push
+    guess.modes = first.known
     missed = change if diverged else guess.judge(values, size)
     growth = 1.0 if diverged else _growth(values, size)
     # After one round what neurons saw is still a guess.

@@ -31,6 +31,8 @@ TERMS = 12
 """Most terms of the Neumann series."""
 ENOUGH = 1e-2
 """Relative error of the solution: the kernel is not known better."""
+FRESH = 3
+"""Modes of an older kernel that take more terms than this are not used again."""
 DIVERGED = 0.1
 """With a larger one there is no solution worth having."""
 
@@ -63,11 +65,17 @@ class Tangent:
         The kernel is ``features @ features.T`` ...
     matrix : ndarray, shape (n, n), optional
         ... or this.
+
+    Attributes
+    ----------
+    known : Modes or None
+        The eigenvectors of this kernel, or of one that was like it.
     """
 
     def __init__(self, length: float, features: np.ndarray | None = None,
                  matrix: np.ndarray | None = None) -> None:
         self.length, self.features, self.matrix = length, features, matrix
+        self.known: Modes | None = None
 
     @classmethod
     def of_patterns(cls, data: Data, moments: np.ndarray, side: np.ndarray,
@@ -165,57 +173,95 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
           full: bool = False) -> np.ndarray:
     """The change (p, n) of the residuals that takes a ``defect`` away; ``full``: see `integration`.
 
-    By a Neumann series; where the window is long for the kernel, exactly for the mean kernel, and
-    what the kernel changes is iterated.
+    By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
+    eigenvectors are known, and what the kernel is more than that is iterated.
     """
-    found = _iterate(defect, lambda term: -answer(term, first, last, full))
-    if found is not None:
-        return found
-    mean = first if last is None else first.mean(last)
+    if first.known is None:
+        found, _ = _iterate(defect, lambda term: -answer(term, first, last, full))
+        if found is not None:
+            return found
+    else:
+        found, terms = _corrected(defect, first.known, first, last, full)
+        if terms > FRESH:
+            first.known = None
+        if found is not None:
+            return found
+    first.known = Modes.of(first if last is None else first.mean(last))
+    if last is not None:
+        found, _ = _corrected(defect, first.known, first, last, full)
+        if found is not None:
+            return found
+    return first.known.inverse(first.length, integration(len(defect) - 1, full))(defect)
+
+
+def _corrected(defect: np.ndarray, known: Modes, first: Tangent, last: Tangent | None,
+               full: bool) -> tuple[np.ndarray | None, int]:
+    """`solve` by the inverse for another kernel, iterated; and the number of terms."""
     integral = integration(len(defect) - 1, full)
-    vectors, inverse = _decompose(mean, integral)
-
-    def invert(r: np.ndarray) -> np.ndarray:
-        inside = r @ vectors
-        return r + (np.einsum("ipq,qi->pi", inverse, inside) - inside) @ vectors.T
-
-    start = invert(defect)
-    if last is None:
-        return start
+    invert = known.inverse(first.length, integral)
 
     def change(term: np.ndarray) -> np.ndarray:
-        return invert(integral @ mean.pull(term) - answer(term, first, last, full))
+        return invert(integral @ known.pull(term, first.length) - answer(term, first, last, full))
 
-    found = _iterate(start, change)
-    return start if found is None else found
+    return _iterate(invert(defect), change)
 
 
-def _iterate(start: np.ndarray, apply: Callable[[np.ndarray], np.ndarray]) -> np.ndarray | None:
-    """Sum of the series ``start + apply(start) + apply(apply(start)) ...``; None if it diverges."""
+def _iterate(start: np.ndarray, apply: Callable[[np.ndarray], np.ndarray]
+             ) -> tuple[np.ndarray | None, int]:
+    """Sum of the series ``start + apply(start) + apply(apply(start)) ...``, None if it diverges;
+    and the number of terms after the first."""
     total, term = start.copy(), start
     size = before = float(np.abs(start).max())
-    for _ in range(TERMS):
+    for count in range(1, TERMS + 1):
         term = apply(term)
         left = float(np.abs(term).max())
         if not left <= 2 * before:
-            return None
+            return None, count
         total += term
         if left <= ENOUGH * size:
-            return total
+            return total, count
         before = left
-    return total if before <= DIVERGED * size else None
+    return (total if before <= DIVERGED * size else None), TERMS
 
 
-def _decompose(kernel: Tangent, integral: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Eigenvectors (n, k) of the kernel, and for each the inverse (k, p, p) of ``1 + K int``."""
-    features = kernel.features
-    if features is not None and features.shape[1] < features.shape[0]:
-        values, right = np.linalg.eigh(features.T @ features)
-        keep = values > 1e-12 * values[-1]
-        vectors = features @ right[:, keep] / np.sqrt(values[keep])
-    else:
-        values, vectors = np.linalg.eigh(kernel.dense())
-        keep = values > 1e-12 * values[-1]
-        vectors = vectors[:, keep]
-    one = np.eye(len(integral))
-    return vectors, np.linalg.inv(one + values[keep][:, None, None] * integral)
+class Modes:
+    """A kernel by its eigenvectors, per unit of time: what it was some windows ago will do.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n, k)
+    values : ndarray, shape (k,)
+        Eigenvalues over the length of the window.
+    """
+
+    def __init__(self, vectors: np.ndarray, values: np.ndarray) -> None:
+        self.vectors, self.values = vectors, values
+
+    @classmethod
+    def of(cls, kernel: Tangent) -> Modes:
+        """The modes of a kernel."""
+        features = kernel.features
+        if features is not None and features.shape[1] < features.shape[0]:
+            values, right = np.linalg.eigh(features.T @ features)
+            keep = values > 1e-12 * values[-1]
+            vectors = features @ right[:, keep] / np.sqrt(values[keep])
+        else:
+            values, vectors = np.linalg.eigh(kernel.dense())
+            keep = values > 1e-12 * values[-1]
+            vectors = vectors[:, keep]
+        return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length)
+
+    def pull(self, r: np.ndarray, length: float) -> np.ndarray:
+        """`Tangent.pull` on a window of this length."""
+        return ((r @ self.vectors) * (length * self.values)) @ self.vectors.T
+
+    def inverse(self, length: float, integral: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+        """The inverse of ``1 + integral K`` on a window of this length."""
+        one = np.eye(len(integral))
+        blocks = np.linalg.inv(one + (length * self.values)[:, None, None] * integral) - one
+
+        def invert(r: np.ndarray) -> np.ndarray:
+            inside = r @ self.vectors
+            return r + np.einsum("ipq,qi->pi", blocks, inside) @ self.vectors.T
+
+        return invert
