@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 import numpy as np
+from scipy.special import betainc, betaincinv
 
 from .checks import generator, non_negative, real_array, whole
 from .data import Data
@@ -20,7 +21,8 @@ __all__ = ["five_points", "from_csv", "linear_teacher", "one_neuron", "orthogona
            "stewart", "symmetric", "three_points", "xor"]
 
 STREAM = (0xDA7A,)
-LARGEST_MARGIN = 3.0
+SMALLEST_SHARE = 1e-280
+"""Of all directions, that a margin may leave."""
 KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),
          (0.0, 0.7, 0.5, 1.0, 0.0, 1.0, 0.6, 0.7, 0.0))
 
@@ -265,7 +267,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     Parameters
     ----------
     n : int
-        Number of points, ``x ~ N(0, I)``.
+        Number of points, ``x ~ N(0, I)`` but for the margin.
     d : int
         Input dimension.
     noise : float
@@ -276,7 +278,8 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
         Teacher, not zero. Default: the first basis vector, no restriction among those of norm 1
         since the law of x is rotation invariant.
     margin : float
-        Draw again the points with ``|x . beta| < margin |beta|``; from 0 to 3.
+        Least ``|x . beta| / (|x| |beta|)``, a cosine from 0 to below 1: directions of x have the
+        uniform law under this condition, norms that of Gaussian points.
 
     Returns
     -------
@@ -291,27 +294,25 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     References
     ----------
     Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
-    networks", 2024, arXiv:2410.02348.
+    networks", 2024, arXiv:2410.02348; assumption (3) there is a margin of c / sqrt(d).
 
     Examples
     --------
     >>> data = linear_teacher(100, 5, noise=0.0, margin=0.4)
-    >>> bool((np.abs(data.y) >= 0.4).all())
+    >>> bool((np.abs(data.y) >= 0.4 * np.linalg.norm(data.X, axis=1)).all())
     True
     """
     whole(n, "n")
     whole(d, "d")
     noise = non_negative(noise, "noise")
     margin = non_negative(margin, "margin")
-    if margin > LARGEST_MARGIN:
-        raise ValueError(f"margin = {margin:g} leaves hardly any Gaussian point: "
-                         f"give at most {LARGEST_MARGIN:g}")
+    if margin >= 1:
+        raise ValueError(f"margin = {margin:g}: it is the cosine of an angle, so give less than 1")
     teacher = _teacher(beta, d)
     draw = generator(rng, STREAM)
     X = draw.standard_normal((n, d))
-    least = margin * np.linalg.norm(teacher)
-    while (close := np.abs(X @ teacher) < least).any():
-        X[close] = draw.standard_normal((close.sum(), d))
+    if margin and d > 1:
+        X = _turned(X, _unit(teacher), margin)
     return Data(X, X @ teacher + noise * draw.standard_normal(n))
 
 
@@ -502,6 +503,29 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
 def _with_bias(X: Any) -> np.ndarray:
     """Append a column of ones to points (n, d), or to one-dimensional points (n,)."""
     return np.column_stack([X, np.ones(len(X))])
+
+
+def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:
+    """Turn Gaussian points to or from ``e`` until ``|cos(x, e)| >= least``, norms kept.
+
+    ``1 - cos^2`` has the law Beta((d-1)/2, 1/2), with distribution function F, and is independent
+    of the norm, of the sign of the cosine, and of the direction across ``e``. So
+    ``F^{-1}(F(1 - least^2) F(1 - cos^2))`` has the law under the condition, and replaces it.
+    """
+    size, along = row_norms(X), X @ e
+    across = X - along[:, None] * e
+    width = row_norms(across)
+    law = (e.size - 1) / 2, 0.5
+    most = (1 - least) * (1 + least)
+    share = betainc(*law, most)
+    # Below this, products with it lose digits.
+    if share < SMALLEST_SHARE:
+        raise ValueError(f"margin = {least:g} leaves hardly any direction in {e.size} dimensions: "
+                         "give a smaller one")
+    sine2 = np.minimum(betaincinv(*law, share * betainc(*law, np.minimum((width / size)**2, 1.0))),
+                       most)
+    return (np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
+            + (size * np.sqrt(sine2) / width)[:, None] * across)
 
 
 def _orthonormal(Z: np.ndarray) -> np.ndarray:
