@@ -1,172 +1,19 @@
-"""Data sets of the literature, seeded, and data from a file.
-
-A whole number as ``rng`` seeds a stream apart from that of `gflow.init`: points and initial
-weights drawn with equal seeds are independent.
-"""
+"""Random points labelled by a teacher: linear, a ReLU network, or one neuron."""
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
 from scipy.special import betainc, betaincinv
 
-from .checks import generator, non_negative, real_array, whole
-from .data import Data
-from .model import TwoLayerReLU, row_norms
-from .table import read_table
+from ..checks import generator, non_negative, real_array, whole
+from ..data import Data
+from ..model import TwoLayerReLU, row_norms
+from .common import STREAM, orthonormal, unit
 
-__all__ = ["five_points", "from_csv", "linear_teacher", "one_neuron", "orthogonal", "relu_teacher",
-           "stewart", "symmetric", "three_points", "xor"]
-
-STREAM = (0xDA7A,)
 SMALLEST_SHARE = 1e-280
 """Of all directions, that a margin may leave."""
-KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),
-         (0.0, 0.7, 0.5, 1.0, 0.0, 1.0, 0.6, 0.7, 0.0))
-
-
-def three_points() -> Data:
-    r"""Three points on a line, with a bias, that small starts fit by a single line.
-
-    ``x = (-0.75, -0.5, 0.125)``, ``y = (1.1, 0.1, 0.8)``. From a small start the flow ends at a
-    spurious stationary point, the least squares fit, of loss 0.0875.
-
-    Returns
-    -------
-    Data
-        n = 3, d = 2; the second column is the bias.
-
-    References
-    ----------
-    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
-    sword", 2025, arXiv:2401.10791, figures 1 and 2 (20000 or 200000 neurons, scale 1e-3).
-
-    Examples
-    --------
-    >>> three_points().X[:, 0]
-    array([-0.75 , -0.5  ,  0.125])
-    """
-    return Data(_with_bias([-0.75, -0.5, 0.125]), [1.1, 0.1, 0.8])
-
-
-def five_points() -> Data:
-    """Five points on a line, with a bias; they are not orthogonal.
-
-    ``x = (-1.5, -1, 0, 0.25, 2)``, ``y = (0.7, -0.3, -0.3, 0.4, 0.2)``.
-
-    Returns
-    -------
-    Data
-        n = 5, d = 2; the second column is the bias.
-
-    References
-    ----------
-    Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for
-    square loss and orthogonal inputs", 2022, arXiv:2206.00939, published code (60 neurons,
-    balanced, scale 1e-6).
-
-    Examples
-    --------
-    >>> five_points()
-    Data(n=5, d=2)
-    """
-    return Data(_with_bias([-1.5, -1.0, 0.0, 0.25, 2.0]), [0.7, -0.3, -0.3, 0.4, 0.2])
-
-
-def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
-    """Points on a zigzag with seven kinks inside [-1, 1], with a bias.
-
-    ``x ~ U(-1, 1)``; ``y`` interpolates linearly ``(0, 0.7, 0.5, 1, 0, 1, 0.6, 0.7, 0)`` at
-    ``(-1, -0.7, -0.55, -0.4, 0, 0.5, 0.6, 0.7, 1)``.
-
-    Parameters
-    ----------
-    n : int
-        Number of points; 40 is published, their draw is not.
-    rng : int or numpy.random.Generator
-        Seed or generator.
-
-    Returns
-    -------
-    Data
-        d = 2; the second column is the bias.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
-
-    References
-    ----------
-    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
-    sword", 2025, arXiv:2401.10791, figure 3 (data "stewart").
-
-    Examples
-    --------
-    >>> stewart()
-    Data(n=40, d=2)
-    """
-    whole(n, "n")
-    x = generator(rng, STREAM).uniform(-1.0, 1.0, n)
-    return Data(_with_bias(x), np.interp(x, *KNOTS))
-
-
-def orthogonal(n: int | None = None, d: int | None = None,
-               rng: int | np.random.Generator = 0) -> Data:
-    """Orthogonal inputs: the published pair of points, or a random set.
-
-    Without ``n``: ``x = (-0.5, 2)``, ``y = (-1, 1)`` and a bias, so that the rows (-0.5, 1) and
-    (2, 1) are orthogonal. With ``n``: directions uniform among orthonormal ones, norms and
-    ``|y_k|`` uniform on [1, 2], fair signs of ``y_k``, no bias.
-
-    Parameters
-    ----------
-    n : int, optional
-        Number of points.
-    d : int, optional
-        Input dimension, at least ``n``. Default: ``n``.
-    rng : int or numpy.random.Generator
-        Seed or generator.
-
-    Returns
-    -------
-    Data
-        With ``x_k . x_l = 0`` to rounding for k != l.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range, or ``d`` comes without ``n``.
-
-    References
-    ----------
-    Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of shallow ReLU networks for
-    square loss and orthogonal inputs", 2022, arXiv:2206.00939 (the pair: 60 neurons, balanced,
-    scale 1e-6). Dana, Bach and Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly
-    interacting data", 2025, arXiv:2502.16977 (the random set: d = 2000, n = 1000 to 2000).
-
-    Examples
-    --------
-    >>> X = orthogonal().X
-    >>> float(X[0] @ X[1])
-    0.0
-    >>> orthogonal(3, d=5)
-    Data(n=3, d=5)
-    """
-    if n is None:
-        if d is not None:
-            raise ValueError(f"d = {d} without n: give the number of points too")
-        return Data(_with_bias([-0.5, 2.0]), [-1.0, 1.0])
-    n = whole(n, "n")
-    d = n if d is None else whole(d, "d")
-    if d < n:
-        raise ValueError(f"d = {d} is below n = {n}: at most d points are orthogonal")
-    draw = generator(rng, STREAM)
-    directions = _orthonormal(draw.standard_normal((d, n))).T
-    X = draw.uniform(1.0, 2.0, (n, 1)) * directions
-    return Data(X, draw.choice([-1.0, 1.0], n) * draw.uniform(1.0, 2.0, n))
 
 
 def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any = None,
@@ -217,47 +64,9 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any =
     if whiten:
         if n < 2 * d:
             raise ValueError(f"n = {n} is below 2d = {2 * d}: too few points to whiten")
-        half = _orthonormal(half) * np.sqrt(n // 2)
+        half = orthonormal(half) * np.sqrt(n // 2)
     labels = half @ teacher
     return Data(np.concatenate([half, -half]), np.concatenate([labels, -labels]))
-
-
-def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Data:
-    """Gaussian points of the plane, labelled by quadrant: ``y = -sign(x_1) sign(x_2)``.
-
-    Parameters
-    ----------
-    n : int
-        Number of points, ``x ~ N(0, I_2)``.
-    rng : int or numpy.random.Generator
-        Seed or generator.
-    bias : bool
-        Whether to append a column of ones.
-
-    Returns
-    -------
-    Data
-        d = 2, or 3 with the bias.
-
-    Raises
-    ------
-    TypeError, ValueError
-        If an argument is out of range.
-
-    References
-    ----------
-    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged
-    sword", 2025, arXiv:2401.10791, appendix G.
-
-    Examples
-    --------
-    >>> data = xor(100)
-    >>> bool((data.y * data.X[:, 0] * data.X[:, 1] < 0).all())
-    True
-    """
-    whole(n, "n")
-    X = generator(rng, STREAM).standard_normal((n, 2))
-    return Data(_with_bias(X) if bias else X, -np.sign(X[:, 0]) * np.sign(X[:, 1]))
 
 
 def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
@@ -312,7 +121,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     draw = generator(rng, STREAM)
     X = draw.standard_normal((n, d))
     if margin and d > 1:
-        X = _turned(X, _unit(teacher), margin)
+        X = _turned(X, unit(teacher), margin)
     return Data(X, X @ teacher + noise * draw.standard_normal(n))
 
 
@@ -425,84 +234,13 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
     whole(n, "n")
     whole(d, "d")
     draw = generator(rng, STREAM)
-    centre = _unit(draw.standard_normal(d))
+    centre = unit(draw.standard_normal(d))
     spread = np.sqrt((1.0 if centred else np.sqrt(2.0) - 1.0) / d)
-    teacher = centre if centred else _unit(centre + spread * draw.standard_normal(d))
+    teacher = centre if centred else unit(centre + spread * draw.standard_normal(d))
     X = centre + spread * draw.standard_normal((n, d))
     while cone and (far := X @ teacher <= np.sqrt(0.5) * row_norms(X)).any():
         X[far] = centre + spread * draw.standard_normal((far.sum(), d))
     return Data(X, np.maximum(X @ teacher, 0.0))
-
-
-def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
-             bias: bool = False) -> Data:
-    """Read a regression data set from a text file with a header row.
-
-    Fields are separated by commas, semicolons or tabs, whichever splits the header most. The
-    file is UTF-8. Lines without any character are skipped.
-
-    Parameters
-    ----------
-    path : str or path
-        The file.
-    target : str
-        Name of the column of labels. All others are inputs, in the order of the file.
-    standardise : bool
-        Whether to shift and scale every column, the target too, to mean 0 and variance 1.
-    bias : bool
-        Whether to append a column of ones, after standardising.
-
-    Returns
-    -------
-    Data
-        One point a row of the file.
-
-    Raises
-    ------
-    FileNotFoundError
-        If there is no such file.
-    TypeError
-        If ``target`` is not a string.
-    ValueError
-        If the file has no rows, a bad header, a missing or non-numeric value, or, with
-        ``standardise``, a column with one value throughout.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> folder = tempfile.TemporaryDirectory()
-    >>> path = os.path.join(folder.name, "table.csv")
-    >>> with open(path, "w", encoding="utf-8") as file:
-    ...     _ = file.write("width,height,price\\n1,2,10\\n3,5,20\\n")
-    >>> data = from_csv(path, "price", bias=True)
-    >>> data.X, data.y
-    (array([[1., 2., 1.],
-           [3., 5., 1.]]), array([10., 20.]))
-    >>> folder.cleanup()
-    """
-    if not isinstance(target, str):
-        raise TypeError(f"target is {target!r}: give the name of a column")
-    names, table = read_table(os.fspath(path))
-    if target not in names:
-        raise ValueError(f"{path} has no column {target!r}: its columns are {', '.join(names)}")
-    if len(names) == 1:
-        raise ValueError(f"{path} has no column besides the target {target!r}: "
-                         "give at least one input")
-    if standardise:
-        constant = table.min(axis=0) == table.max(axis=0)
-        if constant.any():
-            raise ValueError(f"column {names[int(constant.argmax())]!r} of {path} has one value "
-                             "throughout: it cannot be standardised, so drop it")
-        table = table - table.mean(axis=0)
-        table /= table.std(axis=0)
-    k = names.index(target)
-    X = np.delete(table, k, axis=1)
-    return Data(_with_bias(X) if bias else X, table[:, k])
-
-
-def _with_bias(X: Any) -> np.ndarray:
-    """Append a column of ones to points (n, d), or to one-dimensional points (n,)."""
-    return np.column_stack([X, np.ones(len(X))])
 
 
 def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:
@@ -526,16 +264,6 @@ def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:
                        most)
     return (np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
             + (size * np.sqrt(sine2) / width)[:, None] * across)
-
-
-def _orthonormal(Z: np.ndarray) -> np.ndarray:
-    """Orthonormal columns spanning those of ``Z``; uniform among such if ``Z`` is Gaussian."""
-    Q, R = np.linalg.qr(Z)
-    return Q * np.sign(np.diag(R))
-
-
-def _unit(v: np.ndarray) -> np.ndarray:
-    return np.asarray(v / row_norms(v))
 
 
 def _teacher(beta: Any, d: int) -> np.ndarray:
