@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from gflow import datasets
 from gflow.data import Data
@@ -80,15 +81,37 @@ def test_xor():
 
 
 def test_linear_teacher():
-    data = datasets.linear_teacher(4000, 3, margin=0.4)
-    assert (np.abs(data.X[:, 0]) >= 0.4).all()
-    residual = data.y - data.X[:, 0]
-    assert residual.std() == pytest.approx(0.5, rel=0.05)
-    assert abs(residual @ data.X).max() / 4000 < 0.05
+    data = datasets.linear_teacher(4000, 3, rng=7)
+    draw = np.random.default_rng([7, 0xDA7A])
+    np.testing.assert_array_equal(data.X, draw.standard_normal((4000, 3)))
+    np.testing.assert_array_equal(data.y, data.X[:, 0] + 0.5 * draw.standard_normal(4000))
     beta = [0.0, 3.0, -4.0]
-    exact = datasets.linear_teacher(200, 3, noise=0, beta=beta, margin=1.0)
+    exact = datasets.linear_teacher(200, 3, noise=0, beta=beta, margin=0.4)
     np.testing.assert_allclose(exact.y, exact.X @ beta, rtol=1e-15)
-    assert (np.abs(exact.y) >= 5 * (1 - 1e-15)).all()
+
+
+@pytest.mark.parametrize("d, margin", [(1, 0.9), (2, 1e-9), (2, 0.4), (3, 0.4), (3, 0.999),
+                                       (10, 0.7), (60, 0.99)])
+def test_margin_of_a_linear_teacher(d, margin):
+    beta = np.arange(1.0, d + 1)
+    free, data = (datasets.linear_teacher(4000, d, noise=0, rng=3, beta=beta, margin=least)
+                  for least in (0.0, margin))
+    e = beta / np.linalg.norm(beta)
+    norms, along = np.linalg.norm(data.X, axis=1), data.X @ e
+    assert (np.abs(along) >= margin * norms * (1 - 1e-14)).all()
+    # Norms and sides of the points are those without a margin, and so is the direction across.
+    np.testing.assert_allclose(norms, np.linalg.norm(free.X, axis=1), rtol=1e-14)
+    assert (np.sign(data.y) == np.sign(free.y)).all()
+    if d == 1:
+        return
+    across = [X - (X @ e)[:, None] * e for X in (data.X, free.X)]
+    units = [Z / np.linalg.norm(Z, axis=1)[:, None] for Z in across]
+    np.testing.assert_allclose(*units, atol=1e-9)
+    # The sine keeps its digits near the teacher, where the cosine is close to 1.
+    square = (np.linalg.norm(across[0], axis=1) / norms)**2
+    law = stats.beta((d - 1) / 2, 0.5)
+    assert stats.kstest(law.cdf(square) / law.cdf(1 - margin**2), "uniform").pvalue > 1e-3
+    assert abs(np.corrcoef(square, norms)[0, 1]) < 0.05
 
 
 def test_relu_teacher():
@@ -145,7 +168,9 @@ def test_equal_seeds_do_not_tie_weights_to_points():
     (datasets.symmetric, {"n": 4, "d": 3, "whiten": True}, ValueError, "too few points"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "noise": -1.0}, ValueError, "noise = -1"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "noise": "a"}, TypeError, "noise is 'a'"),
-    (datasets.linear_teacher, {"n": 5, "d": 2, "margin": 9}, ValueError, "at most 3"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "margin": 1}, ValueError,
+     "margin = 1: it is the cosine"),
+    (datasets.linear_teacher, {"n": 5, "d": 999, "margin": 0.9}, ValueError, "hardly any dir"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entries"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [0, 0]}, ValueError, "beta is zero"),
     (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is a int"),

@@ -155,7 +155,7 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
     ----------
     Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
     networks", 2024, arXiv:2410.02348: n above d^3 log d is enough for training to get stuck, up to
-    a constant (proved there for inputs with a margin).
+    a constant (proved there for inputs with a margin of order 1/sqrt(d)).
 
     Examples
     --------

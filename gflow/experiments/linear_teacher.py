@@ -42,7 +42,7 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     d : int
         Input dimension.
     n : int
-        Number of points, which are standard Gaussian.
+        Number of points, which are standard Gaussian but for the margin.
     width : int
         Neurons, balanced.
     scale : float
@@ -50,7 +50,8 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     noise : float
         Standard deviation sigma of the label noise.
     margin : float
-        Least distance of the points from the teacher's hyperplane.
+        Least cosine, up to sign, of the angles between points and teacher
+        (`gflow.datasets.linear_teacher`).
     t_max : float
         Flow time after which to give up.
     seconds : float
@@ -84,7 +85,7 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     ----------
     Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
     networks", 2024, arXiv:2410.02348: interpolation gives way for n above d^3 log d (proved
-    there, for small ``scale`` and inputs with a margin).
+    there, for small ``scale`` and a margin of order 1/sqrt(d)).
 
     Examples
     --------

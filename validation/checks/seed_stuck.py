@@ -11,7 +11,7 @@ import gflow
 from .. import runs
 from ..check import PROVED, Case, Check, Result, Verdict, column
 from .seed_concentration import NOISE, PAPER
-from .seed_extremal import MARGIN
+from .seed_extremal import MARGIN, MARGIN_ASSUMED
 
 D, SCALE, T = 3, 1e-4, 1e5
 ALLOWED = 1e-8
@@ -93,12 +93,14 @@ CHECKS = [
           statement="At the limit every live neuron has D_j = 0, and no dormant one grows: "
                     "sgn(a) <w, D_u> <= 0. Other cells have directions of growth, but contain no "
                     "neuron.",
-          setting="As S3: d = 3, m = 30, noise 0.5, margin 0.4, lambda = 1e-4, n = 40, 100, 250. "
-                  "The extremal vectors at the final residuals are listed. Then one neuron of size "
-                  "lambda is put on the fastest growth direction and training goes on.",
-          assumptions="A neuron counts as live if it is active and |a| > sqrt(lambda). The list of "
-                      "growth directions has no Morse certificate: the field vanishes on the cells "
-                      "of the limit, which makes the residuals degenerate labels.",
+          setting="As S3: d = 3, m = 30, noise 0.5, |x.beta| >= 0.4 |x|, lambda = 1e-4, n = 40, "
+                  "100, 250. The extremal vectors at the final residuals are listed. Then one "
+                  "neuron of size lambda is put on the fastest growth direction and training goes "
+                  "on.",
+          assumptions=f"{MARGIN_ASSUMED} A neuron counts as live if it is active and |a| > "
+                      "sqrt(lambda). The list of growth directions has no Morse certificate: the "
+                      "field vanishes on the cells of the limit, which makes the residuals "
+                      "degenerate labels.",
           prediction="no neuron moves, directions of growth exist, and the added neuron escapes",
           rule="|D| of live neurons and growth rates of dormant ones below 1e-8; a direction of "
                "growth on every data set; there the loss falls by at least 1e-4 of itself",

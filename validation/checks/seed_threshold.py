@@ -159,16 +159,17 @@ CHECKS = [
           source=f"{PAPER}, Figure 1", tag=CONJECTURED,
           statement="With few points training interpolates them and the network is bad on new "
                     "ones; from some n on it gets stuck at two least squares fits and is close to "
-                    "the best there is. n of order d^3 log d is enough (proved there, with a "
-                    "margin); how the threshold itself depends on d is not known.",
+                    "the best there is. n of order d^3 log d is enough (proved there, for "
+                    "|x.beta| >= c |x| / sqrt(d)); how the threshold itself depends on d is not "
+                    "known.",
           setting=f"Gaussian points, noise 0.5, lambda = {SCALE:g}, d = 2 and 5, m = 50 and 500, "
                   "12 values of n from 5 to 1000, 20 seeds, rtol 1e-6; test error exact. A run "
                   "ends when it has settled (gflow.stop.settled: the loss would fall by less than "
                   "0.1% in ten times the time run so far), or at a train error of "
                   f"{FITTED:g} sigma^2; it is given up at t = {T_MAX:g} or after {WALL:g} s. "
                   "(Quick: d = 2 and 4, m = 50, n = 5 ... 200, 8 seeds.)",
-          assumptions="No margin; width, scale and learning rate of the published figure are not "
-                      "known to us.",
+          assumptions="Without that margin; width, scale and learning rate of the published "
+                      "figure are not known to us.",
           prediction="errors go to those of two least squares fits, sigma^2 (1 - 2d/n) and about "
                      "sigma^2 (1 + 2d/n); the threshold, the least n at which half of the runs "
                      "end above sigma^2/2, grows with d",

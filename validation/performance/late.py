@@ -15,8 +15,8 @@ REPEATS = 3
 def late_steps(d: int = 5) -> list[tuple[int, int, int, float, float]]:
     """Rows ``n, m, steps, median seconds of a step, seconds of the whole run``.
 
-    Two bundles of neurons along the teacher and against it, too small by a half; the points keep a
-    distance from the hyperplane between them, so that nothing switches.
+    Two bundles of neurons along the teacher and against it, too small by a half; the points keep an
+    angle to the hyperplane between them, so that nothing switches.
     """
     rows = []
     for n, m in SIZES:

@@ -1,0 +1,26 @@
+"""What the data sets share: their stream of random numbers, a bias, directions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..model import row_norms
+
+STREAM = (0xDA7A,)
+
+
+def with_bias(X: Any) -> np.ndarray:
+    """Append a column of ones to points (n, d), or to one-dimensional points (n,)."""
+    return np.column_stack([X, np.ones(len(X))])
+
+
+def orthonormal(Z: np.ndarray) -> np.ndarray:
+    """Orthonormal columns spanning those of ``Z``; uniform among such if ``Z`` is Gaussian."""
+    Q, R = np.linalg.qr(Z)
+    return Q * np.sign(np.diag(R))
+
+
+def unit(v: np.ndarray) -> np.ndarray:
+    return np.asarray(v / row_norms(v))

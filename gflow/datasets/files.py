@@ -1,0 +1,77 @@
+"""Data from a text file."""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+
+from ..data import Data
+from ..table import read_table
+from .common import with_bias
+
+
+def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
+             bias: bool = False) -> Data:
+    """Read a regression data set from a text file with a header row.
+
+    Fields are separated by commas, semicolons or tabs, whichever splits the header most. The
+    file is UTF-8. Lines without any character are skipped.
+
+    Parameters
+    ----------
+    path : str or path
+        The file.
+    target : str
+        Name of the column of labels. All others are inputs, in the order of the file.
+    standardise : bool
+        Whether to shift and scale every column, the target too, to mean 0 and variance 1.
+    bias : bool
+        Whether to append a column of ones, after standardising.
+
+    Returns
+    -------
+    Data
+        One point a row of the file.
+
+    Raises
+    ------
+    FileNotFoundError
+        If there is no such file.
+    TypeError
+        If ``target`` is not a string.
+    ValueError
+        If the file has no rows, a bad header, a missing or non-numeric value, or, with
+        ``standardise``, a column with one value throughout.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.TemporaryDirectory()
+    >>> path = os.path.join(folder.name, "table.csv")
+    >>> with open(path, "w", encoding="utf-8") as file:
+    ...     _ = file.write("width,height,price\\n1,2,10\\n3,5,20\\n")
+    >>> data = from_csv(path, "price", bias=True)
+    >>> data.X, data.y
+    (array([[1., 2., 1.],
+           [3., 5., 1.]]), array([10., 20.]))
+    >>> folder.cleanup()
+    """
+    if not isinstance(target, str):
+        raise TypeError(f"target is {target!r}: give the name of a column")
+    names, table = read_table(os.fspath(path))
+    if target not in names:
+        raise ValueError(f"{path} has no column {target!r}: its columns are {', '.join(names)}")
+    if len(names) == 1:
+        raise ValueError(f"{path} has no column besides the target {target!r}: "
+                         "give at least one input")
+    if standardise:
+        constant = table.min(axis=0) == table.max(axis=0)
+        if constant.any():
+            raise ValueError(f"column {names[int(constant.argmax())]!r} of {path} has one value "
+                             "throughout: it cannot be standardised, so drop it")
+        table = table - table.mean(axis=0)
+        table /= table.std(axis=0)
+    k = names.index(target)
+    X = np.delete(table, k, axis=1)
+    return Data(with_bias(X) if bias else X, table[:, k])
