@@ -352,6 +352,18 @@ def test_certificate_doubts_what_is_wrong(tmp_path, change, doubts):
         assert np.max(np.abs(getattr(certificate, name))) > certificate.tolerance
 
 
+def test_certificate_of_a_sample(tmp_path):
+    flow = solve(REF.problem)
+    whole, sample = flow.certificate(), flow.certificate(most=10)
+    assert sample.ok and sample.checked < whole.checked / 5
+    assert sample.stationarity == whole.stationarity
+    # What is wrong everywhere is wrong there.
+    flow.path.pieces[:] = [1.01 * series for series in flow.path.pieces]
+    assert not flow.certificate(most=10).ok
+    with pytest.raises(ValueError, match="most"):
+        flow.certificate(most=0)
+
+
 # Side effects
 
 def test_import_is_light_and_silent():

@@ -12,6 +12,7 @@ from scipy.optimize import lsq_linear
 from gflow.data import Data
 from gflow.kernels import field
 from gflow.kernels.contacts import crossings, multipliers
+from gflow.kernels.march import settle
 from gflow.kernels.modes import box_least_squares, choose_sides, orthonormal_rows
 from gflow.kernels.roots import first_exit, halves, nodes, restrict, to_series
 
@@ -268,3 +269,20 @@ def test_multipliers_solve_the_normal_equations(seed, s, sign):
         np.testing.assert_allclose(below[j], sign * (minus - lam), atol=1e-11)
         np.testing.assert_allclose(above[j], sign * (lam - plus), atol=1e-11)
     assert size == pytest.approx(np.abs(r * A.length).sum(axis=1).max() / n)
+
+
+def test_planes_almost_in_line_do_not_move_a_neuron_far():
+    # A slider on the first plane meets the second, which almost coincides, and goes through it: it
+    # stays on the first, but 1e-4 from where the two intersect.
+    angle = 1e-4
+    normal = np.array([[1.0, 0.0, 0.0], [np.cos(angle), np.sin(angle), 0.0]])
+    u = np.array([1.0, 0.0, angle, 1.0])
+    field, side = np.array([[0.5, 1.0, 0.0]]), np.array([0, -1], dtype=np.int8)
+    plus, minus = np.array([[-1.0], [1e-9]]), np.array([[0.0], [1e-9]])
+    new = np.empty(2, dtype=np.int8)
+    _, solutions = settle(u, 0.0, 2, np.array([0, 1]), field, side, normal, np.zeros(2, np.int64),
+                          np.ones(2, np.int64), plus, minus, 1.0, new, np.empty(3), np.empty(3),
+                          np.empty(2))
+    assert new.tolist() == [0, 1] and solutions == 1
+    assert abs(normal[0] @ u[1:]) < 1e-15
+    np.testing.assert_allclose(u[1:], [0.0, angle, 1.0], atol=10 * angle**2)

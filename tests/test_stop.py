@@ -84,7 +84,18 @@ def test_settled_looks_ahead():
     assert not rule(at(1.0, 1e-6))                  # the first saddle: it has never been larger
     assert not rule(at(2.0, 1.0)) and not rule(at(3.0, 0.2))
     assert not rule(at(4.0, 1.6e-3))                # 10 * 4 * 2.56e-6 > 1e-3 * 0.1
-    assert rule(at(4.5, 1.4e-3)) and rule.status == "settled"
+    assert not rule(at(4.5, 1.4e-3))                # perhaps it only passes a saddle
+    assert not rule(at(6.0, 2e-3))                  # and so it did
+    assert not rule(at(7.0, 1e-4)) and not rule(at(13.9, 1e-4))
+    assert rule(at(14.7, 1e-4)) and rule.status == "settled"
     assert not rule(at(1.0, 1e-6))                  # a new run knows nothing of the old one
     with pytest.raises(ValueError, match="share"):
         settled(0.0)
+
+
+def test_settled_is_not_fooled_by_a_saddle():
+    # A run of `threshold` (d = 5, n = 236) whose gradient dips below the bound at t = 43 only.
+    rule = settled()
+    times, grads = [8.3, 15.0, 26.1, 43.0, 48.0, 79.5], [6.5e-2, 9.6e-2, 1.2e-2, 5e-4, 8e-4, 2.9e-3]
+    assert not any(rule(State(t, STATE.a, STATE.W, 0.128, grad, 0.0))
+                   for t, grad in zip(times, grads))

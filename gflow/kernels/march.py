@@ -25,6 +25,9 @@ FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
 """How a march ended: well; events without progress; no room for more events; not finite;
 well and without an event, its outputs left to its group."""
 
+STEEP = 10.0
+"""A neuron is not moved by more than this, over its distances, to planes that it leaves."""
+
 Geometry = namedtuple("Geometry",
                       "normal columns below above label length start member rows")
 """The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
@@ -117,8 +120,15 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
             V[q, c] = normal[Z[q], c]
     sides, solutions = choose_sides(sign, field, V, jump[:total], fewer, more, size)
     put = put_on(w, V)
+    away, moved = 0.0, 0.0
     for q in range(total):
         new[q] = sides[q]
+        away = max(away, abs(row_dot(V, q, w)))
+    for c in range(d):
+        moved += (put[c] - w[c]) ** 2
+    if moved > (STEEP * away) ** 2:
+        # Planes that almost have a line in common meet far off: only those that it slides on.
+        put = put_on(w, V[sides == 0])
     for c in range(d):
         u[1 + c] = put[c]
     return solutions

@@ -177,7 +177,10 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
             for j in range(K + 1):
                 z[j] = U[j, 0] * power
                 power *= x
-        tol = (band if plane >= 0 and loose[plane] else thin) * size_w
+        tol = thin * size_w
+        if plane >= 0 and loose[plane]:
+            # What is farther out already, and comes back, is no contact.
+            tol = max(band * size_w, -z[0] * (1.0 + 1e-12))
         until = 1.0 if hits == 0 else min(1.0, (first + SIMULTANEOUS) / x)
         y = taylor_exit(z, K, tol, until, from_unit, split, series)
         if y <= 1.0:
