@@ -50,7 +50,7 @@ class Descent(Flow):
         start; ``step_time`` the flow time of a step.
     """
 
-    def certificate(self) -> NoReturn:
+    def certificate(self, most: int | None = None) -> NoReturn:
         """Not there: a certificate is evidence that a path is the flow.
 
         Raises

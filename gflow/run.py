@@ -23,7 +23,8 @@ EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U
 CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before", "i1"),
                    ("after", "i1")])
 
-Measure = Callable[[Callable[[], np.ndarray]], tuple[Callable[[], float], Callable[[], float]]]
+Measure = Callable[[float, Callable[[], np.ndarray]],
+                   tuple[Callable[[], float], Callable[[], float]]]
 """From a function that gives a flat state to functions that give its loss, and the norm of its
 gradient on the pattern of the last piece."""
 
@@ -134,7 +135,8 @@ class Run:
 
         def state(t: float, known: np.ndarray | None = None) -> State:
             y = cache(lambda: self.path(np.array([t]))[0] if known is None else known)
-            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(y), self.wall)
+            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(t, y),
+                         self.wall)
 
         return state
 

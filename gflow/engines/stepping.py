@@ -101,10 +101,10 @@ class Stepping:
         return field.residual(a, W, self.pattern.on, self.data.X,
                               self.data.y)
 
-    def measure(self, state: Callable[[], np.ndarray]) -> tuple[Callable[[], float],
-                                                                Callable[[], float]]:
-        """Functions that give the loss, and the norm of the min-norm gradient, on the pattern of
-        now."""
+    def measure(self, t: float, state: Callable[[], np.ndarray]
+                ) -> tuple[Callable[[], float], Callable[[], float]]:
+        """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
+        ``t`` on the pattern of now."""
         m, *arrays = self._arguments()
         frozen = [array.copy() for array in arrays]
 

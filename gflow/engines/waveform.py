@@ -72,7 +72,7 @@ class Waveform:
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = Guess(r)
-        self.t = 0.0
+        self.t, self.latest = 0.0, (0.0, r)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         power = np.frexp(size)[1].astype(np.int64)
         self.power = power + self.unit
@@ -86,19 +86,20 @@ class Waveform:
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.lengths = row_norms(data.X)
 
-    def measure(self, state: Callable[[], np.ndarray]) -> tuple[Callable[[], float],
-                                                                Callable[[], float]]:
-        """Functions that give the loss, and the norm of the min-norm gradient, on the pattern of
-        now."""
+    def measure(self, t: float, state: Callable[[], np.ndarray]
+                ) -> tuple[Callable[[], float], Callable[[], float]]:
+        """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
+        ``t`` on the pattern of now."""
         m, d = self.path.m, self.path.d
-        side, key = self.side, self.key.copy()
+        side, key, latest = self.side, self.key.copy(), self.latest
 
         def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             a, W = state()[:m], state()[m:].reshape(m, d)
             return a, W, self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
 
         def loss() -> float:
-            r = parts()[2]
+            # Rules ask for it after every window.
+            r = latest[1] if t == latest[0] else parts()[2]
             return float(r @ r / (2 * r.size))
 
         def gradient_norm() -> float:
@@ -253,7 +254,7 @@ class Waveform:
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
-        self.t = window.t1
+        self.t, self.latest = window.t1, (window.t1, outcome.values[-1])
         self.ambiguous += frame.ambiguous
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest

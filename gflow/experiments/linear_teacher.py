@@ -26,7 +26,7 @@ HEAVY = 1e-3
 
 def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: float = 0.5,
               margin: float = 0.0, t_max: float = 1e5, seconds: float = 600.0,
-              until: float = 1e-8, rtol: float = 1e-6, certificate: bool = True, *,
+              until: float = 1e-6, rtol: float = 1e-6, certificate: bool = True, *,
               rng: Any) -> dict[str, Any]:
     r"""Train on a linear teacher with noise, to convergence; compare with two least squares fits.
 

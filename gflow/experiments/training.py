@@ -9,7 +9,7 @@ from ..errors import IntegrationError
 from ..flow import Flow
 from ..integration import integrate
 
-LOOKS = 100
+LOOKS = 50
 LIMITS = {"finished": "t_max", "wall_time": "seconds"}
 
 

@@ -7,9 +7,9 @@ stay close, and a certificate for one of them with a margin is a certificate for
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
 from .groups import keeps_clear
+from .jit import kernel
 from .taylor import ORDER, carry
 from .switch import norm
 from .watch import NEAR, scan
@@ -25,7 +25,7 @@ how far the others are from it (B,) when brought to its length; its last `scan`,
 (B, NEAR + 1)."""
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def tie(of, U, first, side, columns):
     """Tie neurons ``U`` (m, d + 1) to bundles.
 
@@ -78,7 +78,7 @@ def tie(of, U, first, side, columns):
                    closest[:B].copy())
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def look(w, side, columns, axis, closest, near, z):
     """`scan`, kept only as far as there is room: ``far`` is 0 if too many hyperplanes meet here."""
     d = w.size
@@ -90,7 +90,7 @@ def look(w, side, columns, axis, closest, near, z):
         closest[q] = near[q]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
     """Whether certainly no neuron of any bundle meets a hyperplane on the window.
 
@@ -134,7 +134,7 @@ def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
     return -1, scans
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def propagate(field, times, accuracy, lam):
     """Propagators ``lam`` (G, J, d + 1, d + 1) from -1 to ``times`` (J,) in the fields ``field``
     (G, p, d), monomial coefficients; whether all were reached."""

@@ -5,8 +5,8 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 """
 
 import numpy as np
-from numba import njit
 
+from .jit import kernel
 from .roots import first_exit
 
 ON_SURFACE = 1e-13
@@ -19,7 +19,7 @@ CROSS, RELEASE_BELOW, RELEASE_ABOVE, SIGN = 0, 1, 2, 3
 """Kinds of contact: a hyperplane reached, a multiplier at 0 or at 1, ``a_i = 0`` of a slider."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def crossings(series, side, loose, band, normal, split, window):
     """Contacts of neurons with hyperplanes on one step.
 
@@ -97,7 +97,7 @@ def crossings(series, side, loose, band, normal, split, window):
     return _keep(who, what, when, first + window)
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _scaled_reach(series, i, size):
     centre, reach = 0.0, 0.0
     for j in range(series.shape[0]):
@@ -111,7 +111,7 @@ def _scaled_reach(series, i, size):
     return centre, reach
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _keep(who, what, when, limit):
     keep = [j for j in range(1, len(when)) if when[j] <= limit]
     a = np.empty(len(keep), np.int64)
@@ -122,7 +122,7 @@ def _keep(who, what, when, limit):
     return a, b, t
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def multipliers(r, i, sign, side, X, label, length, sliding, solve):
     """Multipliers of one sliding neuron as margins: each must stay non-negative.
 

@@ -8,12 +8,13 @@ optimization threshold in two-layer ReLU networks", 2024, section 2 (the loss).
 """
 
 import numpy as np
-from numba import njit
+
+from .jit import kernel
 
 GD, MOMENTUM, ADAM = 0, 1, 2
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def gradient(theta, m, X, y, on, watch, Z, g):
     """Loss and gradient at the state ``theta = [a (m), W (m d)]``; two matrix products.
 
@@ -68,7 +69,7 @@ def gradient(theta, m, X, y, on, watch, Z, g):
     return loss / (2 * n), switches
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def update(kind, theta, g, first, second, step, lr, beta, beta2, eps):
     """One step of PyTorch's ``SGD`` (with ``momentum=beta``) or ``Adam``; the sum of ``|theta|``.
 
@@ -91,7 +92,7 @@ def update(kind, theta, g, first, second, step, lr, beta, beta2, eps):
     return total
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def advance(kind, theta, last, first, second, m, X, y, on, orders, epoch, batch, step, count,
             lr, beta, beta2, eps):
     """Take ``count`` steps after ``step``, in place; stop before what is not finite.

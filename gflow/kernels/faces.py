@@ -15,8 +15,8 @@ Loops are spelled out: slices and array expressions are slow to compile.
 """
 
 import numpy as np
-from numba import njit
 
+from .jit import kernel
 from .modes import ROUNDING, box_least_squares, orthonormal_rows, row_dot, row_row
 
 IN_PLANE = 1e-10
@@ -30,7 +30,7 @@ GENERAL, DEPENDENT, SPECIAL = 0, 1, 2
 """What `sweep` finds of its hyperplanes: general position, dependent normals, more in the plane."""
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def orthogonal_plane(basis):
     """Orthonormal basis (2, d) of the complement of d - 2 orthonormal rows."""
     d = basis.shape[1]
@@ -59,7 +59,7 @@ def orthogonal_plane(basis):
     return Q[d - 2:]
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def sort_by(key, index):
     """Sort ``index`` by ``key[index]``: heap sort in place."""
     n = index.size
@@ -79,7 +79,7 @@ def sort_by(key, index):
                 top = child
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def turn_around(V, Q, inside, u):
     """Events of a sweep of the plane ``Q`` by half a turn: hyperplanes and where they are met.
 
@@ -161,7 +161,7 @@ def turn_around(V, Q, inside, u):
     return line, where, edge[:rays + 1], near
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def around(Z, V, J, m, faces, begin):
     """Parts of the field that are equal at all arcs of a plane.
 
@@ -207,7 +207,7 @@ def around(Z, V, J, m, faces, begin):
     return flat, base, shift
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def points_along(g, V, u, sigma, Z, faces, f, before, after, loose):
     """Whether ``g`` or ``-g`` lies in the face of signs ``sigma u``, and ``faces[f]`` on ``Z``.
 
@@ -236,7 +236,7 @@ def points_along(g, V, u, sigma, Z, faces, f, before, after, loose):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def in_box(g, m, V, J, s, size, loose):
     """Whether ``g`` is, to ``loose``, the least element of the set of fields at signs ``s``."""
     C, d = V.shape
@@ -266,7 +266,7 @@ def in_box(g, m, V, J, s, size, loose):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def record(found, count, s):
     """Append the signs ``s`` to the first ``count`` rows; a larger table if it is full."""
     if count == found.shape[0]:
@@ -280,7 +280,7 @@ def record(found, count, s):
     return found
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def at_arc(Z, V, J, m, M, u, before, after, faces, begin, flat, base, shift, size, loose, found,
            count):
     """Candidates among the faces at an arc and at the opposite one, between two hyperplanes.
@@ -311,7 +311,7 @@ def at_arc(Z, V, J, m, M, u, before, after, faces, begin, flat, base, shift, siz
     return found, count
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def at_ray(hit, angle, Q, V, J, m, M, u, size, loose, found, count):
     """Candidates among a ray of the plane ``Q`` and the opposite one.
 
@@ -351,7 +351,7 @@ def at_ray(hit, angle, Q, V, J, m, M, u, size, loose, found, count):
     return found, count
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def sweep(Z, V, J, m, faces, begin, loose):
     """Candidates among the faces that touch the plane in which the hyperplanes ``Z`` meet.
 

@@ -9,10 +9,11 @@ and optimization threshold in two-layer ReLU networks", 2024, section 2.
 """
 
 import numpy as np
-from numba import njit
+
+from .jit import kernel
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def residual(a, W, on, X, y):
     """Residuals ``y - h(x)`` of the network frozen in the pattern ``on`` (m, n) of zeros and ones.
 
@@ -32,7 +33,7 @@ def residual(a, W, on, X, y):
     return r
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def fields(r, on, X, slider, rank, basis):
     """Fields ``D`` (m, d) from the residuals: active sums, projected for sliding neurons."""
     n, d = X.shape
@@ -52,7 +53,7 @@ def fields(r, on, X, slider, rank, basis):
     return D
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def velocity(state, m, on, X, y, slider, rank, basis):
     """Time derivative of the flat state ``[a (m), W (m d)]``."""
     d = X.shape[1]
@@ -69,7 +70,7 @@ def velocity(state, m, on, X, y, slider, rank, basis):
     return out
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def jacobian(state, m, on, X, y, slider, rank, basis):
     """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
     n, d = X.shape

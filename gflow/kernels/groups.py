@@ -10,9 +10,8 @@ Time is as in `march`.
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
-from .jit import leaf
+from .jit import kernel, leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten
 from .slides import project, slide_exit, sliding_planes
 from .switch import norm
@@ -41,7 +40,7 @@ def add_moments(of, U, moments):
                 moments[of[i], b * e + c] += U[i, b] * U[i, c]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def tangent_kernels(moments, side, normal, kernel):
     """Put ``sum a^2 P + sum w w^T`` of every pattern in ``kernel`` (G, d, d).
 
@@ -65,7 +64,7 @@ def tangent_kernels(moments, side, normal, kernel):
                                    + moments[g, 0, 0] * (P[b, c] if count > 0 else one[b, c]))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def pattern_fields(groups, side, plus, minus, normal, mixed, D):
     """Fields ``D`` (G, p d) of the active points of every pattern."""
     G, (C, p), d = groups.first.size, plus.shape, normal.shape[1]
@@ -89,7 +88,7 @@ def pattern_fields(groups, side, plus, minus, normal, mixed, D):
                     D[g, q] += down[h, q]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def propagators(begin, end, groups, D, side, U, normal, force, times):
     """Fill ``groups.lam``, ``field`` and ``bend`` for the patterns ``begin`` to ``end - 1``.
 
@@ -344,7 +343,7 @@ def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geome
     return FINE, -1
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def gather(groups, N, V, on, rows, h):
     """Add the outputs of the groups to ``h`` (J, n): ``v.x`` at their active points ``on`` (g, n).
 

@@ -120,15 +120,20 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
             V[q, c] = normal[Z[q], c]
     sides, solutions = choose_sides(sign, field, V, jump[:total], fewer, more, size)
     put = put_on(w, V)
-    away, moved = 0.0, 0.0
+    away, moved, kept = 0.0, 0.0, 0
+    for q in range(total):
+        away = max(away, abs(row_dot(V, q, w)))
     for q in range(total):
         new[q] = sides[q]
-        away = max(away, abs(row_dot(V, q, w)))
+        if sides[q] == 0:
+            for c in range(d):
+                V[kept, c] = V[q, c]
+            kept += 1
     for c in range(d):
         moved += (put[c] - w[c]) ** 2
     if moved > (STEEP * away) ** 2:
         # Planes that almost have a line in common meet far off: only those that it slides on.
-        put = put_on(w, V[sides == 0])
+        put = put_on(w, V[:kept])
     for c in range(d):
         u[1 + c] = put[c]
     return solutions

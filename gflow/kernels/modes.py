@@ -12,9 +12,8 @@ Sides are numbers: +1 where ``w.v_c > 0``, -1 where ``w.v_c < 0``, 0 while slidi
 """
 
 import numpy as np
-from numba import njit
 
-from .jit import leaf, maker
+from .jit import kernel, leaf, maker
 
 ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
@@ -77,7 +76,7 @@ def orthonormal_rows(V):
     return basis[:rank], rank
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def _free_minimum(V, D, J, side, mu):
     """Coefficients ``mu`` of the free normals (side 0) that make ``D + sum mu_c v_c`` orthogonal
     to them, the normals of side 1 at their full jump. False if the free normals are dependent."""
@@ -112,7 +111,7 @@ def _free_minimum(V, D, J, side, mu):
     return True
 
 
-@njit(cache=True, error_model="numpy")
+@kernel
 def box_least_squares(D, V, J, slack):
     """Minimise ``|D + sum_c eta_c J_c v_c|`` over ``eta`` in [0, 1]^s by an active-set method.
 

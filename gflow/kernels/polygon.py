@@ -14,9 +14,9 @@ import math
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
 from .contacts import ON_SURFACE
+from .jit import kernel
 from .march import change_side, settle
 from .modes import ROUNDING, dot, row_dot
 from .slides import project, sliding_planes
@@ -42,7 +42,7 @@ normal on side 1 and -1 (C, 1); magnitude of the terms of a field."""
 Work = namedtuple("Work", "w F e D P basis planes near axis z speed Z new field jump")
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def work_space(C, d):
     """Arrays for any number of neurons."""
     room = C + NEAR + d + 1
@@ -52,7 +52,7 @@ def work_space(C, d):
                 np.empty(room, np.int8), np.empty(d), np.empty(room))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def ray_time(a, q, b, p, c):
     """``|D| t`` from (a, q) to (b, p) with ``p > q`` on one ray of invariant ``c``, to rounding."""
     if q < 0.0 and p > 0.0:
@@ -64,7 +64,7 @@ def ray_time(a, q, b, p, c):
     return np.log1p((p - q) * (1.0 + slope) / (a + q))
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def on_ray(x, P, M, goes, w, q, e, out):
     """Put (a, w) at ``|D| t = x`` on a ray in ``out``, over exp of what is returned."""
     f = np.exp(-x)
@@ -80,7 +80,7 @@ def on_ray(x, P, M, goes, w, q, e, out):
     return factor
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def whole_field(side, planes, D):
     """Sum the field ``D`` (1, d) of a neuron from its sides."""
     C, d = planes.normal.shape
@@ -93,7 +93,7 @@ def whole_field(side, planes, D):
                 D[0, j] += pull * planes.normal[h, j]
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def watched(w, side, columns, axis, near, z):
     """Hyperplanes to look at from here, in ``near``: their number. See `scan`."""
     C = side.size
@@ -105,7 +105,7 @@ def watched(w, side, columns, axis, near, z):
     return C
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def first_of_all(w, F, side, columns, still, z, speed):
     """Ratio test over all hyperplanes: the first that ``w + s F`` meets, and ``s``."""
     d, C = columns.shape
@@ -127,7 +127,7 @@ def first_of_all(w, F, side, columns, still, z, speed):
     return best, plane
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def first_of_near(w, F, side, normal, still, near, count):
     """The same over ``count`` hyperplanes in ``near``."""
     best, plane = np.inf, -1
@@ -141,7 +141,7 @@ def first_of_near(w, F, side, normal, still, near, count):
     return best, plane
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def reach(w, F, axis):
     """Up to which ``s`` the ray ``w + s F`` stays so close to ``axis`` that it meets no hyperplane
     but the near ones (see `scan`)."""
@@ -169,7 +169,7 @@ def reach(w, F, axis):
     return -2 * c0 / bottom if bottom > 0.0 else np.inf
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def follow(u, power, kind, offset, side, planes, times, states, logs, first_side, event_time,
            event_plane, event_code, field, direction, tail, work):
     """Carry one neuron from time 0 to its last ray, or to where it stands still.
@@ -434,7 +434,7 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     return status, events, choices
 
 
-@njit(cache=True, error_model="numpy", nogil=True)
+@kernel
 def follow_all(neurons, start, power, kind, offset, planes, times, event_time, event_plane,
                event_code, counts, sides, vectors, tail, states, logs):
     """`follow` some ``neurons``. Arrays of events have a row for each of these, all others for
