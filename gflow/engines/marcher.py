@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any, Callable
 
@@ -20,6 +20,8 @@ from .tangent import Tangent
 
 GROUP = 3
 """Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
+FEW_GROUPS = 100
+"""Propagators of so many groups are worth a thread."""
 BLOCKS, SMALLEST_BLOCK = 16, 64
 """Outputs are summed by block, so that sums do not depend on the number of threads."""
 NEGLIGIBLE = 3e-3
@@ -28,7 +30,7 @@ LOOSEST = 1e-5
 """Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
-WORTH_THREADS = 1e-3
+WORTH_THREADS = 2e-3
 """Seconds of work that are worth sharing."""
 
 
@@ -70,7 +72,7 @@ class Marcher:
                                        A.label, A.length, A.start, A.member,
                                        np.array(data.X.T, order="C"))
         self.lengths = np.abs(A.length)
-        self.pool = ThreadPoolExecutor(threads) if threads > 1 else None
+        self.pool = ThreadPoolExecutor(threads - 1) if threads > 1 else None
         self.threads = threads
         self.busy = False
         self.rows = 4 * self.C + 1000
@@ -141,7 +143,13 @@ class Marcher:
         try:
             if self.pool is None or not self.busy or tasks < 2:
                 return [work(i) for i in range(tasks)]
-            return list(self.pool.map(work, range(tasks)))
+            # The first here: a thread takes a while to wake up.
+            others = [self.pool.submit(work, i) for i in range(1, tasks)]
+            try:
+                first = work(0)
+            finally:
+                wait(others)
+            return [first] + [other.result() for other in others]
         except Exception as error:
             raise Stop("worker_failed", "a thread that integrates neurons failed with "
                        f"{type(error).__name__} ({error}); this is what was reached") from error
@@ -244,7 +252,7 @@ class Frame:
                               marcher.geometry.normal, marcher.mixed, D)
         D = D.reshape(-1, p, d)
         large, B, J = self.groups.bend.size, self.edges.size - 1, self.times.size
-        parts = min(large, marcher.threads) if marcher.busy else min(large, 1)
+        parts = min(-(-large // FEW_GROUPS), marcher.threads)
         G = self.groups.first.size
 
         def prepare(part: int) -> None:

@@ -23,6 +23,8 @@ STIFF = 30.0
 SETTLED = 10.0
 """On a window on which outputs settle, what is left of an error of the residuals after it is
 multiplied, and lasts: there rounds end later by this factor."""
+FEW = 10
+"""Points whose kernel has eigenvectors at no cost."""
 ENOUGH = 3.0
 """Change of the residuals at which rounds end, over ``rtol``."""
 LATER = 30.0
@@ -140,7 +142,8 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
             break
         previous = change
         used = used + push
-    guess.modes = first.known
+    # Those of few points are found anew, exactly.
+    guess.modes = first.known if len(target) > FEW else None
     missed = change if diverged else guess.judge(values, size)
     growth = 1.0 if diverged else _growth(values, size)
     # After one round what neurons saw is still a guess.

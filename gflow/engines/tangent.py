@@ -29,7 +29,7 @@ UNLIKE = 0.02
 mean."""
 TERMS = 12
 """Most terms of the Neumann series."""
-ENOUGH = 3e-3
+ENOUGH = 1e-2
 """Relative error of the solution: the kernel is not known better."""
 FRESH = 3
 """Modes of an older kernel that take more terms than this are not used again."""
