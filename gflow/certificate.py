@@ -107,8 +107,8 @@ def certify(flow: Flow, most: int | None = None) -> Certificate:
     flow : Flow
         The run.
     most : int, optional
-        Look at no more than so many pieces of the trajectory, and pairs of neurons: an even
-        sample. Default: 500, but the energy identity on all.
+        Look at no more than so many pieces of the trajectory (two at least) and pairs of neurons:
+        an even sample, for the energy identity too. Default: 500, but the energy identity on all.
 
     Returns
     -------
@@ -125,12 +125,12 @@ def certify(flow: Flow, most: int | None = None) -> Certificate:
     JMLR 2025, Lemma 1 (balancedness); `gflow.theory.local_lorentz` for pairs; the chain rule for
     the energy identity.
     """
-    limit = MOST_PIECES if most is None else min(whole(most, "most"), MOST_PIECES)
+    limit = MOST_PIECES if most is None else whole(most, "most")
     audit = _Audit(flow)
     path = flow.path
     count = len(path.pieces)
     # Pieces beside each other, so that jumps between them show.
-    first = np.linspace(0, count - 1, min(count, limit) // 2 + 1).astype(int)
+    first = np.linspace(0, count - 1, max(min(count, limit) // 2, 1)).astype(int)
     sampled = set(first) | set(first + 1)
     dissipated = 0.0
     for p in range(count):

@@ -219,8 +219,8 @@ class Flow:
         Parameters
         ----------
         most : int, optional
-            Look at no more than so many pieces of it, the energy identity included: cheap for
-            sweeps of long runs. Default: everything, up to 500 pieces for what is costly.
+            Look at no more than so many pieces of it (two at least), for the energy identity too:
+            cheap for sweeps of long runs. Default: everything, for what is costly up to 500 pieces.
         """
         self._whole("what a certificate checks")
         from .certificate import certify

@@ -25,8 +25,8 @@ CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before",
 
 Measure = Callable[[float, Callable[[], np.ndarray]],
                    tuple[Callable[[], float], Callable[[], float]]]
-"""From a function that gives a flat state to functions that give its loss, and the norm of its
-gradient on the pattern of the last piece."""
+"""From a time, and a function that gives the flat state there, to functions that give its loss, and
+the norm of its gradient on the pattern of the last piece."""
 
 OUTCOMES = {
     "finished": "reached t_max",

@@ -153,11 +153,11 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     That is when the loss would fall by less than ``share`` of itself over ``longer`` times the time
     run so far, if it went on falling as fast as now: since ``dL/dt = -|grad|^2``, when
     ``longer t |grad|^2 < share L``. The gradient must also have sunk to a tenth of the largest one
-    of the run, because a small start is near a saddle, where it hardly falls either. All this must
-    hold whenever the run is looked at from half its time on, which is each time that its time has
-    grown by 5%: the gradient dips where a run passes a saddle. A later saddle that lasts as long as
-    everything before it can still count as the end; on a run that interpolates the loss itself
-    vanishes, so add `loss_below`.
+    seen, because a small start is near a saddle, where it hardly falls either. The run is looked at
+    each time that its time has grown by 5%, and all this must hold from half its time on: the
+    gradient dips where a run passes a saddle. A later saddle that lasts as long as everything
+    before it can still count as the end; on a run that interpolates the loss itself vanishes, so
+    add `loss_below`.
 
     Parameters
     ----------

@@ -23,4 +23,5 @@ def orthonormal(Z: np.ndarray) -> np.ndarray:
 
 
 def unit(v: np.ndarray) -> np.ndarray:
+    """A vector over its norm."""
     return np.asarray(v / row_norms(v))

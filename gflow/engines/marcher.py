@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import lru_cache
 from typing import Any, Callable
 
@@ -144,8 +144,10 @@ class Marcher:
             if self.pool is None or not self.busy or tasks < 2:
                 return [work(i) for i in range(tasks)]
             # The first here: a thread takes a while to wake up.
-            others = [self.pool.submit(work, i) for i in range(1, tasks)]
+            others: list[Future[Any]] = []
             try:
+                for i in range(1, tasks):
+                    others.append(self.pool.submit(work, i))
                 first = work(0)
             finally:
                 wait(others)

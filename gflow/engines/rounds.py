@@ -23,8 +23,8 @@ STIFF = 30.0
 SETTLED = 10.0
 """On a window on which outputs settle, what is left of an error of the residuals after it is
 multiplied, and lasts: there rounds end later by this factor."""
-FEW = 10
-"""Points whose kernel has eigenvectors at no cost."""
+FEW_POINTS = 10
+"""The eigenvectors of the kernel of so many cost nothing."""
 ENOUGH = 3.0
 """Change of the residuals at which rounds end, over ``rtol``."""
 LATER = 30.0
@@ -104,7 +104,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     # On a flow the loss falls: residuals that grow are a window that is too long.
     ceiling = 4 * float(guess.r @ guess.r) + slack
     first = frame.tangent() if guess.tangent is None else guess.tangent.scaled(H)
-    first.known, last = guess.modes, None
+    first.modes, last = guess.modes, None
     newton, stiff = first.strength > WEAK, first.strength > STIFF
     coarse = resolution(DEGREE)
     used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
@@ -143,7 +143,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
         previous = change
         used = used + push
     # Those of few points are found anew, exactly.
-    guess.modes = first.known if len(target) > FEW else None
+    guess.modes = first.modes if len(target) > FEW_POINTS else None
     missed = change if diverged else guess.judge(values, size)
     growth = 1.0 if diverged else _growth(values, size)
     # After one round what neurons saw is still a guess.

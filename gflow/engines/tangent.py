@@ -68,14 +68,14 @@ class Tangent:
 
     Attributes
     ----------
-    known : Modes or None
+    modes : Modes or None
         The eigenvectors of this kernel, or of one that was like it.
     """
 
     def __init__(self, length: float, features: np.ndarray | None = None,
                  matrix: np.ndarray | None = None) -> None:
         self.length, self.features, self.matrix = length, features, matrix
-        self.known: Modes | None = None
+        self.modes: Modes | None = None
 
     @classmethod
     def of_patterns(cls, data: Data, moments: np.ndarray, side: np.ndarray,
@@ -176,22 +176,22 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
     eigenvectors are known, and what the kernel is more than that is iterated.
     """
-    if first.known is None:
+    if first.modes is None:
         found, _ = _iterate(defect, lambda term: -answer(term, first, last, full))
         if found is not None:
             return found
     else:
-        found, terms = _corrected(defect, first.known, first, last, full)
+        found, terms = _corrected(defect, first.modes, first, last, full)
         if terms > FRESH:
-            first.known = None
+            first.modes = None
         if found is not None:
             return found
-    first.known = Modes.of(first if last is None else first.mean(last))
+    first.modes = Modes.of(first if last is None else first.mean(last))
     if last is not None:
-        found, _ = _corrected(defect, first.known, first, last, full)
+        found, _ = _corrected(defect, first.modes, first, last, full)
         if found is not None:
             return found
-    return first.known.inverse(first.length, integration(len(defect) - 1, full))(defect)
+    return first.modes.inverse(first.length, integration(len(defect) - 1, full))(defect)
 
 
 def _corrected(defect: np.ndarray, known: Modes, first: Tangent, last: Tangent | None,

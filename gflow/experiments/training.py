@@ -9,7 +9,8 @@ from ..errors import IntegrationError
 from ..flow import Flow
 from ..integration import integrate
 
-LOOKS = 50
+PIECES = 50
+"""How many pieces of a run a certificate looks at: a sweep pays for it in every run."""
 LIMITS = {"finished": "t_max", "wall_time": "seconds"}
 
 
@@ -68,7 +69,7 @@ def ending(flow: Flow) -> dict[str, Any]:
 def evidence(flow: Flow, wanted: bool) -> dict[str, Any]:
     """``certified`` and ``stationarity`` of a run; None for both if not wanted.
 
-    The certificate looks at a sample of `LOOKS` pieces: a sweep pays for it in every run.
+    The certificate looks at a sample of `PIECES` pieces.
     """
-    found = flow.certificate(LOOKS) if wanted else None
+    found = flow.certificate(PIECES) if wanted else None
     return {"certified": found and found.ok, "stationarity": found and found.stationarity}
