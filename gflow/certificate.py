@@ -129,17 +129,19 @@ def certify(flow: Flow, most: int | None = None) -> Certificate:
     audit = _Audit(flow)
     path = flow.path
     count = len(path.pieces)
-    # Pieces beside each other, so that jumps between them show.
-    first = np.linspace(0, count - 1, max(min(count, limit) // 2, 1)).astype(int)
-    sampled = set(first) | set(first + 1)
+    sampled = set(range(count))
+    if count > limit:
+        # Pieces beside each other, so that jumps between them show.
+        first = np.linspace(0, count - 2, max(limit // 2, 1)).astype(int)
+        sampled = set(first) | set(first + 1)
     dissipated = 0.0
     for p in range(count):
         if most is None or p in sampled:
             dissipated += path.dissipation(p)
         if p in sampled:
             audit.look(p)
-    lost = audit.lost if most is not None else audit.first_loss - audit.loss_at(flow.t_end)
-    return audit.verdict(lost - dissipated, min(limit, MOST_PAIRS))
+    whole_run = most is None or len(sampled) == count
+    return audit.verdict(dissipated, whole_run, min(limit, MOST_PAIRS))
 
 
 class _Audit:
@@ -170,10 +172,6 @@ class _Audit:
     def _loss(self, a: np.ndarray, W: np.ndarray) -> float:
         return float(np.mean((np.maximum(self.X @ W.T, 0) @ a - self.y) ** 2) / 2)
 
-    def loss_at(self, t: float) -> float:
-        """The loss at a time."""
-        return self._loss(*self._split(self.flow.path(np.array([t]))[0]))
-
     def look(self, p: int) -> None:
         """Check a piece in its middle and at its end."""
         path, events = self.flow.path, self.flow.events
@@ -185,13 +183,14 @@ class _Audit:
             jump = by_neuron(np.abs(states[0] - self.last_state), self.m)
             self.gap = max(self.gap, float((jump / np.where(size > 0, size, 1.0)).max()))
         self.last_piece, self.last_state = p, states[-1]
-        self.lost += self._loss(*self._split(states[0])) - self._loss(*self._split(states[-1]))
+        self.lost += self._loss(*self._split(states[0]))
         for t, state in zip(times[1:], states[1:]):
             upto = int(np.searchsorted(events["time"], t, side="right"))
             past = events[self.next_event:upto]
             self.codes[past["neuron"], past["point"]] = past["to"]
             self.next_event = upto
             self._state(state)
+        self.lost -= self.last_loss
 
     def _state(self, state: np.ndarray) -> None:
         a, W = self._split(state)
@@ -250,9 +249,9 @@ class _Audit:
             excess = max(excess, (max(low - lam, lam - high) - noise) / (high - low + noise))
         return excess
 
-    def verdict(self, imbalance: float, pairs: int) -> Certificate:
-        """The certificate at the end of the run: ``imbalance`` of the energy identity, and so many
-        ``pairs`` to be checked."""
+    def verdict(self, dissipated: float, whole_run: bool, pairs: int) -> Certificate:
+        """The certificate at the end of the run, on which, or on the pieces looked at, so much was
+        ``dissipated``; so many ``pairs`` are checked."""
         flow = self.flow
         a, W = self._split(flow.path(np.array([flow.t_end]))[0])
         self.codes = flow.pattern(flow.t_end)
@@ -264,10 +263,11 @@ class _Audit:
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
         gradient = float(row_norms(speed))
         reference = self.first_loss or 1.0
+        lost = self.first_loss - self._loss(a, W) if whole_run else self.lost
         size = np.where(self.size > 0, self.size, 1.0)
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
-            energy=imbalance / reference,
+            energy=(lost - dissipated) / reference,
             loss_rise=max(self.rise, 0.0) / reference, gap=self.gap,
             wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,

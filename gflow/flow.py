@@ -221,6 +221,11 @@ class Flow:
         most : int, optional
             Look at no more than so many pieces of it (two at least), for the energy identity too:
             cheap for sweeps of long runs. Default: everything, for what is costly up to 500 pieces.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``most`` is not a positive whole number.
         """
         self._whole("what a certificate checks")
         from .certificate import certify

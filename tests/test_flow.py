@@ -352,14 +352,18 @@ def test_certificate_doubts_what_is_wrong(tmp_path, change, doubts):
         assert np.max(np.abs(getattr(certificate, name))) > certificate.tolerance
 
 
-def test_certificate_of_a_sample(tmp_path):
+@pytest.mark.parametrize("most", [1, 2, 9, 10])
+def test_certificate_of_a_sample(most):
     flow = solve(REF.problem)
-    whole, sample = flow.certificate(), flow.certificate(most=10)
-    assert sample.ok and sample.checked < whole.checked / 5
+    whole, sample = flow.certificate(), flow.certificate(most)
+    # At the start, and in the middle and at the end of every piece: all of them by default.
+    assert whole.checked == 1 + 2 * len(flow.path.pieces)
+    assert sample.ok and 1 < sample.checked <= 1 + 2 * max(most, 2)
+    assert flow.certificate(len(flow.path.pieces)).energy == whole.energy
     assert sample.stationarity == whole.stationarity
     # What is wrong everywhere is wrong there.
     flow.path.pieces[:] = [1.01 * series for series in flow.path.pieces]
-    assert not flow.certificate(most=10).ok
+    assert not flow.certificate(most).ok
     with pytest.raises(ValueError, match="most"):
         flow.certificate(most=0)
 

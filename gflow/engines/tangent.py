@@ -194,14 +194,14 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     return first.modes.inverse(first.length, integration(len(defect) - 1, full))(defect)
 
 
-def _corrected(defect: np.ndarray, known: Modes, first: Tangent, last: Tangent | None,
+def _corrected(defect: np.ndarray, modes: Modes, first: Tangent, last: Tangent | None,
                full: bool) -> tuple[np.ndarray | None, int]:
     """`solve` by the inverse for another kernel, iterated; and the number of terms."""
     integral = integration(len(defect) - 1, full)
-    invert = known.inverse(first.length, integral)
+    invert = modes.inverse(first.length, integral)
 
     def change(term: np.ndarray) -> np.ndarray:
-        return invert(integral @ known.pull(term, first.length) - answer(term, first, last, full))
+        return invert(integral @ modes.pull(term, first.length) - answer(term, first, last, full))
 
     return _iterate(invert(defect), change)
 

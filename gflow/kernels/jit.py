@@ -9,7 +9,7 @@ _OPTIONS: dict[str, Any] = {"cache": True, "error_model": "numpy", "nogil": True
                             "no_cfunc_wrapper": True}
 
 kernel = njit(**_OPTIONS)
-"""For functions that are called from Python."""
+"""For most functions."""
 leaf = njit(**(_OPTIONS | {"_nrt": False}))
 """For functions that neither make nor return arrays: without counting references to those that
 they are given. The counts are shared by all threads, and cost more than a short loop."""

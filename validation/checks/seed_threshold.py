@@ -164,8 +164,9 @@ CHECKS = [
                     "known.",
           setting=f"Gaussian points, noise 0.5, lambda = {SCALE:g}, d = 2 and 5, m = 50 and 500, "
                   "12 values of n from 5 to 1000, 20 seeds, rtol 1e-6; test error exact. A run "
-                  "ends when it has settled (gflow.stop.settled: the loss would fall by less than "
-                  "0.1% in ten times the time run so far), or at a train error of "
+                  "ends when it has settled (gflow.stop.settled: from half its time on, the loss "
+                  "would fall by less than 0.1% in ten times the time run so far), or at a train "
+                  "error of "
                   f"{FITTED:g} sigma^2; it is given up at t = {T_MAX:g} or after {WALL:g} s. "
                   "(Quick: d = 2 and 4, m = 50, n = 5 ... 200, 8 seeds.)",
           assumptions="Without that margin; width, scale and learning rate of the published "
