@@ -69,9 +69,12 @@ def test_limit_of_twenty_seeds(seed):
     process = jump_process(model, data)
     least = min(1 - c[(c < 1) & process.active[:, points].any(axis=1)].max(initial=0.0)
                 for c, points in zip(process.exponents[1:], process.points))
-    if 1e-256 ** (2 * least) > 1e-6:
+    share = 1e-256 ** (2 * least)
+    if share > 1e-6:
         pytest.skip("a neuron comes so little late to a point that it keeps a share at all scales")
-    last_of_runs(data, model, (32, 64, 128, 256), squares=1e-4, loss=1e-5, least=1e-9)
+    # Seed 11 loses narrowly and keeps 1e-7 or so, times a constant that is not small.
+    last_of_runs(data, model, (32, 64, 128, 256), squares=1e-5 if share < 1e-9 else 1e-4,
+                 loss=1e-5, least=1e-9)
 
 
 def test_what_is_fitted_no_longer_pulls():
