@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from .kernels.neurons import BALANCED, restore
 from .model import row_norms
-
-BALANCED = 16 * float(np.finfo(float).eps)
-"""Starts that are balanced up to rounding count as balanced."""
 
 
 class Balance:
@@ -51,16 +49,4 @@ class Balance:
         float
             Largest change, relative to the neuron.
         """
-        norms = row_norms(W)
-        outer = self.sign >= 0
-        offset = np.ldexp(self.offset, -power)
-        target = np.copysign(np.hypot(norms, offset), a)
-        inner = np.hypot(a, offset)
-        stretch = np.divide(inner, norms, out=np.ones_like(norms), where=~outer & (norms > 0))
-        size = np.hypot(a, norms)
-        shift = np.where(outer, np.abs(target - a), np.abs(stretch - 1) * norms)
-        # What is off by rounding only keeps its bits: neurons that rest do not move at all.
-        off = shift > BALANCED * size
-        a[outer & off] = target[outer & off]
-        W[off] *= stretch[off, None]
-        return float(np.divide(shift, size, out=np.zeros_like(size), where=size > 0).max())
+        return float(restore(a, W, self.sign, np.ldexp(self.offset, -power)))

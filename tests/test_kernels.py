@@ -12,8 +12,10 @@ from scipy.optimize import lsq_linear
 from gflow.data import Data
 from gflow.kernels import field
 from gflow.kernels.contacts import crossings, multipliers
+from gflow.kernels.groups import lower_root
 from gflow.kernels.march import settle
 from gflow.kernels.modes import box_least_squares, choose_sides, orthonormal_rows
+from gflow.kernels.neurons import BALANCED, normalise, restore
 from gflow.kernels.roots import first_exit, halves, nodes, restrict, to_series
 
 SHAPES = list(itertools.product(range(1, 5), repeat=3))
@@ -286,3 +288,51 @@ def test_planes_almost_in_line_do_not_move_a_neuron_far():
     assert new.tolist() == [0, 1] and solutions == 1
     assert abs(normal[0] @ u[1:]) < 1e-15
     np.testing.assert_allclose(u[1:], [0.0, angle, 1.0], atol=10 * angle**2)
+
+
+@pytest.mark.parametrize("m, d", list(itertools.product((1, 2, 5), (1, 2, 3, 6))))
+def test_restore_puts_neurons_on_their_invariant(m, d):
+    rng = np.random.default_rng(100 * m + d)
+    a, W = rng.standard_normal(m), rng.standard_normal((m, d))
+    sign = rng.integers(-1, 2, m).astype(float)
+    # Every other neuron is so small that its squares are zero.
+    scale = np.where(np.arange(m) % 2, 1e-200, 1.0)
+    a, W = a * scale, W * scale[:, None]
+    offset = np.where(sign == 0, 0.0, rng.random(m) * scale)
+    before = a.copy(), W.copy()
+    off = restore(a, W, sign, offset)
+    np.testing.assert_allclose((a / scale)**2 - ((W / scale[:, None])**2).sum(axis=1),
+                               sign * (offset / scale)**2, atol=1e-14)
+    assert (np.sign(a) == np.sign(before[0])).all()
+    # Only one of the two has changed, by what it says; a second call changes nothing.
+    outer = sign >= 0
+    assert (W[outer] == before[1][outer]).all() and (a[~outer] == before[0][~outer]).all()
+    change = np.hypot(a - before[0], np.linalg.norm((W - before[1]) / scale[:, None], axis=1)
+                      * scale) / np.hypot(before[0], np.linalg.norm(before[1] / scale[:, None],
+                                                                    axis=1) * scale)
+    assert off == pytest.approx(change.max(), rel=1e-12)
+    again = a.copy(), W.copy()
+    assert restore(a, W, sign, offset) < BALANCED
+    assert (a == again[0]).all() and (W == again[1]).all()
+    assert np.isnan(restore(np.array([np.nan, 1.0]), np.ones((2, d)), np.zeros(2), np.zeros(2)))
+
+
+@pytest.mark.parametrize("e", [2, 3, 7])
+def test_normalise_keeps_neurons(e):
+    U = np.random.default_rng(e).standard_normal((9, e)) * 10.0 ** np.arange(-280, 260, 60)[:, None]
+    U[4] = 0.0
+    power = np.arange(9)
+    V, units = U.copy(), power.copy()
+    normalise(V, units)
+    size = np.delete(np.abs(V).max(axis=1), 4)
+    assert (size >= 0.5).all() and (size < 1.0).all() and not V[4].any()
+    assert (np.ldexp(V, (units - power)[:, None]) == U).all()
+
+
+@pytest.mark.parametrize("d, rank", [(d, rank) for d in range(1, 7) for rank in range(d + 1)])
+def test_lower_root(d, rank):
+    root = np.random.default_rng(d).standard_normal((d, rank))
+    K = root @ root.T
+    L = K.copy()
+    lower_root(L)
+    np.testing.assert_allclose(np.tril(L) @ np.tril(L).T, K, atol=1e-6 * max(1.0, np.trace(K)))

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 import gflow
 from gflow.engines.guess import DEGREE, Guess
+from gflow.engines.marcher import Marcher
 from gflow.engines.pace import LENGTHS, next_length
 from gflow.engines.rounds import Outcome
 from gflow.engines.tangent import Tangent
@@ -74,7 +75,8 @@ def test_few_patterns_stand_for_the_others(n, d):
     U = np.column_stack([np.linalg.norm(W, axis=1), W])
     side = np.where(W @ data.arrangement.normal.T > 0, 1, -1).astype(np.int8)
     moments = U[:, :, None] * U[:, None, :]
-    kernel = Tangent.of_patterns(data, moments, side, 2.0 * n).dense()
+    geometry = Marcher(data, 1e-8, 1).geometry
+    kernel = Tangent.of_patterns(geometry, moments, side, 2.0 * n).dense()
     on = W @ data.X.T > 0
     features = [U[:, :1] * on * data.X[:, c] for c in range(d)] + [on * (W @ data.X.T)]
     exact = sum(part.T @ part for part in features)

@@ -6,13 +6,14 @@ an exponential through it. The one that would have been best on the last window 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Callable
 
 import numpy as np
 from numpy.polynomial import chebyshev
 
 from ..kernels.roots import nodes, to_series
-from .tangent import Modes, Tangent, answer, solve
+from .tangent import Modes, Tangent, integration, solve
 
 DEGREE = 8
 """Degree of the residuals on a window."""
@@ -23,6 +24,12 @@ STEEPEST = 3.0
 """Rate of an exponential, per unit of s: others are noise."""
 TYPICAL = 1e-2
 """Contraction of a round before one is known."""
+
+
+@lru_cache(maxsize=None)
+def _last_values() -> np.ndarray:
+    """Matrix from a series to its values at 1, 1 - SPAN and 1 - 2 SPAN."""
+    return chebyshev.chebvander(1 - SPAN * np.arange(3), DEGREE)
 
 
 class Guess:
@@ -73,7 +80,7 @@ class Guess:
         guess, long before anybody could judge it. Where there is no other they do not change.
         """
         def possible(values: np.ndarray) -> bool:
-            return float((values**2).sum(axis=1).max()) <= ceiling
+            return float(np.einsum("jk,jk->j", values, values).max()) <= ceiling
 
         self.candidates = {"linear": self._linear(H, first)}
         # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
@@ -98,25 +105,26 @@ class Guess:
         return self.candidates[best]
 
     def _linear(self, H: float, first: Tangent | None) -> np.ndarray:
-        s = nodes(DEGREE)
-        used = self.r + (s[:, None] + 1) * (H / 2) * self.slope
+        ramp = (nodes(DEGREE) + 1) * (H / 2)
+        used = self.r + np.outer(ramp, self.slope)
         if first is not None:
             # The linear model that has this slope at the start.
-            model = used + answer(np.tile(self.r, (s.size, 1)), first)
-            used = used + solve(model - used - answer(used, first), first)
+            used += solve(np.outer(integration(DEGREE) @ -ramp, first.pull(self.slope)), first)
         return used
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
-        values = chebyshev.chebval(x, series[:CUBIC + 1]).T
-        return values + (self.r - values[0])
+        # T_0, ..., T_3 at x minus those at the first x, which is 1.
+        basis = np.array([np.zeros_like(x), x, 2 * x**2 - 1, (4 * x**2 - 3) * x]).T
+        return self.r + (basis - basis[0]) @ series[:CUBIC + 1]
 
     def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
         # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.
-        r0, r1, r2 = chebyshev.chebval(1 - SPAN * np.arange(3), series).T
+        r0, r1, r2 = _last_values() @ series
         with np.errstate(all="ignore"):
             rate = np.log((r0 - r1) / (r1 - r2)) / SPAN
-        rate = np.clip(np.where(np.isfinite(rate), rate, 0.0), -STEEPEST, STEEPEST)
-        rate = np.where(np.abs(rate) < 1e-6, 1e-6, rate)
+        rate[~np.isfinite(rate)] = 0.0
+        np.clip(rate, -STEEPEST, STEEPEST, out=rate)
+        rate[np.abs(rate) < 1e-6] = 1e-6
         scale = (r0 - r1) / -np.expm1(-rate * SPAN)
         return self.r + scale * np.expm1(rate * (x[:, None] - 1))
 

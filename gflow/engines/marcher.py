@@ -236,7 +236,7 @@ class Frame:
         d = U.shape[1]
         flat = np.zeros((first.size, d * d))
         groups.add_moments(of, np.ldexp(U, self.window.power[:, None]), flat)
-        return Tangent.of_patterns(self.marcher.data, flat.reshape(-1, d, d), side[first],
+        return Tangent.of_patterns(self.marcher.geometry, flat.reshape(-1, d, d), side[first],
                                    self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:

@@ -136,12 +136,12 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
         if change <= ENOUGH * rtol:
             break
         # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
-        diverged = not float(((used + push)**2).sum(axis=1).max()) <= ceiling
+        pushed = used + push
+        diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
         diverged |= rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         if diverged or rounds > 1 and error > 2 * rtol + change:
             break
-        previous = change
-        used = used + push
+        previous, used = change, pushed
     # Those of few points are found anew, exactly.
     guess.modes = first.modes if len(target) > FEW_POINTS else None
     missed = change if diverged else guess.judge(values, size)

@@ -16,8 +16,8 @@ from typing import Callable
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from ..data import Data
-from ..kernels.groups import tangent_kernels
+from ..kernels.groups import tangent_features
+from ..kernels.march import Geometry
 from ..kernels.roots import nodes, to_series
 
 WEAK = 1e-3
@@ -78,39 +78,31 @@ class Tangent:
         self.modes: Modes | None = None
 
     @classmethod
-    def of_patterns(cls, data: Data, moments: np.ndarray, side: np.ndarray,
+    def of_patterns(cls, geometry: Geometry, moments: np.ndarray, side: np.ndarray,
                     length: float) -> Tangent:
         """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
         ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
-        A, d = data.arrangement, data.d
-        mass = moments[:, 0, 0] * d + np.trace(moments[:, 1:, 1:], axis1=1, axis2=2)
-        if length * np.square(A.length).mean() * mass.sum() < WEAK:
-            return cls(length, np.zeros((data.n, 0)))
+        d, n = geometry.rows.shape
+        mass = moments.reshape(len(moments), -1) @ np.diag(np.append(d, np.ones(d))).ravel()
+        if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
+            return cls(length, np.zeros((n, 0)))
         order = np.argsort(-mass, kind="stable")
-        count = FEWEST
-        while True:
-            heavy, light = order[:count], order[count:]
-            alike = side[light].astype(np.float32) @ side[heavy].T.astype(np.float32)
-            unlike = (1.0 - alike.max(axis=1, initial=-1.0) / max(side.shape[1], 1)) / 2
-            if count >= MOST or unlike @ mass[light] <= UNLIKE * mass.sum():
+        sorted_side = side[order].astype(np.float32)
+        count, to = FEWEST, np.arange(order.size)
+        while count < order.size:
+            alike = sorted_side[count:] @ sorted_side[:count].T
+            unlike = (1.0 - alike.max(axis=1) / max(side.shape[1], 1)) / 2
+            to[order[count:]] = alike.argmax(axis=1)
+            if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
                 break
             count *= 2
-        merged = moments[heavy]
-        np.add.at(merged, alike.argmax(axis=1), moments[light])
-        side = side[heavy]
-        kernel = np.empty((heavy.size, d, d))
-        tangent_kernels(merged, side, A.normal, kernel)
-        live = A.label >= 0
-        on = np.zeros((heavy.size, data.n))
-        on[:, live] = side[:, A.label[live]] * A.length[live] > 0
-        factor = length / (2 * data.n)
-        if data.n <= d:
-            matrix = np.zeros((data.n, data.n))
-            for active, block in zip(on, kernel):
-                matrix += active[:, None] * (data.X @ block @ data.X.T) * active
-            return cls(length, matrix=factor * matrix)
-        features = on[:, :, None] * (data.X @ roots(kernel, factor))
-        return cls(length, features.transpose(1, 0, 2).reshape(data.n, -1))
+        heavy = order[:count]
+        to[heavy] = np.arange(heavy.size)
+        features = np.empty((n, heavy.size * d))
+        tangent_features(moments, to, side[heavy], geometry, length / (2 * n), features)
+        if features.shape[1] > n:
+            return cls(length, matrix=features @ features.T)
+        return cls(length, features)
 
     def scaled(self, length: float) -> Tangent:
         """The same for a window of another length."""
@@ -155,18 +147,27 @@ def roots(kernel: np.ndarray, factor: float) -> np.ndarray:
     return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]
 
 
-def answer(r: np.ndarray, first: Tangent, last: Tangent | None = None,
-           full: bool = False) -> np.ndarray:
-    """Outputs (p, n) that residuals (p, n) add on a window.
+Linear = Callable[[np.ndarray], np.ndarray]
+"""From residuals (p, n) at the nodes to something of the same shape."""
+
+
+def answer(degree: int, first: Tangent, last: Tangent | None = None,
+           full: bool = False) -> Linear:
+    """From residuals at ``degree + 1`` nodes to the outputs that they add on a window.
 
     The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``full`` as in
     `integration`.
     """
-    rate = first.pull(r)
-    if last is not None:
-        part = (nodes(len(r) - 1)[:, None] + 1) / 2
-        rate += part * (last.pull(r) - rate)
-    return integration(len(r) - 1, full) @ rate
+    integral = integration(degree, full)
+    if last is None:
+        return lambda r: integral @ first.pull(r)
+    part = (nodes(degree)[:, None] + 1) / 2
+    if first.features is not None and last.features is not None:
+        features = np.concatenate([first.features, last.features], axis=1)
+        weights = np.where(np.arange(features.shape[1]) < first.features.shape[1], 1 - part, part)
+        return lambda r: integral @ ((r @ features * weights) @ features.T)
+    before, after = integral * (1 - part).T, integral * part.T
+    return lambda r: before @ first.pull(r) + after @ last.pull(r)
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
@@ -176,38 +177,38 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
     eigenvectors are known, and what the kernel is more than that is iterated.
     """
+    degree = len(defect) - 1
+    adds = answer(degree, first, last, full)
     if first.modes is None:
-        found, _ = _iterate(defect, lambda term: -answer(term, first, last, full))
+        found, _ = _iterate(defect, lambda term: -adds(term))
         if found is not None:
             return found
     else:
-        found, terms = _corrected(defect, first.modes, first, last, full)
+        found, terms = _corrected(defect, first.modes.inverse(degree, first.length, full), adds)
         if terms > FRESH:
             first.modes = None
         if found is not None:
             return found
     first.modes = Modes.of(first if last is None else first.mean(last))
+    damp = first.modes.inverse(degree, first.length, full)
     if last is not None:
-        found, _ = _corrected(defect, first.modes, first, last, full)
+        found, _ = _corrected(defect, damp, adds)
         if found is not None:
             return found
-    return first.modes.inverse(first.length, integration(len(defect) - 1, full))(defect)
+    return defect + damp(defect)
 
 
-def _corrected(defect: np.ndarray, modes: Modes, first: Tangent, last: Tangent | None,
-               full: bool) -> tuple[np.ndarray | None, int]:
-    """`solve` by the inverse for another kernel, iterated; and the number of terms."""
-    integral = integration(len(defect) - 1, full)
-    invert = modes.inverse(first.length, integral)
-
+def _corrected(defect: np.ndarray, damp: Linear, adds: Linear) -> tuple[np.ndarray | None, int]:
+    """`solve` by `Modes.inverse` of another kernel, iterated; and the number of terms."""
     def change(term: np.ndarray) -> np.ndarray:
-        return invert(integral @ modes.pull(term, first.length) - answer(term, first, last, full))
+        # (1 + damp)(integral K' - integral K) term, where (1 + damp) integral K' = -damp.
+        added = adds(term)
+        return -added - damp(term + added)
 
-    return _iterate(invert(defect), change)
+    return _iterate(defect + damp(defect), change)
 
 
-def _iterate(start: np.ndarray, apply: Callable[[np.ndarray], np.ndarray]
-             ) -> tuple[np.ndarray | None, int]:
+def _iterate(start: np.ndarray, apply: Linear) -> tuple[np.ndarray | None, int]:
     """Sum of the series ``start + apply(start) + apply(apply(start)) ...``, None if it diverges;
     and the number of terms after the first."""
     total, term = start.copy(), start
@@ -251,17 +252,17 @@ class Modes:
             vectors = vectors[:, keep]
         return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length)
 
-    def pull(self, r: np.ndarray, length: float) -> np.ndarray:
-        """`Tangent.pull` on a window of this length."""
-        return ((r @ self.vectors) * (length * self.values)) @ self.vectors.T
+    def inverse(self, degree: int, length: float, full: bool = False) -> Linear:
+        """The inverse of ``1 + integral K`` on a window of this length, less the identity; ``full``
+        as in `integration`."""
+        rates, there, back = _spectrum(degree, full)
+        strength = np.outer(rates, length * self.values)
+        shrink = -strength / (1 + strength)
+        return lambda r: (there @ (shrink * (back @ (r @ self.vectors)))).real @ self.vectors.T
 
-    def inverse(self, length: float, integral: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
-        """The inverse of ``1 + integral K`` on a window of this length."""
-        one = np.eye(len(integral))
-        blocks = np.linalg.inv(one + (length * self.values)[:, None, None] * integral) - one
 
-        def invert(r: np.ndarray) -> np.ndarray:
-            inside = r @ self.vectors
-            return r + np.einsum("ipq,qi->pi", blocks, inside) @ self.vectors.T
-
-        return invert
+@lru_cache(maxsize=None)
+def _spectrum(degree: int, full: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues of `integration`, its eigenvectors and their inverse."""
+    rates, vectors = np.linalg.eig(integration(degree, full))
+    return rates, vectors, np.linalg.inv(vectors)

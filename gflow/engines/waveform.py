@@ -16,6 +16,7 @@ from ..balance import Balance
 from ..data import Data
 from ..kernels import march
 from ..kernels.modes import orthonormal_rows
+from ..kernels.neurons import normalise
 from ..kernels.roots import nodes
 from ..kernels.slides import keep_on
 from ..model import TwoLayerReLU, row_norms
@@ -105,14 +106,16 @@ class Waveform:
         def gradient_norm() -> float:
             A = self.data.arrangement
             a, W, r = parts()
+            _, first, of = np.unique(key, return_index=True, return_inverse=True)
+            patterns = side[first]
             live = A.label >= 0
-            on = np.zeros((m, self.data.n))
-            on[:, live] = side[:, A.label[live]] * A.length[live] > 0
+            on = np.zeros((first.size, self.data.n))
+            on[:, live] = patterns[:, A.label[live]] * A.length[live] > 0
             D = on @ (r[:, None] * self.data.X) / self.data.n
-            for pattern in np.unique(key[(side == 0).any(axis=1)]):
-                same = key == pattern
-                basis, _ = orthonormal_rows(A.normal[side[same.argmax()] == 0])
-                D[same] -= (D[same] @ basis.T) @ basis
+            for g in np.flatnonzero((patterns == 0).any(axis=1)):
+                basis, _ = orthonormal_rows(A.normal[patterns[g] == 0])
+                D[g] -= (D[g] @ basis.T) @ basis
+            D = D[of]
             return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
 
         return loss, gradient_norm
@@ -152,8 +155,8 @@ class Waveform:
         if t1 >= self.run.t_max - 4 * np.spacing(self.run.t_max):
             t1 = self.run.t_max
         H = t1 - self.t
-        strength = float(np.ldexp(np.abs(self.U[:, 0]) * row_norms(self.U[:, 1:]),
-                                  2 * self.power).sum())
+        widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
+        strength = float(np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum())
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
         frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), wanted=False)
@@ -228,11 +231,10 @@ class Waveform:
         """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
         slide on and on their invariant."""
         keep_on(U, self.side, self.marcher.geometry.normal)
-        power = np.frexp(np.abs(U).max(axis=1))[1].astype(np.int64)
-        self.power = self.power + power
-        a, W = np.ldexp(U[:, 0], -power), np.ldexp(U[:, 1:], -power[:, None])
-        self.balance.restore(a, W, self.power - self.unit)
-        self.U = np.column_stack([a, W])
+        self.power = self.power.copy()
+        normalise(U, self.power)
+        self.balance.restore(U[:, 0], U[:, 1:], self.power - self.unit)
+        self.U = U
 
     def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
         """Time in (-1, 1) of the first event that bends the residuals too much for a polynomial;

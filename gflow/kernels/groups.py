@@ -40,28 +40,75 @@ def add_moments(of, U, moments):
                 moments[of[i], b * e + c] += U[i, b] * U[i, c]
 
 
-@kernel
-def tangent_kernels(moments, side, normal, kernel):
-    """Put ``sum a^2 P + sum w w^T`` of every pattern in ``kernel`` (G, d, d).
+@leaf
+def lower_root(K):
+    """Overwrite a positive semidefinite matrix by its lower Cholesky factor, zero where its pivots
+    are; entries above the diagonal are left as they are."""
+    d = K.shape[0]
+    tiny = 0.0
+    for c in range(d):
+        tiny = max(tiny, 1e-14 * K[c, c])
+    for c in range(d):
+        pivot = K[c, c]
+        for e in range(c):
+            pivot -= K[c, e] ** 2
+        root = np.sqrt(pivot) if pivot > tiny else 0.0
+        for b in range(c + 1, d):
+            total = K[b, c]
+            for e in range(c):
+                total -= K[b, e] * K[c, e]
+            K[b, c] = total / root if root > 0.0 else 0.0
+        K[c, c] = root
 
-    ``moments`` (G, d + 1, d + 1) are sums of ``u u^T``; ``P`` projects on the hyperplanes that the
-    pattern, a row of ``side`` (G, C), slides on.
+
+@kernel
+def tangent_features(moments, to, side, geometry, factor, features):
+    """Put roots of the kernels ``sum a^2 P + sum w w^T``, at their active points, in ``features``.
+
+    Parameters
+    ----------
+    moments : array (G, d + 1, d + 1)
+        Sums of ``u u^T`` over the neurons of every pattern.
+    to : array of int (G,)
+        The pattern, a row of ``side``, that each counts as.
+    side : array of int8 (g, C)
+        ``P`` projects on the hyperplanes that a pattern slides on.
+    geometry : Geometry
+    factor : float
+        Of the kernels.
+    features : array (n, g d)
+        The sum of the kernels at all pairs of points is ``features @ features.T``.
     """
-    G, d = kernel.shape[:2]
+    label, length, rows = geometry.label, geometry.length, geometry.rows
+    d, n = rows.shape
+    merged = np.zeros((side.shape[0], d + 1, d + 1))
+    for g in range(to.size):
+        for b in range(d + 1):
+            for c in range(d + 1):
+                merged[to[g], b, c] += factor * moments[g, b, c]
     planes = np.empty(d, np.int64)
     basis = np.empty((d, d))
     one = np.zeros((d, d))
     for c in range(d):
         one[c, c] = 1.0
     P = np.empty((d, d))
-    for g in range(G):
+    for g in range(side.shape[0]):
         count = sliding_planes(side[g], planes, d)
         if count > 0:
-            project(planes, count, normal, one, P, basis)
+            project(planes, count, geometry.normal, one, P, basis)
+        K = merged[g, 1:, 1:]
         for b in range(d):
             for c in range(d):
-                kernel[g, b, c] = (moments[g, 1 + b, 1 + c]
-                                   + moments[g, 0, 0] * (P[b, c] if count > 0 else one[b, c]))
+                K[b, c] += merged[g, 0, 0] * (P[b, c] if count > 0 else one[b, c])
+        lower_root(K)
+        for k in range(n):
+            active = label[k] >= 0 and side[g, label[k]] * length[k] > 0.0
+            for c in range(d):
+                total = 0.0
+                if active:
+                    for b in range(c, d):
+                        total += rows[b, k] * K[b, c]
+                features[k, g * d + c] = total
 
 
 @kernel
