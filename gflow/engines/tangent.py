@@ -9,9 +9,8 @@ simulation using waveform-Newton", 1990).
 
 from __future__ import annotations
 
-from copy import copy
 from functools import lru_cache
-from typing import Callable
+from typing import Any, Callable
 
 import numpy as np
 from numpy.polynomial import chebyshev
@@ -24,15 +23,21 @@ WEAK = 1e-3
 """Outputs that answer to residuals by less than this need no kernel."""
 FEWEST, MOST = 8, 128
 """Patterns of the kernel; each of the others counts as the one of these most like it."""
+STRONG = 1e3
+"""Weaker kernels are kept in single precision: they are not known better."""
 UNLIKE = 0.02
 """Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
 mean."""
+SAMPLE = 100
+"""Most hyperplanes that tell how unlike patterns are."""
 TERMS = 12
 """Most terms of the Neumann series."""
 ENOUGH = 1e-2
 """Relative error of the solution: the kernel is not known better."""
 FRESH = 3
 """Modes of an older kernel that take more terms than this are not used again."""
+FAINT = 0.2
+"""Eigenvalues below this are left to the series."""
 DIVERGED = 0.1
 """With a larger one there is no solution worth having."""
 
@@ -68,6 +73,8 @@ class Tangent:
 
     Attributes
     ----------
+    rows : ndarray, shape (q, n)
+        ``features`` transposed, if there are any.
     modes : Modes or None
         The eigenvectors of this kernel, or of one that was like it.
     """
@@ -76,6 +83,10 @@ class Tangent:
                  matrix: np.ndarray | None = None) -> None:
         self.length, self.features, self.matrix = length, features, matrix
         self.modes: Modes | None = None
+        if features is not None:
+            # Both layouts: products of few rows with the other one take twice as long.
+            self.features = np.ascontiguousarray(features)
+            self.rows = np.ascontiguousarray(features.T)
 
     @classmethod
     def of_patterns(cls, geometry: Geometry, moments: np.ndarray, side: np.ndarray,
@@ -87,32 +98,41 @@ class Tangent:
         if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
             return cls(length, np.zeros((n, 0)))
         order = np.argsort(-mass, kind="stable")
-        sorted_side = side[order].astype(np.float32)
+        sample = side[:, ::side.shape[1] // SAMPLE + 1]
+        sorted_side = sample[order].astype(np.float32)
         count, to = FEWEST, np.arange(order.size)
         while count < order.size:
             alike = sorted_side[count:] @ sorted_side[:count].T
-            unlike = (1.0 - alike.max(axis=1) / max(side.shape[1], 1)) / 2
+            unlike = (1.0 - alike.max(axis=1) / max(sample.shape[1], 1)) / 2
             to[order[count:]] = alike.argmax(axis=1)
             if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
                 break
             count *= 2
         heavy = order[:count]
         to[heavy] = np.arange(heavy.size)
-        features = np.empty((n, heavy.size * d))
-        tangent_features(moments, to, side[heavy], geometry, length / (2 * n), features)
+        rows = np.empty((heavy.size * d, n))
+        tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
+        features = rows.T
+        if np.vdot(rows, rows) < STRONG:
+            features = features.astype(np.float32)
         if features.shape[1] > n:
             return cls(length, matrix=features @ features.T)
         return cls(length, features)
 
     def scaled(self, length: float) -> Tangent:
         """The same for a window of another length."""
-        other, factor = copy(self), length / self.length
-        other.length = length
+        factor = length / self.length
         if self.features is not None:
-            other.features = self.features * np.sqrt(factor)
+            other = Tangent(length, self.features * self.dtype.type(np.sqrt(factor)))
         else:
-            other.matrix = self.dense() * factor
+            other = Tangent(length, matrix=self.dense() * self.dtype.type(factor))
+        other.modes = self.modes
         return other
+
+    @property
+    def dtype(self) -> Any:
+        """Of its numbers."""
+        return self.dense().dtype if self.features is None else self.features.dtype
 
     @property
     def strength(self) -> float:
@@ -130,13 +150,13 @@ class Tangent:
     def pull(self, r: np.ndarray) -> np.ndarray:
         """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
         if self.features is not None:
-            return (r @ self.features) @ self.features.T
+            return (r @ self.features) @ self.rows
         return r @ self.dense()
 
     def mean(self, other: Tangent) -> Tangent:
         """The mean of two kernels of one window."""
         if self.features is not None and other.features is not None:
-            return Tangent(self.length, np.sqrt(0.5) * np.concatenate(
+            return Tangent(self.length, self.dtype.type(np.sqrt(0.5)) * np.concatenate(
                 [self.features, other.features], axis=1))
         return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
 
@@ -158,14 +178,15 @@ def answer(degree: int, first: Tangent, last: Tangent | None = None,
     The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``full`` as in
     `integration`.
     """
-    integral = integration(degree, full)
+    integral = integration(degree, full).astype(first.dtype)
     if last is None:
         return lambda r: integral @ first.pull(r)
-    part = (nodes(degree)[:, None] + 1) / 2
+    part = ((nodes(degree)[:, None] + 1) / 2).astype(first.dtype)
     if first.features is not None and last.features is not None:
-        features = np.concatenate([first.features, last.features], axis=1)
+        rows = np.concatenate([first.rows, last.rows])
+        features = np.ascontiguousarray(rows.T)
         weights = np.where(np.arange(features.shape[1]) < first.features.shape[1], 1 - part, part)
-        return lambda r: integral @ ((r @ features * weights) @ features.T)
+        return lambda r: integral @ ((r @ features * weights) @ rows)
     before, after = integral * (1 - part).T, integral * part.T
     return lambda r: before @ first.pull(r) + after @ last.pull(r)
 
@@ -177,6 +198,14 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
     eigenvectors are known, and what the kernel is more than that is iterated.
     """
+    size = float(np.abs(defect).max())
+    if not 0.0 < size < np.inf:
+        return defect
+    # Single precision has few exponents.
+    return size * _solve((defect / size).astype(first.dtype), first, last, full)
+
+
+def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool) -> np.ndarray:
     degree = len(defect) - 1
     adds = answer(degree, first, last, full)
     if first.modes is None:
@@ -191,11 +220,8 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
             return found
     first.modes = Modes.of(first if last is None else first.mean(last))
     damp = first.modes.inverse(degree, first.length, full)
-    if last is not None:
-        found, _ = _corrected(defect, damp, adds)
-        if found is not None:
-            return found
-    return defect + damp(defect)
+    found, _ = _corrected(defect, damp, adds)
+    return defect + damp(defect) if found is None else found
 
 
 def _corrected(defect: np.ndarray, damp: Linear, adds: Linear) -> tuple[np.ndarray | None, int]:
@@ -244,11 +270,11 @@ class Modes:
         features = kernel.features
         if features is not None and features.shape[1] < features.shape[0]:
             values, right = np.linalg.eigh(features.T @ features)
-            keep = values > 1e-12 * values[-1]
+            keep = values > np.maximum(FAINT, 1e-12 * values[-1])
             vectors = features @ right[:, keep] / np.sqrt(values[keep])
         else:
             values, vectors = np.linalg.eigh(kernel.dense())
-            keep = values > 1e-12 * values[-1]
+            keep = values > np.maximum(FAINT, 1e-12 * values[-1])
             vectors = vectors[:, keep]
         return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length)
 
@@ -257,7 +283,9 @@ class Modes:
         as in `integration`."""
         rates, there, back = _spectrum(degree, full)
         strength = np.outer(rates, length * self.values)
-        shrink = -strength / (1 + strength)
+        single = self.vectors.dtype == np.float32
+        shrink, there, back = (array.astype(np.complex64) if single else array for array
+                               in (-strength / (1 + strength), there, back))
         return lambda r: (there @ (shrink * (back @ (r @ self.vectors)))).real @ self.vectors.T
 
 

@@ -76,8 +76,8 @@ def tangent_features(moments, to, side, geometry, factor, features):
     geometry : Geometry
     factor : float
         Of the kernels.
-    features : array (n, g d)
-        The sum of the kernels at all pairs of points is ``features @ features.T``.
+    features : array (g d, n)
+        The sum of the kernels at all pairs of points is ``features.T @ features``.
     """
     label, length, rows = geometry.label, geometry.length, geometry.rows
     d, n = rows.shape
@@ -92,6 +92,7 @@ def tangent_features(moments, to, side, geometry, factor, features):
     for c in range(d):
         one[c, c] = 1.0
     P = np.empty((d, d))
+    on = np.empty(n)
     for g in range(side.shape[0]):
         count = sliding_planes(side[g], planes, d)
         if count > 0:
@@ -102,13 +103,16 @@ def tangent_features(moments, to, side, geometry, factor, features):
                 K[b, c] += merged[g, 0, 0] * (P[b, c] if count > 0 else one[b, c])
         lower_root(K)
         for k in range(n):
-            active = label[k] >= 0 and side[g, label[k]] * length[k] > 0.0
-            for c in range(d):
-                total = 0.0
-                if active:
-                    for b in range(c, d):
-                        total += rows[b, k] * K[b, c]
-                features[k, g * d + c] = total
+            on[k] = 1.0 if label[k] >= 0 and side[g, label[k]] * length[k] > 0.0 else 0.0
+        for c in range(d):
+            row = g * d + c
+            for k in range(n):
+                features[row, k] = K[c, c] * rows[c, k]
+            for b in range(c + 1, d):
+                for k in range(n):
+                    features[row, k] += K[b, c] * rows[b, k]
+            for k in range(n):
+                features[row, k] *= on[k]
 
 
 @kernel
