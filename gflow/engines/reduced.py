@@ -23,7 +23,7 @@ from .guess import DEGREE, Guess
 from .marcher import Marcher, from_unit, monomials
 from .pace import next_length
 from .rounds import relax
-from .tangent import Tangent, roots
+from .tangent import Tangent
 
 MOST = 600
 """Most components of the fields of all patterns."""
@@ -249,6 +249,12 @@ class _Frame:
         P = self.system.P
         G, d = P.shape[:2]
         kernel = N[:, :1, :1] * P + N[:, 1:, 1:]
-        root = roots(kernel, self.length / (2 * self.system.data.n))
+        root = _roots(kernel, self.length / (2 * self.system.data.n))
         features = np.einsum("qgc,gce->qge", self.system.R.reshape(-1, G, d), root)
         return Tangent(self.length, features.reshape(-1, G * d))
+
+
+def _roots(kernel: np.ndarray, factor: float) -> np.ndarray:
+    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
+    values, vectors = np.linalg.eigh(kernel)
+    return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]

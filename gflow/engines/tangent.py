@@ -161,12 +161,6 @@ class Tangent:
         return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
 
 
-def roots(kernel: np.ndarray, factor: float) -> np.ndarray:
-    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
-    values, vectors = np.linalg.eigh(kernel)
-    return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]
-
-
 Linear = Callable[[np.ndarray], np.ndarray]
 """From residuals (p, n) at the nodes to something of the same shape."""
 
