@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import gflow
 from gflow.calm import Calm
 from gflow.engines.marcher import Marcher, from_unit
-from gflow.engines.tangent import answer, integration, solve
+from gflow.engines.tangent import ALONE, answer, integration, product, solve
 from gflow.engines.guess import DEGREE
 from gflow.engines.rounds import ALLOWANCE
 from gflow.kernels.roots import first_exit, halves, nodes, taylor_exit
@@ -112,6 +112,16 @@ def test_the_tangent_kernel_is_the_derivative():
     assert len(early) > 5 and len(late) > 20
     # An event that the push moves is in neither, so that a few windows are worse than the others.
     assert np.median(early) < 0.25 and np.quantile(late, 0.9) < 0.05 and np.median(late) < 0.01
+
+
+@pytest.mark.parametrize("p, k, q", [(1, 3, 2), (9, 50, 7), (9, 500, 401), (9, 30_000, 3)])
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_product_in_pieces(p, k, q, kind):
+    rng = np.random.default_rng(q)
+    r, A = rng.standard_normal((p, k)).astype(kind), rng.standard_normal((k, q)).astype(kind)
+    found = product(r, A)
+    assert found.dtype == kind and (p * k * q > ALONE) == (q in (401, 3))
+    np.testing.assert_allclose(found, r @ A, atol=1e-6 * k if kind == np.float32 else 1e-12 * k)
 
 
 def test_solve_undoes_the_answer(window):

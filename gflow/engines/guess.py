@@ -109,7 +109,8 @@ class Guess:
         used = self.r + np.outer(ramp, self.slope)
         if first is not None:
             # The linear model that has this slope at the start.
-            used += solve(np.outer(integration(DEGREE) @ -ramp, first.pull(self.slope)), first)
+            rate = first.pull(self.slope[None])
+            used += solve((integration(DEGREE) @ -ramp)[:, None] * rate, first)
         return used
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:

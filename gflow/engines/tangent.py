@@ -40,6 +40,9 @@ FAINT = 0.2
 """Eigenvalues below this are left to the series."""
 DIVERGED = 0.1
 """With a larger one there is no solution worth having."""
+ALONE = 200_000
+"""Multiplications of a product that BLAS does alone; it starts threads for more, which wait
+actively for each other on the processors that neurons need."""
 
 
 @lru_cache(maxsize=None)
@@ -57,6 +60,17 @@ def integration(degree: int, full: bool = False) -> np.ndarray:
     columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
     integral = np.array(columns).T @ to_series(degree)
     return integral if full else resolution(degree) @ integral
+
+
+def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
+    width = max(1, ALONE // max(r.size, 1))
+    if A.shape[1] <= width:
+        return r @ A
+    out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
+    for c in range(0, A.shape[1], width):
+        np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])
+    return out
 
 
 class Tangent:
@@ -94,7 +108,7 @@ class Tangent:
         """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
         ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
         d, n = geometry.rows.shape
-        mass = moments.reshape(len(moments), -1) @ np.diag(np.append(d, np.ones(d))).ravel()
+        mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
         if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
             return cls(length, np.zeros((n, 0)))
         order = np.argsort(-mass, kind="stable")
@@ -102,9 +116,9 @@ class Tangent:
         sorted_side = sample[order].astype(np.float32)
         count, to = FEWEST, np.arange(order.size)
         while count < order.size:
-            alike = sorted_side[count:] @ sorted_side[:count].T
-            unlike = (1.0 - alike.max(axis=1) / max(sample.shape[1], 1)) / 2
-            to[order[count:]] = alike.argmax(axis=1)
+            alike = product(sorted_side[:count], sorted_side[count:].T)
+            unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
+            to[order[count:]] = alike.argmax(axis=0)
             if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
                 break
             count *= 2
@@ -113,9 +127,9 @@ class Tangent:
         rows = np.empty((heavy.size * d, n))
         tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
         features = rows.T
-        if np.vdot(rows, rows) < STRONG:
+        if np.einsum("qk,qk", rows, rows) < STRONG:
             features = features.astype(np.float32)
-        if features.shape[1] > n:
+        if n < features.shape[1] <= ALONE / n**2:
             return cls(length, matrix=features @ features.T)
         return cls(length, features)
 
@@ -150,8 +164,8 @@ class Tangent:
     def pull(self, r: np.ndarray) -> np.ndarray:
         """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
         if self.features is not None:
-            return (r @ self.features) @ self.rows
-        return r @ self.dense()
+            return product(product(r, self.features), self.rows)
+        return product(r, self.dense())
 
     def mean(self, other: Tangent) -> Tangent:
         """The mean of two kernels of one window."""
@@ -180,7 +194,7 @@ def answer(degree: int, first: Tangent, last: Tangent | None = None,
         rows = np.concatenate([first.rows, last.rows])
         features = np.ascontiguousarray(rows.T)
         weights = np.where(np.arange(features.shape[1]) < first.features.shape[1], 1 - part, part)
-        return lambda r: integral @ ((r @ features * weights) @ rows)
+        return lambda r: integral @ product(product(r, features) * weights, rows)
     before, after = integral * (1 - part).T, integral * part.T
     return lambda r: before @ first.pull(r) + after @ last.pull(r)
 
@@ -280,7 +294,8 @@ class Modes:
         single = self.vectors.dtype == np.float32
         shrink, there, back = (array.astype(np.complex64) if single else array for array
                                in (-strength / (1 + strength), there, back))
-        return lambda r: (there @ (shrink * (back @ (r @ self.vectors)))).real @ self.vectors.T
+        vectors, rows = self.vectors, np.ascontiguousarray(self.vectors.T)
+        return lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows)
 
 
 @lru_cache(maxsize=None)
