@@ -17,6 +17,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
+FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Weights below this lose digits to underflow (a neuron may shrink for ever), and with them signs."""
 MOST_PIECES = 500
 """Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
 MOST_PAIRS = 500
@@ -203,7 +205,8 @@ class _Audit:
         self.checked += 1
         norms = row_norms(W)
         # A neuron that has reached w = 0 is on every hyperplane.
-        scale = np.where(norms > AT_ZERO * np.abs(a), norms, 0.0)[:, None] * self.lengths
+        known = norms > np.maximum(AT_ZERO * np.abs(a), FEWER_DIGITS)
+        scale = np.where(known, norms, 0.0)[:, None] * self.lengths
         z = np.divide(W @ self.X.T, scale, out=np.zeros((self.m, len(self.y))), where=scale > 0)
         wrong = np.where(self.codes == 1, -z, np.where(self.codes == 0, z, np.abs(z)))
         worst = np.unravel_index(int(np.argmax(wrong)), wrong.shape)

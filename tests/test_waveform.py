@@ -233,3 +233,15 @@ def test_rules_see_the_loss_of_the_state():
     for state in seen:
         exact = gflow.TwoLayerReLU(state.a, state.W).loss(data)
         assert state.loss == pytest.approx(exact, rel=1e-7)
+
+
+def test_weights_that_lose_their_digits_are_certified():
+    # It slides along the hyperplane of the first point and shrinks like exp(-t / 3).
+    c, s = np.cos(0.4), np.sin(0.4)
+    X = np.array([[0.0, 1.0], [1.0, -1.0], [1.0, 0.3]]) @ [[c, s], [-s, c]]
+    start = gflow.TwoLayerReLU([-0.1], [[0.1 * c, 0.1 * s]], log_scale=-715.0)
+    flow = gflow.integrate(start, (X, [2.0, 1.0, 0.0]), 60.0, method="waveform")
+    assert flow.success and (flow.pattern(60.0) == [[2, 1, 1]]).all()
+    norms = np.abs(flow.W).max(axis=(1, 2))
+    assert 0.0 < norms[-1] < 1e-318
+    assert flow.certificate().ok
