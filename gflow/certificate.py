@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # pragma: no cover
 AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
-"""Weights below this lose digits to underflow (a neuron may shrink for ever), and with them signs."""
+"""Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
 MOST_PIECES = 500
 """Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
 MOST_PAIRS = 500
