@@ -114,9 +114,8 @@ class Guess:
         return used
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
-        # T_0, ..., T_3 at x minus those at the first x, which is 1.
-        basis = np.array([np.zeros_like(x), x, 2 * x**2 - 1, (4 * x**2 - 3) * x]).T
-        return self.r + (basis - basis[0]) @ series[:CUBIC + 1]
+        # The first x is 1, where every T_j is 1.
+        return self.r + (chebyshev.chebvander(x, CUBIC) - 1) @ series[:CUBIC + 1]
 
     def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
         # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.

@@ -83,6 +83,13 @@ class Marcher:
         """A number (m,) for every pattern."""
         return side.astype(np.int64) @ self.marks
 
+    def active(self, side: np.ndarray) -> np.ndarray:
+        """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
+        A = self.data.arrangement
+        on = np.zeros((len(side), self.data.n))
+        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
+        return on
+
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
         """The residuals (p, n) of a window of half length ``half``, as `march` takes them.
 
@@ -207,10 +214,7 @@ class Frame:
             of, first, (side[first] == 0).sum(axis=1), slot,
             np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
-        A = marcher.data.arrangement
-        self.on = np.zeros((large.size, marcher.data.n))
-        self.on[:, marcher.live] = side[first[large]][:, A.label[marcher.live]] \
-            * A.length[marcher.live] > 0
+        self.on = marcher.active(side[first[large]])
         size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
         self.edges = np.append(np.arange(0, m, size), m)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))

@@ -93,15 +93,13 @@ class Reduced:
 
     def __init__(self, data: Data, marcher: Marcher, U: np.ndarray, power: np.ndarray,
                  side: np.ndarray, key: np.ndarray) -> None:
-        A, n, d = data.arrangement, data.n, data.d
+        n, d = data.n, data.d
         self.data, self.marcher, self.rtol = data, marcher, marcher.rtol
         # A neuron at rest has w = 0.
         moving = np.flatnonzero(U[:, 1:].any(axis=1))
         _, first, group = np.unique(key[moving], return_index=True, return_inverse=True)
         first = moving[first]
-        on = np.zeros((n, first.size))
-        on[marcher.live] = (side[first][:, A.label[marcher.live]]
-                            * A.length[marcher.live] > 0).T
+        on = marcher.active(side[first]).T
         live = on.any(axis=0) | (side[first] == 0).any(axis=1)
         self.fits = bool(0 < int(live.sum()) * d <= MOST)
         if not self.fits:

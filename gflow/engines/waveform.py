@@ -104,16 +104,12 @@ class Waveform:
             return float(r @ r / (2 * r.size))
 
         def gradient_norm() -> float:
-            A = self.data.arrangement
             a, W, r = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             patterns = side[first]
-            live = A.label >= 0
-            on = np.zeros((first.size, self.data.n))
-            on[:, live] = patterns[:, A.label[live]] * A.length[live] > 0
-            D = on @ (r[:, None] * self.data.X) / self.data.n
+            D = self.marcher.active(patterns) @ (r[:, None] * self.data.X) / self.data.n
             for g in np.flatnonzero((patterns == 0).any(axis=1)):
-                basis, _ = orthonormal_rows(A.normal[patterns[g] == 0])
+                basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
                 D[g] -= (D[g] @ basis.T) @ basis
             D = D[of]
             return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
