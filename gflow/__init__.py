@@ -12,17 +12,18 @@ from ._version import __version__
 
 if TYPE_CHECKING:  # pragma: no cover
     from . import datasets, descent, experiments, init, plot, stop, sweeping, theory
-    from .data import Data
+    from .problem.data import Data
     from .descent import descend
-    from .errors import IntegrationError
-    from .flow import Flow
-    from .integration import integrate
-    from .model import ModelPath, TwoLayerReLU
-    from .storage import load
+    from .flows.errors import IntegrationError
+    from .flows.flow import Flow
+    from .flows.integration import integrate
+    from .problem.network import ModelPath, TwoLayerReLU
+    from .flows.loading import load
     from .sweeping import load_sweep, sweep
 
-_HOME = {"Data": "data", "Flow": "flow", "IntegrationError": "errors", "ModelPath": "model",
-         "TwoLayerReLU": "model", "integrate": "integration", "load": "storage",
+_HOME = {"Data": "problem.data", "Flow": "flows.flow", "IntegrationError": "flows.errors",
+         "ModelPath": "problem.network", "TwoLayerReLU": "problem.network",
+         "integrate": "flows.integration", "load": "flows.loading",
          "descend": "descent", "load_sweep": "sweeping", "sweep": "sweeping"}
 _MODULES = ("datasets", "descent", "experiments", "init", "plot", "stop", "sweeping", "theory")
 

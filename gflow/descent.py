@@ -3,78 +3,23 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 
-from .checks import generator, non_negative, positive, whole
-from .data import Data
-from .errors import IntegrationError
-from .flow import Flow
-from .inputs import model_and_data
-from .integration import LOWEST, default_times
-from .model import ModelPath, TwoLayerReLU
-from .run import FAILURES
-from .stop import as_rules
-from .training import OPTIMIZERS, Trainer, Training, compile_kernels
+from .engines.descent import OPTIMIZERS, Trainer, Training, compile_kernels
+from .engines.rules import as_rules
+from .engines.run import FAILURES
+from .flows.discrete import Descent, distances
+from .flows.errors import IntegrationError
+from .problem.checks import generator, non_negative, positive, whole
+from .problem.data import Data
+from .problem.inputs import LOWEST, default_times, model_and_data
+from .problem.network import TwoLayerReLU
 
 __all__ = ["Descent", "descend", "distances"]
 
 STREAM = (0xDE5C,)
-
-
-class Descent(Flow):
-    """Training with a finite step, as a path in flow time. Made by `gflow.descend`.
-
-    A `Flow` whose weights are those of the saved steps. In between, ``flow(t)`` is on a straight
-    line, which is no step of the training unless every step was saved. Events are changes of the
-    pattern from one saved step to the next, at the time of the latter, so that ``pattern(t)`` is
-    that of the last saved step; a step has no sliding, and never a code 2. There is no
-    certificate.
-
-    Attributes
-    ----------
-    t : ndarray, shape (T,)
-        Flow times of the saved steps, ``saved["step"] * settings["step_time"]``.
-    a, W, loss, norms, directions : ndarray
-        At the saved steps, as trained.
-    saved : dict of ndarray
-        ``step`` (T,), number of each saved step, and ``a``, ``W``, ``loss``.
-    events : structured ndarray
-        As of a `Flow`; the kinds are "activate" and "deactivate".
-    stats : dict
-        As of a `Flow`; ``switches`` counts changes of the pattern from every step to the next
-        (None with small batches), and ``nfev`` gradients.
-    settings : dict
-        What `descend` was called with; ``rng`` is the seed, or the state of the generator at the
-        start; ``step_time`` the flow time of a step.
-    """
-
-    def certificate(self, most: int | None = None) -> NoReturn:
-        """Not there: a certificate is evidence that a path is the flow.
-
-        Raises
-        ------
-        ValueError
-            Always.
-        """
-        raise ValueError("a descent with a finite step has no certificate, which is evidence that "
-                         "a path is the gradient flow: compare it with gflow.integrate from the "
-                         "same start (gflow.descent.distances)")
-
-    def _whole(self, what: str) -> None:
-        """Nothing is refused: what was saved and straight lines between are all there is."""
-
-    def _models(self, times: np.ndarray) -> ModelPath:
-        """Straight lines between saved steps, and these exactly."""
-        assert self.saved is not None
-        k = np.searchsorted(self.t, times, side="left")
-        before = np.maximum(k - 1, 0)
-        s = np.divide(times - self.t[before], self.t[k] - self.t[before], where=k > 0,
-                      out=np.ones_like(times))
-        a, W = self.saved["a"], self.saved["W"]
-        return ModelPath((1 - s)[:, None] * a[before] + s[:, None] * a[k],
-                         (1 - s)[:, None, None] * W[before] + s[:, None, None] * W[k])
 
 
 def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], lr: float,
@@ -199,51 +144,6 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
-
-
-def distances(flow: Flow, twin: Flow) -> np.ndarray:
-    r"""How far a twin is from the flow, at its saved steps.
-
-    Parameters
-    ----------
-    flow : Flow
-        From `gflow.integrate`.
-    twin : Flow
-        From `gflow.descend`, with the same start.
-
-    Returns
-    -------
-    ndarray, shape (T,)
-        :math:`|\theta_{twin}(t) - \theta(t)|` at the times ``twin.t`` that the flow reached,
-        relative to the largest :math:`|\theta|` among these.
-
-    Raises
-    ------
-    ValueError
-        If the networks differ in shape or at the start.
-
-    Examples
-    --------
-    >>> import gflow
-    >>> start, data = ([0.1], [[0.1]]), ([[1.0]], [1.0])
-    >>> flow = gflow.integrate(start, data, t_max=1.0)
-    >>> distances(flow, gflow.descend(start, data, 0.5, 2, save_every=1)).round(4)
-    array([0.    , 0.053 , 0.1554])
-    """
-    # A product of steps and a step size may pass t_max by rounding.
-    times = np.minimum(twin.t[twin.t <= flow.t_end * (1 + 1e-12)], flow.t_end)
-    path = flow(times)
-    exact = np.concatenate([path.a[:, :, None], path.W], axis=2)
-    if twin.W.shape[1:] != exact[0, :, 1:].shape:
-        raise ValueError(f"the flow has neurons of shape {exact[0, :, 1:].shape} and the twin "
-                         f"{twin.W.shape[1:]}: give runs of one network")
-    trained = np.concatenate([twin.a[:, :, None], twin.W], axis=2)[:times.size]
-    apart = np.sqrt(((trained - exact) ** 2).sum(axis=(1, 2)))
-    size = np.sqrt((exact**2).sum(axis=(1, 2)))
-    if apart[0] > 1e-12 * size[0]:
-        raise ValueError("the flow and the twin start from different weights: give runs of one "
-                         "start")
-    return apart / (size.max() or 1.0)
 
 
 def _fraction(value: Any, name: str) -> float:

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from .checks import generator, positive, whole
-from .model import TwoLayerReLU, row_norms
+from .problem.checks import generator, positive, whole
+from .problem.network import TwoLayerReLU
+from .problem.norms import row_norms
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
 

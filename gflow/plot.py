@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Sequence
 import numpy as np
 
 if TYPE_CHECKING:  # pragma: no cover
-    from .flow import Flow
+    from .flows.flow import Flow
 
 UP: dict[str, Any] = {"color": "#0072B2", "linestyle": "-"}
 DOWN: dict[str, Any] = {"color": "#D55E00", "linestyle": "--"}
@@ -209,7 +209,7 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Any = None, **options: Any
     ValueError
         If there are no twins, or they have another start than the flow.
     """
-    from .descent import distances
+    from .flows.discrete import distances
     if not twins:
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable, TypeVar
 
 import numpy as np
 
-from .checks import positive
+from .engines.rules import Rule, State, as_rules
+from .problem.checks import positive
+
+_Factory = TypeVar("_Factory", bound=Callable[..., Rule])
 
 __all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "settled", "wall_time"]
 
@@ -19,83 +22,60 @@ LOOKS = 1.05
 """Ratio of the times at which `settled` looks: the gradient costs as much as a short step."""
 
 
-class State:
-    """What a stopping rule is shown.
-
-    Parameters
-    ----------
-    t, wall : float
-        As below.
-    a, W, loss, grad_norm : value or callable
-        As below, or a function without arguments that is called when they are first asked for.
-
-    Attributes
-    ----------
-    t : float
-        Flow time.
-    a : ndarray, shape (m,)
-        Output weights.
-    W : ndarray, shape (m, d)
-        Hidden weights.
-    loss : float
-        Loss ``1/(2n) sum (h(x_k) - y_k)^2``.
-    grad_norm : float
-        Norm of the element of least norm of the subdifferential of the loss.
-    wall : float
-        Seconds since the start of the run.
-    """
-
-    a: np.ndarray
-    W: np.ndarray
-    loss: float
-    grad_norm: float
-
-    def __init__(self, t: float, a: Any, W: Any, loss: Any, grad_norm: Any, wall: float) -> None:
-        self.t, self.wall = t, wall
-        self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
-
-    def __getattr__(self, name: str) -> Any:
-        late = self.__dict__.get("_late", {})
-        if name not in late:
-            raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
-                                 "grad_norm and wall")
-        value = late[name]() if callable(late[name]) else late[name]
-        setattr(self, name, value)
-        return value
+def _factory(example: str) -> Callable[[_Factory], _Factory]:
+    """Marks a function that makes rules, so that one given in place of a rule can be named."""
+    def mark(make: _Factory) -> _Factory:
+        make.example = example  # type: ignore[attr-defined]
+        return make
+    return mark
 
 
 @dataclass(frozen=True)
-class Rule:
-    """When to stop, and what to say then.
+class _Below:
+    """Whether a quantity of the state is below a value."""
 
-    Attributes
-    ----------
-    test : callable
-        From a `State` to whether to stop.
-    status : str
-        What ``flow.status`` becomes.
-    message : str
-        The same as a sentence.
-    locate : bool
-        Whether to bisect the last step for the time at which ``test`` begins to hold. If False
-        the run stops at the end of that step.
-
-    Examples
-    --------
-    >>> rule = Rule(lambda state: state.t > 1, "late", "time passed 1", locate=True)
-    >>> rule(State(2.0, np.ones(1), np.ones((1, 1)), 0.1, 0.2, 0.3))
-    True
-    """
-
-    test: Callable[[State], Any]
-    status: str
-    message: str
-    locate: bool = False
+    name: str
+    value: float
 
     def __call__(self, state: State) -> bool:
-        return bool(self.test(state))
+        return bool(getattr(state, self.name) < self.value)
 
 
+@dataclass(frozen=True)
+class _Later:
+    """Whether so many seconds have passed."""
+
+    seconds: float
+
+    def __call__(self, state: State) -> bool:
+        return state.wall >= self.seconds
+
+
+class _Settled:
+    """The test of `settled`, with what it has seen of one run."""
+
+    def __init__(self, share: float, longer: float) -> None:
+        self.share, self.longer = share, longer
+        self.t, self.top, self.since = 0.0, 0.0, np.inf
+
+    def begin(self) -> _Settled:
+        """The same test, which has seen nothing."""
+        return _Settled(self.share, self.longer)
+
+    def __call__(self, state: State) -> bool:
+        if state.t < self.t:
+            # Called by hand with states of another run.
+            self.t, self.top, self.since = 0.0, 0.0, np.inf
+        if state.t < LOOKS * self.t:
+            return False
+        self.t, self.top = state.t, max(self.top, state.grad_norm)
+        holds = (state.grad_norm < SUNK * self.top
+                 and self.longer * state.t * state.grad_norm ** 2 < self.share * state.loss)
+        self.since = min(self.since, state.t) if holds else np.inf
+        return bool(state.t >= HELD * self.since)
+
+
+@_factory("loss_below(1e-06)")
 def loss_below(value: float) -> Rule:
     """Stop when the loss falls below ``value``, at the time when it does.
 
@@ -115,10 +95,11 @@ def loss_below(value: float) -> Rule:
     'the loss fell below 0.001'
     """
     value = positive(value, "value")
-    return Rule(lambda state: state.loss < value, "loss_below",
+    return Rule(_Below("loss", value), "loss_below",
                 f"the loss fell below {value:g}", locate=True)
 
 
+@_factory("gradient_below(1e-06)")
 def gradient_below(value: float) -> Rule:
     """Stop when the gradient norm falls below ``value``, at a time when it does.
 
@@ -143,10 +124,11 @@ def gradient_below(value: float) -> Rule:
     'gradient_below'
     """
     value = positive(value, "value")
-    return Rule(lambda state: state.grad_norm < value, "gradient_below",
+    return Rule(_Below("grad_norm", value), "gradient_below",
                 f"the gradient norm fell below {value:g}", locate=True)
 
 
+@_factory("settled()")
 def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     r"""Stop when training has converged, judged from the run itself.
 
@@ -179,24 +161,11 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     ('settled', True, 0.03125)
     """
     share, longer = positive(share, "share"), positive(longer, "longer")
-    seen = {"t": 0.0, "top": 0.0, "since": np.inf}
-
-    def test(state: State) -> bool:
-        if state.t < seen["t"]:
-            # Another run with the same rule.
-            seen.update(t=0.0, top=0.0, since=np.inf)
-        if state.t < LOOKS * seen["t"]:
-            return False
-        seen["t"], seen["top"] = state.t, max(seen["top"], state.grad_norm)
-        holds = (state.grad_norm < SUNK * seen["top"]
-                 and longer * state.t * state.grad_norm ** 2 < share * state.loss)
-        seen["since"] = min(seen["since"], state.t) if holds else np.inf
-        return state.t >= HELD * seen["since"]
-
-    return Rule(test, "settled", f"the loss would fall by less than {share:g} of itself in "
-                f"{longer:g} times the time so far")
+    return Rule(_Settled(share, longer), "settled", f"the loss would fall by less than {share:g} "
+                f"of itself in {longer:g} times the time so far")
 
 
+@_factory("wall_time(60)")
 def wall_time(seconds: float) -> Rule:
     """Stop at the end of the step during which ``seconds`` have passed.
 
@@ -216,46 +185,5 @@ def wall_time(seconds: float) -> Rule:
     'the run took 60 seconds'
     """
     seconds = positive(seconds, "seconds")
-    return Rule(lambda state: state.wall >= seconds, "wall_time",
+    return Rule(_Later(seconds), "wall_time",
                 f"the run took {seconds:g} second{'' if seconds == 1 else 's'}")
-
-
-def as_rules(stop: Any) -> tuple[Rule, ...]:
-    """Normalise the argument ``stop`` of `gflow.integrate`.
-
-    Parameters
-    ----------
-    stop : None, Rule, callable, or list or tuple of these
-        A plain callable takes a `State` and returns True to stop; its status is "callback".
-
-    Returns
-    -------
-    tuple of Rule
-        In the order given: the first that holds names the status.
-
-    Raises
-    ------
-    TypeError
-        If an item is none of these.
-
-    Examples
-    --------
-    >>> [rule.status for rule in as_rules([loss_below(1e-6), lambda state: state.t > 3])]
-    ['loss_below', 'callback']
-    """
-    if stop is None:
-        return ()
-    return tuple(_as_rule(rule) for rule in (stop if isinstance(stop, list | tuple) else [stop]))
-
-
-def _as_rule(rule: Any) -> Rule:
-    if isinstance(rule, Rule):
-        return rule
-    if any(rule is factory for factory in (loss_below, gradient_below, wall_time)):
-        raise TypeError(f"stop has {rule.__name__} without its number: "
-                        f"write {rule.__name__}({60 if rule is wall_time else 1e-6:g})")
-    if not callable(rule):
-        raise TypeError(f"stop has a {type(rule).__name__}: give rules from gflow.stop, "
-                        "callables of a State, or a list of these")
-    name = getattr(rule, "__name__", type(rule).__name__)
-    return Rule(rule, "callback", f"the callback {name} asked to stop")

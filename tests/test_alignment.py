@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import lsq_linear
 
 import gflow
-from gflow.alignment import Phases, _plateaus
+from gflow.flows.alignment import Phases, _plateaus
 from gflow.init import balanced
 from gflow.theory import jump_process
 from problems import random_problem, solve

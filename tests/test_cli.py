@@ -7,7 +7,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gflow
-from gflow.cli import main
+from gflow.commands.cli import main
 
 
 @pytest.fixture

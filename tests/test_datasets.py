@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from gflow import datasets
-from gflow.data import Data
+from gflow.problem.data import Data
 from gflow.init import balanced, unbalanced
 
 

@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 
 import gflow
-from gflow.checks import generator
+from gflow.problem.checks import generator
 from gflow.descent import STREAM, distances
 from gflow.kernels.descent import gradient
 from gflow.theory.exact import slides_for_ever
-from gflow.training import Trainer
+from gflow.engines.descent import Trainer
 from problems import problems
 
 OPTIMIZERS = ("gd", "momentum", "adam")
@@ -201,7 +201,7 @@ def test_saving_and_pausing_change_nothing(teacher, optimizer, monkeypatch):
     run = {"optimizer": optimizer, "batch": 5, "rng": 3}
     often = gflow.descend(start, data, 0.02, 200, save_every=1, **run)
     seldom = gflow.descend(start, data, 0.02, 200, **run)
-    monkeypatch.setattr(gflow.training, "CHUNK", 7e3)
+    monkeypatch.setattr(gflow.engines.descent, "CHUNK", 7e3)
     pausing = gflow.descend(start, data, 0.02, 200, save_every=200, **run)
     steps = seldom.saved["step"]
     assert (steps[0], steps[-1]) == (0, 200) and 50 < steps.size < 201

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.polynomial import chebyshev
 from scipy.optimize import lsq_linear
 
-from gflow.data import Data
+from gflow.problem.data import Data
 from gflow.kernels import field
 from gflow.kernels.contacts import crossings, multipliers
 from gflow.kernels.groups import lower_root

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import gflow
-from gflow import pattern as patterns
+from gflow.engines import pattern as patterns
 from gflow.engines.stepping import Stepping
 from validation import runs
 from validation.check import all_checks

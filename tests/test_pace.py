@@ -6,11 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gflow
-from gflow.engines.guess import DEGREE, Guess
-from gflow.engines.marcher import Marcher
-from gflow.engines.pace import LENGTHS, next_length
-from gflow.engines.rounds import Outcome
-from gflow.engines.tangent import Tangent
+from gflow.engines.waveform.guess import DEGREE, Guess
+from gflow.engines.waveform.marcher import Marcher
+from gflow.engines.waveform.pace import LENGTHS, next_length
+from gflow.engines.waveform.rounds import Outcome
+from gflow.engines.waveform.tangent import Tangent
 from gflow.kernels.roots import nodes
 
 POSITIVE = st.floats(1e-12, 1e3)
@@ -75,7 +75,7 @@ def test_few_patterns_stand_for_the_others(n, d):
     U = np.column_stack([np.linalg.norm(W, axis=1), W])
     side = np.where(W @ data.arrangement.normal.T > 0, 1, -1).astype(np.int8)
     moments = U[:, :, None] * U[:, None, :]
-    geometry = Marcher(data, 1e-8, 1).geometry
+    geometry = Marcher(data, 1e-8).geometry
     kernel = Tangent.of_patterns(geometry, moments, side, 2.0 * n).dense()
     on = W @ data.X.T > 0
     features = [U[:, :1] * on * data.X[:, c] for c in range(d)] + [on * (W @ data.X.T)]

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 import gflow
-from gflow.calm import Calm
-from gflow.engines import waveform
+from gflow.engines.waveform.calm import Calm
+from gflow.engines.waveform import engine as waveform
 from gflow.kernels import bundles
 from gflow.kernels.roots import nodes, to_series
 

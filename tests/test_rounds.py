@@ -6,11 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import gflow
-from gflow.calm import Calm
-from gflow.engines.marcher import Marcher, from_unit
-from gflow.engines.tangent import ALONE, answer, integration, product, solve
-from gflow.engines.guess import DEGREE
-from gflow.engines.rounds import ALLOWANCE
+from gflow.engines.waveform.calm import Calm
+from gflow.engines.waveform.crew import Crew
+from gflow.engines.waveform.marcher import Marcher, from_unit
+from gflow.engines.waveform.tangent import ALONE, answer, integration, product, solve
+from gflow.engines.waveform.guess import DEGREE
+from gflow.engines.waveform.rounds import ALLOWANCE
 from gflow.kernels.roots import first_exit, halves, nodes, taylor_exit
 from gflow.kernels.taylor import ORDER, at, expand
 
@@ -54,12 +55,12 @@ def window(request):
     model = gflow.init.balanced(60, 3, 1e-2, rng=4)
     flow = gflow.integrate(model, data, 40.0, method="waveform", rtol=1e-8)
     p = int(np.searchsorted(flow.path.breaks, request.param)) - 1
-    return Marcher(data, 1e-8, 1), flow.path.pieces[p], flow.path.side_at(p).copy(), data
+    return Marcher(data, 1e-8), flow.path.pieces[p], flow.path.side_at(p).copy(), data
 
 
 def frame_of(window, wanted=False, alone=False):
     marcher, piece, side, _ = window
-    return marcher.begin(piece, side, marcher.keys(side), nodes(DEGREE), wanted, alone)
+    return marcher.begin(piece, side, marcher.keys(side), nodes(DEGREE), Crew(1), wanted, alone)
 
 
 def test_outputs_are_those_of_the_states(window):
@@ -101,7 +102,7 @@ def test_the_tangent_kernel_is_the_derivative():
         if isinstance(piece, Calm):
             continue
         side = flow.path.side_at(p).copy()
-        frame = frame_of((Marcher(data, 1e-8, 1), piece, side, data))
+        frame = frame_of((Marcher(data, 1e-8), piece, side, data))
         base = frame.run(piece.values)
         change = frame.run(piece.values + push) - base
         tile = np.tile(push, (DEGREE + 1, 1))

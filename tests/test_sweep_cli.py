@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import gflow
-from gflow.cli import main
+from gflow.commands.cli import main
 from gflow.sweeping import task_rng
-from gflow.sweeping.ranges import parse
+from gflow.commands.ranges import parse
 
 
 @pytest.mark.parametrize("text, kind, values", [

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import assume, given
 
 import gflow
-from gflow.engines.marcher import Marcher
+from gflow.engines.waveform.marcher import Marcher
 from gflow.kernels import groups
-from gflow.run import Stop
+from gflow.engines.run import Stop
 from problems import NAMES, problems, reference, relative_errors, same_events, solve
 
 

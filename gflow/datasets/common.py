@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..model import row_norms
+from ..problem.norms import row_norms
 
 STREAM = (0xDA7A,)
 

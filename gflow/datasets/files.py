@@ -6,8 +6,8 @@ import os
 
 import numpy as np
 
-from ..data import Data
-from ..table import read_table
+from ..problem.data import Data
+from .table import read_table
 from .common import with_bias
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..checks import generator, whole
-from ..data import Data
+from ..problem.checks import generator, whole
+from ..problem.data import Data
 from .common import STREAM, orthonormal, with_bias
 
 KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),

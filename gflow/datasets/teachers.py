@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 from scipy.special import betainc, betaincinv
 
-from ..checks import generator, non_negative, real_array, whole
-from ..data import Data
-from ..model import TwoLayerReLU, row_norms
+from ..problem.checks import generator, non_negative, real_array, whole
+from ..problem.data import Data
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
 from .common import STREAM, orthonormal, unit
 
 SMALLEST_SHARE = 1e-280

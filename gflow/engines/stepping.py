@@ -7,16 +7,16 @@ from typing import Any, Callable
 import numpy as np
 import scipy.integrate
 
-from ..balance import Balance
-from ..data import Data
+from ..problem.balance import Balance
+from ..problem.data import Data
 from ..kernels import field
-from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
-                                RESIDUAL_ERROR, SIGN, crossings, multipliers)
+from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
+                                SIGN, crossings, multipliers)
 from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
-from ..model import row_norms
-from ..pattern import Pattern, start_residual
-from ..run import Run, Stop
-from ..trajectory import Trajectory, by_neuron
+from ..problem.norms import row_norms
+from .pattern import Pattern, start_residual
+from .run import Run, Stop
+from .trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""

@@ -6,8 +6,8 @@ from typing import Sequence
 
 import numpy as np
 
-from ..data import Data
-from ..model import TwoLayerReLU
+from ..problem.data import Data
+from ..problem.network import TwoLayerReLU
 
 PULL = 0.5
 """Labels 0 and 1 become -1/2 and 1/2, the pulls of the logistic loss on a network of output 0."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import generator
+from ..problem.checks import generator
 
 LEVEL = 0.95
 STEEPNESS = np.geomspace(0.5, 50.0, 40)

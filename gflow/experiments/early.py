@@ -7,8 +7,8 @@ from typing import Any, Callable
 import numpy as np
 
 from .. import datasets, init
-from ..data import Data
-from ..model import row_norms
+from ..problem.data import Data
+from ..problem.norms import row_norms
 from ..theory.early import early_flow
 from .columns import complete
 from .training import evidence, run

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import init
-from ..checks import whole
-from ..data import Data
-from ..model import row_norms
+from ..problem.checks import whole
+from ..problem.data import Data
+from ..problem.norms import row_norms
 from .columns import complete
 from .training import converge, ending, evidence
 

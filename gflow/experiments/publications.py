@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from .. import plot, stop
-from ..data import Data
-from ..model import TwoLayerReLU, row_norms
+from ..problem.data import Data
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
 from .columns import complete
 from .settings import published as settings
 from .training import ending, evidence, run

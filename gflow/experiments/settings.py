@@ -12,9 +12,9 @@ from typing import Callable, Mapping
 import numpy as np
 
 from .. import datasets, init
-from ..checks import generator
-from ..data import Data
-from ..model import TwoLayerReLU
+from ..problem.checks import generator
+from ..problem.data import Data
+from ..problem.network import TwoLayerReLU
 from . import clouds, one_neuron
 
 BPF = "Boursier, Pillaud-Vivien and Flammarion, arXiv:2206.00939, published code"

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from .. import stop
-from ..errors import IntegrationError
-from ..flow import Flow
-from ..integration import integrate
+from ..flows.errors import IntegrationError
+from ..flows.flow import Flow
+from ..flows.integration import integrate
 
 PIECES = 50
 """How many pieces of a run a certificate looks at: a sweep pays for it in every run."""

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Iterator
 
-from ..checks import whole
+from ..problem.checks import whole
 
 MANY = 1000
 """Tasks given to a foreign executor at once: enough to see how much work waits."""

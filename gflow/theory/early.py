@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..balance import Balance
-from ..checks import real_array
-from ..data import Data
-from ..inputs import model_and_data, thread_count
+from ..problem.balance import Balance
+from ..problem.checks import real_array
+from ..problem.data import Data
+from ..problem.inputs import model_and_data, thread_count
 from ..kernels import polygon
-from ..model import TwoLayerReLU, row_norms
-from ..run import EVENT
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
+from ..engines.events import CHANGE, as_table, changed_points
 from .field import in_range
 
 BLOCK = 256
@@ -206,30 +207,16 @@ class EarlyFlow:
     @cached_property
     def events(self) -> np.ndarray:
         """Changes of the pattern as a structured array, like `gflow.Flow.events`."""
-        A = self.data.arrangement
         time, plane, code = self._log
         neuron = np.repeat(np.arange(self.model.m), self.crossings)
-        rest = plane == polygon.AT_REST_EVENT
-        # A neuron at rest leaves every hyperplane at which it was.
-        begin = np.where(rest, 0, A.start[plane])
-        count = np.where(rest, A.member.size, A.start[plane + 1] - begin)
-        row = np.repeat(np.arange(time.size), count)
-        inside = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
-        point = A.member[begin[row] + inside]
-        last = self._side[neuron[row], A.label[point]]
-        old = np.where(rest[row], last, code[row] // 3 - 1)
-        new = np.where(rest[row], -2, code[row] % 3 - 1)
-        before = np.where(old == 0, 2, old * A.length[point] > 0)
-        after = np.where(new == -2, 0, np.where(new == 0, 2, new * A.length[point] > 0))
-        keep = np.flatnonzero(before != after)
-        keep = keep[np.argsort(time[row[keep]], kind="stable")]
-        table = np.empty(keep.size, dtype=EVENT)
-        table["time"], table["neuron"] = time[row[keep]], neuron[row[keep]]
-        table["point"], table["to"] = point[keep], after[keep]
-        table["kind"] = np.select(
-            [after[keep] == 2, before[keep] == 2, after[keep] == 1],
-            ["slide", "release", "activate"], "deactivate")
-        return table
+        # `polygon.AT_REST_EVENT` is -1, as `changed_points` takes it.
+        row, point, before, after = changed_points(self.data.arrangement, neuron, plane,
+                                                   code // 3 - 1, code % 3 - 1, self._side)
+        changes = np.empty(row.size, dtype=CHANGE)
+        for name, column in zip(CHANGE.names or (), (time[row], neuron[row], point, before,
+                                                     after)):
+            changes[name] = column
+        return as_table(changes[np.argsort(changes["time"], kind="stable")])
 
     def __repr__(self) -> str:
         alive = ~self.dead

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from scipy.spatial import cKDTree
 
-from ..checks import generator, whole
-from ..data import Data
+from ..problem.checks import generator, whole
+from ..problem.data import Data
 from ..kernels.contacts import ON_SURFACE
-from ..model import row_norms
+from ..problem.norms import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .fans import Undecided

@@ -11,7 +11,7 @@ from typing import Any, Iterable, Iterator
 
 import numpy as np
 
-from ..inputs import thread_count
+from ..problem.inputs import thread_count
 from ..kernels.faces import SPECIAL, sweep
 from .fans import faces, span
 from .kinks import Kinks

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from ..checks import real_array
-from ..data import Data
+from ..problem.checks import real_array
+from ..problem.data import Data
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.modes import ROUNDING, box_least_squares
-from ..model import row_norms
+from ..problem.norms import row_norms
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""

@@ -6,9 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from ..data import Data
-from ..inputs import model_and_data
-from ..model import TwoLayerReLU, row_norms
+from ..problem.data import Data
+from ..problem.inputs import model_and_data
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
 from .early import early_flow
 from .field import in_range
 

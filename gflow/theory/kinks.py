@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ..data import Data
+from ..problem.data import Data
 from ..kernels.modes import ROUNDING
 from .fans import SAME, span
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from ..checks import whole
-from ..model import row_norms
+from ..problem.checks import whole
+from ..problem.norms import row_norms
+from ..engines.record import Record
 
-if TYPE_CHECKING:  # pragma: no cover
-    from ..flow import Flow
 
 BATCH = 2_000_000
 """So many numbers are evaluated at once."""
@@ -58,7 +57,7 @@ class LocalLorentz:
                 f"{'' if self.complete else ', a sample'}, largest drift {self.largest:.2e}{where}")
 
 
-def local_lorentz(flow: Flow, *, most: int = 1000) -> LocalLorentz:
+def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     r"""Check that neurons with one activation pattern are transformed alike.
 
     While neurons i and j share their pattern, sliding included, both follow the same linear
@@ -130,7 +129,7 @@ class Segments(NamedTuple):
     end: np.ndarray
 
 
-def _segments(flow: Flow) -> Segments:
+def _segments(flow: Record) -> Segments:
     """Intervals of constant pattern of all neurons, those that are off everywhere left out."""
     events = flow.events[np.lexsort((flow.events["time"], flow.events["neuron"]))]
     neuron, point, now = events["neuron"], events["point"], events["to"].astype(np.int64)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 from scipy.optimize import lsq_linear
 
-from ..data import Data
-from ..inputs import model_and_data
-from ..integration import integrate
-from ..model import TwoLayerReLU, row_norms
-from ..pattern import ON, SLIDING
-from ..stop import gradient_below
+from ..problem.data import Data
+from ..problem.inputs import model_and_data
+from ..engines.record import Record
+from ..engines.rules import Rule
+from ..engines.solve import solve
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
+from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
 from .field import LARGEST, as_data
@@ -208,13 +210,16 @@ def _two_neurons(data: Data, e: np.ndarray, pull: float
     """
     size = START * np.sqrt(pull / float(np.mean(row_norms(data.X)**2)))
     # A stepper's gradient would not fall below its tolerance.
-    flow = integrate(([size, -size], [size * e, -size * e]), data, LONGEST / pull, t_eval=[0.0],
-                     method="waveform", rtol=RTOL, stop=gradient_below(STATIONARY * size * pull))
+    slow = STATIONARY * size * pull
+    rest = Rule(lambda state: state.grad_norm < slow, "at_rest", "the gradient vanished",
+                locate=True)
+    flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, LONGEST / pull,
+                 times=np.zeros(1), method="waveform", rtol=RTOL, rules=(rest,), made=Record)
     model = flow.model
     betas = model.a[:, None] * model.W
     grown = row_norms(betas) > size**2 / START
     codes = np.where(grown[:, None], flow.pattern(flow.t_end), 0).astype(np.int8)
-    return codes, np.where(grown[:, None], betas, 0.0), flow.status == "gradient_below"
+    return codes, np.where(grown[:, None], betas, 0.0), flow.status == "at_rest"
 
 
 def _least_squares(data: Data, codes: np.ndarray, betas: np.ndarray

@@ -7,7 +7,7 @@ from typing import Any, Sequence
 import numpy as np
 
 import gflow
-from gflow.model import row_norms
+from gflow.problem.network import row_norms
 from gflow.theory import exact
 
 from .. import runs

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
-from ...checks import generator, positive, real_array, whole
-from ...data import Data
+from ...problem.checks import generator, positive, real_array, whole
+from ...problem.data import Data
 from ...datasets import symmetric
-from ...model import TwoLayerReLU, row_norms
+from ...problem.network import TwoLayerReLU
+from ...problem.norms import row_norms
 from .groups import direction
 from .points import vector
 from .solution import ExactFlow, State, event_table

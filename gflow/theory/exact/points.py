@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 from scipy.optimize import brentq
 
-from ...checks import positive, real_array
-from ...data import Data
-from ...model import TwoLayerReLU, row_norms
+from ...problem.checks import positive, real_array
+from ...problem.data import Data
+from ...problem.network import TwoLayerReLU
+from ...problem.norms import row_norms
 from .axis import Axis
 from .solution import ExactFlow, State, event_table
 

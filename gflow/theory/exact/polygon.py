@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...data import Data
+from ...problem.data import Data
 from ...datasets import linear_teacher
 from ...init import balanced
-from ...model import TwoLayerReLU, row_norms
+from ...problem.network import TwoLayerReLU
+from ...problem.norms import row_norms
 from .axis import stretch
 from .solution import ExactFlow, State, event_table
 

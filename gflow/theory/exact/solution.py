@@ -7,10 +7,10 @@ from typing import Any, Callable, overload
 
 import numpy as np
 
-from ...checks import real_array
-from ...data import Data
-from ...model import ModelPath, TwoLayerReLU
-from ...run import EVENT
+from ...problem.checks import real_array
+from ...problem.data import Data
+from ...problem.network import ModelPath, TwoLayerReLU
+from ...engines.events import EVENT
 
 State = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Output weights (T, m), hidden weights (T, m, d), residuals (T, n)."""

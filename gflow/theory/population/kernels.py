@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checks import real_array
-from ...model import row_norms
+from ...problem.checks import real_array
+from ...problem.norms import row_norms
 
 SMALL = 0.1
 """Below this angle ``sin x - x cos x`` is taken from its series."""

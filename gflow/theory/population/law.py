@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ...checks import non_negative, real_array
-from ...model import TwoLayerReLU, row_norms
+from ...problem.checks import non_negative, real_array
+from ...problem.network import TwoLayerReLU
+from ...problem.norms import row_norms
 from .kernels import covariance_root, unit
 
 LARGEST = 700.0

@@ -10,10 +10,11 @@ import numpy as np
 from scipy.integrate import DOP853, OdeSolution
 from scipy.optimize import brentq
 
-from ...balance import Balance
-from ...checks import non_negative, positive, real_array
-from ...integration import EPS, _times, default_times
-from ...model import ModelPath, TwoLayerReLU, row_norms
+from ...problem.balance import Balance
+from ...problem.checks import non_negative, positive, real_array
+from ...problem.inputs import EPS, reported_times
+from ...problem.network import ModelPath, TwoLayerReLU
+from ...problem.norms import row_norms
 from .law import Law, as_law, as_model, field_at, loss_at
 
 SHIFTED = 0.1
@@ -75,7 +76,7 @@ def flow(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, t_max: float, *, S
     noise = non_negative(noise, "noise")
     if not 100 * EPS <= rtol < 1:
         raise ValueError(f"rtol = {rtol:g}: give a number from {100 * EPS:.2g} to below 1")
-    times = default_times(t_max) if t_eval is None else _times(t_eval, t_max)
+    times = reported_times(t_eval, t_max)
     started = time.perf_counter()
     stepping = _Stepping(model, law, rtol)
     status = stepping.integrate(t_max)

@@ -1,0 +1,109 @@
+"""The command line: ``gflow demo``, ``gflow integrate`` and ``gflow sweep``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from pathlib import Path
+from typing import Sequence
+
+from .._version import __version__
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a command; the exit code is 0, 1 (the run did not end well), 2 (bad input) or 130.
+
+    Parameters
+    ----------
+    argv : sequence of str, optional
+        Arguments; those of the process if None.
+    """
+    argv = sys.argv[1:] if argv is None else list(argv)
+    try:
+        if argv[:1] == ["sweep"]:
+            # It has a parser of its own, made from the experiments.
+            from .sweep import command
+            return command(argv[1:])
+        arguments = _parser().parse_args(argv)
+        code: int = arguments.run(arguments)
+        return code
+    except (ValueError, TypeError, OSError) as error:
+        print(f"gflow: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="gflow", description="Exact gradient flow of two-layer ReLU networks.")
+    parser.add_argument("--version", action="version", version=f"gflow {__version__}")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    demo = commands.add_parser("demo", help="three points on which training gets stuck")
+    demo.add_argument("--out", default="gflow-demo.png", help="figure (default: %(default)s)")
+    demo.add_argument("--neurons", type=int, default=60, help="default: %(default)s")
+    demo.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
+    demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    demo.set_defaults(run=_demo)
+
+    table = commands.add_parser("integrate", help="the flow on a table of your own")
+    table.add_argument("file", metavar="FILE.csv", help="table with a header row")
+    table.add_argument("--target", required=True, metavar="COLUMN", help="column of the labels")
+    table.add_argument("--width", type=int, default=200, help="neurons, default: %(default)s")
+    table.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
+    table.add_argument("--t-max", type=float, default=100.0, help="default: %(default)s")
+    table.add_argument("--out", default="run.npz", help="default: %(default)s")
+    table.add_argument("--method", default="auto",
+                       help="or a SciPy stepper, default: %(default)s")
+    table.add_argument("--rtol", type=float, default=1e-8, help="default: 1e-8")
+    table.add_argument("--seed", type=int, default=0, help="of the start, default: %(default)s")
+    table.add_argument("--standardise", action="store_true",
+                       help="every column to mean 0 and variance 1")
+    table.add_argument("--bias", action="store_true", help="append a column of ones")
+    table.set_defaults(run=_integrate)
+    commands.add_parser("sweep", help="many runs on a grid, resumable, here or on a cluster")
+    return parser
+
+
+def _demo(arguments: argparse.Namespace) -> int:
+    _check_folder(arguments.out)
+    from .demo import run_demo
+    flow = run_demo(arguments.out, arguments.neurons, arguments.scale, arguments.seed)
+    return _code(flow.status, flow.success)
+
+
+def _integrate(arguments: argparse.Namespace) -> int:
+    _check_folder(arguments.out)
+    from .. import datasets, init
+    from ..flows.integration import integrate
+    data = datasets.from_csv(arguments.file, arguments.target, standardise=arguments.standardise,
+                             bias=arguments.bias)
+    model = init.balanced(arguments.width, data.d, arguments.scale, rng=arguments.seed)
+    flow = integrate(model, data, arguments.t_max, method=arguments.method, rtol=arguments.rtol,
+                     progress=sys.stderr.isatty())
+    flow.save(arguments.out)
+    alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())
+    print(flow)
+    print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
+    print(flow.certificate())
+    print(f"written to {arguments.out}")
+    return _code(flow.status, flow.success)
+
+
+def _code(status: str, success: bool) -> int:
+    return 0 if success else 130 if status == "interrupted" else 1
+
+
+def _check_folder(out: str) -> None:
+    """Say before a long run that its result could not be written."""
+    target = Path(out)
+    folder = target.parent
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder} is not a directory: make it first, or change --out")
+    if target.is_dir():
+        raise IsADirectoryError(f"{out} is a directory: give a file name to --out")
+    if not os.access(folder, os.W_OK):
+        raise PermissionError(f"{folder} cannot be written to: change --out")

@@ -1,0 +1,252 @@
+"""What `gflow.descend` runs: steps of training, and the record of them."""
+
+from __future__ import annotations
+
+import copy
+from functools import cache
+from typing import Any
+
+import numpy as np
+
+from ..problem.data import Data
+from ..kernels.descent import ADAM, GD, MOMENTUM, advance, gradient
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
+from .run import OUTCOMES, Run, Stop
+from .rules import Rule, State
+from .trajectory import Trajectory
+
+OPTIMIZERS = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM}
+CHUNK = 2e8
+"""Multiplications between two looks for Ctrl-C."""
+
+
+class Trainer:
+    """Weights, running means of gradients and the order of the points; takes steps.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU
+        Start.
+    data : Data
+    kind : int
+        One of `OPTIMIZERS`.
+    batch : int
+        Points a step.
+    rng : numpy.random.Generator
+        Draws an order of the points for every epoch, if a batch is not all of them.
+    rates : tuple of float
+        Step size, decay of the first and of the second running mean, and Adam's eps.
+
+    Attributes
+    ----------
+    theta : ndarray, shape (m (d + 1),)
+        State ``[a (m), W (m d)]``.
+    step : int
+        Steps taken.
+    loss : float
+        On all points.
+    switches : int
+        Changes of the pattern seen from one step to the next, with full batches.
+    """
+
+    def __init__(self, model: TwoLayerReLU, data: Data, kind: int, batch: int,
+                 rng: np.random.Generator, rates: tuple[float, float, float, float]) -> None:
+        scale = np.exp(model.log_scale)
+        self.m, self.d = model.m, model.d
+        self.theta = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
+        self.last = self.theta.copy()
+        self.first, self.second = np.zeros_like(self.theta), np.zeros_like(self.theta)
+        # Kernels are compiled for arrays that may be written to.
+        self.X, self.y = data.X.copy(), data.y.copy()
+        self.kind, self.batch, self.rates, self.rng = kind, batch, rates, rng
+        self.on = np.ascontiguousarray(self.pattern().T == 1)
+        self.orders, self.epoch = np.empty((0, data.n), dtype=np.int64), 0
+        self.step = self.switches = 0
+        self.loss = self.gradient(self.theta)[0]
+        self.longest = max(1, int(CHUNK / (batch * self.m * (self.d + 4))))
+
+    @property
+    def a(self) -> np.ndarray:
+        """Output weights (m,), a view."""
+        return self.theta[:self.m]
+
+    @property
+    def W(self) -> np.ndarray:
+        """Hidden weights (m, d), a view."""
+        return self.theta[self.m:].reshape(self.m, self.d)
+
+    def copy(self) -> Trainer:
+        """A trainer that can go on from here once more."""
+        other = copy.copy(self)
+        for name in ("theta", "last", "first", "second", "on", "rng"):
+            setattr(other, name, copy.deepcopy(getattr(self, name)))
+        return other
+
+    def advance(self, count: int) -> bool:
+        """Take ``count`` steps; False if training diverges, and then at the last finite step."""
+        done, switches = advance(
+            self.kind, self.theta, self.last, self.first, self.second, self.m, self.X, self.y,
+            self.on, self._orders(count), self.epoch, self.batch, self.step, count, *self.rates)
+        self.step += done
+        self.switches += switches
+        self.loss = self.gradient(self.theta)[0]
+        if done == count and not np.isfinite(self.loss):
+            self.theta[:] = self.last
+            self.step -= 1
+            self.loss = self.gradient(self.theta)[0]
+            return False
+        return bool(done == count)
+
+    def _orders(self, count: int) -> np.ndarray:
+        """Orders of the points in the epochs of the next ``count`` steps, from ``self.epoch``."""
+        n = self.y.size
+        if self.batch < n:
+            batches = -(-n // self.batch)
+            now, end = self.step // batches, (self.step + count - 1) // batches + 1
+            kept = self.orders[now - self.epoch:]
+            new = [self.rng.permutation(n)[None] for _ in range(end - now - len(kept))]
+            self.orders, self.epoch = np.concatenate([kept, *new]), now
+        return self.orders
+
+    def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
+        """Loss on all points and its gradient, shape (m (d + 1),)."""
+        g, Z = np.empty_like(theta), np.empty((self.y.size, self.m))
+        loss, _ = gradient(theta, self.m, self.X, self.y, self.on, False, Z, g)
+        return float(loss), g
+
+    def pattern(self) -> np.ndarray:
+        """1 where neurons are active and 0 elsewhere, int8, shape (m, n)."""
+        return (self.W @ self.X.T > 0).astype(np.int8)
+
+
+class Training:
+    """Runs a trainer, saves steps, and ends when a rule or the user says so.
+
+    Parameters
+    ----------
+    trainer : Trainer
+    step_time : float
+        Flow time of a step.
+    steps : int
+        Steps of the whole run.
+    rules : tuple of Rule
+        Stopping rules.
+    progress : bool
+        Whether to draw a text meter on standard error.
+
+    Attributes
+    ----------
+    path : Trajectory
+        Straight lines between saved steps.
+    record : Run
+        Changes of the pattern between saved steps.
+    initial_pattern : ndarray of int8, shape (m, n)
+    """
+
+    def __init__(self, trainer: Trainer, step_time: float, steps: int, rules: tuple[Rule, ...],
+                 progress: bool) -> None:
+        self.trainer, self.step_time, self.steps = trainer, step_time, steps
+        self.path = Trajectory(trainer.m, trainer.d, trainer.theta, 0.0)
+        self.record = Run(self.path, steps * step_time, rules, None, progress)
+        self.initial_pattern = self._pattern = trainer.pattern()
+        self._theta = trainer.theta.copy()
+        self._kept: dict[str, list[Any]] = {"step": [], "a": [], "W": [], "loss": []}
+
+    def run(self, numbers: np.ndarray) -> tuple[str, str]:
+        """Save the steps ``numbers`` (0 first); the status and a sentence about the end."""
+        status, message = "finished", f"took {self.steps} steps"
+        # Overflow is found and named.
+        with self.record.catching_interrupts(), np.errstate(all="ignore"):
+            self._keep()
+            try:
+                if not np.isfinite(self.trainer.loss):
+                    raise Stop("non_finite", "the loss of the start overflows; rescale the data "
+                               "or start smaller")
+                rule = self._rule_that_holds()
+                if rule:
+                    raise Stop(rule.status, rule.message)
+                for number in numbers[1:]:
+                    self._reach(int(number))
+                    self._keep()
+            except Stop as end:
+                status, message = end.status, end.message
+            except KeyboardInterrupt:
+                status, message = "interrupted", OUTCOMES["interrupted"]
+            if self.trainer.step > self._kept["step"][-1] and np.isfinite(self.trainer.loss):
+                self._keep()
+        if self.record.meter:
+            self.record.meter.close()
+        return status, message
+
+    def saved(self) -> dict[str, np.ndarray]:
+        """Numbers, weights and losses of the saved steps."""
+        return {name: np.array(rows) for name, rows in self._kept.items()}
+
+    def stats(self) -> dict[str, Any]:
+        """What the run cost, as of a flow."""
+        events, taken = self.record.event_table(), self.trainer.step
+        kinds = {kind: int((events["kind"] == kind).sum())
+                 for kind in ("activate", "deactivate", "slide", "release")}
+        full = self.trainer.batch == self.trainer.y.size
+        return {"nfev": taken, "njev": 0, "steps": taken, "events": len(events), **kinds,
+                "ambiguous": 0, "switches": self.trainer.switches if full else None,
+                "wall_time": self.record.wall}
+
+    def _reach(self, number: int) -> None:
+        """Go on to the step ``number``, or to the first step before where a rule holds."""
+        again = any(rule.locate for rule in self.record.rules)
+        origin = self.trainer.copy() if again else self.trainer
+        self._advance(number)
+        rule = self._rule_that_holds()
+        if rule:
+            if rule.locate:
+                self.trainer = origin
+                self._advance(origin.step + 1)
+                while origin.step < number and not rule.test(self._state()):
+                    self._advance(origin.step + 1)
+            raise Stop(rule.status, rule.message)
+
+    def _advance(self, number: int) -> None:
+        while self.trainer.step < number:
+            count = min(number - self.trainer.step, self.trainer.longest)
+            if not self.trainer.advance(count):
+                raise Stop("non_finite", f"diverged at step {self.trainer.step + 1}: a weight or "
+                           "the loss became infinite or NaN; take a smaller lr")
+            if self.record.interrupted:
+                raise Stop("interrupted")
+            if self.record.meter:
+                self.record.meter.show(self.trainer.step * self.step_time, self.record.count)
+
+    def _rule_that_holds(self) -> Rule | None:
+        state = self._state()
+        return next((rule for rule in self.record.rules if rule.test(state)), None)
+
+    def _state(self) -> State:
+        trainer, theta = self.trainer, self.trainer.theta.copy()
+        return State(trainer.step * self.step_time, trainer.a.copy(), trainer.W.copy(),
+                     trainer.loss, lambda: float(row_norms(trainer.gradient(theta)[1])),
+                     self.record.wall)
+
+    def _keep(self) -> None:
+        """Save the present step."""
+        trainer, before, was = self.trainer, self._theta, self._pattern
+        row = (trainer.step, trainer.a.copy(), trainer.W.copy(), trainer.loss)
+        for name, value in zip(self._kept, row):
+            self._kept[name].append(value)
+        if trainer.step:
+            t = trainer.step * self.step_time
+            self._theta, self._pattern = trainer.theta.copy(), trainer.pattern()
+            self.path.append(t, np.stack([self._theta / 2 + before / 2,
+                                          self._theta / 2 - before / 2]))
+            neuron, point = np.nonzero(self._pattern != was)
+            self.record.record(np.full(neuron.size, t), neuron, point, was[neuron, point],
+                               self._pattern[neuron, point])
+
+
+@cache
+def compile_kernels() -> None:
+    """Load or compile the kernels on a tiny problem, once a process."""
+    tiny = Trainer(TwoLayerReLU([1.0], [[1.0]]), Data([[1.0]], [1.0]), GD, 1,
+                   np.random.default_rng(0), (0.1, 0.0, 0.0, 1.0))
+    tiny.advance(1)

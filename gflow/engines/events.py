@@ -1,0 +1,81 @@
+"""Activation events: codes, kinds, and tables of them."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..problem.data import Arrangement
+
+OFF, ON, SLIDING = 0, 1, 2
+"""Codes of a neuron at a point."""
+KINDS = ("activate", "deactivate", "slide", "release")
+"""What a change of the code is called: to on, to off, to sliding, from sliding."""
+EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
+"""One change of the pattern: ``to`` is the code after it."""
+CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before", "i1"),
+                   ("after", "i1")])
+"""The same as engines record it."""
+
+
+def as_table(changes: np.ndarray) -> np.ndarray:
+    """Records of dtype `CHANGE` as a table of dtype `EVENT`.
+
+    Examples
+    --------
+    >>> as_table(np.array([(0.5, 1, 0, ON, SLIDING)], dtype=CHANGE))["kind"].tolist()
+    ['slide']
+    """
+    table = np.empty(len(changes), dtype=EVENT)
+    for name in ("time", "neuron", "point"):
+        table[name] = changes[name]
+    before, after = changes["before"], changes["after"]
+    table["to"] = after
+    table["kind"] = np.select([after == SLIDING, before == SLIDING, after == ON],
+                              ["slide", "release", "activate"], "deactivate")
+    return table
+
+
+def count_kinds(events: np.ndarray) -> dict[str, int]:
+    """How many events there are of each kind.
+
+    Examples
+    --------
+    >>> count_kinds(np.empty(0, dtype=EVENT))
+    {'activate': 0, 'deactivate': 0, 'slide': 0, 'release': 0}
+    """
+    return {kind: int((events["kind"] == kind).sum()) for kind in KINDS}
+
+
+def changed_points(A: Arrangement, neuron: np.ndarray, plane: np.ndarray, old: np.ndarray,
+                   new: np.ndarray, side: np.ndarray
+                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """What changes of sides of hyperplanes are for the codes of points.
+
+    Parameters
+    ----------
+    A : Arrangement
+    neuron, plane : ndarray of int, shape (E,)
+        Who changes where; plane -1 for a neuron that comes to rest at ``w = 0``, which is off
+        everywhere from then on.
+    old, new : ndarray, shape (E,)
+        Sides before and after: -1, 0 (sliding) or 1.
+    side : ndarray, shape (m, C)
+        Last sides of the neurons that come to rest.
+
+    Returns
+    -------
+    row, point, before, after : ndarray of int
+        Event, point and codes of every change.
+    """
+    moves = plane >= 0
+    begin = np.where(moves, A.start[plane], 0)
+    count = np.where(moves, A.start[plane + 1], A.member.size) - begin
+    row = np.repeat(np.arange(plane.size), count)
+    inside = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
+    point = A.member[begin[row] + inside]
+    was = np.where(moves[row], old[row], side[neuron[row], A.label[point]])
+    before = np.where(was == 0, SLIDING, was * A.length[point] > 0)
+    after = np.where(~moves[row], OFF,
+                     np.where(new[row] == 0, SLIDING, new[row] * A.length[point] > 0))
+    change = before != after
+    return row[change], point[change], before[change], after[change]

@@ -1,0 +1,150 @@
+"""The activation pattern of a run: sides of all neurons, and what the field needs of them."""
+
+from __future__ import annotations
+
+from typing import Iterable, NamedTuple
+
+import numpy as np
+
+from ..problem.data import Data
+from ..kernels.contacts import ON_SURFACE
+from ..kernels.modes import orthonormal_rows
+from ..kernels.switch import switch
+from ..problem.norms import row_norms
+from .events import OFF, ON, SLIDING
+
+
+def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, str]:
+    """Residuals of a start, shape (n,); zeros and a sentence if the loss overflows there."""
+    h = np.maximum(data.X @ W.T, 0.0) * a
+    r = data.y - h.sum(axis=1)
+    if not np.isfinite(r @ r):
+        k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(h), np.inf, np.abs(h)))), h.shape)
+        return np.zeros(data.n), (f"the loss of the start overflows, most of all through neuron "
+                                  f"{i} at point {k}; rescale the data or start smaller")
+    return r, ""
+
+
+class Slide(NamedTuple):
+    """A sliding neuron: its hyperplanes, their basis, and the solver for its multipliers."""
+
+    hyperplanes: np.ndarray
+    basis: np.ndarray
+    solve: np.ndarray
+    sign: float
+
+
+class Pattern:
+    """Sides of every neuron on every hyperplane, kept consistent with the arrays of the field.
+
+    Parameters
+    ----------
+    data : Data
+        The points.
+    a, W : ndarray, shapes (m,) and (m, d)
+        Start of the run. Neurons on a hyperplane get their side from Filippov's rule.
+    r : ndarray, shape (n,)
+        Residuals at the start.
+
+    Attributes
+    ----------
+    side : ndarray of int8, shape (m, C)
+        -1 or 1, and 0 where the neuron slides.
+    on : ndarray, shape (m, n)
+        1.0 where the neuron is active at the point.
+    codes : ndarray of int8, shape (m, n)
+        0 off, 1 on, 2 sliding.
+    loose : ndarray of bool, shape (m, C)
+        Hyperplanes that a neuron has just been on and has not clearly left.
+    slides : dict of int to Slide
+        The sliding neurons.
+    ambiguous : int
+        Instants at which the solution was not unique and a choice was made.
+    """
+
+    def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, r: np.ndarray) -> None:
+        self.data = data
+        self.arrangement = data.arrangement
+        m = a.size
+        A = self.arrangement
+        z = W @ A.normal.T
+        self.side = np.where(z > 0, 1, -1).astype(np.int8)
+        self.rest = np.zeros(m, dtype=bool)
+        live = A.label >= 0
+        self.codes = np.zeros((m, data.n), dtype=np.int8)
+        self.codes[:, live] = np.where(self.side[:, A.label[live]] * A.length[live] > 0, ON, OFF)
+        self.on = (self.codes == ON).astype(float)
+        self.loose = np.zeros(self.side.shape, dtype=bool)
+        self.slides: dict[int, Slide] = {}
+        self.ambiguous = 0
+        none = np.empty(0, dtype=np.int64)
+        size = row_norms(W)
+        touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
+        for i in np.flatnonzero(touches).tolist():
+            self._settle(i, a, W, none, none, r)
+        self._pack()
+
+    def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
+               r: np.ndarray) -> list[tuple[int, int, int, int]]:
+        """Apply contacts ``(neuron, hyperplane, kind)`` at one instant; ``W`` is put on surfaces.
+
+        Returns
+        -------
+        list of (neuron, point, code before, code after)
+            Every change of the ternary pattern.
+        """
+        by_neuron: dict[int, list[tuple[int, int]]] = {}
+        for i, h, kind in contacts:
+            by_neuron.setdefault(i, []).append((h, kind))
+        changes = []
+        for i, touched in sorted(by_neuron.items()):
+            before = self.codes[i].copy()
+            hyperplanes, kinds = np.array(touched, dtype=np.int64).T
+            real = hyperplanes >= 0
+            self._settle(i, a, W, np.ascontiguousarray(hyperplanes[real]),
+                         np.ascontiguousarray(kinds[real]), r)
+            for k in np.flatnonzero(before != self.codes[i]):
+                changes.append((i, int(k), int(before[k]), int(self.codes[i, k])))
+        self._pack()
+        return changes
+
+    def tighten(self, W: np.ndarray, band: float) -> None:
+        """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
+        i, h = np.nonzero(self.loose)
+        if i.size:
+            z = self.side[i, h] * (W[i] * self.arrangement.normal[h]).sum(axis=1)
+            self.loose[i, h] = z <= band * row_norms(W[i])
+
+    def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
+                kinds: np.ndarray, r: np.ndarray) -> None:
+        A = self.arrangement
+        side, w, sign, rest, on_it, choices = switch(
+            a[i], W[i], self.side[i], touched, kinds, r, self.data.X, A.label, A.length, A.normal)
+        W[i] = w
+        self.side[i] = side
+        self.rest[i] = rest
+        self.loose[i] |= on_it
+        self.ambiguous += choices > 1
+        sliding = np.flatnonzero(side == 0)
+        if sliding.size and not rest:
+            V = A.normal[sliding]
+            basis, _ = orthonormal_rows(V)
+            self.slides[i] = Slide(sliding, basis, np.linalg.pinv(V @ V.T) @ V, float(sign))
+        else:
+            self.slides.pop(i, None)
+        live = A.label >= 0
+        # A zero row has label -1: the padding stands in where every row is zero.
+        where = np.append(side, np.int8(1))[A.label]
+        self.codes[i] = np.where(live & (not rest),
+                                 np.where(where == 0, SLIDING, where * A.length > 0), OFF)
+        self.on[i] = self.codes[i] == ON
+
+    def _pack(self) -> None:
+        """Arrays of the sliding neurons, as the compiled field takes them."""
+        d = self.data.d
+        self.slider = np.array(sorted(self.slides), dtype=np.int64)
+        self.rank = np.array([len(self.slides[i].basis) for i in sorted(self.slides)],
+                             dtype=np.int64)
+        self.basis = np.zeros((self.slider.size, d, d))
+        for j, i in enumerate(self.slider):
+            self.basis[j, :self.rank[j]] = self.slides[int(i)].basis

@@ -1,0 +1,217 @@
+"""What a run leaves: a path, events, and how it ended."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, Sequence, overload
+
+import numpy as np
+
+from ..problem.checks import real_array
+from ..problem.data import Data
+from ..problem.network import ModelPath, TwoLayerReLU
+from ..problem.norms import row_norms
+from .events import KINDS
+from .protocol import Path
+
+
+class Record:
+    """What a run leaves: its path, its events, how it ended. See `gflow.Flow`.
+
+    A value: nothing in it changes, its arrays cannot be written to, any number of threads may
+    read it, and it can be pickled and copied. It holds no part of the engine that made it.
+
+    Examples
+    --------
+    >>> from gflow.engines.solve import solve
+    >>> from gflow import Data, TwoLayerReLU
+    >>> solve(TwoLayerReLU([0.5], [[0.3]]), Data([[1.0]], [1.0]), 1.0, made=Record).status
+    'finished'
+    """
+
+    def __init__(self, *, data: Data, path: Path, times: np.ndarray,
+                 events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
+                 success: bool, stats: dict[str, Any], settings: dict[str, Any],
+                 saved: dict[str, np.ndarray] | None = None) -> None:
+        path.freeze()
+        self.data = data
+        self.path = path
+        self.events = read_only(events)
+        self.initial_pattern = read_only(initial_pattern)
+        self.status, self.message, self.success = status, message, success
+        self.stats, self.settings = stats, settings
+        self.saved = None if saved is None else {k: read_only(v) for k, v in saved.items()}
+        reached = times[times <= path.t_end]
+        if path.t_end < settings["t_max"] and (reached.size == 0 or reached[-1] < path.t_end):
+            reached = np.append(reached, path.t_end)
+        self.t = read_only(reached)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What cannot be computed again: pickles and copies are small."""
+        cached = {name for name in self.__dict__
+                  if isinstance(getattr(type(self), name, None), cached_property)}
+        return {name: value for name, value in self.__dict__.items() if name not in cached}
+
+    @cached_property
+    def _states(self) -> ModelPath:
+        self._whole("the weights")
+        models = self._models(self.t)
+        return ModelPath(read_only(models.a), read_only(models.W))
+
+    def _whole(self, what: str) -> None:
+        """Refuse what needs the dense output if only some quantities were kept."""
+        if self.saved is not None:
+            raise ValueError(f"this run kept only {', '.join(self.saved) or 'nothing'}, not "
+                             f"{what}: leave save= away, or add it there")
+
+    def _kept(self, name: str) -> np.ndarray | None:
+        return self.saved[name] if self.saved is not None and name in self.saved else None
+
+    @property
+    def a(self) -> np.ndarray:
+        """Output weights at the reported times, shape (T, m)."""
+        kept = self._kept("a")
+        return self._states.a if kept is None else kept
+
+    @property
+    def W(self) -> np.ndarray:
+        """Hidden weights at the reported times, shape (T, m, d)."""
+        kept = self._kept("W")
+        return self._states.W if kept is None else kept
+
+    @property
+    def t_end(self) -> float:
+        """Time reached."""
+        return self.path.t_end
+
+    @property
+    def model(self) -> TwoLayerReLU:
+        """The network at the time reached."""
+        return self._models(np.array([self.t_end]))[0]
+
+    @cached_property
+    def loss(self) -> np.ndarray:
+        """Loss at the reported times, shape (T,)."""
+        kept = self._kept("loss")
+        if kept is not None:
+            return kept
+        return read_only(np.array([
+            np.mean((np.maximum(self.data.X @ W.T, 0.0) @ a - self.data.y) ** 2) / 2
+            for a, W in zip(self.a, self.W)]))
+
+    @cached_property
+    def norms(self) -> np.ndarray:
+        """Norms ``|w_i|`` at the reported times, shape (T, m)."""
+        kept = self._kept("norms")
+        return read_only(row_norms(self.W)) if kept is None else kept
+
+    @cached_property
+    def directions(self) -> np.ndarray:
+        """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
+        kept = self._kept("directions")
+        if kept is not None:
+            return kept
+        W, norms = self._scaled[0], row_norms(self._scaled[0])[..., None]
+        return read_only(np.divide(W, norms, out=np.zeros_like(W), where=norms > 0))
+
+    @cached_property
+    def log_norms(self) -> np.ndarray:
+        """``log |w_i|`` at the reported times, shape (T, m): also below the range of ``norms``."""
+        W, power = self._scaled
+        with np.errstate(divide="ignore"):
+            return read_only(np.log(row_norms(W)) + power * np.log(2.0))
+
+    @cached_property
+    def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
+        """``W`` in units of 2 to the power (T, m), and that."""
+        if self.saved is None:
+            neurons, power = self.path.scaled(self.t)
+            return neurons[:, :, 1:], power
+        return self.W, np.zeros(self.W.shape[:2], dtype=np.int64)
+
+    @overload
+    def __call__(self, t: float) -> TwoLayerReLU: ...
+
+    @overload
+    def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
+
+    def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
+        """The network at any time reached (dense output).
+
+        Parameters
+        ----------
+        t : float or array_like, shape (T,)
+            Times in [0, t_end].
+
+        Returns
+        -------
+        TwoLayerReLU or ModelPath
+            One network, or for an array of times the path with ``a`` (T, m) and ``W`` (T, m, d).
+
+        Raises
+        ------
+        ValueError
+            If a time was not reached.
+        """
+        times = self._reached(t)
+        if times.size and times.min() < self.path.breaks[0]:
+            self._whole("the network at every time")
+        models = self._models(times)
+        return models[0] if np.ndim(t) == 0 else models
+
+    def _models(self, times: np.ndarray) -> ModelPath:
+        states = self.path(times)
+        m = self.path.m
+        return ModelPath(states[:, :m], states[:, m:].reshape(times.size, m, self.path.d))
+
+    def pattern(self, t: float) -> np.ndarray:
+        """Ternary activation pattern at time ``t``, just after any event there.
+
+        Returns
+        -------
+        ndarray of int8, shape (m, n)
+            0 off, 1 on, 2 sliding.
+        """
+        if np.ndim(t) != 0:
+            raise ValueError("pattern takes one time: call it once for each")
+        self._reached(t)
+        codes = self.initial_pattern.copy()
+        past = self.events[:np.searchsorted(self.events["time"], t, side="right")]
+        # In time order, so that the last change of a pair is what remains.
+        codes[past["neuron"], past["point"]] = past["to"]
+        return codes
+
+    def _reached(self, t: Any) -> np.ndarray:
+        times = real_array(np.atleast_1d(t), "t", 1)
+        if times.size and (times.min() < 0 or times.max() > self.t_end):
+            wrong = times[(times < 0) | (times > self.t_end)][0]
+            raise ValueError(f"t = {wrong:g} is outside [0, {self.t_end:g}], the times reached")
+        return times
+
+    def __repr__(self) -> str:
+        kinds = ", ".join(f"{self.stats[k]} {k}"
+                          for k in KINDS)
+        lines = [f"{type(self).__name__}: {self.status} ({self.message})",
+                 f"  network   m={self.path.m}, d={self.path.d}; data n={self.data.n}",
+                 f"  time      0 to {self.t_end:g} of {self.settings['t_max']:g}, "
+                 f"{self.t.size} reported",
+                 f"  events    {len(self.events)}: {kinds}",
+                 f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps, "
+                 f"{self.stats['wall_time']:.3g} s ({self.stats['method']})"]
+        if self.t.size and (self.saved is None or "loss" in self.saved):
+            lines.insert(3, f"  loss      {self.loss[0]:.6g} to {self.loss[-1]:.6g}")
+        return "\n".join(lines)
+
+
+def read_only(array: np.ndarray) -> np.ndarray:
+    """The same array, which cannot be written to any more.
+
+    Examples
+    --------
+    >>> read_only(np.ones(1))[0] = 2
+    Traceback (most recent call last):
+    ...
+    ValueError: assignment destination is read-only
+    """
+    array.flags.writeable = False
+    return array

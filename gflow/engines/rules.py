@@ -1,0 +1,136 @@
+"""Stopping rules as engines see them: what a rule is shown, and what a rule is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Callable
+
+import numpy as np
+
+__all__ = ["Rule", "State", "as_rules"]
+
+
+class State:
+    """What a stopping rule is shown.
+
+    Parameters
+    ----------
+    t, wall : float
+        As below.
+    a, W, loss, grad_norm : value or callable
+        As below, or a function without arguments that is called when they are first asked for.
+
+    Attributes
+    ----------
+    t : float
+        Flow time.
+    a : ndarray, shape (m,)
+        Output weights.
+    W : ndarray, shape (m, d)
+        Hidden weights.
+    loss : float
+        Loss ``1/(2n) sum (h(x_k) - y_k)^2``.
+    grad_norm : float
+        Norm of the element of least norm of the subdifferential of the loss.
+    wall : float
+        Seconds since the start of the run.
+    """
+
+    a: np.ndarray
+    W: np.ndarray
+    loss: float
+    grad_norm: float
+
+    def __init__(self, t: float, a: Any, W: Any, loss: Any, grad_norm: Any, wall: float) -> None:
+        self.t, self.wall = t, wall
+        self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
+
+    def __getattr__(self, name: str) -> Any:
+        late = self.__dict__.get("_late", {})
+        if name not in late:
+            raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
+                                 "grad_norm and wall")
+        value = late[name]() if callable(late[name]) else late[name]
+        setattr(self, name, value)
+        return value
+
+
+@dataclass(frozen=True)
+class Rule:
+    """When to stop, and what to say then.
+
+    Attributes
+    ----------
+    test : callable
+        From a `State` to whether to stop.
+    status : str
+        What ``flow.status`` becomes.
+    message : str
+        The same as a sentence.
+    locate : bool
+        Whether to bisect the last step for the time at which ``test`` begins to hold. If False
+        the run stops at the end of that step.
+
+    Examples
+    --------
+    >>> rule = Rule(lambda state: state.t > 1, "late", "time passed 1", locate=True)
+    >>> rule(State(2.0, np.ones(1), np.ones((1, 1)), 0.1, 0.2, 0.3))
+    True
+    """
+
+    test: Callable[[State], Any]
+    status: str
+    message: str
+    locate: bool = False
+
+    def __call__(self, state: State) -> bool:
+        return bool(self.test(state))
+
+    def begin(self) -> Rule:
+        """The rule for one run: a ``test`` that remembers what it has seen offers
+        ``begin()``, which gives a fresh one, so that no run leaves a trace in a rule."""
+        fresh = getattr(self.test, "begin", None)
+        return self if fresh is None else replace(self, test=fresh())
+
+
+def as_rules(stop: Any) -> tuple[Rule, ...]:
+    """Normalise the argument ``stop`` of `gflow.integrate`.
+
+    Parameters
+    ----------
+    stop : None, Rule, callable, or list or tuple of these
+        A plain callable takes a `State` and returns True to stop; its status is "callback".
+
+    Returns
+    -------
+    tuple of Rule
+        In the order given: the first that holds names the status.
+
+    Raises
+    ------
+    TypeError
+        If an item is none of these.
+
+    Examples
+    --------
+    >>> rule = Rule(lambda state: state.loss < 1e-6, "low", "the loss is low")
+    >>> [rule.status for rule in as_rules([rule, lambda state: state.t > 3])]
+    ['low', 'callback']
+    """
+    if stop is None:
+        return ()
+    return tuple(_as_rule(rule) for rule in (stop if isinstance(stop, list | tuple) else [stop]))
+
+
+def _as_rule(rule: Any) -> Rule:
+    if isinstance(rule, Rule):
+        return rule
+    example = getattr(rule, "example", None)
+    if example is not None:
+        missing = "parentheses" if "()" in example else "its number"
+        raise TypeError(f"stop has {rule.__name__} without {missing}: write {example}")
+    if not callable(rule):
+        raise TypeError(f"stop has a {type(rule).__name__}: give rules from gflow.stop, "
+                        "callables of a State, or a list of these")
+    name = getattr(rule, "__name__", type(rule).__name__)
+    return Rule(rule, "callback", f"the callback {name} asked to stop")

@@ -1,0 +1,147 @@
+"""Choose an engine, run it, and make a value of what it leaves."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cache
+from typing import TypeVar
+
+import numpy as np
+
+from ..problem.data import Data
+from ..problem.inputs import default_times, thread_count
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
+from .events import count_kinds
+from .protocol import Engine
+from .record import Record
+from .recorder import Quantities, Recorder
+from .rules import Rule
+from .run import FAILURES, OUTCOMES, Run, Stop
+from .warmup import announced
+
+STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
+METHODS = ("auto", "waveform", *STEPPERS)
+MANY_PAIRS = 500
+"""Neurons times points beyond which events are too many for a stepper."""
+LONG = 1e3
+"""Run times, in units of the time in which a neuron turns, that are too long for one."""
+
+
+_R = TypeVar("_R", bound=Record)
+
+
+def choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
+    """The engine for a problem, and why.
+
+    Examples
+    --------
+    >>> choose(TwoLayerReLU([0.1], [[0.1]]), Data([[1.0]], [1.0]), 10.0)
+    ('DOP853', '1 pairs of a neuron and a point, 10 turns of a neuron')
+    """
+    if model.log_scale.any():
+        return "waveform", "the start has a log_scale"
+    pairs = model.m * data.n
+    if pairs > MANY_PAIRS:
+        return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
+    turns = t_max * float(np.abs(data.y) @ row_norms(data.X)) / data.n
+    if turns > LONG:
+        return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
+    return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
+
+
+def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto",
+          made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
+          rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
+          threads: int | None = None, quantities: Quantities | None = None) -> _R:
+    """`gflow.integrate` behind the door: what comes in has been checked.
+
+    Parameters
+    ----------
+    model, data, t_max, method, rtol, max_events, progress, threads
+        As there.
+    made : type
+        `Record`, or a class that is made like it.
+    times : ndarray, shape (T,), optional
+        Times to report.
+    rules : sequence of Rule
+        Stopping rules.
+    quantities : callable, optional
+        From `gflow.engines.recorder.as_quantities`.
+
+    Returns
+    -------
+    Record
+        Of the class ``made``.
+
+    Examples
+    --------
+    >>> record = solve(TwoLayerReLU([0.5], [[0.3]]), Data([[1.0]], [1.0]), 1.0, made=Record)
+    >>> record.t_end, record.status
+    (1.0, 'finished')
+    """
+    name, why = choose(model, data, t_max) if method == "auto" else (method, "as asked")
+    times = default_times(t_max) if times is None else times
+    threads = thread_count(threads)
+    recorder = None if quantities is None else Recorder(times, quantities)
+    _warm("waveform" if name == "waveform" else "RK45")
+    engine = _engine(name, model, data, rtol, threads)
+    run = Run(engine.path, t_max, tuple(rules), max_events, progress, recorder)
+    status, message = _carry(engine, run)
+    if engine.ambiguous:
+        message += (f" ({engine.ambiguous} times the solution was not unique: "
+                    "the branch with the fewest active points was taken)")
+    events = run.event_table()
+    stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
+             "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
+             "reduced_steps": engine.reduced,
+             "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
+             "method": name, "choice": why, "wall_time": run.wall}
+    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
+                "threads": threads}
+    return made(data=data, path=engine.path, times=times, events=events,
+                initial_pattern=engine.initial_codes, status=status, message=message,
+                success=status not in FAILURES, stats=stats, settings=settings,
+                saved=None if recorder is None else recorder.arrays())
+
+
+def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int) -> Engine:
+    # Overflow is found and named by the engines.
+    with np.errstate(all="ignore"):
+        if name == "waveform":
+            from .waveform.engine import Waveform
+            return Waveform(data, model, rtol, threads)
+        from .stepping import Stepping
+        scale = np.exp(model.log_scale)
+        start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
+        return Stepping(data, start, name, rtol)
+
+
+@cache
+def _warm(name: str) -> None:
+    """Load or compile the kernels, once a process, so that no run pays for it: on two points, with
+    one neuron that crosses, slides and is released, and a group. That uses every kernel."""
+    model = TwoLayerReLU([0.125] + 4 * [-0.25], [[0.125, -0.05]] + 4 * [[-2.0, 0.25]])
+    data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
+    with announced():
+        engine = _engine(name, model, data, 1e-4, 1)
+        _carry(engine, Run(engine.path, 4.0, (), None, False))
+
+
+def _carry(engine: Engine, run: Run) -> tuple[str, str]:
+    """Run to the end; how it ended, as a status and a sentence."""
+    status = "finished"
+    message = OUTCOMES[status]
+    with np.errstate(all="ignore"), run.catching_interrupts():
+        try:
+            engine.integrate(run)
+        except Stop as end:
+            status, message = end.status, end.message
+        except KeyboardInterrupt:
+            status, message = "interrupted", OUTCOMES["interrupted"]
+        if run.recorder:
+            run.recorder.collect(engine.path, run.observer(engine.measure),
+                                 end=engine.path.t_end < run.t_max)
+    if run.meter:
+        run.meter.close()
+    return status, message

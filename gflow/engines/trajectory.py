@@ -1,0 +1,141 @@
+"""Dense output: Chebyshev series of every neuron, piece by piece, no longer than accuracy asks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+from .protocol import FROZEN
+
+
+class Trajectory:
+    """A continuous path of ``m`` neurons as consecutive polynomial pieces.
+
+    A `gflow.engines.protocol.Path`.
+
+    Parameters
+    ----------
+    m, d : int
+        Number of neurons, input dimension. A state is ``[a (m), W (m d)]``.
+    start : ndarray, shape (m (d + 1),)
+        State at time 0.
+    trim : float
+        Trailing coefficients below this, relative to their neuron, are dropped.
+    """
+
+    def __init__(self, m: int, d: int, start: np.ndarray, trim: float) -> None:
+        self.m, self.d, self.trim = m, d, trim
+        self.start = start.copy()
+        self.breaks: list[float] = [0.0]
+        self.pieces: list[np.ndarray] = []
+        self.frozen = False
+
+    @property
+    def t_end(self) -> float:
+        """Time reached."""
+        return self.breaks[-1]
+
+    def append(self, t: float, series: np.ndarray) -> None:
+        """Add the piece up to ``t``: Chebyshev coefficients (p + 1, m (d + 1)) on its interval."""
+        self._growing()
+        self.pieces.append(self._trimmed(series))
+        self.breaks.append(float(t))
+
+    def cut(self, t: float) -> None:
+        """Shorten the last piece so that the path ends at ``t``."""
+        self._growing()
+        if t >= self.t_end:
+            return
+        t0, t1 = self.breaks[-2:]
+        last = self.pieces[-1]
+        from ..kernels.roots import nodes, to_series
+        degree = len(last) - 1
+        inside = -1 + (nodes(degree) + 1) * (t - t0) / (t1 - t0)
+        self.pieces[-1] = to_series(degree) @ chebval(inside, last).T
+        self.breaks[-1] = float(t)
+
+    def forget(self) -> None:
+        """Keep only the last piece."""
+        self._growing()
+        if len(self.pieces) > 1:
+            self.start = self(np.array(self.breaks[-2:-1]))[0]
+            self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
+    def freeze(self) -> None:
+        """The run is over: nothing is added any more."""
+        self.frozen = True
+
+    def _growing(self) -> None:
+        if self.frozen:
+            raise RuntimeError(FROZEN)
+
+    def _trimmed(self, series: np.ndarray) -> np.ndarray:
+        scale = by_neuron(np.abs(series[0]), self.m)
+        scale = np.where(scale > 0, scale, 1.0)
+        tails = np.cumsum((by_neuron(np.abs(series), self.m) / scale).max(axis=-1)[::-1])[::-1]
+        keep = max(1, int(np.searchsorted(-tails, -self.trim)))
+        return np.ascontiguousarray(series[:keep])
+
+    def __call__(self, t: np.ndarray) -> np.ndarray:
+        """States (T, m (d + 1)) at the times ``t`` (T,)."""
+        out = np.empty((t.size, self.start.size))
+        piece = self.locate(t)
+        for p in np.unique(piece):
+            here = piece == p
+            out[here] = self.start if p < 0 else self.evaluate(int(p), t[here])
+        return out
+
+    def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m): 0."""
+        states = self(t)
+        W = states[:, self.m:].reshape(t.size, self.m, self.d)
+        return (np.concatenate([states[:, :self.m, None], W], axis=2),
+                np.zeros((t.size, self.m), dtype=np.int64))
+
+    def locate(self, t: np.ndarray) -> np.ndarray:
+        """Index of the piece of each time; -1 before the first."""
+        last = len(self.pieces) - 1
+        return np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, last)
+
+    def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
+        """States (T, m (d + 1)) of piece ``p``."""
+        t0, t1 = self.breaks[p], self.breaks[p + 1]
+        return chebval(2 * (t - t0) / (t1 - t0) - 1, self.pieces[p]).T.reshape(t.size, -1)
+
+    def dissipation(self, p: int) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
+        t0, t1 = self.breaks[p], self.breaks[p + 1]
+        s, weights = np.polynomial.legendre.leggauss(max(1, len(self.pieces[p]) - 1))
+        slope = chebval(s, np.polynomial.chebyshev.chebder(self.pieces[p]))
+        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 / (t1 - t0)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays, for saving."""
+        return {"breaks": np.array(self.breaks), "start": self.start,
+                "lengths": np.array([len(p) for p in self.pieces], dtype=np.int64),
+                "series": (np.concatenate(self.pieces) if self.pieces
+                           else np.empty((0, self.start.size)))}
+
+    @classmethod
+    def from_arrays(cls, m: int, d: int, arrays: Mapping[str, np.ndarray]) -> Trajectory:
+        """Inverse of `to_arrays`."""
+        path = cls(m, d, arrays["start"], 0.0)
+        path.breaks = [float(t) for t in arrays["breaks"]]
+        ends = np.cumsum(arrays["lengths"])
+        path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
+        path.freeze()
+        return path
+
+
+def by_neuron(size: np.ndarray, m: int) -> np.ndarray:
+    """Largest of the entries of each of ``m`` neurons: (..., m (d + 1)) to (..., m).
+
+    Examples
+    --------
+    >>> by_neuron(np.array([1.0, 5.0, 2.0, 3.0, 0.0, 4.0]), 2)
+    array([3., 5.])
+    """
+    W = size[..., m:].reshape(*size.shape[:-1], m, -1)
+    return np.maximum(size[..., :m], W.max(axis=-1))

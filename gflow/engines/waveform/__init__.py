@@ -1,0 +1,1 @@
+"""The fast engine: waveform relaxation over neurons."""

@@ -1,0 +1,286 @@
+"""The fast engine: neurons one by one and in parallel, given the residuals on a window of time.
+
+Neurons interact only through the residuals. On a window these are polynomials; given them every
+neuron is integrated on its own with its own events (`kernels.march`); the outputs give new
+residuals, and the round is repeated until they stop changing (waveform relaxation: Lelarasmee,
+Ruehli and Sangiovanni-Vincentelli, 1982).
+"""
+
+from __future__ import annotations
+
+from typing import Callable
+
+import numpy as np
+
+from ...problem.balance import Balance
+from ...problem.data import Data
+from ...kernels import march
+from ...kernels.modes import orthonormal_rows
+from ...kernels.neurons import normalise
+from ...kernels.roots import nodes
+from ...kernels.slides import keep_on
+from ...problem.network import TwoLayerReLU
+from ...problem.norms import row_norms
+from ..pattern import Pattern, start_residual
+from ..run import Run, Stop
+from ..events import changed_points
+from .crew import Crew
+from .window import Window
+from .windows import Windows
+from .guess import DEGREE, Guess
+from .marcher import Frame, Marcher
+from .pace import next_length
+from .reduced import Reduced
+from .rounds import ALLOWANCE, Outcome, relax
+
+ATTEMPTS = 12
+"""Windows, each a tenth of the one before, on which neurons may fail."""
+PATIENCE, MOST_PATIENCE = 3, 12
+"""Windows without events before the reduced system is tried: at first, and after failures."""
+FOLDINGS = 200.0
+"""Neurons grow by no more than exp of this on a window: their products must not overflow."""
+
+
+class Waveform:
+    """A flow under way in windows.
+
+    Parameters
+    ----------
+    data : Data
+    model : TwoLayerReLU
+        Start.
+    rtol : float
+        Error allowed per window, relative to each neuron's norm.
+    threads : int
+        Number of threads; results do not depend on it.
+
+    Attributes
+    ----------
+    path : Windows
+        Dense output.
+    """
+
+    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1) -> None:
+        self.data, self.rtol = data, rtol
+        m, d = model.m, data.d
+        # Mantissas, and powers of two.
+        units = np.floor(model.log_scale / np.log(2.0))
+        rest = np.exp(model.log_scale - units * np.log(2.0))
+        a, W = model.a * rest, model.W * rest[:, None]
+        self.unit = units.astype(np.int64)
+        self.balance = Balance(a, W)
+        r, self.refusal = start_residual(data, np.ldexp(a, self.unit),
+                                         np.ldexp(W, self.unit[:, None]))
+        pattern = Pattern(data, a, W, r)
+        self.initial_codes = pattern.codes.copy()
+        self.ambiguous = pattern.ambiguous
+        self.side, self.loose = pattern.side, pattern.loose
+        self.side[pattern.rest] = -1
+        self.guess = Guess(r)
+        self.t, self.latest = 0.0, (0.0, r)
+        size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
+        power = np.frexp(size)[1].astype(np.int64)
+        self.power = power + self.unit
+        self.U = np.ldexp(np.column_stack([a, W]), -power[:, None])
+        self.direction = np.zeros((m, d + 1))
+        self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
+        self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
+        self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
+        self.key = self.marcher.keys(self.side)
+        self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
+        self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.lengths = row_norms(data.X)
+
+    def measure(self, t: float, state: Callable[[], np.ndarray]
+                ) -> tuple[Callable[[], float], Callable[[], float]]:
+        """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
+        ``t`` on the pattern of now."""
+        m, d = self.path.m, self.path.d
+        side, key, latest = self.side, self.key.copy(), self.latest
+
+        def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            a, W = state()[:m], state()[m:].reshape(m, d)
+            return a, W, self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
+
+        def loss() -> float:
+            # Rules ask for it after every window.
+            r = latest[1] if t == latest[0] else parts()[2]
+            return float(r @ r / (2 * r.size))
+
+        def gradient_norm() -> float:
+            a, W, r = parts()
+            _, first, of = np.unique(key, return_index=True, return_inverse=True)
+            patterns = side[first]
+            D = self.marcher.active(patterns) @ (r[:, None] * self.data.X) / self.data.n
+            for g in np.flatnonzero((patterns == 0).any(axis=1)):
+                basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
+                D[g] -= (D[g] @ basis.T) @ basis
+            D = D[of]
+            return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
+
+        return loss, gradient_norm
+
+    def integrate(self, run: Run) -> None:
+        """Run to the end; windows go to `path`, events to ``run``.
+
+        Raises
+        ------
+        Stop
+            When the run ends before ``t_max``; everything up to then is recorded.
+        """
+        self.run = run
+        if self.refusal:
+            raise Stop("non_finite", self.refusal)
+        with self.crew:
+            self._advance()
+
+    def _advance(self) -> None:
+        """Windows up to ``t_max``."""
+        H = self.grows(1.0)
+        while self.t < self.run.t_max:
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS))
+            if self.run.t_max - self.t - H < 1e-3 * H:
+                H = self.run.t_max - self.t
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+            if self.quiet >= self.patience:
+                H = self.glide(H)
+            else:
+                H = self.window(H)
+                self.run.check(self.measure)
+
+    def grows(self, foldings: float) -> float:
+        """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""
+        pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
+        return min(self.run.t_max, foldings / pull if pull > 0 else self.run.t_max)
+
+    def window(self, H: float) -> float:
+        """Advance by at most ``H``; the length to try next."""
+        t1 = self.t + H
+        if t1 >= self.run.t_max - 4 * np.spacing(self.run.t_max):
+            t1 = self.run.t_max
+        H = t1 - self.t
+        widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
+        strength = float(np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum())
+        window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
+                        self.closest, strength)
+        frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), self.crew,
+                                   wanted=False)
+        weight = self.lengths / self.data.n * H
+        slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
+        try:
+            outcome = relax(frame, self.guess, H, self.data.y, lambda r: np.abs(r) @ weight, slack,
+                            self.rtol, self.run)
+        except Stop as end:
+            # Neurons may fail under residuals that are still far off.
+            self.failures += 1
+            if end.status not in ("sliding_unresolved", "non_finite") or self.failures > ATTEMPTS:
+                raise
+            self.rejected += 1
+            self.guess.forget()
+            return H / 10
+        self.failures = 0
+        self.nfev += outcome.rounds
+        if outcome.diverged:
+            self.rejected += 1
+            self.guess.forget()
+        elif outcome.error > self.rtol:
+            self.rejected += 1
+            self.guess.reject(outcome.first, H, outcome.series)
+            kink = self._first_kink(frame.log, weight)
+            if kink < 1.0:
+                return H * (kink + 1) / 2
+        else:
+            self._accept(frame, outcome)
+        return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
+
+    def glide(self, H: float) -> float:
+        """Advance on the reduced system until something may switch; the length to try next."""
+        self.quiet = 0
+        system = Reduced(self.data, self.marcher, self.U, self.power, self.side, self.key)
+        if not system.fits:
+            self.patience = min(2 * self.patience, MOST_PATIENCE)
+            return H
+        taken = 0
+        while self.t < self.run.t_max:
+            t1 = self.t + H
+            if self.run.t_max - t1 < 1e-3 * H:
+                t1 = self.run.t_max
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+            piece, longer, rounds = system.window(self.t, t1, self.run)
+            self.nfev += rounds
+            if piece is None:
+                self.rejected += longer > 0
+                if longer == 0:
+                    break
+                H = longer
+                continue
+            H = longer
+            taken += 1
+            self.steps += 1
+            self.reduced += 1
+            self.t = t1
+            self.path.append(piece)
+            self.run.check(self.measure)
+            if system.grown:
+                self._take(system.neurons())
+                system.begin(self.U, self.power)
+        self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
+        if taken:
+            self._take(system.neurons())
+            h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)
+            self.guess = Guess(self.data.y - h @ np.ldexp(self.U[:, 0], self.power))
+        return H
+
+    def _take(self, U: np.ndarray) -> None:
+        """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
+        slide on and on their invariant."""
+        keep_on(U, self.side, self.marcher.geometry.normal)
+        self.power = self.power.copy()
+        normalise(U, self.power)
+        self.balance.restore(U[:, 0], U[:, 1:], self.power - self.unit)
+        self.U = U
+
+    def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
+        """Time in (-1, 1) of the first event that bends the residuals too much for a polynomial;
+        1 if there is none."""
+        A = self.data.arrangement
+        log = log[np.argsort(log[:, 1], kind="stable")]
+        h = log[:, 2].astype(np.int64)
+        size = np.append(np.maximum.reduceat((self.lengths * weight)[A.member], A.start[:-1])
+                         if A.member.size else [], 0.0)
+        # Neurons that bend at the same time count together; T_j of a kink falls like 1 / j^2.
+        bend = np.cumsum(log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE
+        before = np.searchsorted(log[:, 1], log[:, 1] - 1e-3)
+        together = bend - np.append(0.0, bend)[before]
+        sharp = np.flatnonzero((together > 0.5 * self.rtol) & (log[:, 1] > -0.9))
+        return float(log[sharp[0], 1]) if sharp.size else 1.0
+
+    def _accept(self, frame: Frame, outcome: Outcome) -> None:
+        window, out = frame.window, frame.ends
+        log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
+        window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
+        self.steps += 1
+        self.t, self.latest = window.t1, (window.t1, outcome.values[-1])
+        self.ambiguous += frame.ambiguous
+        self.side, self.loose = out.side, out.loose
+        self.direction, self.closest = out.direction, out.closest
+        moved = log[:, 2] >= 0
+        np.add.at(self.key, log[moved, 0].astype(int),
+                  (log[moved, 4] - log[moved, 3]).astype(np.int64)
+                  * self.marcher.marks[log[moved, 2].astype(int)])
+        self._take(out.U)
+        self.path.append(window, (self.U, self.power))
+        self.guess.accept(outcome.values[-1], outcome.known, window.t1 - window.t0, outcome.last,
+                          outcome.contraction)
+        self.quiet = 0 if len(log) else self.quiet + 1
+        self._record(window.t0, window.t1, log)
+
+    def _record(self, t0: float, t1: float, log: np.ndarray) -> None:
+        """Events of a window as changes of the ternary codes of points."""
+        i, h = log[:, 0].astype(np.int64), log[:, 2].astype(np.int64)
+        row, point, before, after = changed_points(self.data.arrangement, i, h, log[:, 3],
+                                                   log[:, 4], self.side)
+        time = t0 + (log[row, 1] + 1) / 2 * (t1 - t0)
+        self.run.record(time, i[row], point, before, after)

@@ -1,0 +1,145 @@
+"""What is known of the residuals on a window before any round, and of how hard it will be.
+
+Three guesses compete: a linear model with the tangent kernel, a cubic through the last window, and
+an exponential through it. The one that would have been best on the last window is taken.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Callable
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from ...kernels.roots import nodes, to_series
+from .tangent import Modes, Tangent, integration, solve
+
+DEGREE = 8
+"""Degree of the residuals on a window."""
+CUBIC = 3
+SPAN = 0.5
+"""Distance in s of the three values that an exponential is laid through."""
+STEEPEST = 3.0
+"""Rate of an exponential, per unit of s: others are noise."""
+TYPICAL = 1e-2
+"""Contraction of a round before one is known."""
+
+
+@lru_cache(maxsize=None)
+def _last_values() -> np.ndarray:
+    """Matrix from a series to its values at 1, 1 - SPAN and 1 - 2 SPAN."""
+    return chebyshev.chebvander(1 - SPAN * np.arange(3), DEGREE)
+
+
+class Guess:
+    """What is known of the residuals at the start of a window.
+
+    Attributes
+    ----------
+    r, slope : ndarray, shape (n,)
+        Residuals and their derivative.
+    tangent : Tangent or None
+        The tangent kernel there, if it is known.
+    modes : Modes or None
+        Eigenvectors of a tangent kernel of some window before.
+    tried : (float, ndarray) or None
+        Length and Chebyshev series of the last round on a window that was too long.
+    past : (float, ndarray) or None
+        Length and Chebyshev series of the window before.
+    contraction : float
+        Of a round on the window before.
+    careful : bool
+        Whether the last attempt failed.
+    """
+
+    def __init__(self, r: np.ndarray) -> None:
+        self.r, self.slope = r, np.zeros_like(r)
+        self.tangent: Tangent | None = None
+        self.modes: Modes | None = None
+        self.tried: tuple[float, np.ndarray] | None = None
+        self.past: tuple[float, np.ndarray] | None = None
+        self.contraction, self.careful = TYPICAL, False
+        self.missed: dict[str, float] = {}
+        self.candidates: dict[str, np.ndarray] = {}
+
+    def forget(self) -> None:
+        """After a window that led nowhere."""
+        self.slope, self.tangent, self.tried = np.zeros_like(self.r), None, None
+        self.past, self.missed, self.careful = None, {}, True
+
+    def reject(self, first: Tangent, H: float, series: np.ndarray) -> None:
+        """After a window of length ``H`` that was too long, with residuals of that series."""
+        self.tangent, self.tried, self.careful = first, (H, series), True
+
+    def residuals(self, H: float, first: Tangent | None, stiff: bool,
+                  ceiling: float) -> np.ndarray:
+        """Residuals at the nodes of a window of length ``H``, before any round.
+
+        Their sum of squares is nowhere more than ``ceiling``: neurons would run off under such a
+        guess, long before anybody could judge it. Where there is no other they do not change.
+        """
+        def possible(values: np.ndarray) -> bool:
+            return float(np.einsum("jk,jk->j", values, values).max()) <= ceiling
+
+        self.candidates = {"linear": self._linear(H, first)}
+        # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
+        # keeps that small.
+        if self.past is not None and not stiff:
+            length, series = self.past
+            x = 1 + (nodes(DEGREE) + 1) * (H / length)
+            self.candidates["cubic"] = self._cubic(x, series)
+            self.candidates["exponential"] = self._exponential(x, series)
+        self.candidates = {name: values for name, values in self.candidates.items()
+                           if possible(values)}
+        if not self.candidates:
+            self.candidates["constant"] = np.tile(self.r, (DEGREE + 1, 1))
+        if self.tried is not None:
+            # The window is the first part of one that was too long.
+            length, series = self.tried
+            values = chebyshev.chebval((nodes(DEGREE) + 1) * (H / length) - 1, series).T
+            if possible(values):
+                return values
+        # One that was never tried is given a chance.
+        best = min(self.candidates, key=lambda name: self.missed.get(name, 0.0))
+        return self.candidates[best]
+
+    def _linear(self, H: float, first: Tangent | None) -> np.ndarray:
+        ramp = (nodes(DEGREE) + 1) * (H / 2)
+        used = self.r + np.outer(ramp, self.slope)
+        if first is not None:
+            # The linear model that has this slope at the start.
+            rate = first.pull(self.slope[None])
+            used += solve((integration(DEGREE) @ -ramp)[:, None] * rate, first)
+        return used
+
+    def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        # The first x is 1, where every T_j is 1.
+        return self.r + (chebyshev.chebvander(x, CUBIC) - 1) @ series[:CUBIC + 1]
+
+    def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.
+        r0, r1, r2 = _last_values() @ series
+        with np.errstate(all="ignore"):
+            rate = np.log((r0 - r1) / (r1 - r2)) / SPAN
+        rate[~np.isfinite(rate)] = 0.0
+        np.clip(rate, -STEEPEST, STEEPEST, out=rate)
+        rate[np.abs(rate) < 1e-6] = 1e-6
+        scale = (r0 - r1) / -np.expm1(-rate * SPAN)
+        return self.r + scale * np.expm1(rate * (x[:, None] - 1))
+
+    def judge(self, values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
+        """Note how far the guesses were from what the residuals turned out to be; the least."""
+        self.missed = {name: float(size(values - guess).max())
+                       for name, guess in self.candidates.items()}
+        return min(self.missed.values())
+
+    def accept(self, r: np.ndarray, known: np.ndarray, H: float, last: Tangent | None,
+               contraction: float) -> None:
+        """Go on from the end ``r`` of a window of length ``H`` with residuals ``known`` (J, n)."""
+        self.r = r
+        series = to_series(DEGREE) @ known
+        # T_j'(1) = j^2.
+        self.slope = np.arange(DEGREE + 1) ** 2 @ series * (2 / H)
+        self.tangent, self.tried, self.past = last, None, (H, series)
+        self.contraction, self.careful = contraction, False

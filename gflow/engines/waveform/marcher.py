@@ -1,0 +1,286 @@
+"""Neurons through one window of time, given the residuals on it: a round of the fast engine."""
+
+from __future__ import annotations
+
+import time
+from functools import lru_cache
+
+import numpy as np
+
+from ...problem.data import Data
+from ...kernels import groups, march
+from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.roots import halves, nodes, to_series
+from ...kernels.taylor import ORDER
+from ..run import Stop
+from .crew import Crew
+from .window import Window
+from .tangent import Tangent
+
+GROUP = 3
+"""Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
+FEW_GROUPS = 100
+"""Propagators of so many groups are worth a thread."""
+BLOCKS, SMALLEST_BLOCK = 16, 64
+"""Outputs are summed by block, so that sums do not depend on the number of threads."""
+NEGLIGIBLE = 3e-3
+"""Residuals are kept to this part of ``rtol``."""
+LOOSEST = 1e-5
+"""Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
+TAYLOR = 1e-2
+"""Error of a piece of a neuron, over ``rtol``."""
+
+
+@lru_cache(maxsize=None)
+def from_unit(degree: int) -> np.ndarray:
+    """Matrix from monomials in x on [0, 1] to the Chebyshev series in 2 x - 1."""
+    x = (nodes(degree) + 1) / 2
+    return np.ascontiguousarray(to_series(degree) @ np.vander(x, degree + 1, increasing=True))
+
+
+@lru_cache(maxsize=None)
+def monomials(degree: int) -> np.ndarray:
+    """Matrix from Chebyshev coefficients to those of monomials in s."""
+    basis = [np.polynomial.chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
+    return np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
+
+
+class Marcher:
+    """Neurons of one data set through windows: what the engine and its dense output share.
+
+    Nothing in it changes, so that any number of threads may use it.
+
+    Parameters
+    ----------
+    data : Data
+    rtol : float
+
+    Attributes
+    ----------
+    rows : int
+        Events of a block of neurons that there is room for at first.
+    """
+
+    def __init__(self, data: Data, rtol: float) -> None:
+        self.data, self.rtol = data, rtol
+        A = data.arrangement
+        self.C = A.normal.shape[0]
+        self.live = A.label >= 0
+        below = np.bincount(A.label[self.live & (A.length < 0)], minlength=self.C)
+        above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
+        self.mixed = bool(below.any())
+        # Copies: arrays that cannot be written to would have all kernels compiled again.
+        self.geometry = march.Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
+                                       A.label, A.length, A.start, A.member,
+                                       np.array(data.X.T, order="C"))
+        self.lengths = np.abs(A.length)
+        self.rows = 4 * self.C + 1000
+        self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
+
+    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float]]:
+        return Marcher, (self.data, self.rtol)
+
+    def keys(self, side: np.ndarray) -> np.ndarray:
+        """A number (m,) for every pattern."""
+        return side.astype(np.int64) @ self.marks
+
+    def active(self, side: np.ndarray) -> np.ndarray:
+        """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
+        A = self.data.arrangement
+        on = np.zeros((len(side), self.data.n))
+        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
+        return on
+
+    def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
+        """The residuals (p, n) of a window of half length ``half``, as `march` takes them.
+
+        Raises
+        ------
+        Stop
+            If one is not finite.
+        """
+        A, n = self.data.arrangement, self.data.n
+        sizes = np.abs(values).sum(axis=0)
+        if not np.isfinite(sizes.sum()):
+            raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
+                       "became infinite or NaN; rescale the data or start smaller")
+        local = min(self.rtol, LOOSEST)
+        accuracy = max(TAYLOR * local, 1e-17)
+        series = to_series(len(values) - 1) @ values
+        # Chebyshev coefficients that do not matter are left out.
+        tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
+        p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
+        pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
+        if self.mixed or self.C < n:
+            pull = pull[A.member]
+            up = A.length[A.member, None] > 0
+            starts = A.start[:-1]
+            plus = minus = np.zeros((self.C, p))
+            if self.C:
+                plus = np.add.reduceat(np.where(up, pull, 0.0), starts, axis=0)
+                minus = np.add.reduceat(np.where(up, 0.0, pull), starts, axis=0)
+        else:
+            plus, minus = pull, np.zeros((self.C, p))
+        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * half / n
+        noise *= float(self.lengths @ self.lengths)
+        size = float(np.abs(values).max(axis=0) @ self.lengths) * half / n
+        return march.Force(np.ascontiguousarray(plus), np.ascontiguousarray(minus), size, noise,
+                           accuracy, max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                           from_unit(ORDER), halves(ORDER))
+
+    def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
+              crew: Crew, wanted: bool, alone: bool = False) -> Frame:
+        """What all rounds on a window share. See `Frame`."""
+        return Frame(self, window, side, key, times, crew, wanted, alone)
+
+
+class Frame:
+    """A window under way: its start, its patterns, and room for the ends of its neurons.
+
+    Parameters
+    ----------
+    marcher : Marcher
+    window : Window
+    side : ndarray of int8, shape (m, C)
+        Sides at the start.
+    key : ndarray of int, shape (m,)
+        Equal where patterns are.
+    times : ndarray, shape (J,)
+        Increasing times in [-1, 1]: the Chebyshev nodes, unless states are wanted.
+    crew : Crew
+        Does the work.
+    wanted : bool
+        Whether the states at these times are wanted, rather than the outputs of the network and
+        the ends of the neurons.
+    alone : bool
+        Follow every neuron, none as part of a group.
+
+    Attributes
+    ----------
+    ends : Neurons
+        Neurons at the end, after `run`.
+    states : ndarray, shape (m, J, d + 1)
+        If wanted.
+    log : ndarray, shape (E, 6)
+        Events, see `march`.
+    ambiguous : int
+        Instants with several solutions.
+    """
+
+    def __init__(self, marcher: Marcher, window: Window, side: np.ndarray, key: np.ndarray,
+                 times: np.ndarray, crew: Crew, wanted: bool, alone: bool) -> None:
+        self.marcher, self.window, self.side, self.times = marcher, window, side, times
+        self.crew = crew
+        crew.rows = max(crew.rows, marcher.rows)
+        self.wanted, self.key = wanted, key
+        m, d = side.shape[0], marcher.data.d
+        self.loose = window.loose_on(side.shape)
+        self.ends = groups.Neurons(np.empty_like(window.U), np.empty_like(side),
+                                   np.empty_like(self.loose), np.empty_like(window.direction),
+                                   np.empty_like(window.closest),
+                                   np.ldexp(1.0, 2 * window.power))
+        _, first, of, counts = np.unique(key, return_index=True, return_inverse=True,
+                                         return_counts=True)
+        large = np.flatnonzero(counts > max(GROUP, d)) if not alone else np.empty(0, dtype=np.int64)
+        slot = np.full(first.size, -1)
+        slot[large] = np.arange(large.size)
+        self.groups = groups.Groups(
+            of, first, (side[first] == 0).sum(axis=1), slot,
+            np.empty((large.size, times.size, d + 1, d + 1)),
+            np.empty((large.size, d)), np.full(large.size, np.inf))
+        self.on = marcher.active(side[first[large]])
+        size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
+        self.edges = np.append(np.arange(0, m, size), m)
+        self.states = np.empty((m if wanted else 0, times.size, d + 1))
+        self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
+        self.log = np.empty((0, 6))
+        self.ambiguous = 0
+
+    def tangent(self) -> Tangent:
+        """How outputs answer to residuals on the patterns and weights of the start."""
+        return self._tangent(self.window.U, self.side, self.groups.of, self.groups.first)
+
+    def tangent_after(self) -> Tangent:
+        """The same at the end of the last round."""
+        log = self.log[self.log[:, 2] >= 0]
+        key = self.key.copy()
+        np.add.at(key, log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
+                  * self.marcher.marks[log[:, 2].astype(np.int64)])
+        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        return self._tangent(self.ends.U, self.ends.side, of, first)
+
+    def _tangent(self, U: np.ndarray, side: np.ndarray, of: np.ndarray,
+                 first: np.ndarray) -> Tangent:
+        d = U.shape[1]
+        flat = np.zeros((first.size, d * d))
+        groups.add_moments(of, np.ldexp(U, self.window.power[:, None]), flat)
+        return Tangent.of_patterns(self.marcher.geometry, flat.reshape(-1, d, d), side[first],
+                                   self.window.t1 - self.window.t0)
+
+    def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
+        """March every neuron under the residuals ``values`` (p, n); outputs (J, n) of the network.
+
+        The dissipated energy is added to ``energy`` (1,).
+        """
+        started = time.perf_counter()
+        marcher, window, crew = self.marcher, self.window, self.crew
+        data, d = marcher.data, marcher.data.d
+        force = marcher.force(values, (window.t1 - window.t0) / 2, window.strength)
+        p = force.plus.shape[1]
+        D = np.empty((self.groups.first.size, p * d))
+        groups.pattern_fields(self.groups, self.side, force.plus, force.minus,
+                              marcher.geometry.normal, marcher.mixed, D)
+        D = D.reshape(-1, p, d)
+        large, B, J = self.groups.bend.size, self.edges.size - 1, self.times.size
+        parts = min(-(-large // FEW_GROUPS), crew.threads)
+        G = self.groups.first.size
+
+        def prepare(part: int) -> None:
+            groups.propagators(part * G // parts, (part + 1) * G // parts, self.groups, D,
+                               self.side, window.U, marcher.geometry.normal, force,
+                               self.times)
+
+        crew.share(prepare, parts)
+        shares = min(crew.threads, B) if crew.busy else 1
+        while True:
+            for target, start in zip(self.ends, (window.U, self.side, self.loose, window.direction,
+                                                 window.closest)):
+                np.copyto(target, start)
+            moments = np.zeros((B, large, d + 1, d + 1))
+            outputs = np.zeros((B, large, J, d))
+            heights = np.zeros((B, 0 if self.wanted else J, data.n))
+            spent = np.zeros((B, 0 if energy is None else 1))
+            # A cache line each: threads count events at the same time.
+            rooms = np.zeros((B, 16), dtype=np.int64)
+            logs = crew.logs(B)
+
+            def work(part: int) -> tuple[int, int]:
+                states = self.states if self.wanted else np.empty((1, J, d + 1))
+                space = march.work_space(p, d, marcher.C, data.n)
+                return groups.march_blocks(
+                    part, shares, self.edges, self.ends, self.groups, D, moments, outputs,
+                    marcher.geometry, force, self.times, states, logs, rooms, heights, spent,
+                    self.wanted, self.to_series, space, np.empty((p, d)), np.empty(d + 1),
+                    np.empty((J, d)))
+
+            results = crew.share(work, shares)
+            if all(status != march.FULL for status, _ in results):
+                break
+            crew.rows *= 2
+        for status, i in results:
+            if status == march.BROKEN:
+                raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
+                           f"t = {window.t0:.6g}; rescale the data or start smaller")
+            if status == march.STUCK:
+                raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
+                           f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
+        self.log = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
+        self.ambiguous = int(rooms[:, 1].sum())
+        h = heights.sum(axis=0)
+        if large and not self.wanted:
+            groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
+                          marcher.geometry.rows, h)
+        if energy is not None:
+            energy += spent.sum(axis=0)
+        crew.took(time.perf_counter() - started)
+        return h

@@ -1,0 +1,258 @@
+"""Late in a run: few patterns, no events, and a step that knows neither neurons nor points.
+
+While no pattern changes, the network enters only through ``v_g = sum a_i w_i`` over every pattern,
+and the data only through ``D_g = b_g - sum_h H_gh v_h`` with Gram blocks ``H_gh``. With the
+triangular factor of the active points, ``n`` residuals become at most ``G d`` of them; the rounds
+are those of `rounds`.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import qr
+
+from .calm import Calm, Stretch
+from ...problem.data import Data
+from ...kernels import bundles
+from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.modes import orthonormal_rows
+from ...kernels.roots import halves, nodes, to_series
+from ...kernels.slides import slide_exit
+from ..run import Run
+from .guess import DEGREE, Guess
+from .marcher import Marcher, from_unit, monomials
+from .pace import next_length
+from .rounds import relax
+from .tangent import Tangent
+
+MOST = 600
+"""Most components of the fields of all patterns."""
+FAR = 100.0
+"""Propagators as large as this are left for a new stretch, before they cancel."""
+STEEP = 4.0
+"""Neurons that grow by more than this on a window cannot be certified."""
+ACCURACY = 1e-16
+"""Of Taylor series: a long window multiplies errors of the weights by its length."""
+SHARP = 5.0
+"""Residuals of a reduced system cancel less than those of all points."""
+
+
+class Sliding:
+    """The points on which a pattern slides, and their residuals.
+
+    Parameters
+    ----------
+    data : Data
+    planes : ndarray of int
+        The hyperplanes.
+    on : ndarray, shape (n, G)
+        Which points are active in which pattern.
+    """
+
+    def __init__(self, data: Data, planes: np.ndarray, on: np.ndarray) -> None:
+        A = data.arrangement
+        self.planes = np.arange(planes.size)
+        self.normal = np.ascontiguousarray(A.normal[planes])
+        self.basis, self.rank = orthonormal_rows(self.normal)
+        self.points = np.flatnonzero(np.isin(A.label, planes))
+        self.plane = np.searchsorted(planes, A.label[self.points])
+        self.length = A.length[self.points]
+        self.X, self.y, self.on = data.X[self.points], data.y[self.points], on[self.points]
+
+    def pulls(self, v: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
+        takes them; ``v`` (J, G, d) at the nodes."""
+        h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on)
+        pull = monomials(DEGREE) @ to_series(DEGREE) @ (self.y - h) * factor
+        pull = (pull * self.length).T
+        plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
+        for row, plane, length in zip(pull, self.plane, self.length):
+            (plus if length > 0 else minus)[plane] += row
+        return plus, minus
+
+
+class Reduced:
+    """The flow under way while every neuron keeps its pattern.
+
+    Parameters
+    ----------
+    data : Data
+    marcher : Marcher
+    U, power : ndarray, shapes (m, d + 1) and (m,)
+        Neurons, in units of ``2 ** power``.
+    side, key : ndarray, shapes (m, C) and (m,)
+        Their sides, and equal numbers for equal patterns.
+
+    Attributes
+    ----------
+    fits : bool
+        Whether there are few enough patterns.
+    scans : int
+        How often all hyperplanes were looked at for a bundle.
+    """
+
+    def __init__(self, data: Data, marcher: Marcher, U: np.ndarray, power: np.ndarray,
+                 side: np.ndarray, key: np.ndarray) -> None:
+        n, d = data.n, data.d
+        self.data, self.marcher, self.rtol = data, marcher, marcher.rtol
+        # A neuron at rest has w = 0.
+        moving = np.flatnonzero(U[:, 1:].any(axis=1))
+        _, first, group = np.unique(key[moving], return_index=True, return_inverse=True)
+        first = moving[first]
+        on = marcher.active(side[first]).T
+        live = on.any(axis=0) | (side[first] == 0).any(axis=1)
+        self.fits = bool(0 < int(live.sum()) * d <= MOST)
+        if not self.fits:
+            return
+        self.of = np.full(len(U), -1)
+        self.of[moving] = np.where(live, np.cumsum(live) - 1, -1)[group]
+        self.first, on = first[live], on[:, live]
+        self.side = side
+        G = self.first.size
+        self.P = np.tile(np.eye(d), (G, 1, 1))
+        self.slides: dict[int, Sliding] = {}
+        for g, i in enumerate(self.first):
+            planes = np.flatnonzero(side[i] == 0)
+            if planes.size:
+                sliding = Sliding(data, planes, on)
+                self.slides[g] = sliding
+                self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
+        features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
+        triangle = qr(np.column_stack([features, data.y]), mode="r", check_finite=False)[0]
+        # The last row is what no output reaches.
+        self.R, self.target = triangle[:G * d, :-1], triangle[:G * d, -1]
+        self.scans = 0
+        self.begin(U, power)
+
+    def begin(self, U: np.ndarray, power: np.ndarray) -> None:
+        """A new stretch from neurons ``U``, in units of ``2 ** power``."""
+        G, d = self.first.size, self.data.d
+        real = np.ldexp(U, power[:, None])
+        moments = np.array([real[self.of == g].T @ real[self.of == g] for g in range(G)])
+        self.stretch = Stretch(U, power, self.of, moments)
+        self.lam = np.tile(np.eye(d + 1), (G, 1, 1))
+        self.ties = bundles.tie(self.of, U, self.first, self.side,
+                                self.marcher.geometry.columns)
+        self.N = moments
+        used = self.target - self.R @ self.N[:, 0, 1:].ravel()
+        self.guess = Guess(used)
+
+    @property
+    def grown(self) -> bool:
+        """Whether a new stretch should begin."""
+        return bool(np.abs(self.lam).max() > FAR)
+
+    def neurons(self) -> np.ndarray:
+        """Neurons (m, d + 1) now."""
+        return self.stretch.neurons(self.lam[:, None])[:, 0]
+
+    def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
+        """A window from ``t0``; the length to try next, and the rounds it took.
+
+        None if it was too long; and a length of 0 if something may switch on it.
+        """
+        H = t1 - t0
+        frame = _Frame(self, H)
+        scale = H / self.data.n
+
+        def size(r: np.ndarray) -> np.ndarray:
+            # What is projected away moves no neuron.
+            D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ self.P
+            return SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0)
+
+        strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
+        slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
+        outcome = relax(frame, self.guess, H, self.target, size, slack, self.rtol, run)
+        length = next_length(outcome, H, self.rtol, 0, 0, 0)
+        if outcome.diverged:
+            self.guess.forget()
+            return None, length, outcome.rounds
+        if outcome.error > self.rtol:
+            self.guess.reject(outcome.first, H, outcome.series)
+            return None, length, outcome.rounds
+        if np.abs(frame.step[:, -1]).max() > STEEP:
+            self.guess.reject(outcome.first, H, outcome.series)
+            return None, H / 2, outcome.rounds
+        lam = self.lam[:, None] @ frame.step
+        geometry = self.marcher.geometry
+        band = 10.0 * max(self.rtol, ON_SURFACE)
+        met, scans = bundles.all_clear(self.ties, lam, self.first, self.side, geometry.normal,
+                                       geometry.columns, to_series(DEGREE), band)
+        self.scans += scans
+        if met >= 0 or self._released(frame, strength):
+            return None, 0.0, outcome.rounds
+        piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
+        self.lam = lam[:, -1]
+        self.N = frame.moments(-1)
+        self.guess.accept(outcome.values[-1], outcome.known, H, outcome.last, outcome.contraction)
+        return piece, length, outcome.rounds
+
+    def _released(self, frame: _Frame, strength: float) -> bool:
+        """Whether a slide ends on the window."""
+        for g, sliding in self.slides.items():
+            factor = frame.length / (2 * self.data.n)
+            plus, minus = sliding.pulls(frame.v, factor)
+            count, d = sliding.normal.shape
+            p = DEGREE + 1
+            noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * factor
+            noise *= float(self.marcher.lengths @ self.marcher.lengths)
+            size = float(np.abs(self.data.y) @ self.marcher.lengths) * factor
+            a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
+            until, _, _ = slide_exit(
+                -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
+                frame.full[g], plus, minus, 1e-13 * size + noise, from_unit(p - 1), halves(p - 1),
+                sliding.normal, np.empty((d, p)), np.empty(p), np.empty(p))
+            if until <= 1.0 or a == 0.0:
+                return True
+        return False
+
+
+class _Frame:
+    """A window under way, as `rounds.relax` takes it."""
+
+    def __init__(self, system: Reduced, length: float) -> None:
+        self.system, self.length = system, length
+        G, d = system.P.shape[:2]
+        self.step = np.empty((G, DEGREE + 1, d + 1, d + 1))
+        self.full = self.field = np.empty((G, DEGREE + 1, d))
+        self.v = np.empty((DEGREE + 1, G, d))
+
+    def run(self, used: np.ndarray) -> np.ndarray:
+        """Outputs (J, q) under residuals (J, q)."""
+        system = self.system
+        G, d = system.P.shape[:2]
+        D = used @ system.R * (self.length / (2 * system.data.n))
+        D = (monomials(DEGREE) @ to_series(DEGREE) @ D).reshape(-1, G, d).transpose(1, 0, 2)
+        self.full = np.ascontiguousarray(D)
+        self.field = np.ascontiguousarray(D @ system.P)
+        bundles.propagate(self.field, nodes(DEGREE), ACCURACY, self.step)
+        # v = sum a_i w_i is the first row of lam^T N lam.
+        half = np.einsum("gjb,gbc->gjc", self.step[:, :, :, 0], system.N)
+        self.v = np.einsum("gjb,gjbc->jgc", half, self.step[:, :, :, 1:])
+        return self.v.reshape(len(used), -1) @ system.R.T
+
+    def moments(self, j: int) -> np.ndarray:
+        """``sum u u^T`` (G, d + 1, d + 1) at node ``j``."""
+        return self.step[:, j].swapaxes(1, 2) @ self.system.N @ self.step[:, j]
+
+    def tangent(self) -> Tangent:
+        """The tangent kernel at the start."""
+        return self._tangent(self.system.N)
+
+    def tangent_after(self) -> Tangent:
+        """The same at the end."""
+        return self._tangent(self.moments(-1))
+
+    def _tangent(self, N: np.ndarray) -> Tangent:
+        P = self.system.P
+        G, d = P.shape[:2]
+        kernel = N[:, :1, :1] * P + N[:, 1:, 1:]
+        root = _roots(kernel, self.length / (2 * self.system.data.n))
+        features = np.einsum("qgc,gce->qge", self.system.R.reshape(-1, G, d), root)
+        return Tangent(self.length, features.reshape(-1, G * d))
+
+
+def _roots(kernel: np.ndarray, factor: float) -> np.ndarray:
+    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
+    values, vectors = np.linalg.eigh(kernel)
+    return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]

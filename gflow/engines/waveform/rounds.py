@@ -1,0 +1,167 @@
+"""Rounds of waveform relaxation on one window, whatever it is that answers to the residuals.
+
+Given residuals a frame gives outputs, these give new residuals, and so on until they stop changing
+(Lelarasmee, Ruehli and Sangiovanni-Vincentelli, "The waveform relaxation method for time-domain
+analysis of large scale integrated circuits", 1982), sped up by the tangent kernel.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Callable
+
+import numpy as np
+
+from ...kernels.roots import to_series
+from ..run import Run, Stop
+from .guess import DEGREE, Guess
+from .tangent import WEAK, Tangent, resolution, solve
+
+ROUNDS = 12
+STIFF = 30.0
+"""Outputs that answer by more than this settle on the window."""
+SETTLED = 10.0
+"""On a window on which outputs settle, what is left of an error of the residuals after it is
+multiplied, and lasts: there rounds end later by this factor."""
+FEW_POINTS = 10
+"""The eigenvectors of the kernel of so many cost nothing."""
+ENOUGH = 3.0
+"""Change of the residuals at which rounds end, over ``rtol``."""
+LATER = 30.0
+"""A round that changes residuals by more than this, over ``rtol``, is worth the tangent kernel at
+the end of the window too."""
+MOST_GROWTH = 1e6
+"""Of the rate of change of residuals over a window, for all that is made of it."""
+ALLOWANCE = 20.0
+"""Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
+
+
+@dataclass
+class Outcome:
+    """How the rounds on a window ended.
+
+    Attributes
+    ----------
+    used, values : ndarray, shape (J, n)
+        Residuals of the last round, and what they became.
+    series : ndarray, shape (J, n)
+        Chebyshev series of ``values``.
+    error : float
+        What a polynomial leaves out of them.
+    rounds : int
+    first, last : Tangent or None
+        Tangent kernels at the start, and at the end if it was made.
+    diverged : bool
+    change : float
+        By how much a guess that knows nothing of this window would have missed the residuals.
+    contraction : float
+        By how much a round reduces that.
+    growth : float
+        By how much faster the residuals change towards the end than at the start, per length.
+    known : ndarray, shape (J, n)
+        The residuals, smooth, as well as they are known.
+    careful : bool
+        Whether an attempt on a longer window had failed.
+    """
+
+    used: np.ndarray
+    values: np.ndarray
+    series: np.ndarray
+    error: float
+    rounds: int
+    first: Tangent
+    last: Tangent | None
+    diverged: bool
+    change: float
+    contraction: float
+    growth: float
+    known: np.ndarray
+    careful: bool
+
+
+def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
+          size: Callable[[np.ndarray], np.ndarray], slack: float, rtol: float,
+          run: Run) -> Outcome:
+    """Rounds on a window of length ``H``.
+
+    Parameters
+    ----------
+    frame : object
+        ``frame.run(r)`` gives outputs (J, n) under residuals (J, n); ``frame.tangent()`` the
+        tangent kernel at the start, ``frame.tangent_after()`` at the end of the last round.
+    guess : Guess
+    H : float
+    target : ndarray, shape (n,)
+        Residuals are ``target`` minus outputs.
+    size : callable
+        From residuals (p, n) to how much each row (p,) of them moves a neuron, relative to it.
+    slack : float
+        Rounding of the sum of squared residuals.
+    rtol : float
+    run : Run
+        Asked for Ctrl-C.
+    """
+    # On a flow the loss falls: residuals that grow are a window that is too long.
+    ceiling = 4 * float(guess.r @ guess.r) + slack
+    first = frame.tangent() if guess.tangent is None else guess.tangent.scaled(H)
+    first.modes, last = guess.modes, None
+    newton, stiff = first.strength > WEAK, first.strength > STIFF
+    coarse = resolution(DEGREE)
+    used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
+    previous, diverged, contraction = np.inf, False, guess.contraction
+    for rounds in range(1, ROUNDS + 1):
+        if run.interrupted:
+            raise Stop("interrupted")
+        values = target - frame.run(used)
+        defect = coarse @ values - used
+        change = float(size(defect).max())
+        if rounds == 2 and previous > 0.0:
+            contraction = change / previous
+        series = to_series(DEGREE) @ values
+        error = float(size(series[-2:]).sum()) / ALLOWANCE
+        push = defect
+        if newton and change > LATER * rtol:
+            last = frame.tangent_after()
+        if newton and change > ENOUGH * rtol:
+            push = solve(defect, first, last)
+        if stiff:
+            # The kernel multiplies the error of residuals by the length of the window.
+            change = min(change, SETTLED * float(size(push).max()))
+            if float(size(used).max()) <= rtol:
+                # Nothing moves by more than that, whatever the residuals are to rounding.
+                error = 0.0
+            elif error > rtol:
+                rest = to_series(DEGREE) @ solve(values - coarse @ values, first, last, full=True)
+                error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
+        if change <= ENOUGH * rtol:
+            break
+        # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
+        pushed = used + push
+        diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
+        diverged |= rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
+        if diverged or rounds > 1 and error > 2 * rtol + change:
+            break
+        previous, used = change, pushed
+    # Those of few points are found anew, exactly.
+    guess.modes = first.modes if len(target) > FEW_POINTS else None
+    missed = change if diverged else guess.judge(values, size)
+    growth = 1.0 if diverged else _growth(values, size)
+    # After one round what neurons saw is still a guess.
+    known = used
+    if rounds == 1 and not diverged:
+        known = used + (solve(defect, first, last) if newton else defect)
+    return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
+                   max(contraction, 1e-6), growth, known, guess.careful)
+
+
+def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
+    """Ratio of the rates of change at the end and at the start, from a quarter of the window each.
+
+    Differences, because kinks spoil derivatives.
+    """
+    quarter = len(values) // 3          # the node at s = -1/2
+    early, late = size(np.array([values[quarter] - values[0], values[-1] - values[-1 - quarter]]))
+    if not early > 0.0:
+        return 1.0 if late == 0.0 else MOST_GROWTH
+    # The middles of the quarters are 3/4 of the window apart.
+    return float(min(max((late / early) ** (4 / 3), 1.0), MOST_GROWTH))

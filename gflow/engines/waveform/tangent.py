@@ -1,0 +1,305 @@
+"""How the outputs answer to the residuals, to first order: what speeds up the rounds.
+
+On a window with frozen patterns and weights ``dh/dt = K r / n`` with the neural tangent kernel
+``K_kl = sum_i 1_ik 1_il (a_i^2 x_k.x_l + (w_i.x_k)(w_i.x_l))`` (Jacot, Gabriel and Hongler, "Neural
+tangent kernel", 2018), so that an error of the residuals is nearly known from the error that a
+round leaves (waveform Newton: Saleh, White, "Accelerating relaxation algorithms for circuit
+simulation using waveform-Newton", 1990).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Callable
+
+import numpy as np
+from numpy.polynomial import chebyshev
+
+from ...kernels.groups import tangent_features
+from ...kernels.march import Geometry
+from ...kernels.roots import nodes, to_series
+
+WEAK = 1e-3
+"""Outputs that answer to residuals by less than this need no kernel."""
+FEWEST, MOST = 8, 128
+"""Patterns of the kernel; each of the others counts as the one of these most like it."""
+STRONG = 1e3
+"""Weaker kernels are kept in single precision: they are not known better."""
+UNLIKE = 0.02
+"""Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
+mean."""
+SAMPLE = 100
+"""Most hyperplanes that tell how unlike patterns are."""
+TERMS = 12
+"""Most terms of the Neumann series."""
+ENOUGH = 1e-2
+"""Relative error of the solution: the kernel is not known better."""
+FRESH = 3
+"""Modes of an older kernel that take more terms than this are not used again."""
+FAINT = 0.2
+"""Eigenvalues below this are left to the series."""
+DIVERGED = 0.1
+"""With a larger one there is no solution worth having."""
+ALONE = 200_000
+"""Multiplications of a product that BLAS does alone; it starts threads for more, which wait
+actively for each other on the processors that neurons need."""
+
+
+@lru_cache(maxsize=None)
+def resolution(degree: int) -> np.ndarray:
+    """Matrix that drops the last two Chebyshev coefficients of values at the nodes: residuals are
+    of lower degree than the nodes allow, and what is dropped tells their error."""
+    return chebyshev.chebvander(nodes(degree), degree - 2) @ to_series(degree)[:degree - 1]
+
+
+@lru_cache(maxsize=None)
+def integration(degree: int, full: bool = False) -> np.ndarray:
+    """Matrix from values at the Chebyshev nodes to integrals from -1, at `resolution`, unless they
+    are wanted in full."""
+    s = nodes(degree)
+    columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
+    integral = np.array(columns).T @ to_series(degree)
+    return integral if full else resolution(degree) @ integral
+
+
+def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
+    """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
+    width = max(1, ALONE // max(r.size, 1))
+    if A.shape[1] <= width:
+        return r @ A
+    out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
+    for c in range(0, A.shape[1], width):
+        np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])
+    return out
+
+
+class Tangent:
+    """The tangent kernel of a window, per unit of s.
+
+    Parameters
+    ----------
+    length : float
+        Length of the window.
+    features : ndarray, shape (n, q), optional
+        The kernel is ``features @ features.T`` ...
+    matrix : ndarray, shape (n, n), optional
+        ... or this.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (q, n)
+        ``features`` transposed, if there are any.
+    modes : Modes or None
+        The eigenvectors of this kernel, or of one that was like it.
+    """
+
+    def __init__(self, length: float, features: np.ndarray | None = None,
+                 matrix: np.ndarray | None = None) -> None:
+        self.length, self.features, self.matrix = length, features, matrix
+        self.modes: Modes | None = None
+        if features is not None:
+            # Both layouts: products of few rows with the other one take twice as long.
+            self.features = np.ascontiguousarray(features)
+            self.rows = np.ascontiguousarray(features.T)
+
+    @classmethod
+    def of_patterns(cls, geometry: Geometry, moments: np.ndarray, side: np.ndarray,
+                    length: float) -> Tangent:
+        """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
+        ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
+        d, n = geometry.rows.shape
+        mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
+        if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
+            return cls(length, np.zeros((n, 0)))
+        order = np.argsort(-mass, kind="stable")
+        sample = side[:, ::side.shape[1] // SAMPLE + 1]
+        sorted_side = sample[order].astype(np.float32)
+        count, to = FEWEST, np.arange(order.size)
+        while count < order.size:
+            alike = product(sorted_side[:count], sorted_side[count:].T)
+            unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
+            to[order[count:]] = alike.argmax(axis=0)
+            if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
+                break
+            count *= 2
+        heavy = order[:count]
+        to[heavy] = np.arange(heavy.size)
+        rows = np.empty((heavy.size * d, n))
+        tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
+        features = rows.T
+        if np.einsum("qk,qk", rows, rows) < STRONG:
+            features = features.astype(np.float32)
+        if n < features.shape[1] <= ALONE / n**2:
+            return cls(length, matrix=features @ features.T)
+        return cls(length, features)
+
+    def scaled(self, length: float) -> Tangent:
+        """The same for a window of another length."""
+        factor = length / self.length
+        if self.features is not None:
+            other = Tangent(length, self.features * self.dtype.type(np.sqrt(factor)))
+        else:
+            other = Tangent(length, matrix=self.dense() * self.dtype.type(factor))
+        other.modes = self.modes
+        return other
+
+    @property
+    def dtype(self) -> Any:
+        """Of its numbers."""
+        return self.dense().dtype if self.features is None else self.features.dtype
+
+    @property
+    def strength(self) -> float:
+        """A bound on the answer to a residual of size one."""
+        return 2 * float((self.features**2).sum() if self.features is not None
+                         else np.trace(self.dense()))
+
+    def dense(self) -> np.ndarray:
+        """The kernel as a matrix (n, n)."""
+        if self.matrix is None:
+            assert self.features is not None
+            self.matrix = self.features @ self.features.T
+        return self.matrix
+
+    def pull(self, r: np.ndarray) -> np.ndarray:
+        """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
+        if self.features is not None:
+            return product(product(r, self.features), self.rows)
+        return product(r, self.dense())
+
+    def mean(self, other: Tangent) -> Tangent:
+        """The mean of two kernels of one window."""
+        if self.features is not None and other.features is not None:
+            return Tangent(self.length, self.dtype.type(np.sqrt(0.5)) * np.concatenate(
+                [self.features, other.features], axis=1))
+        return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
+
+
+Linear = Callable[[np.ndarray], np.ndarray]
+"""From residuals (p, n) at the nodes to something of the same shape."""
+
+
+def answer(degree: int, first: Tangent, last: Tangent | None = None,
+           full: bool = False) -> Linear:
+    """From residuals at ``degree + 1`` nodes to the outputs that they add on a window.
+
+    The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``full`` as in
+    `integration`.
+    """
+    integral = integration(degree, full).astype(first.dtype)
+    if last is None:
+        return lambda r: integral @ first.pull(r)
+    part = ((nodes(degree)[:, None] + 1) / 2).astype(first.dtype)
+    if first.features is not None and last.features is not None:
+        rows = np.concatenate([first.rows, last.rows])
+        features = np.ascontiguousarray(rows.T)
+        weights = np.where(np.arange(features.shape[1]) < first.features.shape[1], 1 - part, part)
+        return lambda r: integral @ product(product(r, features) * weights, rows)
+    before, after = integral * (1 - part).T, integral * part.T
+    return lambda r: before @ first.pull(r) + after @ last.pull(r)
+
+
+def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
+          full: bool = False) -> np.ndarray:
+    """The change (p, n) of the residuals that takes a ``defect`` away; ``full``: see `integration`.
+
+    By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
+    eigenvectors are known, and what the kernel is more than that is iterated.
+    """
+    size = float(np.abs(defect).max())
+    if not 0.0 < size < np.inf:
+        return defect
+    # Single precision has few exponents.
+    return size * _solve((defect / size).astype(first.dtype), first, last, full)
+
+
+def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool) -> np.ndarray:
+    degree = len(defect) - 1
+    adds = answer(degree, first, last, full)
+    if first.modes is None:
+        found, _ = _iterate(defect, lambda term: -adds(term))
+        if found is not None:
+            return found
+    else:
+        found, terms = _corrected(defect, first.modes.inverse(degree, first.length, full), adds)
+        if terms > FRESH:
+            first.modes = None
+        if found is not None:
+            return found
+    first.modes = Modes.of(first if last is None else first.mean(last))
+    damp = first.modes.inverse(degree, first.length, full)
+    found, _ = _corrected(defect, damp, adds)
+    return defect + damp(defect) if found is None else found
+
+
+def _corrected(defect: np.ndarray, damp: Linear, adds: Linear) -> tuple[np.ndarray | None, int]:
+    """`solve` by `Modes.inverse` of another kernel, iterated; and the number of terms."""
+    def change(term: np.ndarray) -> np.ndarray:
+        # (1 + damp)(integral K' - integral K) term, where (1 + damp) integral K' = -damp.
+        added = adds(term)
+        return -added - damp(term + added)
+
+    return _iterate(defect + damp(defect), change)
+
+
+def _iterate(start: np.ndarray, apply: Linear) -> tuple[np.ndarray | None, int]:
+    """Sum of the series ``start + apply(start) + apply(apply(start)) ...``, None if it diverges;
+    and the number of terms after the first."""
+    total, term = start.copy(), start
+    size = before = float(np.abs(start).max())
+    for count in range(1, TERMS + 1):
+        term = apply(term)
+        left = float(np.abs(term).max())
+        if not left <= 2 * before:
+            return None, count
+        total += term
+        if left <= ENOUGH * size:
+            return total, count
+        before = left
+    return (total if before <= DIVERGED * size else None), TERMS
+
+
+class Modes:
+    """A kernel by its eigenvectors, per unit of time: what it was some windows ago will do.
+
+    Parameters
+    ----------
+    vectors : ndarray, shape (n, k)
+    values : ndarray, shape (k,)
+        Eigenvalues over the length of the window.
+    """
+
+    def __init__(self, vectors: np.ndarray, values: np.ndarray) -> None:
+        self.vectors, self.values = vectors, values
+
+    @classmethod
+    def of(cls, kernel: Tangent) -> Modes:
+        """The modes of a kernel."""
+        features = kernel.features
+        if features is not None and features.shape[1] < features.shape[0]:
+            values, right = np.linalg.eigh(features.T @ features)
+            keep = values > np.maximum(FAINT, 1e-12 * values[-1])
+            vectors = features @ right[:, keep] / np.sqrt(values[keep])
+        else:
+            values, vectors = np.linalg.eigh(kernel.dense())
+            keep = values > np.maximum(FAINT, 1e-12 * values[-1])
+            vectors = vectors[:, keep]
+        return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length)
+
+    def inverse(self, degree: int, length: float, full: bool = False) -> Linear:
+        """The inverse of ``1 + integral K`` on a window of this length, less the identity; ``full``
+        as in `integration`."""
+        rates, there, back = _spectrum(degree, full)
+        strength = np.outer(rates, length * self.values)
+        single = self.vectors.dtype == np.float32
+        shrink, there, back = (array.astype(np.complex64) if single else array for array
+                               in (-strength / (1 + strength), there, back))
+        vectors, rows = self.vectors, np.ascontiguousarray(self.vectors.T)
+        return lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows)
+
+
+@lru_cache(maxsize=None)
+def _spectrum(degree: int, full: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Eigenvalues of `integration`, its eigenvectors and their inverse."""
+    rates, vectors = np.linalg.eig(integration(degree, full))
+    return rates, vectors, np.linalg.inv(vectors)

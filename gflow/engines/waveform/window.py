@@ -1,0 +1,49 @@
+"""A window of time of the fast engine: where neurons start, and the residuals that they see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+
+@dataclass
+class Window:
+    """A window of time: its start, and the residuals that neurons saw on it.
+
+    Attributes
+    ----------
+    t0, t1 : float
+        Ends.
+    U : ndarray, shape (m, d + 1)
+        ``(a, w)`` of every neuron at ``t0``, in units of ``2 ** power``.
+    power : ndarray of int, shape (m,)
+        Exponent of every neuron.
+    loose : ndarray of int
+        Flat indices in (m, C) of hyperplanes just left.
+    direction, closest : ndarray
+        Last scans, see `gflow.kernels.march.scan`.
+    strength : float
+        ``sum |a_i| |w_i|``.
+    values : ndarray, shape (p, n)
+        Residuals at the Chebyshev nodes.
+    events : ndarray, shape (E, 5)
+        Neuron, s in [-1, 1], hyperplane (-1: came to rest at w = 0), old and new side.
+    """
+
+    t0: float
+    t1: float
+    U: np.ndarray
+    power: np.ndarray
+    loose: np.ndarray
+    direction: np.ndarray
+    closest: np.ndarray
+    strength: float
+    values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    events: np.ndarray = field(default_factory=lambda: np.empty((0, 5)))
+
+    def loose_on(self, shape: tuple[int, ...]) -> np.ndarray:
+        """``loose`` as a mask (m, C)."""
+        mask = np.zeros(shape, dtype=bool)
+        mask.ravel()[self.loose] = True
+        return mask

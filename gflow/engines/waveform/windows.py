@@ -1,0 +1,245 @@
+"""Dense output of the fast engine: windows that are marched again when a time in them is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from ..protocol import FROZEN
+from .calm import Calm, Stretch
+from .crew import Crew
+from .marcher import Marcher
+from .window import Window
+
+
+class Windows:
+    """A continuous path of ``m`` neurons as windows: what `Trajectory` is for steppers.
+
+    A `gflow.engines.protocol.Path`. The state at a time is found by marching the neurons of its
+    window again, in memory of its own: nothing here changes when it is read.
+
+    Parameters
+    ----------
+    start : ndarray, shape (m, d + 1)
+        ``(a, w)`` of every neuron at time 0, in units of ``2 ** power``.
+    power : ndarray of int, shape (m,)
+        Exponent of every neuron.
+    marcher : Marcher
+        Carries neurons through a window.
+    side : ndarray of int8, shape (m, C)
+        Sides at time 0.
+    threads : int
+        Threads that large windows are marched with; results do not depend on it.
+    """
+
+    def __init__(self, start: np.ndarray, power: np.ndarray, marcher: Marcher, side: np.ndarray,
+                 threads: int = 1) -> None:
+        self.m, self.d = start.shape[0], start.shape[1] - 1
+        self.origin = (start, power)
+        self.end: tuple[np.ndarray, np.ndarray] | None = self.origin
+        self.marcher, self.threads = marcher, threads
+        self.breaks = [0.0]
+        self.pieces: list[Window | Calm] = []
+        self.clipped = np.inf
+        self.first_side = side.copy()
+        # A window, and the sides at its start: the last that were asked for. Replaced as one and
+        # never changed, so that any number of threads may read it.
+        self._known = (0, self.first_side)
+        self.frozen = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_known": (0, self.first_side)}
+
+    @property
+    def t_end(self) -> float:
+        """Time reached."""
+        return min(self.breaks[-1], self.clipped)
+
+    @property
+    def start(self) -> np.ndarray:
+        """State (m (d + 1),) at time 0."""
+        return self(np.zeros(1))[0]
+
+    def append(self, window: Window | Calm,
+               end: tuple[np.ndarray, np.ndarray] | None = None) -> None:
+        """Add the next window; ``end`` is what neurons are at its end, like the start, if that is
+        more than the window says itself."""
+        self._growing()
+        self.pieces.append(window)
+        self.breaks.append(window.t1)
+        self.end = end
+
+    def cut(self, t: float) -> None:
+        """End the path at ``t``, inside the last window."""
+        self._growing()
+        self.clipped = float(t)
+
+    def forget(self) -> None:
+        """Keep only the last window."""
+        self._growing()
+        if len(self.pieces) > 1:
+            neurons, power = self.scaled(np.array(self.breaks[-2:-1]))
+            self.origin = neurons[0], power[0]
+            self.first_side = self.side_at(len(self.pieces) - 1)
+            self._known = (0, self.first_side)
+            self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
+    def __call__(self, t: np.ndarray) -> np.ndarray:
+        """States (T, m (d + 1)) at the times ``t`` (T,)."""
+        return flat(*self.scaled(t))
+
+    def freeze(self) -> None:
+        """The run is over: nothing is added any more."""
+        self.frozen = True
+
+    def _growing(self) -> None:
+        if self.frozen:
+            raise RuntimeError(FROZEN)
+
+    def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m)."""
+        neurons = np.empty((t.size, self.m, self.d + 1))
+        power = np.empty((t.size, self.m), dtype=np.int64)
+        piece = np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, len(self.pieces) - 1)
+        with Crew(self.threads) as crew:
+            for p in np.unique(piece):
+                here = piece == p
+                if p < 0:
+                    neurons[here], power[here] = self.origin
+                elif (self.end is not None and p == len(self.pieces) - 1
+                      and (t[here] == self.breaks[-1]).all()):
+                    neurons[here], power[here] = self.end
+                else:
+                    neurons[here] = self._march(int(p), t[here], crew)
+                    power[here] = self.pieces[p].power
+        return neurons, power
+
+    def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
+        """States (T, m (d + 1)) in window ``p``."""
+        with Crew(self.threads) as crew:
+            return flat(self._march(p, t, crew), np.tile(self.pieces[p].power, (t.size, 1)))
+
+    def _march(self, p: int, t: np.ndarray, crew: Crew) -> np.ndarray:
+        window = self.pieces[p]
+        order = np.argsort(t, kind="stable")
+        s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
+        neurons = np.empty((t.size, self.m, self.d + 1))
+        if isinstance(window, Calm):
+            neurons[order] = window.states(s).transpose(1, 0, 2)
+            return neurons
+        side = self.side_at(p)
+        frame = self.marcher.begin(window, side, self.marcher.keys(side), s, crew, wanted=True)
+        frame.run(window.values)
+        neurons[order] = frame.states.transpose(1, 0, 2)
+        return neurons
+
+    def dissipation(self, p: int) -> float:
+        """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
+        window = self.pieces[p]
+        end = min(1.0, 2 * (self.t_end - window.t0) / (window.t1 - window.t0) - 1)
+        if isinstance(window, Calm):
+            return window.dissipation(end) * 2 / (window.t1 - window.t0)
+        energy = np.zeros(1)
+        side = self.side_at(p)
+        with Crew(self.threads) as crew:
+            frame = self.marcher.begin(window, side, self.marcher.keys(side), np.array([end]),
+                                       crew, wanted=True, alone=True)
+            frame.run(window.values, energy)
+        return float(energy[0]) * 2 / (window.t1 - window.t0)
+
+    def side_at(self, p: int) -> np.ndarray:
+        """Sides (m, C) at the start of window ``p``, replayed from the events; not to be written
+        to."""
+        begin, side = self._known
+        if p < begin:
+            begin, side = 0, self.first_side
+        changed = False
+        for q in range(begin, p):
+            window = self.pieces[q]
+            if isinstance(window, Calm) or not len(window.events):
+                continue
+            if not changed:
+                side, changed = side.copy(), True
+            log = window.events
+            log = log[log[:, 2] >= 0]
+            side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
+        self._known = (p, side)
+        return side
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """Plain arrays, for saving."""
+        windows = [piece for piece in self.pieces if isinstance(piece, Window)]
+        calm = [piece for piece in self.pieces if isinstance(piece, Calm)]
+        stretches = list({id(piece.stretch): piece.stretch for piece in calm}.values())
+        number = {id(stretch): k for k, stretch in enumerate(stretches)}
+        end = self.scaled(np.array([self.breaks[-1]])) if self.end is None else None
+        last = self.end if end is None else (end[0][0], end[1][0])
+        assert last is not None
+        arrays = {"breaks": np.array(self.breaks),
+                  "start": self.origin[0], "start_power": self.origin[1],
+                  "end": last[0], "end_power": last[1], "clipped": np.array(self.clipped),
+                  "first_side": self.first_side,
+                  "calm": np.array([isinstance(piece, Calm) for piece in self.pieces], dtype=bool),
+                  "calm_stretch": np.array([number[id(piece.stretch)] for piece in calm],
+                                           dtype=np.int64),
+                  "calm_accuracy": np.array([piece.accuracy for piece in calm])}
+        for name in ("U", "power", "direction", "closest", "strength", "values"):
+            arrays[name] = np.array([getattr(window, name) for window in windows])
+        for name in ("U", "power", "of"):
+            arrays[f"stretch_{name}"] = np.array([getattr(s, name) for s in stretches])
+        for name in ("loose", "events"):
+            arrays |= ragged(name, [getattr(window, name) for window in windows])
+        arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
+        for name in ("lam", "field"):
+            arrays |= ragged(f"calm_{name}", [getattr(piece, name) for piece in calm])
+        return arrays
+
+    @classmethod
+    def from_arrays(cls, marcher: Marcher, arrays: Mapping[str, np.ndarray],
+                    threads: int = 1) -> Windows:
+        """Inverse of `to_arrays`."""
+        path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
+        lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
+                                                        "calm_lam", "calm_field")}
+        stretches = [Stretch(arrays["stretch_U"][k], arrays["stretch_power"][k],
+                             arrays["stretch_of"][k], moments)
+                     for k, moments in enumerate(lists["stretch_moments"])]
+        breaks = arrays["breaks"]
+        w = c = 0
+        for p, calm in enumerate(arrays["calm"]):
+            t0, t1 = float(breaks[p]), float(breaks[p + 1])
+            if calm:
+                path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
+                                 lists["calm_lam"][c], lists["calm_field"][c],
+                                 float(arrays["calm_accuracy"][c])))
+                c += 1
+            else:
+                path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],
+                                   arrays["direction"][w], arrays["closest"][w],
+                                   float(arrays["strength"][w]), arrays["values"][w],
+                                   lists["events"][w]))
+                w += 1
+        path.end = (arrays["end"], arrays["end_power"])
+        path.clipped = float(arrays["clipped"])
+        path.freeze()
+        return path
+
+
+def ragged(name: str, parts: list[np.ndarray]) -> dict[str, np.ndarray]:
+    """Arrays of different lengths as two that can be saved."""
+    count = np.array([len(part) for part in parts], dtype=np.int64)
+    return {f"{name}_count": count, name: np.concatenate(parts) if parts else np.empty(0)}
+
+
+def split(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
+    """Inverse of `ragged`."""
+    count = arrays[f"{name}_count"]
+    return np.split(arrays[name], np.cumsum(count)[:-1]) if len(count) else []
+
+
+def flat(neurons: np.ndarray, power: np.ndarray) -> np.ndarray:
+    """Flat states (T, m (d + 1)) of neurons (T, m, d + 1) in units of 2 to the power (T, m)."""
+    states = np.ldexp(neurons, power[:, :, None])
+    return np.concatenate([states[:, :, 0], states[:, :, 1:].reshape(len(states), -1)], axis=1)

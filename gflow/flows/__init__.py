@@ -1,0 +1,1 @@
+"""A finished run: the result, its evidence, how it is saved."""

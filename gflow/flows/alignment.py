@@ -1,0 +1,356 @@
+"""How neurons align on a run: with their fields, with extremal vectors, with each other, and when.
+
+Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+JMLR 2025: from a small start neurons first turn towards extremal vectors of the data, or die, then
+grow.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Callable, Iterator, NamedTuple
+
+import numpy as np
+
+from ..problem.checks import positive
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms
+from ..engines.record import Record
+from ..engines.trajectory import Trajectory
+from ..engines.waveform.calm import Calm
+from ..engines.waveform.windows import Windows
+from ..kernels.roots import nodes
+from ..theory.early import EarlyFlow, early_flow
+
+
+CLOSE = 0.1
+"""Angle in which directions count as one, in radians."""
+MOST = 0.95
+"""Share of the living neurons that must be aligned."""
+LITTLE = 0.01
+"""Part of the whole fall of the loss that is little."""
+SLOW = 0.1
+"""Speed of the loss on a plateau, over the mean speed up to convergence."""
+ROUNDING = 1e-13
+"""Relative fall of the loss that is none."""
+CELLS, SHORTEST = 2000, 40
+"""The way to convergence in cells of equal length, and the fewest cells of a plateau."""
+
+
+@dataclass(frozen=True)
+class Phases:
+    """When the phases of a run begin and end.
+
+    With ``F = L(0) - L(end)`` the whole fall of the loss on the run:
+
+    Attributes
+    ----------
+    alignment : float
+        End of the alignment: first time at which 95% of the neurons that do not die in the early
+        flow are within 0.1 rad of where that leads them; infinite if it never comes, NaN without
+        such neurons. (With saddles single neurons may take as long as they like.)
+    escape : float
+        Escape from the start: first time at which the loss has fallen by 1% of ``F``; infinite if
+        it does not fall.
+    plateaus : ndarray, shape (P, 3)
+        Begin, end and mean loss of the plateaus before convergence: longest intervals, of at least
+        2% of the time to convergence, on which the loss falls at least ten times slower than on
+        average up to there. Times are multiples of 0.05% of the time to convergence.
+    convergence : float
+        First time at which the loss is within 1% of ``F`` of its last value. It means
+        something only if the run was long enough.
+
+    The definitions are ours; they use no scale but those of the run itself.
+    """
+
+    alignment: float
+    escape: float
+    plateaus: np.ndarray
+    convergence: float
+
+
+class Groups(NamedTuple):
+    """Neurons by direction and sign, heaviest group first.
+
+    Attributes
+    ----------
+    label : ndarray of int, shape (m,)
+        Group of each neuron, -1 for those that are dead.
+    direction : ndarray, shape (G, d)
+        Unit vectors of ``sum |a_i| w_i``.
+    size : ndarray of int, shape (G,)
+        Number of neurons.
+    weight : ndarray, shape (G,)
+        ``sum a_i |w_i|``: what the group contributes to the network.
+    """
+
+    label: np.ndarray
+    direction: np.ndarray
+    size: np.ndarray
+    weight: np.ndarray
+
+
+class Alignment:
+    """Measures of alignment on a run, each computed when first asked for.
+
+    Made by `gflow.Flow.alignment`.
+
+    Parameters
+    ----------
+    flow : Flow
+
+    Attributes
+    ----------
+    t : ndarray, shape (T,)
+        The reported times of the run.
+    early : EarlyFlow
+        The early flow of the start (`gflow.theory.early_flow`).
+    D : ndarray, shape (T, m, d)
+        ``D_n(w_i, theta)``, the field of every neuron with the residuals of the time: the element
+        of least norm of ``(1/n) sum_k eta_k r_k x_k``.
+    cosine : ndarray, shape (T, m)
+        Cosine of ``w_i`` to it; NaN where one of both is zero. Neurons with ``a_i < 0`` turn away
+        from their field: to -1.
+    cosine_extremal : ndarray, shape (T, m)
+        Cosine of ``w_i`` to the extremal vector that its early flow ends with; NaN for neurons
+        that die in the early flow.
+    dead : ndarray of bool, shape (T, m)
+        Whether the neuron is off at every point: it does not move again.
+    living : ndarray of int, shape (T,)
+        Number of the others.
+    phases : Phases
+        Ends of the phases of the run.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+    JMLR 2025, section 3 (``D_n``, extremal vectors).
+
+    Examples
+    --------
+    >>> import gflow
+    >>> data = gflow.datasets.three_points()
+    >>> flow = gflow.integrate(gflow.init.balanced(20, 2, 1e-6, rng=1), data, t_max=80.0)
+    >>> alignment = flow.alignment()
+    >>> alignment
+    Alignment: 10 of 20 neurons alive at the end, in 1 groups
+      alignment    until t = 5.142
+      escape       at t = 15.87
+      plateaus     0 to 15.08
+      convergence  at t = 21.49
+    >>> j = np.searchsorted(flow.t, alignment.phases.escape)
+    >>> bool((alignment.cosine_extremal[j, ~alignment.early.dead] > 0.999).all())
+    True
+    """
+
+    def __init__(self, flow: Record) -> None:
+        self.flow = flow
+        self.t = flow.t
+
+    @cached_property
+    def early(self) -> EarlyFlow:
+        """The early flow of the start."""
+        a, W, unit = self._neurons(np.zeros(1))
+        return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), self.flow.data)
+
+    @cached_property
+    def D(self) -> np.ndarray:
+        """Fields at the reported times, shape (T, m, d)."""
+        X, y = self.flow.data.X, self.flow.data.y
+        D = np.empty((self.t.size, self.flow.path.m, self.flow.path.d))
+        for j, (a, W, codes) in enumerate(zip(self.flow.a, self.flow.W, self._patterns())):
+            on = (codes == 1).astype(float)
+            r = y - (X * (on.T @ (a[:, None] * W))).sum(axis=1)
+            D[j] = on @ (r[:, None] * X) / y.size
+            sliding = np.flatnonzero((codes == 2).any(axis=1))
+            if sliding.size:
+                sets, which = np.unique(codes[sliding] == 2, axis=0, return_inverse=True)
+                for s, points in enumerate(sets):
+                    V, own = X[points], sliding[which.ravel() == s]
+                    D[j, own] -= np.linalg.lstsq(V, V @ D[j, own].T, rcond=None)[0].T
+        return D
+
+    @cached_property
+    def cosine(self) -> np.ndarray:
+        """Cosines of neurons to their fields, shape (T, m)."""
+        return _cosines(self.flow.directions, self.D)
+
+    @cached_property
+    def cosine_extremal(self) -> np.ndarray:
+        """Cosines of neurons to their final extremal vectors, shape (T, m)."""
+        return _cosines(self.flow.directions, self.early.D)
+
+    @cached_property
+    def dead(self) -> np.ndarray:
+        """Whether neurons are off at every point, shape (T, m)."""
+        return np.array([~codes.any(axis=1) for codes in self._patterns()])
+
+    @cached_property
+    def living(self) -> np.ndarray:
+        """Number of neurons that are not dead, shape (T,)."""
+        return (~self.dead).sum(axis=1)
+
+    @cached_property
+    def phases(self) -> Phases:
+        """Ends of the phases of the run."""
+        t, loss = _loss_curve(self.flow)
+        fall = loss[0] - loss[-1]
+        if fall <= ROUNDING * loss[0]:
+            return Phases(self._alignment_end(), np.inf,
+                          np.array([[0.0, self.flow.t_end, loss[0]]]), 0.0)
+        escape = self._first_below(t, loss, loss[0] - LITTLE * fall)
+        convergence = self._first_below(t, loss, loss[-1] + LITTLE * fall)
+        return Phases(self._alignment_end(), escape, _plateaus(t, loss, fall, convergence),
+                      convergence)
+
+    def groups(self, t: float | None = None, angle: float = CLOSE) -> Groups:
+        """Neurons grouped by direction and sign of the output weight.
+
+        A group is the heaviest neuron (by ``|a_i| |w_i|``) that has none yet and all others
+        without one within ``angle`` of it.
+
+        Parameters
+        ----------
+        t : float, optional
+            Time reached; the end if None.
+        angle : float
+            In radians.
+
+        Returns
+        -------
+        Groups
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``t`` was not reached or ``angle`` is not positive.
+        """
+        angle = positive(angle, "angle")
+        time = self.flow.t_end if t is None else float(t)
+        alive = self.flow.pattern(time).any(axis=1)
+        a, W, unit = (part[0] for part in self._neurons(np.array([time])))
+        norms = row_norms(W)
+        alive &= (norms > 0) & (a != 0)
+        u = np.divide(W, norms[:, None], out=np.zeros_like(W), where=norms[:, None] > 0)
+        with np.errstate(divide="ignore"):
+            log = np.log(np.abs(a)) + np.log(norms) + 2 * unit
+        label = np.full(a.size, -1)
+        directions: list[np.ndarray] = []
+        weights: list[float] = []
+        # |u - v| is the chord of the angle.
+        chord = 2 * np.sin(min(angle, np.pi) / 2)
+        for i in np.argsort(-log, kind="stable"):
+            if not alive[i] or label[i] >= 0:
+                continue
+            own = alive & (label < 0) & (np.sign(a) == np.sign(a[i]))
+            own &= np.linalg.norm(u - u[i], axis=1) <= chord
+            label[own] = len(weights)
+            directions.append(np.exp(log[own] - log[i]) @ u[own])
+            weights.append(np.sign(a[i]) * np.exp(log[own]).sum())
+        direction = np.array(directions).reshape(-1, W.shape[1])
+        direction /= np.where(direction.any(axis=1), row_norms(direction), 1.0)[:, None]
+        weight = np.array(weights)
+        size = np.bincount(label[label >= 0], minlength=weight.size)
+        order = np.argsort(-np.abs(weight), kind="stable")
+        rank = np.append(np.argsort(order), -1)
+        return Groups(rank[label], direction[order], size[order], weight[order])
+
+    def _neurons(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """``a`` (T, m), ``W`` (T, m, d) in units of exp of the third (T, m)."""
+        neurons, power = self.flow.path.scaled(t)
+        return neurons[:, :, 0], neurons[:, :, 1:], power * np.log(2.0)
+
+    def _patterns(self) -> Iterator[np.ndarray]:
+        """Patterns (m, n) at the reported times, the same array every time."""
+        codes, events, begin = self.flow.initial_pattern.copy(), self.flow.events, 0
+        for end in np.searchsorted(events["time"], self.t, side="right"):
+            past = events[begin:end]
+            codes[past["neuron"], past["point"]] = past["to"]
+            begin = int(end)
+            yield codes
+
+    def _alignment_end(self) -> float:
+        early = self.early
+        alive = ~early.dead
+        if not alive.any():
+            return np.nan
+        ends, chord = early.end_direction[alive], 2 * np.sin(CLOSE / 2)
+
+        def aligned(u: np.ndarray) -> bool:
+            return bool((np.linalg.norm(u[alive] - ends, axis=1) <= chord).mean() >= MOST)
+
+        def at(t: float) -> bool:
+            W = self._neurons(np.array([t]))[1][0]
+            return aligned(W / np.maximum(row_norms(W), np.finfo(float).tiny)[:, None])
+
+        if at(0.0):
+            return 0.0
+        hits = [j for j, u in enumerate(self.flow.directions) if aligned(u)]
+        if not hits:
+            return np.inf
+        return _first(at, self.t[hits[0] - 1] if hits[0] else 0.0, self.t[hits[0]])
+
+    def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
+        """First time at which the loss is at most ``level``; ``loss`` brackets it."""
+        j = int(np.argmax(loss <= level))
+        return _first(lambda s: self.flow(s).loss(self.flow.data) <= level, t[j - 1], t[j])
+
+    def __repr__(self) -> str:
+        phases = self.phases
+        flats = ", ".join(f"{s:.4g} to {e:.4g}" for s, e, _ in phases.plateaus) or "none"
+        alive = int(self.flow.pattern(self.flow.t_end).any(axis=1).sum())
+        return "\n".join([
+            f"Alignment: {alive} of {self.flow.path.m} neurons alive at the end, in "
+            f"{len(self.groups().size)} groups",
+            f"  alignment    until t = {phases.alignment:.4g}",
+            f"  escape       at t = {phases.escape:.4g}",
+            f"  plateaus     {flats}",
+            f"  convergence  at t = {phases.convergence:.4g}"])
+
+
+def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """Cosines of unit (or zero) vectors to others, NaN where one is zero."""
+    norms = row_norms(D)
+    valid = (norms > 0) & u.any(axis=-1)
+    along = (u * D).sum(axis=-1)
+    return np.clip(np.divide(along, norms, out=np.full(along.shape, np.nan), where=valid), -1, 1)
+
+
+def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
+    """Where ``holds`` becomes true between ``low`` and ``high``, by bisection."""
+    while high - low > 1e-7 * high:
+        middle = (low + high) / 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return float(high)
+
+
+def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
+    """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
+    path, data = flow.path, flow.data
+    if isinstance(path, Windows):
+        times, losses = [np.zeros(1)], [np.array([flow(0.0).loss(data)])]
+        for window in path.pieces:
+            s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
+            times.append(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
+            losses.append(np.array([flow(float(t)).loss(data) for t in times[-1]])
+                          if isinstance(window, Calm)
+                          else (window.values[1:] ** 2).mean(axis=1) / 2)
+        t, loss = np.concatenate(times), np.concatenate(losses)
+        inside = t < flow.t_end
+        return (np.append(t[inside], flow.t_end),
+                np.append(loss[inside], flow.model.loss(data)))
+    assert isinstance(path, Trajectory)
+    breaks = np.unique(np.append(path.breaks, flow.t))
+    t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
+    return t, np.array([flow(float(s)).loss(data) for s in t])
+
+
+def _plateaus(t: np.ndarray, loss: np.ndarray, fall: float, convergence: float) -> np.ndarray:
+    """Begin, end and mean loss (P, 3) of the plateaus, see `Phases`."""
+    grid = np.linspace(0.0, convergence, CELLS + 1)
+    at = np.interp(grid, t, loss)
+    slow = np.concatenate([[False], at[:-1] - at[1:] <= SLOW * fall / CELLS, [False]])
+    edges = np.flatnonzero(slow[1:] != slow[:-1]).reshape(-1, 2)
+    edges = edges[(edges[:, 1] - edges[:, 0] >= SHORTEST) & (edges[:, 1] < CELLS)]
+    return np.array([[grid[b], grid[e], at[b:e + 1].mean()] for b, e in edges]).reshape(-1, 3)

@@ -1,0 +1,113 @@
+"""The front door: check what comes in, run an engine, hand back a `Flow`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ..engines.recorder import as_quantities
+from ..engines.rules import as_rules
+from ..engines.solve import METHODS, choose, solve
+from ..problem.checks import positive, whole
+from ..problem.data import Data
+from ..problem.inputs import EPS, LOWEST, model_and_data, reported_times, thread_count
+from ..problem.network import TwoLayerReLU
+from .errors import IntegrationError
+from .flow import Flow
+
+
+def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
+              method: str = "auto", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
+              max_events: int | None = None, progress: bool = False,
+              strict: bool = False, threads: int | None = None, save: Any = None) -> Flow:
+    r"""Exact gradient flow of a two-layer ReLU network on the square loss.
+
+    Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
+    :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, as a Filippov solution: every activation
+    event is located, and neurons slide along activation boundaries where both sides push them
+    there. (PyTorch's ``MSELoss`` has no 1/2: its step ``lr`` is a flow time of ``2 lr``.)
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        Start. Output weights (m,), hidden weights (m, d).
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+    t_max : float
+        End of the run in flow time, positive.
+    method : {"auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"}
+        A SciPy stepper, run on the frozen activation pattern between located events; or
+        "waveform", the engine for wide networks and long runs, which integrates neurons one by one
+        and in parallel (`gflow.engines`). "auto" takes DOP853 for small problems and "waveform"
+        for the others; ``flow.stats["method"]`` and ``flow.stats["choice"]`` say what and why.
+    rtol : float
+        Error allowed per step, relative to the norm of each neuron; at least 100 eps.
+    t_eval : array_like, shape (T,), optional
+        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included.
+    stop : rule or list of rules, optional
+        From `gflow.stop`, or any callable of a `gflow.stop.State` that returns True to stop.
+    max_events : int, optional
+        Stop after this many event records.
+    progress : bool
+        Draw a text meter on standard error.
+    strict : bool
+        Raise on a run that does not end well, instead of returning what was reached.
+    threads : int, optional
+        Threads of ``method="waveform"``; if None ``OMP_NUM_THREADS``, or as many as there are
+        processors. Results do not depend on it.
+    save : list of str or callable, optional
+        What to keep at the times ``t_eval`` in ``flow.saved``, instead of the dense output, so that
+        long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
+        "grad_norm", or a function of a `gflow.stop.State` that returns an array or a mapping of
+        arrays. Events are kept; ``flow(t)`` and the certificate are not to be had then.
+
+    Returns
+    -------
+    Flow
+        Trajectory, events, status. A run that stopped early has the times up to there and its end.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, in one sentence.
+    IntegrationError
+        With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024. Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988.
+
+    Examples
+    --------
+    One balanced neuron on one point grows like a logistic curve:
+
+    >>> import gflow
+    >>> flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), t_max=10.0)
+    >>> V = 1 / (1 + (1 / 0.01 - 1) * np.exp(-20.0))
+    >>> bool(abs(flow.a[-1, 0] * flow.W[-1, 0, 0] - V) < 1e-7)
+    True
+    """
+    model, data = model_and_data(model, data)
+    t_max = positive(t_max, "t_max")
+    if not isinstance(method, str) or method not in METHODS:
+        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+    rtol = positive(rtol, "rtol")
+    if rtol < 100 * EPS:
+        raise ValueError(f"rtol = {rtol:g} is below 100 eps = {100 * EPS:.2g}: "
+                         "double precision cannot keep it")
+    if rtol >= 1:
+        raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
+    times = reported_times(t_eval, t_max)
+    rules = as_rules(stop)
+    if max_events is not None:
+        max_events = whole(max_events, "max_events")
+    engine = choose(model, data, t_max)[0] if method == "auto" else method
+    if engine != "waveform" and model.log_scale.min() < LOWEST:
+        raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
+                         f"for method={engine!r}: use method=\"waveform\"")
+    flow = solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
+                 max_events=max_events, progress=progress, threads=thread_count(threads),
+                 quantities=as_quantities(save), made=Flow)
+    if strict and not flow.success:
+        raise IntegrationError(flow)
+    return flow

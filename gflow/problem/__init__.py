@@ -1,0 +1,1 @@
+"""What is trained: data, network, loss, activation, and the field that they define."""

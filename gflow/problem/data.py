@@ -1,0 +1,129 @@
+"""Training data, and the arrangement of hyperplanes that its points define."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from .checks import real_array
+from .norms import row_norms
+
+PARALLEL = 1e-14
+"""Two points whose unit vectors differ by less than this, up to sign, share a hyperplane."""
+
+
+class Arrangement(NamedTuple):
+    """Hyperplane classes of the data: points ``x_k = length_k * normal_c`` share one hyperplane.
+
+    Attributes
+    ----------
+    normal : ndarray, shape (C, d)
+        Unit normals.
+    label : ndarray of intp, shape (n,)
+        Class of each point, -1 for a zero row (it has no hyperplane).
+    length : ndarray, shape (n,)
+        Signed length of each point along its normal.
+    start, member : ndarray of intp, shapes (C + 1,) and (number of non-zero rows,)
+        Points of class ``c`` are ``member[start[c]:start[c + 1]]``.
+    """
+
+    normal: np.ndarray
+    label: np.ndarray
+    length: np.ndarray
+    start: np.ndarray
+    member: np.ndarray
+
+
+class Data:
+    """A regression data set: inputs ``X`` and labels ``y``.
+
+    Parameters
+    ----------
+    X : array_like, shape (n, d)
+        Inputs, one point a row. Append a column of ones for a bias.
+    y : array_like, shape (n,)
+        Labels.
+
+    Raises
+    ------
+    TypeError
+        If an entry is not a real number.
+    ValueError
+        If the shapes disagree, are empty, or an entry is NaN or infinite.
+
+    Examples
+    --------
+    >>> data = Data([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
+    >>> data.n, data.d
+    (2, 2)
+    """
+
+    def __init__(self, X: Any, y: Any) -> None:
+        self.X = real_array(X, "X", 2)
+        self.y = real_array(y, "y", 1)
+        if self.X.size == 0:
+            raise ValueError(f"X has shape {self.X.shape}: give at least one point and one column")
+        if self.X.shape[0] != self.y.shape[0]:
+            raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
+                             "give one label a point")
+        self.X.flags.writeable = self.y.flags.writeable = False
+
+    @property
+    def n(self) -> int:
+        """Number of points."""
+        return self.X.shape[0]
+
+    @property
+    def d(self) -> int:
+        """Input dimension, the bias column included."""
+        return self.X.shape[1]
+
+    @cached_property
+    def arrangement(self) -> Arrangement:
+        """Hyperplane classes: duplicates, opposite points and multiples share one."""
+        return _arrange(self.X)
+
+    def __repr__(self) -> str:
+        return f"Data(n={self.n}, d={self.d})"
+
+
+def _arrange(X: np.ndarray) -> Arrangement:
+    """Group the rows of ``X`` by line through the origin (``numerics``: hyperplane classes)."""
+    n, d = X.shape
+    lengths = row_norms(X)
+    alive = np.flatnonzero(lengths > 0)
+    # Divide twice: a tiny row would lose its direction to underflow otherwise.
+    unit = X[alive] / np.abs(X[alive]).max(axis=1, keepdims=True)
+    unit /= row_norms(unit)[:, None]
+    # Equal lines have equal |projection|: sort by one, compare close neighbours only.
+    key = np.abs(unit @ np.cos(1.0 + np.arange(d)))
+    order = np.argsort(key, kind="stable")
+    found = np.full(alive.size, -1)
+    recent: list[int] = []
+    for j in order:
+        recent = [r for r in recent if key[j] - key[r] <= 4 * d * PARALLEL]
+        twin = next((r for r in recent if _same_line(unit[r], unit[j])), None)
+        if twin is None:
+            found[j] = j
+            recent.append(j)
+        else:
+            found[j] = twin
+    # Classes in the order of their first point, and its orientation.
+    first: dict[int, int] = {}
+    for j, r in enumerate(found):
+        first.setdefault(int(r), j)
+    number = {r: c for c, r in enumerate(first)}
+    label = np.full(n, -1, dtype=np.intp)
+    label[alive] = [number[int(r)] for r in found]
+    normal = unit[list(first.values())]
+    length = np.zeros(n)
+    length[alive] = lengths[alive] * np.sign((unit * normal[label[alive]]).sum(axis=1))
+    member = alive[np.argsort(label[alive], kind="stable")].astype(np.intp)
+    start = np.searchsorted(label[member], np.arange(len(first) + 1)).astype(np.intp)
+    return Arrangement(np.ascontiguousarray(normal), label, length, start, member)
+
+
+def _same_line(u: np.ndarray, v: np.ndarray) -> bool:
+    return bool(np.abs(u - v).max() <= PARALLEL or np.abs(u + v).max() <= PARALLEL)

@@ -1,0 +1,100 @@
+"""What many functions take: a network with data, and a number of threads."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+
+from .checks import real_array, whole
+from .data import Data
+from .network import TwoLayerReLU
+
+EPS = float(np.finfo(float).eps)
+LOWEST = -300 * float(np.log(10.0))
+"""Natural logarithm of the smallest scale whose weights double precision holds."""
+
+
+def model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:
+    """A network and data that fit together, from these or pairs of arrays.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are something else, or their dimensions differ.
+
+    Examples
+    --------
+    >>> model_and_data(([1.0], [[0.5]]), ([[1.0]], [2.0]))
+    (TwoLayerReLU(m=1, d=1), Data(n=1, d=1))
+    """
+    if not isinstance(model, TwoLayerReLU):
+        if not isinstance(model, tuple | list) or len(model) != 2:
+            raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
+                            "(a, W)")
+        model = TwoLayerReLU(*model)
+    if not isinstance(data, Data):
+        if not isinstance(data, tuple | list) or len(data) != 2:
+            raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+        data = Data(*data)
+    if data.d != model.d:
+        raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
+                         "must have the same dimension (a bias is a column of ones in X)")
+    return model, data
+
+
+def default_times(t_max: float) -> np.ndarray:
+    """About 200 times in [0, t_max], dense early, both ends included.
+
+    Examples
+    --------
+    >>> t = default_times(50.0)
+    >>> t.size, float(t[0]), float(t[-1]), bool(t[1] < 0.01)
+    (200, 0.0, 50.0, True)
+    """
+    times = t_max * np.expm1(np.linspace(0.0, np.log(1e4), 200)) / (1e4 - 1)
+    times[-1] = t_max
+    return times
+
+
+def reported_times(t_eval: Any, t_max: float) -> np.ndarray:
+    """The times ``t_eval`` in [0, t_max], or `default_times` if None.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are not increasing times in there.
+
+    Examples
+    --------
+    >>> reported_times([0, 1], 2.0)
+    array([0., 1.])
+    """
+    if t_eval is None:
+        return default_times(t_max)
+    times = real_array(t_eval, "t_eval", 1)
+    if times.size == 0:
+        raise ValueError("t_eval is empty: give at least one time, or None for the default")
+    if (np.diff(times) <= 0).any():
+        raise ValueError("t_eval is not increasing: sort it and drop repeated times")
+    if times[0] < 0 or times[-1] > t_max:
+        raise ValueError(f"t_eval reaches from {times[0]:g} to {times[-1]:g}: its times must lie "
+                         f"in [0, t_max] = [0, {t_max:g}]")
+    return times
+
+
+def thread_count(threads: Any = None) -> int:
+    """``threads``; or if None ``OMP_NUM_THREADS``, or as many as there are processors.
+
+    Examples
+    --------
+    >>> thread_count(3)
+    3
+    """
+    allowed = os.environ.get("OMP_NUM_THREADS", "").strip()
+    if threads is None and allowed.isdecimal() and int(allowed) > 0:
+        # Workers of a pool or of a cluster share the machine, and say so in this way.
+        return int(allowed)
+    available = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return (available or 1) if threads is None else whole(threads, "threads")
