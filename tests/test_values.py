@@ -1,0 +1,148 @@
+"""Results are values: read from threads, pickled, copied, sent back by other processes."""
+
+import copy
+import pickle
+import sys
+import threading
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from multiprocessing import get_context
+
+import joblib
+import numpy as np
+import pytest
+
+import gflow
+
+DATA = gflow.datasets.linear_teacher(60, 5, noise=0.5, rng=0)
+
+
+def run(method="waveform", **options):
+    start = gflow.init.balanced(40, 5, 1e-2, rng=1)
+    return gflow.integrate(start, DATA, 6.0, method=method, threads=2, rtol=1e-6, **options)
+
+
+def descent():
+    return gflow.descend(gflow.init.balanced(5, 5, 1e-2, rng=1), DATA, 0.1, 20)
+
+
+def early():
+    return gflow.theory.early_flow(gflow.init.balanced(5, 5, 1e-2, rng=1), DATA)
+
+
+RESULTS = {
+    "waveform": run, "DOP853": lambda: run("DOP853"), "Radau": lambda: run("Radau", max_events=20),
+    "late": lambda: gflow.integrate(gflow.init.balanced(20, 2, 1e-3, rng=1),
+                                    gflow.datasets.three_points(), 300.0, method="waveform"),
+    "saved": lambda: run(save=["loss", "norms"]), "saved, stepper": lambda: run("RK45", save="W"),
+    "stopped": lambda: run(stop=gflow.stop.loss_below(0.35)),
+    "descent": descent,
+}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return {name: make() for name, make in RESULTS.items()}
+
+
+def same(one, other):
+    assert type(one) is type(other) and one.message == other.message
+    for name in ("t", "events", "initial_pattern"):
+        assert np.array_equal(getattr(one, name), getattr(other, name))
+    if one.saved is None:
+        times = np.linspace(0.0, one.t_end, 7)
+        assert np.array_equal(one(times).W, other(times).W)
+        assert np.array_equal(one.loss, other.loss)
+        assert one.path.dissipation(1) == other.path.dissipation(1)
+    else:
+        assert all(np.array_equal(value, other.saved[k]) for k, value in one.saved.items())
+
+
+@pytest.mark.parametrize("name", RESULTS)
+@pytest.mark.parametrize("how", [lambda flow: pickle.loads(pickle.dumps(flow)), copy.deepcopy,
+                                 copy.copy], ids=["pickle", "deepcopy", "copy"])
+def test_copies_are_equal(results, name, how):
+    same(results[name], how(results[name]))
+
+
+def test_pickles_are_small(results):
+    flow = results["waveform"]
+    before = len(pickle.dumps(flow))
+    assert flow.W.size and flow.loss.size
+    assert len(pickle.dumps(flow)) == before
+
+
+def test_other_processes_send_them_back():
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        for work in (run, descent):
+            same(work(), pool.submit(work).result(timeout=300))
+    sent = joblib.Parallel(n_jobs=2)(joblib.delayed(run)(method) for method in ("waveform", "RK45"))
+    for flow, method in zip(sent, ("waveform", "RK45")):
+        same(run(method), flow)
+
+
+@pytest.fixture
+def hasty():
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+@pytest.mark.parametrize("name", ["waveform", "late", "DOP853"])
+def test_threads_read_what_one_reads(results, name, hasty):
+    flow = results[name]
+    times = np.linspace(0.0, flow.t_end, 300)
+    alone = [flow(t).W for t in times]
+
+    def wrong(seed):
+        order = np.random.default_rng(seed).permutation(times.size)
+        return sum(not np.array_equal(flow(times[j]).W, alone[j]) for j in order)
+
+    with ThreadPoolExecutor(4) as pool:
+        assert list(pool.map(wrong, range(4))) == [0, 0, 0, 0]
+
+
+def test_certificates_in_threads(results, hasty):
+    flow = results["waveform"]
+    alone = repr(flow.certificate())
+    with ThreadPoolExecutor(4) as pool:
+        assert set(pool.map(lambda _: repr(flow.certificate()), range(4))) == {alone}
+
+
+def test_no_thread_is_left():
+    before = threading.active_count()
+    kept = [run() for _ in range(5)]
+    assert all(flow.success for flow in kept) and threading.active_count() == before
+
+
+def test_nothing_can_be_changed(results):
+    flow = results["waveform"]
+    for array in (flow.t, flow.a, flow.W, flow.loss, flow.norms, flow.directions, flow.events,
+                  flow.initial_pattern, flow.data.X, flow.data.y, results["descent"].W):
+        with pytest.raises(ValueError, match="read-only"):
+            array[:1] = array[:1]
+    with pytest.raises(RuntimeError, match="finished run"):
+        flow.path.cut(1.0)
+    with pytest.raises(RuntimeError, match="finished run"):
+        results["DOP853"].path.forget()
+    saved = results["saved"].saved["loss"]
+    with pytest.raises(ValueError, match="read-only"):
+        saved[0] = 0.0
+
+
+def test_rules_remember_no_run():
+    rule = gflow.stop.settled()
+    flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0], [1.0]], [1.0, 0.5]), 1e3, stop=rule)
+    again = gflow.integrate(([0.1], [[0.1]]), ([[1.0], [1.0]], [1.0, 0.5]), 1e3, stop=rule)
+    assert flow.status == "settled" and flow.t_end == again.t_end
+    assert vars(rule.test) == vars(gflow.stop.settled().test)
+    for each in (rule, gflow.stop.loss_below(1.0), gflow.stop.gradient_below(1.0),
+                 gflow.stop.wall_time(1.0)):
+        assert pickle.loads(pickle.dumps(each)).message == each.message
+
+
+def test_an_error_of_a_run_is_sent_back():
+    error = gflow.IntegrationError(run("RK45", max_events=3))
+    back = pickle.loads(pickle.dumps(error))
+    assert str(back) == str(error)
+    same(back.flow, error.flow)
