@@ -210,7 +210,8 @@ class Recorder(ThreadPoolExecutor):
 
 
 def test_failed_tasks_keep_their_traceback_until_asked_again(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep_tasks, "BROKEN", True, raising=False)
+    # Not a global: that would be another function to the store.
+    monkeypatch.setenv("SWEEP_BROKEN", "yes")
     for calls in range(2):
         with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed, .*ZeroDivisionError"):
             assert len(sweep(sometimes, {"n": [1, 2]})) == 1
@@ -218,13 +219,13 @@ def test_failed_tasks_keep_their_traceback_until_asked_again(sweep, tmp_path, mo
     assert failure.params == {"n": 2} and "in sometimes" in failure.error
     assert "worker.py" not in failure.error
     assert "ZeroDivisionError" in status(tmp_path / "s.db", tracebacks=True)
-    monkeypatch.setattr(sweep_tasks, "BROKEN", False)
+    monkeypatch.delenv("SWEEP_BROKEN")
     assert len(sweep(sometimes, {"n": [1, 2]}, retry_failed=True)) == 2
     assert failures(tmp_path / "s.db") == []
 
 
 def sometimes(n, rng):
-    return {"x": 1 / (n - 2) if n == 2 and sweep_tasks.BROKEN else 0.0}
+    return {"x": 1 / (n - 2) if n == 2 and os.environ.get("SWEEP_BROKEN") else 0.0}
 
 
 def test_changed_code_is_noticed(sweep, tmp_path, monkeypatch):

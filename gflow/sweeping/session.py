@@ -20,10 +20,11 @@ import numpy as np
 
 from .executors import DEADLY, open_executor, stop
 from .grid import Task, root_seed, tasks
+from .identity import fingerprint, title
 from .records import records
 from .report import Meter
 from .store import Store
-from .worker import Job, Outcome, SweepError, fingerprint, greet, pack, perform, title
+from .worker import Job, Outcome, SweepError, greet, pack, perform
 
 CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
@@ -77,7 +78,8 @@ def sweep(run: Callable[..., Any], grid: Any, *, store: Any, executor: Any = Non
     retry_failed : bool
         Whether to run again the tasks that the store has as failed.
     changed : {"raise", "keep", "rerun"}
-        What to do if the store has tasks done by other code of ``run`` or another version of gflow.
+        What to do if the store has tasks done by another ``run`` (other code, other data that it
+        carries or reads; see the docs) or another version of gflow.
 
     Returns
     -------

@@ -176,7 +176,8 @@ class Store:
                 ("done", *now)).fetchone()
             if count and changed == "raise":
                 author = (f"gflow {versions}, and this is {__version__}"
-                          if versions != __version__ else "other code of run")
+                          if versions != __version__ else
+                          "other code of run, or with other data that it carries or reads")
                 raise ValueError(f"{self.path} holds {count} of these tasks as done by {author}: "
                                  "give changed=\"keep\" to keep them, changed=\"rerun\" to run "
                                  "them again, or another store")

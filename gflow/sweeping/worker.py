@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import inspect
 import json
 import os
 import pickle
 import socket
-import textwrap
 import time
 import traceback
-from types import CodeType
 from typing import Any, Callable, NamedTuple
 
 from .._version import __version__
@@ -154,44 +150,3 @@ def pack(run: Callable[..., Any]) -> bytes:
 def _unpack(packed: bytes) -> Callable[..., Any]:
     run: Callable[..., Any] = pickle.loads(packed)
     return run
-
-
-def fingerprint(run: Callable[..., Any]) -> str:
-    """Hash of the name and the source of ``run``, not of what it calls.
-
-    Examples
-    --------
-    >>> fingerprint(pack) == fingerprint(pack), fingerprint(pack) == fingerprint(perform)
-    (True, False)
-    """
-    return hashlib.sha256(_identity(run).encode()).hexdigest()
-
-
-def title(run: Any) -> str:
-    """Name of ``run`` for messages and for finding an experiment again."""
-    if isinstance(run, functools.partial):
-        return title(run.func)
-    if not hasattr(run, "__qualname__"):
-        return title(type(run))
-    return f"{run.__module__}:{run.__qualname__}"
-
-
-def _identity(run: Any) -> str:
-    if isinstance(run, functools.partial):
-        return f"{_identity(run.func)} {run.args!r} {sorted(run.keywords.items())!r}"
-    if not hasattr(run, "__qualname__"):
-        return _identity(type(run))
-    try:
-        source = textwrap.dedent(inspect.getsource(run))
-    except (OSError, TypeError):
-        source = _bytecode(getattr(run, "__code__", None))
-    return f"{run.__qualname__}\n{source}"
-
-
-def _bytecode(code: CodeType | None) -> str:
-    """A function typed into a console has no source."""
-    if code is None:
-        return ""
-    constants = [_bytecode(item) if isinstance(item, CodeType) else repr(item)
-                 for item in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"
