@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pragma: no cover
     from .flow import Flow
@@ -20,3 +20,7 @@ class IntegrationError(RuntimeError):
     def __init__(self, flow: Flow) -> None:
         super().__init__(f"{flow.status}: {flow.message}")
         self.flow = flow
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle would call the class with the message: a pool of processes breaks on that.
+        return type(self), (self.flow,), self.__dict__

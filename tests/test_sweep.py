@@ -1,12 +1,17 @@
 """Grids, seeds, results and tables of sweeps; most of it in this process."""
 
+import asyncio
+import copy
+import itertools
 import json
+import math
 import os
+import pickle
 import sqlite3
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -20,6 +25,7 @@ from gflow.sweeping import failures, session, status, task_rng
 from gflow.sweeping.codec import decode, encode
 from gflow.sweeping.executors import LocalPool
 from gflow.sweeping.grid import tasks
+from gflow.sweeping.records import _column
 from gflow.sweeping.store import Store
 
 
@@ -91,6 +97,9 @@ def test_shared_parameters_leave_the_draws_alone(sweep):
     ({"n": [1]}, [1, 1], "every index once"),
     ({"n": [1]}, -1, "at least one"),
     ({"n": [1]}, "3", "number of seeds"),
+    ({"n": [1]}, [2**63], "from 0 to 2"), ({"n": [1]}, 10**12, "give at most"),
+    ({"n": [10**6000]}, 1, "a number of 19932 bits: give whole numbers up to"),
+    ({"n": [np.uint64(2**63)]}, 1, "up to 2"), ({"n": [np.ma.masked]}, 1, "has a Masked"),
 ])
 def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, seeds, sentence):
     def run(n, rng):
@@ -104,7 +113,7 @@ def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, see
     ({"run": threading.Lock().acquire}, "cannot be pickled"),
     ({"run": 5}, "give a function"),
     ({"rng": np.random.default_rng()}, "whole number as the root seed"),
-    ({"rng": -1}, "not negative"),
+    ({"rng": -1}, "not negative"), ({"rng": 10**6000}, "below 2"),
     ({"workers": 0}, "positive whole number"),
     ({"changed": "ignore"}, "choose one of raise, keep, rerun"),
     ({"shared": "n"}, "list of names"),
@@ -120,7 +129,10 @@ def test_bad_arguments_are_one_sentence(sweep, option, sentence):
 
 # Results ------------------------------------------------------------------------------------------
 
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
+LETTERS = st.text(st.characters())
+"""Halves of pairs too, as in names of files that are not UTF-8."""
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), LETTERS,
+                    st.integers(0, 20_000).map(lambda bits: -2**bits + 1))
 ARRAYS = npst.arrays(st.one_of(npst.floating_dtypes(endianness="="), npst.integer_dtypes(),
                                npst.complex_number_dtypes(endianness="="), npst.boolean_dtypes()),
                      npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
@@ -143,12 +155,55 @@ def test_results_come_back_as_they_were(result):
     ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as a obj"),
     ({"x": [[1], [1, 2]]}, "ragged"), ({"x": np.array([None])}, "returned 'x'"),
     ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {}}, "returned 'x' as a dict"),
+    ({"x": "a" * 10**8}, "save large arrays"), ({"\udcff": 1}, "cannot be written to a file"),
+    ({"x": np.ma.masked_equal([1, 2], 1)}, "masked"), ({"x": np.ma.masked}, "masked"),
+    ({"x": [1, "a"]}, "something else"), ({"x": [-1, 2**63 + 1]}, "something else"),
+    ({"x": [2**60 + 1, 0.5]}, "something else"), ({"x": ["a\0"]}, "something else"),
+    ({"x": [2**70]}, "arrays of numbers"), ({"x": b"a"}, "as a bytes"),
 ])
 def test_bad_results_fail_their_task_only(sweep, tmp_path, result, sentence):
     with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed"):
         table = sweep(lambda n, rng: result if n == 1 else {"y": 3}, {"n": [1, 2]})
     assert table["y"] == [3] and len(table) == 1
     assert sentence in failures(tmp_path / "s.db")[0].error
+
+
+EXTREME = [2**53 + 1, -2**63, 2**63, 2**64 - 1, math.comb(2000, 1000), 10**6000, -0.0, 5e-324,
+           1.7e308, float("inf"), "", "a\0", "\udcff", "\U0001f600", "x" * 10**6, None, True]
+
+
+def test_extreme_results_come_back_exactly_from_a_table():
+    for pair in itertools.combinations(EXTREME, 2):
+        column = _column([decode(*encode({"x": value}))["x"] for value in pair])
+        for before, after in zip(pair, column):
+            gap = before is None and (after == "" or after != after)
+            assert gap or after == before
+            assert before != 0 or isinstance(before, str) or np.signbit(float(after))
+
+
+@pytest.mark.parametrize("error, name", [
+    (asyncio.CancelledError, "CancelledError"), (CancelledError, "CancelledError"),
+    (KeyboardInterrupt, "KeyboardInterrupt"), (GeneratorExit, "GeneratorExit"),
+    (StopIteration, "StopIteration"), (SystemExit, "SystemExit"),
+    (UnicodeError("mess\udcff.csv \0"), r"mess\udcff.csv")])
+def test_whatever_a_task_raises_it_fails_and_the_others_go_on(sweep, tmp_path, error, name):
+    def run(n, rng):
+        if n == 2:
+            raise error
+        return {"x": n}
+    with pytest.warns(RuntimeWarning, match="1 of 3 tasks failed"):
+        assert sweep(run, {"n": [1, 2, 3]})["x"].tolist() == [1, 3]
+    assert name in failures(tmp_path / "s.db")[0].error
+
+
+@pytest.mark.parametrize("grid", [{"n": ["\udcff", "a\0", "\U0001f600", "x" * 10**6, ""]},
+                                  {"n": [-0.0, 0.0, 5e-324, 1.7e308, 2**53, -2**53, np.float16(0.1),
+                                         np.uint64(7), True, None, [1, ["a", -0.0]]]}])
+def test_extreme_parameters_are_kept_exactly(sweep, tmp_path, grid):
+    table = sweep(lambda n, rng: {"x": repr(n)}, grid)
+    plain = [value.item() if isinstance(value, np.generic) else value for value in grid["n"]]
+    assert list(table["n"]) == plain and list(table["x"]) == [repr(value) for value in plain]
+    assert "complete" in status(tmp_path / "s.db")
 
 
 def test_records_pandas_and_xarray(sweep, tmp_path):
@@ -464,6 +519,35 @@ def test_a_cancelled_task_runs_again(sweep):
     with Fickle(2) as pool:
         assert len(sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, executor=pool)) == 3
     assert Fickle.cancelled == 5
+
+
+def test_a_task_that_is_cancelled_every_time_has_failed(sweep, tmp_path):
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, fn, *args):
+            future = super().submit(fn, *args)
+            if fn.__name__ == "perform" and json.loads(args[1].params)["n"] == 2:
+                future = Future()
+                future.cancel()
+                future.set_running_or_notify_cancel()
+            return future
+
+    with Cancelling(1) as pool, pytest.warns(RuntimeWarning, match="1 of 3 tasks failed"):
+        assert len(sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, executor=pool)) == 2
+    assert "cancelled again and again" in failures(tmp_path / "s.db")[0].error
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy,
+                                   copy.deepcopy])
+def test_errors_of_gflow_come_back_from_a_pool(again):
+    """An error that cannot be unpickled breaks the pool that it comes from."""
+    with pytest.raises(gflow.IntegrationError) as caught:
+        gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1e200]), 10.0, strict=True)
+    for error in (caught.value, gflow.sweeping.SweepError("a sentence")):
+        error.add_note("a note")
+        back = again(error)
+        assert type(back) is type(error) and str(back) == str(error)
+        assert back.__notes__ == ["a note"] and set(vars(back)) == set(vars(error))
+    assert again(caught.value).flow.status == caught.value.flow.status
 
 
 def test_idle_workers_that_die_are_replaced():

@@ -149,10 +149,12 @@ LOOP.append(LOOP)
 p = functools.partial
 RUNS = dict(
     array=p(free, data=BIG), data=p(free, data=gflow.Data([[1.0]], [V])), scalar=p(free, data=V),
-    nested_partial=p(p(free, data=[BIG]), rng=0), positional=p(free, V), slice=p(free, data=BIG[::2]),
+    nested_partial=p(p(free, data=[BIG]), rng=0), positional=p(free, V),
+    slice=p(free, data=BIG[::2]),
     fortran=p(free, data=np.asfortranarray(BIG.reshape(50, 100))), record=p(free, data=RECORD),
     objects=p(free, data=np.array([None, V, "a"], dtype=object)),
-    numpy_scalar=p(free, data=BIG[2500]), masked=p(free, data=np.ma.masked_equal(BIG, 2500 + V)), loop=p(free, data=LOOP),
+    numpy_scalar=p(free, data=BIG[2500]),
+    masked=p(free, data=np.ma.masked_equal(BIG, 2500 + V)), loop=p(free, data=LOOP),
     sets=p(free, data={{"a", "b", "c", str(V)}}), frozen=p(free, data=frozenset("abc" + str(V))),
     dicts=p(free, data={{name: {{"b", "a", V}} for name in sorted({{"x", "y"}}, key=hash)}}),
     closure=closure(V), closure_array=closure(BIG), lambda_=lambda n, rng: {value},

@@ -10,7 +10,7 @@ import warnings
 from typing import Any, Callable, Sequence
 
 from .. import experiments
-from .ranges import HELP, parse
+from .ranges import HELP, parse, whole
 from .records import load_sweep
 from .report import status
 from .session import CHANGED, sweep
@@ -78,19 +78,26 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
                            metavar="VALUES", required=required,
                            help=(text + ("" if required else f", default: {default}") + ")")
                            .strip().replace("%", "%%"))
-    own.add_argument("--seeds", type=int, default=1, help="seeds a point, default: %(default)s")
+    own.add_argument("--seeds", type=_whole, default=1, help="seeds a point, default: %(default)s")
     own.add_argument("--shared", metavar="NAMES", default="",
                      help="parameters, joined by commas, that leave the random numbers alone")
     own.add_argument("--out", default=f"{name}.db", help="store, default: %(default)s")
     own.add_argument("--scheduler", metavar="ADDRESS",
                      help="of a Dask cluster, such as tcp://127.0.0.1:8786 (default: processes "
                      "of this machine)")
-    own.add_argument("--workers", type=int, help="processes, default: one a processor")
-    own.add_argument("--rng", type=int, default=0, help="root seed, default: %(default)s")
+    own.add_argument("--workers", type=_whole, help="processes, default: one a processor")
+    own.add_argument("--rng", type=_whole, default=0, help="root seed, default: %(default)s")
     own.add_argument("--retry-failed", action="store_true", help="run failed tasks again")
     own.add_argument("--changed", choices=CHANGED, default="raise",
                      help="about tasks done by other code, default: %(default)s")
     own.set_defaults(act=_sweep, run=run)
+
+
+def _whole(word: str) -> int:
+    try:
+        return whole(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:

@@ -18,6 +18,7 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
+from .codec import writable
 from .executors import DEADLY, open_executor, stop
 from .grid import Task, root_seed, tasks
 from .identity import fingerprint, title
@@ -28,9 +29,11 @@ from .worker import Job, Outcome, SweepError, greet, pack, perform
 
 CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
-"""Tasks that end with these are run again: they did nothing wrong."""
+"""Tasks that end with these are run again: they did nothing wrong, or not often."""
 STRIKES = 3
 """A task whose worker died this often has failed."""
+CANCELS = 30
+"""A task that was cancelled this often has failed: a cluster may take workers away many times."""
 LOOK = 100
 """Tasks to look at beyond those that can be run now: another sweep may have them."""
 POLL = 1.0
@@ -209,6 +212,7 @@ class Dealer:
         self.back: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.unsaved: list[tuple[int, Outcome]] = []
         self.strikes: Counter[int] = Counter()
+        self.cancels: Counter[int] = Counter()
         self.trouble_since: float | None = None
 
     def run(self) -> None:
@@ -272,7 +276,7 @@ class Dealer:
         if isinstance(error, SweepError):
             raise SweepError(f"{error}; {_kept(self.store)}") from None
         if future.cancelled() or isinstance(error, CANCELLED):
-            self.todo.append(task)
+            self._cancelled(task, error)
         elif error is None:
             self.unsaved.append((task, future.result()))
         else:
@@ -280,13 +284,24 @@ class Dealer:
         # Last, so that Ctrl-C in between loses nothing: `abandon` looks at what is here.
         del self.running[future]
 
+    def _cancelled(self, task: int, error: BaseException | None) -> None:
+        """Run a task again that was cancelled, but not for ever."""
+        self.cancels[task] += 1
+        # It may be the task itself that raises KeyboardInterrupt.
+        if self.cancels[task] < (STRIKES if isinstance(error, KeyboardInterrupt) else CANCELS):
+            self.todo.append(task)
+            return
+        name = type(error).__name__ if error else "CancelledError"
+        self.unsaved.append((task, Outcome(None, {}, "the task was cancelled again and again: "
+                                           f"{name} {self.cancels[task]} times")))
+
     def _lost(self, task: int, error: BaseException) -> None:
         """Run a task again whose worker died, but not for ever."""
         self.strikes[task] += STRIKES if type(error).__name__ in DEADLY else 1
         if self.strikes[task] < STRIKES:
             self.todo.append(task)
             return
-        text = "".join(traceback.format_exception(error))
+        text = writable("".join(traceback.format_exception(error)))
         self.unsaved.append((task, Outcome(None, {}, "the task was lost again and again: did it "
                                            f"kill its worker?\n{text}")))
 
@@ -309,4 +324,4 @@ def _kept(store: Store) -> str:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
+    return text.strip().splitlines()[-1][:500]

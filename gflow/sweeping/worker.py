@@ -12,8 +12,12 @@ import traceback
 from typing import Any, Callable, NamedTuple
 
 from .._version import __version__
-from .codec import encode
+from .codec import encode, writable
 from .grid import Task, spawned
+
+
+LONGEST = 100_000
+"""Letters of a traceback to keep."""
 
 
 class SweepError(RuntimeError):
@@ -63,7 +67,7 @@ class Outcome(NamedTuple):
 
 
 def perform(job: Job, task: Task) -> Outcome:
-    """Run one task. What ``run`` raises is an outcome; interrupts are none.
+    """Run one task. What ``run`` raises is an outcome, cancellations too; Ctrl-C is none.
 
     Parameters
     ----------
@@ -90,7 +94,7 @@ def perform(job: Job, task: Task) -> Outcome:
     """
     if job.version != __version__:
         raise SweepError(f"a worker on {socket.gethostname()} cannot take part: {_mismatch(job)}")
-    start = time.perf_counter()
+    start, process = time.perf_counter(), os.getpid()
     params = json.loads(task.params)
     scalars: str | None = None
     arrays: dict[str, bytes] = {}
@@ -98,12 +102,28 @@ def perform(job: Job, task: Task) -> Outcome:
     try:
         result = _unpack(job.run)(**params, rng=spawned(job.root, task.spawn))
         scalars, arrays = encode(result, params)
-    except (Exception, SystemExit) as problem:
-        # Without the frame of this function.
-        below = problem.__traceback__.tb_next if problem.__traceback__ else None
-        error = "".join(traceback.format_exception(type(problem), problem, below))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        error = _told(problem)
+    if os.getpid() != process:
+        # A child that ``run`` forked and forgot: it must not answer in its parent's place.
+        os._exit(1)
     return Outcome(scalars, arrays, error, time.perf_counter() - start,
                    f"{socket.gethostname()}:{os.getpid()}")
+
+
+def _told(problem: BaseException) -> str:
+    """Traceback as text that a file takes: file names and messages may hold any bytes."""
+    # Without the frame of `perform`.
+    below = problem.__traceback__.tb_next if problem.__traceback__ else None
+    try:
+        text = "".join(traceback.format_exception(type(problem), problem, below))
+    except Exception as again:
+        text = f"{type(problem).__name__}, which cannot say what it is ({type(again).__name__})"
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST // 2]}\n[...]\n{text[-LONGEST // 2:]}"
+    return writable(text)
 
 
 def greet(job: Job) -> str:
