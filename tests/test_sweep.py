@@ -7,10 +7,15 @@ import json
 import math
 import os
 import pickle
+import re
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
+import time
+import warnings
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -27,6 +32,7 @@ from gflow.sweeping.executors import LocalPool
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.records import _column
 from gflow.sweeping.store import Store
+from gflow.sweeping.worker import Outcome
 
 
 @pytest.fixture
@@ -434,7 +440,7 @@ import resource, sys, gflow, sweep_tasks, test_sweep
 from concurrent.futures import ThreadPoolExecutor
 from gflow.sweeping import session
 session.POLL, session.PATIENCE = 0.05, 0.2
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with ThreadPoolExecutor(2) as pool:
     gflow.sweep(test_sweep.bulky, {"n": list(range(20))}, store=sys.argv[1], executor=pool,
                 workers=2)
@@ -460,6 +466,107 @@ def environment(**more):
     """For processes that import what this one does."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
             **more}
+
+
+def committed(path, count):
+    """A store in the middle of a sweep, open, with so many tasks done."""
+    store = Store(path)
+    todo = store.begin(tasks({"n": list(range(50))}), {"run": "x:run"}, "code")
+    for task in list(todo)[:count]:
+        scalars, arrays = encode({"x": np.arange(300.0)})
+        store.exchange([(task, Outcome(scalars, arrays, None))], list(todo)[:1], 1)
+    return store
+
+
+def test_what_is_committed_is_in_the_file_itself(tmp_path):
+    """Copied without its log in the middle of a sweep, as after kill -9."""
+    store = committed(tmp_path / "s.db", 7)
+    assert (tmp_path / "s.db-wal").exists()
+    shutil.copy(tmp_path / "s.db", tmp_path / "copy.db")
+    with pytest.warns(RuntimeWarning, match="copy.db-wal is not beside it"):
+        assert len(gflow.load_sweep(tmp_path / "copy.db")) == 7
+    store.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with committed(tmp_path / "whole.db", 3) as whole:
+            assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+            whole.end()
+        assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+
+
+def test_a_torn_copy_is_refused_and_the_sentence_names_the_log(tmp_path):
+    store = committed(tmp_path / "s.db", 20)
+    raw = (tmp_path / "s.db").read_bytes()
+    store.close()
+    (tmp_path / "copy.db").write_bytes(raw[:-8 * 4096])
+    with pytest.raises(ValueError, match="copy.db is damaged"):
+        gflow.load_sweep(tmp_path / "copy.db")
+
+
+@pytest.mark.parametrize("host, ahead", [("elsewhere", 3600.0), ("elsewhere", -3600.0),
+                                         (socket.gethostname(), 3600.0)])
+def test_a_clock_that_ran_ahead_holds_up_no_other_sweep(tmp_path, monkeypatch, host, ahead):
+    for module in ("store.AHEAD", "session.POLL"):
+        monkeypatch.setattr(f"gflow.sweeping.{module}", 0.1)
+    with Store(tmp_path / "s.db") as store:
+        task, = store.begin(tasks({"n": [1]}), {}, "")
+        store.exchange([], [task], 1)
+        beat = time.time() + ahead
+        # The process is there, but no sweep.
+        store.db.execute("UPDATE sweeps SET host = ?, pid = ?, started = ?, beat = ?",
+                         (host, os.getppid(), beat - 10, beat))
+        assert "no sweep is running" in status(tmp_path / "s.db")
+        start = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            assert len(gflow.sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / "s.db",
+                                   executor=pool, progress=False)) == 1
+        assert time.monotonic() - start < 30
+
+
+def test_progress_does_not_mind_a_clock_that_is_set(tmp_path, monkeypatch):
+    clock = time.time
+    with Store(tmp_path / "s.db") as store:
+        todo = list(store.begin(tasks({"n": list(range(20))}), {"run": "x:run"}, ""))
+        store.exchange([], todo, 20)
+        store.begun -= 100.0
+        for jump in (0.0, 7200.0, -7200.0):
+            monkeypatch.setattr(time, "time", lambda: clock() + jump)
+            done = [(todo.pop(), Outcome("{}", {}, None)) for _ in range(5)]
+            store.exchange(done, [], 0)
+            assert re.search("for 10[0-9] s", status(tmp_path / "s.db"))
+        assert re.search(r"pace       (9|8\.\d+)/min, 3\d s left", status(tmp_path / "s.db"))
+
+
+def test_a_sweep_that_was_taken_for_dead_goes_on(tmp_path):
+    with committed(tmp_path / "s.db", 2) as store:
+        store.db.execute("UPDATE sweeps SET ended = beat")
+        assert not store.alive()
+        store.exchange([], [], 0)
+        assert [sweep.id for sweep in store.alive()] == [store.sweep]
+
+
+def test_a_store_that_another_program_locks_is_one_sentence(sweep, tmp_path, monkeypatch):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    for name in ("BUSY", "BREATH"):
+        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+    db = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OSError, match="since another program has locked it") as caught:
+        sweep(sweep_tasks.nap, {"n": [1, 2]})
+    assert "\n" not in str(caught.value) and len(gflow.load_sweep(tmp_path / "s.db")) == 1
+    db.close()
+    assert len(sweep(sweep_tasks.nap, {"n": [1, 2]})) == 2
+
+
+@pytest.mark.parametrize("name", ["a?mode=ro#b%20.db", "\u00e9\U0001f600 '\".db", "\udcff.db",
+                                  "new\nline.db", ":memory:", "link.db"])
+def test_odd_names_of_stores(sweep, tmp_path, name, capsys):
+    if name == "link.db":
+        (tmp_path / name).symlink_to(tmp_path / "target.db")
+    assert len(sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / name, progress=True)) == 1
+    assert len(gflow.load_sweep(tmp_path / name)) == 1
+    with pytest.raises(ValueError, match="no zeros"):
+        gflow.load_sweep(f"{tmp_path}/a\0.db")
 
 
 def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):

@@ -38,6 +38,8 @@ LOOK = 100
 """Tasks to look at beyond those that can be run now: another sweep may have them."""
 POLL = 1.0
 """Seconds between signs of life."""
+SHORT = 5.0
+"""Seconds to wait for a locked store once the sweep ends early."""
 PATIENCE = 60.0
 """Seconds for which to try again to write to the store."""
 
@@ -153,8 +155,11 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
         _check_workers(pool, job, meter)
         dealer.run()
     except BaseException as error:
-        dealer.abandon()
-        stop(pool, ours)
+        # A second Ctrl-C may come meanwhile.
+        try:
+            dealer.abandon()
+        finally:
+            stop(pool, ours)
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"interrupted: {_kept(store)}; the same call goes on from "
                                     "there") from None
@@ -226,6 +231,7 @@ class Dealer:
 
     def abandon(self) -> None:
         """Save what has come back; ask for the rest no more."""
+        self.store.patience = SHORT
         for future in list(self.running):
             if not future.cancel() and future.done():
                 with suppress(SweepError):
