@@ -165,6 +165,8 @@ def test_results_come_back_as_they_were(result):
     ({"x": np.ma.masked_equal([1, 2], 1)}, "masked"), ({"x": np.ma.masked}, "masked"),
     ({"x": [1, "a"]}, "something else"), ({"x": [-1, 2**63 + 1]}, "something else"),
     ({"x": [2**60 + 1, 0.5]}, "something else"), ({"x": ["a\0"]}, "something else"),
+    ({"x": [np.ma.masked, 1.0]}, "something else"),
+    ({"x": [np.array([2**62 + 1]), np.array([0.5])]}, "something else"),
     ({"x": [2**70]}, "arrays of numbers"), ({"x": b"a"}, "as a bytes"),
 ])
 def test_bad_results_fail_their_task_only(sweep, tmp_path, result, sentence):
@@ -501,6 +503,22 @@ def test_a_torn_copy_is_refused_and_the_sentence_names_the_log(tmp_path):
     (tmp_path / "copy.db").write_bytes(raw[:-8 * 4096])
     with pytest.raises(ValueError, match="copy.db is damaged"):
         gflow.load_sweep(tmp_path / "copy.db")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    """Nothing but the right table, or a sentence."""
+    with committed(tmp_path / "s.db", 5) as store:
+        store.end()
+    raw, table = (tmp_path / "s.db").read_bytes(), gflow.load_sweep(tmp_path / "s.db")
+    draw = np.random.default_rng(0)
+    for place in draw.integers(0, len(raw), 40):
+        flipped = bytearray(raw)
+        flipped[place] ^= 1 << draw.integers(0, 8)
+        (tmp_path / f"{place}.db").write_bytes(flipped)
+        try:
+            assert gflow.load_sweep(tmp_path / f"{place}.db").tobytes() == table.tobytes()
+        except ValueError as error:
+            assert f"{place}.db" in str(error)
 
 
 @pytest.mark.parametrize("host, ahead", [("elsewhere", 3600.0), ("elsewhere", -3600.0),

@@ -115,7 +115,7 @@ def test_killed_at_a_hundred_random_moments(tmp_path):
                 assert len(gflow.load_sweep(copy)) >= reported
         except ValueError as error:
             # Killed between two pages: it is refused, and whole with its log.
-            assert "copy both files together" in str(error)
+            assert f"copy {copy.name}-wal together with it" in str(error)
             torn += 1
             shutil.copy(f"{store}-wal", f"{copy}-wal")
             assert len(gflow.load_sweep(copy)) >= reported

@@ -170,7 +170,7 @@ RUNS = dict(
     generator=p(free, data=np.random.default_rng(V)), huge=p(free, data=10**5000 + V),
     ordered=p(free, data=collections.OrderedDict(a=V)), deque=p(free, data=collections.deque([V])),
     letters=p(free, data=chr(0xdcf0 + V)), function=p(free, data=closure(V)),
-    kind=p(free, data=type("Local", (), {{"k": V}})))
+    module=p(free, data=helper), kind=p(free, data=type("Local", (), {{"k": V}})))
 '''
 SHOW = """
 import json, sys

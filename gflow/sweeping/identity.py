@@ -134,6 +134,10 @@ class _Digest:
             found = self._compound(value)
         except RecursionError:
             raise _Unknown("something too deeply nested") from None
+        except _Unknown:
+            raise
+        except Exception as error:
+            raise _Unknown(f"a {type(value).__qualname__} ({error})") from None
         finally:
             self.open.pop()
         if self.lowest >= depth:
@@ -212,7 +216,9 @@ class _Digest:
                 return _hash("builtin", str(value.__module__), value.__qualname__)
             return _hash("method", value.__qualname__, self.of(owner))
         if isinstance(value, ModuleType):
-            return _hash("module", value.__name__)
+            own = self.sources.own(value.__name__, self.home)
+            return _hash("module", value.__name__,
+                         own and self.sources.module(value.__name__) or "")
         if isinstance(value, CodeType):
             return self._code(value)
         if isinstance(value, CellType):
@@ -305,9 +311,11 @@ class _Digest:
     def _leniently(self, value: Any) -> bytes:
         """Hash of what is read, not carried: a lock or an open file may be among it."""
         strict, self.strict = self.strict, False
+        visits = self.visits
         try:
             return self.of(value)
         except _Unknown:
+            self.visits = visits
             return _hash("unknown", type(value).__qualname__)
         finally:
             self.strict = strict

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .codec import decode
+from .codec import checksum, decode
 from .store import Store
 
 WIDEST = 10**8
@@ -113,7 +113,12 @@ def failures(path: Any) -> list[Failure]:
 def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[str]]:
     """Columns by name, and which of them are parameters."""
     rows = store.rows("done", wanted)
-    arrays = store.arrays()
+    arrays, sums = store.arrays(), store.sums()
+    for row in rows:
+        known = sums.get(row.id)
+        if known and known != checksum(row.params, row.scalars, arrays.get(row.id, {})):
+            raise ValueError(f"{store.path} is damaged: the result of {row.params[:200]} seed "
+                             f"{row.seed} is not what was written; give another file")
     params = [json.loads(row.params) for row in rows]
     results = [decode(row.scalars, arrays.get(row.id, {})) for row in rows]
     parameters = list(dict.fromkeys(name for point in params for name in point))

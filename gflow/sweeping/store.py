@@ -23,6 +23,7 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from .._version import __version__
+from .codec import checksum
 from .grid import Task
 from .worker import Outcome
 
@@ -282,6 +283,10 @@ class Store:
         self.db.execute("DELETE FROM arrays WHERE task = ?", (task,))
         self.db.executemany("INSERT INTO arrays VALUES (?, ?, ?)",
                             [(task, name, npy) for name, npy in outcome.arrays.items()])
+        if outcome.scalars is not None:
+            params = self.db.execute("SELECT params FROM tasks WHERE id = ?", (task,)).fetchone()[0]
+            self.db.execute("INSERT OR REPLACE INTO sums VALUES (?, ?)", (
+                task, checksum(params, outcome.scalars, outcome.arrays)))
         self.db.execute("UPDATE work SET sweep = ?, finished = ?, wall = ?, worker = ? "
                         "WHERE task = ?", (self.sweep, now, outcome.wall, outcome.worker, task))
 
@@ -363,6 +368,11 @@ class Store:
             found.setdefault(task, {})[name] = npy
         return found
 
+    def sums(self) -> dict[int, str]:
+        """Checksums of tasks that are done; stores from before have none."""
+        there = self._ask("SELECT count(*) FROM sqlite_master WHERE name = 'sums'")[0][0]
+        return dict(self._ask("SELECT task, sum FROM sums")) if there else {}
+
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with self._speaking():
             return self._execute(question, values).fetchall()
@@ -413,7 +423,9 @@ class Store:
             self._execute("PRAGMA wal_autocheckpoint = 1")
         with self._transaction():
             # Another sweep may have made the tables by now.
-            if not self.db.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]:
+            # Stores from before have no sums.
+            self.db.execute("CREATE TABLE IF NOT EXISTS sums (task INTEGER PRIMARY KEY, sum TEXT)")
+            if not self.db.execute("PRAGMA application_id").fetchone()[0]:
                 for statement in SCHEMA.split(";"):
                     self.db.execute(statement)
                 self.db.execute(f"PRAGMA application_id = {APPLICATION}")
@@ -437,9 +449,8 @@ class Store:
                 return
             damage = self._execute("PRAGMA integrity_check(1)").fetchone()[0]
         if damage != "ok":
-            raise ValueError(f"{self.path} is damaged ({damage.splitlines()[-1]}): it was copied "
-                             f"at a moment when {log.name} belonged to it, so copy both files "
-                             "together")
+            raise ValueError(f"{self.path} is damaged ({damage.splitlines()[-1]}): if it is a "
+                             f"copy, copy {log.name} together with it")
         warnings.warn(f"{self.path} was left in the middle of a sweep and {log.name} is not beside "
                       "it: if this is a copy, the results of the last moment may be missing; copy "
                       "both files together, or call the sweep again", RuntimeWarning, stacklevel=4)
@@ -466,11 +477,16 @@ class Store:
             if _locked(error):
                 raise OSError(f"{self.path} cannot be {verb}, since another program has locked it "
                               f"({error}): end that program, or wait for it") from error
+            if "no such" in str(error):
+                raise self._damaged(error) from error
             raise OSError(f"{self.path} cannot be {verb} ({error}): check the disk and the "
                           "permissions of the file and its directory") from error
         except sqlite3.DatabaseError as error:
-            raise ValueError(f"{self.path} is damaged or no store of a sweep ({error}): give "
-                             "another file") from error
+            raise self._damaged(error) from error
+
+    def _damaged(self, error: Exception) -> ValueError:
+        return ValueError(f"{self.path} is damaged or no store of a sweep ({error}): give another "
+                          f"file, or if it is a copy, copy {self._log().name} together with it")
 
 
 def _check_place(path: Path, read_only: bool) -> None:
