@@ -1,12 +1,16 @@
 """``gflow sweep`` in process, and its ranges."""
 
+import io
+
 import numpy as np
 import pytest
 
 import gflow
 from gflow.cli import main
 from gflow.sweeping import task_rng
+from gflow.sweeping.grid import tasks
 from gflow.sweeping.ranges import parse
+from gflow.sweeping.store import Store
 
 
 @pytest.mark.parametrize("text, kind, values", [
@@ -77,6 +81,17 @@ def test_help_says_what_parameters_are(capsys):
     text = " ".join(capsys.readouterr().out.split())
     assert 'One of "reduced", "full". Published width and time, or less. (str, ' in text
     assert "--seconds VALUES Wall time after which to give up. (float, default: 3600.0)" in text
+
+
+def test_a_terminal_without_the_letters_of_a_file_name(tmp_path, monkeypatch):
+    with Store(tmp_path / "\u00e9\udcff.db") as store:
+        store.begin(tasks({"n": [1]}), {}, "")
+        store.end()
+    terminal = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["sweep", "status", str(tmp_path / "\u00e9\udcff.db")]) == 0
+    terminal.flush()
+    assert rb"\xe9\udcff.db: " in terminal.buffer.getvalue()
 
 
 @pytest.mark.parametrize("option", ["--seeds", "--workers", "--rng"])

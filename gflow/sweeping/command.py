@@ -142,13 +142,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
               seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
               shared=[name for name in arguments.shared.split(",") if name],
               retry_failed=arguments.retry_failed, changed=arguments.changed)
-    print(status(arguments.out))
+    _say(status(arguments.out))
     with Store(arguments.out, read_only=True) as store:
         return 1 if store.count()["failed"] else 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    print(status(arguments.file, arguments.tracebacks))
+    _say(status(arguments.file, arguments.tracebacks))
     return 0
 
 
@@ -173,5 +173,11 @@ def _plot(arguments: argparse.Namespace) -> int:
                        arguments.by)
     out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
     fig.savefig(out, dpi=150)
-    print(f"figure of {len(table)} tasks written to {out}")
+    _say(f"figure of {len(table)} tasks written to {out}")
     return 0
+
+
+def _say(text: str) -> None:
+    """Print; letters that the terminal does not have are spelled out."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))
