@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import time
 from pathlib import Path
@@ -48,6 +49,17 @@ def nap(n, rng):
     """A task to be interrupted."""
     time.sleep(0.2 if n < 4 else 60)
     return {"n2": n * n}
+
+
+def stuck(n, rng):
+    """Keeps the interpreter for longer than any test."""
+    Path(os.environ["SWEEP_PIDS"], str(os.getpid())).touch()
+    return {"x": re.match("(a+)+$", "a" * 60 + "b") is None}
+
+
+def forks(n, rng):
+    """Forks and forgets that the child returns too."""
+    return {"parent": os.fork() > 0}
 
 
 def scale(scale, n, rng):

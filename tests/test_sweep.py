@@ -1,12 +1,22 @@
 """Grids, seeds, results and tables of sweeps; most of it in this process."""
 
+import asyncio
+import copy
+import itertools
 import json
+import math
 import os
+import pickle
+import re
+import shutil
+import socket
 import sqlite3
 import subprocess
 import sys
 import threading
-from concurrent.futures import Future, ThreadPoolExecutor
+import time
+import warnings
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -20,7 +30,9 @@ from gflow.sweeping import failures, session, status, task_rng
 from gflow.sweeping.codec import decode, encode
 from gflow.sweeping.executors import LocalPool
 from gflow.sweeping.grid import tasks
+from gflow.sweeping.records import _column
 from gflow.sweeping.store import Store
+from gflow.sweeping.worker import Outcome
 
 
 @pytest.fixture
@@ -91,6 +103,9 @@ def test_shared_parameters_leave_the_draws_alone(sweep):
     ({"n": [1]}, [1, 1], "every index once"),
     ({"n": [1]}, -1, "at least one"),
     ({"n": [1]}, "3", "number of seeds"),
+    ({"n": [1]}, [2**63], "from 0 to 2"), ({"n": [1]}, 10**12, "give at most"),
+    ({"n": [10**6000]}, 1, "a number of 19932 bits: give whole numbers up to"),
+    ({"n": [np.uint64(2**63)]}, 1, "up to 2"), ({"n": [np.ma.masked]}, 1, "has a Masked"),
 ])
 def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, seeds, sentence):
     def run(n, rng):
@@ -104,7 +119,7 @@ def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, see
     ({"run": threading.Lock().acquire}, "cannot be pickled"),
     ({"run": 5}, "give a function"),
     ({"rng": np.random.default_rng()}, "whole number as the root seed"),
-    ({"rng": -1}, "not negative"),
+    ({"rng": -1}, "not negative"), ({"rng": 10**6000}, "below 2"),
     ({"workers": 0}, "positive whole number"),
     ({"changed": "ignore"}, "choose one of raise, keep, rerun"),
     ({"shared": "n"}, "list of names"),
@@ -120,7 +135,10 @@ def test_bad_arguments_are_one_sentence(sweep, option, sentence):
 
 # Results ------------------------------------------------------------------------------------------
 
-SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.text())
+LETTERS = st.text(st.characters())
+"""Halves of pairs too, as in names of files that are not UTF-8."""
+SCALARS = st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), LETTERS,
+                    st.integers(0, 20_000).map(lambda bits: -2**bits + 1))
 ARRAYS = npst.arrays(st.one_of(npst.floating_dtypes(endianness="="), npst.integer_dtypes(),
                                npst.complex_number_dtypes(endianness="="), npst.boolean_dtypes()),
                      npst.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=3))
@@ -143,12 +161,57 @@ def test_results_come_back_as_they_were(result):
     ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as a obj"),
     ({"x": [[1], [1, 2]]}, "ragged"), ({"x": np.array([None])}, "returned 'x'"),
     ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {}}, "returned 'x' as a dict"),
+    ({"x": "a" * 10**8}, "save large arrays"), ({"\udcff": 1}, "cannot be written to a file"),
+    ({"x": np.ma.masked_equal([1, 2], 1)}, "masked"), ({"x": np.ma.masked}, "masked"),
+    ({"x": [1, "a"]}, "something else"), ({"x": [-1, 2**63 + 1]}, "something else"),
+    ({"x": [2**60 + 1, 0.5]}, "something else"), ({"x": ["a\0"]}, "something else"),
+    ({"x": [np.ma.masked, 1.0]}, "something else"),
+    ({"x": [np.array([2**62 + 1]), np.array([0.5])]}, "something else"),
+    ({"x": [2**70]}, "arrays of numbers"), ({"x": b"a"}, "as a bytes"),
 ])
 def test_bad_results_fail_their_task_only(sweep, tmp_path, result, sentence):
     with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed"):
         table = sweep(lambda n, rng: result if n == 1 else {"y": 3}, {"n": [1, 2]})
     assert table["y"] == [3] and len(table) == 1
     assert sentence in failures(tmp_path / "s.db")[0].error
+
+
+EXTREME = [2**53 + 1, -2**63, 2**63, 2**64 - 1, math.comb(2000, 1000), 10**6000, -0.0, 5e-324,
+           1.7e308, float("inf"), "", "a\0", "\udcff", "\U0001f600", "x" * 10**6, None, True]
+
+
+def test_extreme_results_come_back_exactly_from_a_table():
+    for pair in itertools.combinations(EXTREME, 2):
+        column = _column([decode(*encode({"x": value}))["x"] for value in pair])
+        for before, after in zip(pair, column):
+            gap = before is None and (after == "" or after != after)
+            assert gap or after == before
+            assert before != 0 or isinstance(before, str) or np.signbit(float(after))
+
+
+@pytest.mark.parametrize("error, name", [
+    (asyncio.CancelledError, "CancelledError"), (CancelledError, "CancelledError"),
+    (KeyboardInterrupt, "KeyboardInterrupt"), (GeneratorExit, "GeneratorExit"),
+    (StopIteration, "StopIteration"), (SystemExit, "SystemExit"),
+    (UnicodeError("mess\udcff.csv \0"), r"mess\udcff.csv")])
+def test_whatever_a_task_raises_it_fails_and_the_others_go_on(sweep, tmp_path, error, name):
+    def run(n, rng):
+        if n == 2:
+            raise error
+        return {"x": n}
+    with pytest.warns(RuntimeWarning, match="1 of 3 tasks failed"):
+        assert sweep(run, {"n": [1, 2, 3]})["x"].tolist() == [1, 3]
+    assert name in failures(tmp_path / "s.db")[0].error
+
+
+@pytest.mark.parametrize("grid", [{"n": ["\udcff", "a\0", "\U0001f600", "x" * 10**6, ""]},
+                                  {"n": [-0.0, 0.0, 5e-324, 1.7e308, 2**53, -2**53, np.float16(0.1),
+                                         np.uint64(7), True, None, [1, ["a", -0.0]]]}])
+def test_extreme_parameters_are_kept_exactly(sweep, tmp_path, grid):
+    table = sweep(lambda n, rng: {"x": repr(n)}, grid)
+    plain = [value.item() if isinstance(value, np.generic) else value for value in grid["n"]]
+    assert list(table["n"]) == plain and list(table["x"]) == [repr(value) for value in plain]
+    assert "complete" in status(tmp_path / "s.db")
 
 
 def test_records_pandas_and_xarray(sweep, tmp_path):
@@ -210,7 +273,8 @@ class Recorder(ThreadPoolExecutor):
 
 
 def test_failed_tasks_keep_their_traceback_until_asked_again(sweep, tmp_path, monkeypatch):
-    monkeypatch.setattr(sweep_tasks, "BROKEN", True, raising=False)
+    # Not a global: that would be another function to the store.
+    monkeypatch.setenv("SWEEP_BROKEN", "yes")
     for calls in range(2):
         with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed, .*ZeroDivisionError"):
             assert len(sweep(sometimes, {"n": [1, 2]})) == 1
@@ -218,13 +282,13 @@ def test_failed_tasks_keep_their_traceback_until_asked_again(sweep, tmp_path, mo
     assert failure.params == {"n": 2} and "in sometimes" in failure.error
     assert "worker.py" not in failure.error
     assert "ZeroDivisionError" in status(tmp_path / "s.db", tracebacks=True)
-    monkeypatch.setattr(sweep_tasks, "BROKEN", False)
+    monkeypatch.delenv("SWEEP_BROKEN")
     assert len(sweep(sometimes, {"n": [1, 2]}, retry_failed=True)) == 2
     assert failures(tmp_path / "s.db") == []
 
 
 def sometimes(n, rng):
-    return {"x": 1 / (n - 2) if n == 2 and sweep_tasks.BROKEN else 0.0}
+    return {"x": 1 / (n - 2) if n == 2 and os.environ.get("SWEEP_BROKEN") else 0.0}
 
 
 def test_changed_code_is_noticed(sweep, tmp_path, monkeypatch):
@@ -378,7 +442,7 @@ import resource, sys, gflow, sweep_tasks, test_sweep
 from concurrent.futures import ThreadPoolExecutor
 from gflow.sweeping import session
 session.POLL, session.PATIENCE = 0.05, 0.2
-resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 with ThreadPoolExecutor(2) as pool:
     gflow.sweep(test_sweep.bulky, {"n": list(range(20))}, store=sys.argv[1], executor=pool,
                 workers=2)
@@ -404,6 +468,123 @@ def environment(**more):
     """For processes that import what this one does."""
     return {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
             **more}
+
+
+def committed(path, count):
+    """A store in the middle of a sweep, open, with so many tasks done."""
+    store = Store(path)
+    todo = store.begin(tasks({"n": list(range(50))}), {"run": "x:run"}, "code")
+    for task in list(todo)[:count]:
+        scalars, arrays = encode({"x": np.arange(300.0)})
+        store.exchange([(task, Outcome(scalars, arrays, None))], list(todo)[:1], 1)
+    return store
+
+
+def test_what_is_committed_is_in_the_file_itself(tmp_path):
+    """Copied without its log in the middle of a sweep, as after kill -9."""
+    store = committed(tmp_path / "s.db", 7)
+    assert (tmp_path / "s.db-wal").exists()
+    shutil.copy(tmp_path / "s.db", tmp_path / "copy.db")
+    with pytest.warns(RuntimeWarning, match="copy.db-wal is not beside it"):
+        assert len(gflow.load_sweep(tmp_path / "copy.db")) == 7
+    store.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with committed(tmp_path / "whole.db", 3) as whole:
+            assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+            whole.end()
+        assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+
+
+def test_a_torn_copy_is_refused_and_the_sentence_names_the_log(tmp_path):
+    store = committed(tmp_path / "s.db", 20)
+    raw = (tmp_path / "s.db").read_bytes()
+    store.close()
+    (tmp_path / "copy.db").write_bytes(raw[:-8 * 4096])
+    with pytest.raises(ValueError, match="copy.db is damaged"):
+        gflow.load_sweep(tmp_path / "copy.db")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    """Nothing but the right table, or a sentence."""
+    with committed(tmp_path / "s.db", 5) as store:
+        store.end()
+    raw, table = (tmp_path / "s.db").read_bytes(), gflow.load_sweep(tmp_path / "s.db")
+    draw = np.random.default_rng(0)
+    for place in draw.integers(0, len(raw), 40):
+        flipped = bytearray(raw)
+        flipped[place] ^= 1 << draw.integers(0, 8)
+        (tmp_path / f"{place}.db").write_bytes(flipped)
+        try:
+            assert gflow.load_sweep(tmp_path / f"{place}.db").tobytes() == table.tobytes()
+        except ValueError as error:
+            assert f"{place}.db" in str(error)
+
+
+@pytest.mark.parametrize("host, ahead", [("elsewhere", 3600.0), ("elsewhere", -3600.0),
+                                         (socket.gethostname(), 3600.0)])
+def test_a_clock_that_ran_ahead_holds_up_no_other_sweep(tmp_path, monkeypatch, host, ahead):
+    for module in ("store.AHEAD", "session.POLL"):
+        monkeypatch.setattr(f"gflow.sweeping.{module}", 0.1)
+    with Store(tmp_path / "s.db") as store:
+        task, = store.begin(tasks({"n": [1]}), {}, "")
+        store.exchange([], [task], 1)
+        beat = time.time() + ahead
+        # The process is there, but no sweep.
+        store.db.execute("UPDATE sweeps SET host = ?, pid = ?, started = ?, beat = ?",
+                         (host, os.getppid(), beat - 10, beat))
+        assert "no sweep is running" in status(tmp_path / "s.db")
+        start = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            assert len(gflow.sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / "s.db",
+                                   executor=pool, progress=False)) == 1
+        assert time.monotonic() - start < 30
+
+
+def test_progress_does_not_mind_a_clock_that_is_set(tmp_path, monkeypatch):
+    clock = time.time
+    with Store(tmp_path / "s.db") as store:
+        todo = list(store.begin(tasks({"n": list(range(20))}), {"run": "x:run"}, ""))
+        store.exchange([], todo, 20)
+        store.begun -= 100.0
+        for jump in (0.0, 7200.0, -7200.0):
+            monkeypatch.setattr(time, "time", lambda: clock() + jump)
+            done = [(todo.pop(), Outcome("{}", {}, None)) for _ in range(5)]
+            store.exchange(done, [], 0)
+            assert re.search("for 10[0-9] s", status(tmp_path / "s.db"))
+        assert re.search(r"pace       (9|8\.\d+)/min, 3\d s left", status(tmp_path / "s.db"))
+
+
+def test_a_sweep_that_was_taken_for_dead_goes_on(tmp_path):
+    with committed(tmp_path / "s.db", 2) as store:
+        store.db.execute("UPDATE sweeps SET ended = beat")
+        assert not store.alive()
+        store.exchange([], [], 0)
+        assert [sweep.id for sweep in store.alive()] == [store.sweep]
+
+
+def test_a_store_that_another_program_locks_is_one_sentence(sweep, tmp_path, monkeypatch):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    for name in ("BUSY", "BREATH"):
+        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+    db = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OSError, match="since another program has locked it") as caught:
+        sweep(sweep_tasks.nap, {"n": [1, 2]})
+    assert "\n" not in str(caught.value) and len(gflow.load_sweep(tmp_path / "s.db")) == 1
+    db.close()
+    assert len(sweep(sweep_tasks.nap, {"n": [1, 2]})) == 2
+
+
+@pytest.mark.parametrize("name", ["a?mode=ro#b%20.db", "\u00e9\U0001f600 '\".db", "\udcff.db",
+                                  "new\nline.db", ":memory:", "link.db"])
+def test_odd_names_of_stores(sweep, tmp_path, name, capsys):
+    if name == "link.db":
+        (tmp_path / name).symlink_to(tmp_path / "target.db")
+    assert len(sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / name, progress=True)) == 1
+    assert len(gflow.load_sweep(tmp_path / name)) == 1
+    with pytest.raises(ValueError, match="no zeros"):
+        gflow.load_sweep(f"{tmp_path}/a\0.db")
 
 
 def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):
@@ -463,6 +644,35 @@ def test_a_cancelled_task_runs_again(sweep):
     with Fickle(2) as pool:
         assert len(sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, executor=pool)) == 3
     assert Fickle.cancelled == 5
+
+
+def test_a_task_that_is_cancelled_every_time_has_failed(sweep, tmp_path):
+    class Cancelling(ThreadPoolExecutor):
+        def submit(self, fn, *args):
+            future = super().submit(fn, *args)
+            if fn.__name__ == "perform" and json.loads(args[1].params)["n"] == 2:
+                future = Future()
+                future.cancel()
+                future.set_running_or_notify_cancel()
+            return future
+
+    with Cancelling(1) as pool, pytest.warns(RuntimeWarning, match="1 of 3 tasks failed"):
+        assert len(sweep(sweep_tasks.nap, {"n": [1, 2, 3]}, executor=pool)) == 2
+    assert "cancelled again and again" in failures(tmp_path / "s.db")[0].error
+
+
+@pytest.mark.parametrize("again", [lambda error: pickle.loads(pickle.dumps(error)), copy.copy,
+                                   copy.deepcopy])
+def test_errors_of_gflow_come_back_from_a_pool(again):
+    """An error that cannot be unpickled breaks the pool that it comes from."""
+    with pytest.raises(gflow.IntegrationError) as caught:
+        gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1e200]), 10.0, strict=True)
+    for error in (caught.value, gflow.sweeping.SweepError("a sentence")):
+        error.add_note("a note")
+        back = again(error)
+        assert type(back) is type(error) and str(back) == str(error)
+        assert back.__notes__ == ["a note"] and set(vars(back)) == set(vars(error))
+    assert again(caught.value).flow.status == caught.value.flow.status
 
 
 def test_idle_workers_that_die_are_replaced():

@@ -1,5 +1,7 @@
 """``gflow sweep`` in process, and its ranges."""
 
+import io
+
 import numpy as np
 import pytest
 
@@ -7,6 +9,8 @@ import gflow
 from gflow.commands.cli import main
 from gflow.sweeping import task_rng
 from gflow.commands.ranges import parse
+from gflow.sweeping.grid import tasks
+from gflow.sweeping.store import Store
 
 
 @pytest.mark.parametrize("text, kind, values", [
@@ -25,10 +29,23 @@ def test_ranges(text, kind, values):
     ("a:5", int, "not a whole number"), ("1.5", int, "not a whole number"),
     ("", int, "not a whole number"), ("x", float, "not a number"),
     ("nan", float, "finite"), ("yes", bool, "true or false"),
-    ("0:1:1e-320", float, "at most"), ("1:5:cub3", int, "not a whole number")])
+    ("0:1:1e-320", float, "at most"), ("1:5:cub3", int, "not a whole number"),
+    ("2020_01", int, "not a whole number"), ("1_000.5", float, "not a number"),
+    ("\uff11\uff12", int, "not a whole number"), ("\u0661", float, "not a number"),
+    ("1:5:lin\uff13", int, "not a whole number"), ("0x10", int, "not a whole number"),
+    ("1\u00a02", int, "not a whole number"), ("Infinity", float, "finite"),
+    ("1e400", float, "finite"), ("-1e308:1e308:lin5", float, "too wide"),
+    ("9" * 5000, int, r"up to 2\*\*53"), ("1:" + "9" * 400, int, r"up to 2\*\*53"),
+    ("x" * 5000, int, "not a whole number"), ("1:5:lin" + "9" * 5000, int, "not a whole number")])
 def test_bad_ranges(text, kind, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises(ValueError, match=sentence) as caught:
         parse(text, kind)
+    assert len(str(caught.value)) < 300
+
+
+def test_ends_of_a_range_are_what_was_written():
+    assert parse("0.12345678901234:1:lin3", float)[0] == 0.12345678901234
+    assert parse("9007199254740991", int) == parse("0" * 5000 + "9007199254740991", int)
 
 
 def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
@@ -66,9 +83,28 @@ def test_help_says_what_parameters_are(capsys):
     assert "--seconds VALUES Wall time after which to give up. (float, default: 3600.0)" in text
 
 
+def test_a_terminal_without_the_letters_of_a_file_name(tmp_path, monkeypatch):
+    with Store(tmp_path / "\u00e9\udcff.db") as store:
+        store.begin(tasks({"n": [1]}), {}, "")
+        store.end()
+    terminal = io.TextIOWrapper(io.BytesIO(), "ascii")
+    monkeypatch.setattr("sys.stdout", terminal)
+    assert main(["sweep", "status", str(tmp_path / "\u00e9\udcff.db")]) == 0
+    terminal.flush()
+    assert rb"\xe9\udcff.db: " in terminal.buffer.getvalue()
+
+
+@pytest.mark.parametrize("option", ["--seeds", "--workers", "--rng"])
+def test_options_are_numbers_as_people_write_them(option, capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "threshold", "--d", "2", "--n", "5", option, "2020_01"])
+    assert "'2020_01' is not a whole number: give digits only" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments, sentence", [
     (["threshold", "--d", "2", "--n", "50:5"], "--n '50:5' runs downwards"),
     (["threshold", "--d", "2", "--n", "5", "--seeds", "0"], "seeds is 0"),
+    (["threshold", "--d", "2", "--n", "2_0"], "--n '2_0': '2_0' is not a whole number"),
     (["threshold", "--d", "2", "--n", "5", "--out", "no/s.db"], "not a directory"),
     (["threshold", "--d", "2", "--n", "5", "--scheduler", "tcp:/1"], "no address of a scheduler"),
     (["published", "--name", "W1", "--out", ""], "store is ''"),

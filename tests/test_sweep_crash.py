@@ -2,11 +2,14 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -90,6 +93,41 @@ def test_killed_at_ten_random_moments(tmp_path, undisturbed):
 
 
 @pytest.mark.slow
+def test_killed_at_a_hundred_random_moments(tmp_path):
+    """Nothing that was reported done is lost, neither in place nor in a copy of the one file."""
+    store, seeds = tmp_path / "s.db", "200"
+    draw, counts, torn = np.random.default_rng(), [], 0
+    for kill in range(100):
+        sweep = start("draw", GRID, store, seeds, SWEEP_NAP="0.02")
+        wait_until(lambda: done(store) > (counts or [0])[-1] or sweep.poll() is not None)
+        time.sleep(draw.uniform(0, 0.3))
+        reported = done(store)
+        sweep.kill()
+        sweep.wait()
+        sweep.stderr.close()
+        counts.append(len(gflow.load_sweep(store)))
+        assert counts[-1] >= reported
+        copy = tmp_path / f"copy{kill}.db"
+        shutil.copy(store, copy)
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                assert len(gflow.load_sweep(copy)) >= reported
+        except ValueError as error:
+            # Killed between two pages: it is refused, and whole with its log.
+            assert f"copy {copy.name}-wal together with it" in str(error)
+            torn += 1
+            shutil.copy(f"{store}-wal", f"{copy}-wal")
+            assert len(gflow.load_sweep(copy)) >= reported
+    print(f"done after each kill: {counts}; {torn} torn copies")
+    assert counts == sorted(counts) and sum(0 < count < 1800 for count in counts) >= 50
+    assert start("draw", GRID, store, seeds, SWEEP_NAP="0").wait() == 0
+    whole = tmp_path / "whole.db"
+    assert start("draw", GRID, whole, seeds, SWEEP_NAP="0").wait() == 0
+    assert contents(store) == contents(whole)
+
+
+@pytest.mark.slow
 def test_a_phase_diagram_killed_at_ten_random_moments(tmp_path):
     """The same on the experiment of the diagram."""
     grid = json.dumps({"d": [2, 3], "n": [4, 10, 25, 60], "width": [50]})
@@ -125,6 +163,52 @@ def test_ctrl_c_keeps_what_is_done_and_ends_the_workers(tmp_path):
     error = sweep.communicate(timeout=60)[1]
     assert "of 32 tasks are done and kept in" in error and "goes on from there" in error
     assert done(store) >= 2 and "no sweep is running" in status(store)
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_end_with_their_sweep_also_in_code_that_hears_nothing(tmp_path, number):
+    """A pattern that backtracks for hours keeps the interpreter: no thread of the worker runs."""
+    store, pids = tmp_path / "s.db", tmp_path / "pids"
+    pids.mkdir()
+    sweep = start("stuck", '{"n": [1, 2]}', store, "1", SWEEP_PIDS=str(pids))
+    wait_until(lambda: len(list(pids.iterdir())) == 2)
+    time.sleep(0.2)
+    sweep.send_signal(number)
+    sweep.communicate(timeout=30)
+    wait_until(lambda: not any(Path("/proc", p.name).exists() for p in pids.iterdir()))
+
+
+def test_ctrl_c_is_heard_while_another_program_locks_the_store(tmp_path):
+    store = tmp_path / "s.db"
+    assert start("nap", '{"n": [1]}', store, "1").wait() == 0
+    db = sqlite3.connect(store, isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    sweep = start("nap", '{"n": [1, 2]}', store, "1")
+    with pytest.raises(subprocess.TimeoutExpired):
+        sweep.wait(5)
+    sweep.send_signal(signal.SIGINT)
+    assert "KeyboardInterrupt" in sweep.communicate(timeout=20)[1]
+    db.close()
+
+
+def test_a_sweep_that_ignores_ctrl_c_goes_on(tmp_path):
+    """As under nohup, or in the background of a script."""
+    store = tmp_path / "s.db"
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        sweep = start("draw", GRID, store, SWEEP_NAP="0.05")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    wait_until(lambda: done(store) >= 3)
+    os.killpg(sweep.pid, signal.SIGINT)
+    assert sweep.wait() == 0 and done(store) == 72
+
+
+def test_a_child_that_a_task_forked_does_not_answer_for_it(tmp_path):
+    store = tmp_path / "s.db"
+    assert start("forks", '{"n": [1, 2, 3]}', store, "4").wait() == 0
+    table = gflow.load_sweep(store)
+    assert len(table) == 12 and table["parent"].all()
 
 
 # Dask ---------------------------------------------------------------------------------------------

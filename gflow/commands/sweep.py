@@ -10,7 +10,7 @@ import warnings
 from typing import Any, Callable, Sequence
 
 from .. import experiments
-from .ranges import HELP, parse
+from .ranges import HELP, parse, whole
 from ..sweeping.records import load_sweep
 from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
@@ -78,19 +78,26 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
                            metavar="VALUES", required=required,
                            help=(text + ("" if required else f", default: {default}") + ")")
                            .strip().replace("%", "%%"))
-    own.add_argument("--seeds", type=int, default=1, help="seeds a point, default: %(default)s")
+    own.add_argument("--seeds", type=_whole, default=1, help="seeds a point, default: %(default)s")
     own.add_argument("--shared", metavar="NAMES", default="",
                      help="parameters, joined by commas, that leave the random numbers alone")
     own.add_argument("--out", default=f"{name}.db", help="store, default: %(default)s")
     own.add_argument("--scheduler", metavar="ADDRESS",
                      help="of a Dask cluster, such as tcp://127.0.0.1:8786 (default: processes "
                      "of this machine)")
-    own.add_argument("--workers", type=int, help="processes, default: one a processor")
-    own.add_argument("--rng", type=int, default=0, help="root seed, default: %(default)s")
+    own.add_argument("--workers", type=_whole, help="processes, default: one a processor")
+    own.add_argument("--rng", type=_whole, default=0, help="root seed, default: %(default)s")
     own.add_argument("--retry-failed", action="store_true", help="run failed tasks again")
     own.add_argument("--changed", choices=CHANGED, default="raise",
                      help="about tasks done by other code, default: %(default)s")
     own.set_defaults(act=_sweep, run=run)
+
+
+def _whole(word: str) -> int:
+    try:
+        return whole(word)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -135,13 +142,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
               seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
               shared=[name for name in arguments.shared.split(",") if name],
               retry_failed=arguments.retry_failed, changed=arguments.changed)
-    print(status(arguments.out))
+    _say(status(arguments.out))
     with Store(arguments.out, read_only=True) as store:
         return 1 if store.count()["failed"] else 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    print(status(arguments.file, arguments.tracebacks))
+    _say(status(arguments.file, arguments.tracebacks))
     return 0
 
 
@@ -166,5 +173,11 @@ def _plot(arguments: argparse.Namespace) -> int:
                        arguments.by)
     out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
     fig.savefig(out, dpi=150)
-    print(f"figure of {len(table)} tasks written to {out}")
+    _say(f"figure of {len(table)} tasks written to {out}")
     return 0
+
+
+def _say(text: str) -> None:
+    """Print; letters that the terminal does not have are spelled out."""
+    encoding = sys.stdout.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ..engines.record import Record
 
 
@@ -18,5 +20,6 @@ class IntegrationError(RuntimeError):
         super().__init__(f"{flow.status}: {flow.message}")
         self.flow = flow
 
-    def __reduce__(self) -> tuple[type[IntegrationError], tuple[Record]]:
-        return IntegrationError, (self.flow,)
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pickle would call the class with the message: a pool of processes breaks on that.
+        return type(self), (self.flow,), self.__dict__

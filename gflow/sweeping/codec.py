@@ -1,13 +1,15 @@
 """Results to and from what a store holds: JSON for scalars, npy bytes for arrays, no pickle.
 
-Both are canonical: the same result gives the same bytes.
+Both are canonical: the same result gives the same bytes. What cannot be kept exactly is refused.
 """
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import math
+import warnings
 from typing import Any, Iterable, Mapping
 
 import numpy as np
@@ -16,6 +18,8 @@ from .grid import RESERVED
 
 LARGEST = 100_000_000
 """Bytes that the arrays of one result may take."""
+DECIMAL = 4096
+"""Bits of the whole numbers that are written with decimals: Python reads no more than 4300."""
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -56,6 +60,9 @@ def encode(result: Any, params: Iterable[str] = ()) -> tuple[str, dict[str, byte
     for name, value in result.items():
         if not isinstance(name, str) or not name:
             raise TypeError(f"run returned the name {name!r}: names are strings")
+        if name != writable(name):
+            raise ValueError(f"run returned the name {name!r}, which cannot be written to a file: "
+                             "rename it")
         if name in taken:
             raise ValueError(f"run returned {name!r}, the name of a parameter or of the seed: "
                              "rename it")
@@ -64,11 +71,38 @@ def encode(result: Any, params: Iterable[str] = ()) -> tuple[str, dict[str, byte
             arrays[name] = _array(name, value)
             plain = {"array": True}
         scalars[name] = plain
-    size = sum(map(len, arrays.values()))
+    text = json.dumps(scalars, allow_nan=False)
+    size = sum(map(len, arrays.values())) + len(text)
     if size > LARGEST:
-        raise ValueError(f"run returned arrays of {size} bytes: a store takes {LARGEST} a task; "
-                         "save large arrays to files and return their names")
-    return json.dumps(scalars, allow_nan=False), arrays
+        raise ValueError(f"run returned {size} bytes: a store takes {LARGEST} a task; save large "
+                         "arrays to files and return their names")
+    return text, arrays
+
+
+def checksum(params: str, scalars: str, arrays: Mapping[str, bytes]) -> str:
+    """Of a result as `encode` wrote it: a flipped bit on a disk would be another number.
+
+    Examples
+    --------
+    >>> checksum('{"n": 1}', '{"x": 1}', {}) == checksum('{"n": 1}', '{"x": 3}', {})
+    False
+    """
+    state = hashlib.sha256(json.dumps([params, scalars]).encode())
+    for name in sorted(arrays):
+        state.update(json.dumps([name, len(arrays[name])]).encode())
+        state.update(arrays[name])
+    return state.hexdigest()[:32]
+
+
+def writable(text: str) -> str:
+    """Text in which letters that are none (halves of pairs, bytes of file names) are spelled out.
+
+    Examples
+    --------
+    >>> writable("mess\\udcff.csv")
+    'mess\\\\udcff.csv'
+    """
+    return text.encode(errors="backslashreplace").decode()
 
 
 def decode(scalars: str, arrays: Mapping[str, bytes]) -> dict[str, Any]:
@@ -77,6 +111,7 @@ def decode(scalars: str, arrays: Mapping[str, bytes]) -> dict[str, Any]:
     for name, value in json.loads(scalars).items():
         if isinstance(value, dict):
             value = (SPECIAL[value["float"]] if "float" in value else
+                     int(value["int"], 16) if "int" in value else
                      np.load(io.BytesIO(arrays[name]), allow_pickle=False))
         result[name] = value
     return result
@@ -84,8 +119,12 @@ def decode(scalars: str, arrays: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _scalar(value: Any) -> Any:
     """What JSON keeps of a scalar; NotImplemented for anything else."""
+    if isinstance(value, np.ma.MaskedArray):
+        return NotImplemented
     if isinstance(value, np.generic) or isinstance(value, np.ndarray) and value.ndim == 0:
         value = value.item()
+    if isinstance(value, int) and value.bit_length() > DECIMAL:
+        return {"int": hex(value)}
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -96,15 +135,40 @@ def _scalar(value: Any) -> Any:
 
 
 def _array(name: str, value: Any) -> bytes:
+    if np.ma.is_masked(value):
+        raise ValueError(f"run returned {name!r} with masked entries: fill them, or return the "
+                         "mask too")
     try:
-        array = np.asarray(value if isinstance(value, np.ndarray | list | tuple) else None)
-    except ValueError:
+        with warnings.catch_warnings():
+            # Masked entries of lists: see below.
+            warnings.simplefilter("ignore", UserWarning)
+            array = np.asarray(value if isinstance(value, np.ndarray | list | tuple) else None)
+    except (ValueError, OverflowError):
         raise ValueError(f"run returned {name!r} as a ragged list: return rectangular "
                          "arrays") from None
     if array.dtype.kind not in "biufcUS":
         raise TypeError(f"run returned {name!r} as a {type(value).__name__}: return real numbers, "
                         "strings, None, or arrays of numbers")
+    if not isinstance(value, np.ndarray) and not _kept(value, array):
+        raise ValueError(f"run returned {name!r} as a list of which an array keeps something "
+                         f"else ({array.dtype}): return lists of one type, and whole numbers "
+                         "of 64 bits")
     file = io.BytesIO()
     # C order, so that equal arrays give equal bytes.
     np.save(file, np.ascontiguousarray(array), allow_pickle=False)
     return file.getvalue()
+
+
+def _kept(value: Any, array: Any) -> bool:
+    """Whether an array holds what the list did; letters are no numbers."""
+    if isinstance(value, list | tuple):
+        return all(map(_kept, value, array))
+    if isinstance(value, np.ndarray) and value.ndim:
+        return not np.ma.is_masked(value) and (
+            value.dtype.kind == array.dtype.kind or _kept(value.tolist(), array))
+    if np.ma.is_masked(value):
+        return False
+    kept = array.item()
+    # Not so NaN, and NumPy's numbers as Python's.
+    plain = value.item() if isinstance(value, np.generic | np.ndarray) else value
+    return bool(plain == kept or plain != plain and kept != kept)

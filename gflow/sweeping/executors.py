@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 import multiprocessing
+import multiprocessing.connection
 import os
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from typing import Any, Callable, Iterator
 
@@ -22,6 +23,10 @@ MANY = 1000
 """Tasks given to a foreign executor at once: enough to see how much work waits."""
 PATIENCE = 60.0
 """Seconds to wait for a scheduler that went away."""
+GRACE = 2.0
+"""Seconds for workers to end by themselves."""
+LOOK = 1.0
+"""Seconds between two looks of a worker at whether its sweep is there."""
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
                                      "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
 DEADLY = frozenset(["KilledWorker"])
@@ -121,6 +126,17 @@ class LocalPool(Executor):
     def stop(self) -> None:
         """End all processes now, whatever they do."""
         self._hand.close()
+        # Code that never lets go of the interpreter does not notice.
+        processes = [process for pool in self._pools for process in
+                     list((pool._processes or {}).values())]
+        deadline = time.monotonic() + GRACE
+        with suppress(OSError, ValueError):
+            while (left := [process.sentinel for process in processes if process.is_alive()]) and \
+                    time.monotonic() < deadline:
+                multiprocessing.connection.wait(left, 0.1)
+        for process in processes:
+            with suppress(OSError, ValueError):
+                process.kill()
         self.shutdown(wait=True, cancel_futures=True)
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
@@ -152,15 +168,26 @@ class LocalPool(Executor):
 def _obey(leash: Connection) -> None:
     """In a worker: leave Ctrl-C to the sweep, and end with it."""
     if hasattr(os, "setpgid"):
-        os.setpgid(0, 0)
+        with suppress(OSError):
+            os.setpgid(0, 0)
+    parent = os.getppid()
 
     def watch() -> None:
         try:
-            leash.recv_bytes()
-        except (EOFError, OSError):
-            os._exit(1)
+            # A child that the sweep's process forked may hold the other end too.
+            while not leash.poll(LOOK) and os.getppid() == parent:
+                pass
+        except OSError:
+            pass
+        os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
+    # The thread has no turn while compiled code keeps the interpreter; a signal needs none.
+    with suppress(ImportError, AttributeError, OSError):
+        import fcntl
+        own = os.open(f"/proc/self/fd/{leash.fileno()}", os.O_RDONLY)
+        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 @contextmanager

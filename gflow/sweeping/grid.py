@@ -20,6 +20,10 @@ RESERVED = ("rng", "seed")
 """Names that a parameter cannot have."""
 LARGEST = 2**53
 """Whole numbers beyond this are not kept by every reader of JSON."""
+SEED_BITS = 4096
+"""A root seed is written with decimals; Python reads no more than 4300."""
+MOST_SEEDS = 10**7
+"""Seed indices are in memory."""
 
 
 class Task(NamedTuple):
@@ -87,8 +91,8 @@ def tasks(grid: Any, seeds: Any = 1, shared: Sequence[str] = (),
         for seed in indices:
             task = make_task(values, seed, shared)
             if task.key in found:
-                raise ValueError(f"grid has {values} twice: drop one of them (to repeat a task "
-                                 "with other random numbers, use seeds)")
+                raise ValueError(f"grid has {_shown(values)} twice: drop one of them (to repeat a "
+                                 "task with other random numbers, use seeds)")
             found[task.key] = task
     if not found:
         raise ValueError("grid is empty: give at least one value for each parameter")
@@ -146,8 +150,9 @@ def root_seed(rng: Any) -> int:
     """
     if isinstance(rng, bool) or not isinstance(rng, numbers.Integral):
         raise TypeError(f"rng is {rng!r}: give a whole number as the root seed of the sweep")
-    if rng < 0:
-        raise ValueError(f"rng = {rng}: a seed is a whole number that is not negative")
+    if rng < 0 or int(rng).bit_length() > SEED_BITS:
+        raise ValueError(f"rng = {_shown(rng)}: a seed is a whole number that is not negative and "
+                         f"below 2**{SEED_BITS}")
     return int(rng)
 
 
@@ -165,18 +170,22 @@ def seed_indices(seeds: Any) -> list[int]:
     ([0, 1, 2], [7, 2])
     """
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
+        if int(seeds) > MOST_SEEDS:
+            raise ValueError(f"seeds is {_shown(seeds)}: give at most {MOST_SEEDS}")
         indices = list(range(int(seeds)))
     elif isinstance(seeds, str | bytes | bool | Mapping) or not isinstance(seeds, Iterable):
         raise TypeError(f"seeds is {seeds!r}: give the number of seeds, or a list of indices")
     else:
         indices = list(seeds)
     for seed in indices:
-        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or seed < 0:
-            raise ValueError(f"seeds has {seed!r}: an index is a whole number, 0 or more")
+        if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or \
+                not 0 <= seed <= LARGEST:
+            raise ValueError(f"seeds has {_shown(seed)}: an index is a whole number from 0 to "
+                             "2**53")
     if not indices:
-        raise ValueError(f"seeds is {seeds!r}: give at least one")
+        raise ValueError(f"seeds is {_shown(seeds)}: give at least one")
     if len(set(indices)) < len(indices):
-        raise ValueError(f"seeds is {seeds!r}: give every index once")
+        raise ValueError(f"seeds is {_shown(seeds)}: give every index once")
     return [int(seed) for seed in indices]
 
 
@@ -236,22 +245,34 @@ def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None)
 
 def _plain(name: Any, value: Any) -> Any:
     """A value that survives JSON unchanged; what ``run`` is called with."""
-    if isinstance(value, np.generic):
+    if isinstance(value, np.generic) and not isinstance(value, np.ma.MaskedArray):
         value = value.item()
     if isinstance(value, list | tuple):
         return [_plain(name, item) for item in value]
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool):
         return value
+    # Of a class of the user, what JSON keeps.
+    if isinstance(value, str):
+        return str.__str__(value)
     if isinstance(value, int):
         if abs(value) > LARGEST:
-            raise ValueError(f"grid[{name!r}] has {value}: give whole numbers up to 2**53")
-        return value
+            raise ValueError(f"grid[{name!r}] has {_shown(value)}: give whole numbers up to 2**53")
+        return int.__int__(value)
     if isinstance(value, float):
         if not math.isfinite(value):
             raise ValueError(f"grid[{name!r}] has {value}: give finite numbers, or None")
-        return value
+        return float.__float__(value)
     raise TypeError(f"grid[{name!r}] has a {type(value).__name__}: give numbers, strings, "
                     "booleans, None, or lists of these")
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, which stays short; Python does not write very large numbers."""
+    try:
+        text = repr(value)
+    except ValueError:
+        return f"a number of {int(value).bit_length()} bits"
+    return text if len(text) <= 100 else f"{text[:50]}...{text[-40:]}"
 
 
 def _digest(params: Mapping[str, Any]) -> bytes:

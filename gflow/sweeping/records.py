@@ -7,9 +7,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .codec import decode
+from .codec import checksum, decode
 from .store import Store
 
+WIDEST = 10**8
+"""Bytes of a column of strings of equal width; wider ones are objects."""
 FORMS = ("records", "pandas", "xarray")
 
 
@@ -45,10 +47,10 @@ def load_sweep(path: Any, form: str = "records") -> Any:
     -------
     numpy.recarray, pandas.DataFrame or xarray.Dataset
         A record for each task that is done: parameters, ``seed``, results, in the order of the
-        grid. Arrays of equal shape are fields of that shape; others, and values of mixed types,
-        are objects. What a task lacks is NaN in numbers, "" in strings, otherwise None. A Dataset
-        has the parameters with several values and ``seed`` as dimensions, and NaN where there is
-        no task.
+        grid. Arrays of equal shape are fields of that shape; others, values of mixed types, and
+        what NumPy's numbers and strings do not hold exactly, are objects. What a task lacks is NaN
+        in numbers, "" in strings, otherwise None. A Dataset has the parameters with several values
+        and ``seed`` as dimensions, and NaN where there is no task.
 
     Raises
     ------
@@ -111,7 +113,12 @@ def failures(path: Any) -> list[Failure]:
 def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[str]]:
     """Columns by name, and which of them are parameters."""
     rows = store.rows("done", wanted)
-    arrays = store.arrays()
+    arrays, sums = store.arrays(), store.sums()
+    for row in rows:
+        known = sums.get(row.id)
+        if known and known != checksum(row.params, row.scalars, arrays.get(row.id, {})):
+            raise ValueError(f"{store.path} is damaged: the result of {row.params[:200]} seed "
+                             f"{row.seed} is not what was written; give another file")
     params = [json.loads(row.params) for row in rows]
     results = [decode(row.scalars, arrays.get(row.id, {})) for row in rows]
     parameters = list(dict.fromkeys(name for point in params for name in point))
@@ -123,23 +130,39 @@ def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[st
 
 
 def _column(values: list[Any]) -> np.ndarray:
-    """The narrowest array that holds the values."""
+    """The narrowest array that holds the values exactly."""
     kinds = {type(value) for value in values} - {type(None)}
     missing = any(value is None for value in values)
     if kinds == {np.ndarray}:
         if not missing and len({(value.shape, value.dtype) for value in values}) == 1:
             return np.stack(values)
+    elif kinds == {int} and not missing and all(-2**63 <= value < 2**63 for value in values):
+        return np.array(values, dtype=np.int64)
     elif kinds <= {int, float} and kinds:
-        if not missing and kinds == {int} and max(map(abs, values)) < 2**63:
-            return np.array(values, dtype=np.int64)
-        return np.array([np.nan if value is None else value for value in values], dtype=float)
+        if all(type(value) is not int or _is_float(value) for value in values):
+            return np.array([np.nan if value is None else value for value in values], dtype=float)
     elif kinds == {bool} and not missing:
         return np.array(values)
-    elif kinds == {str}:
+    elif kinds == {str} and _fits(values):
         return np.array(["" if value is None else value for value in values])
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column
+
+
+def _is_float(value: int) -> bool:
+    """Whether double precision holds a whole number."""
+    try:
+        return int(float(value)) == value
+    except OverflowError:
+        return False
+
+
+def _fits(values: list[str]) -> bool:
+    """Whether NumPy's strings hold these: they drop zeros at the end, and all take the longest."""
+    longest = max(len(value or "") for value in values)
+    return len(values) * longest * 4 <= WIDEST and \
+        not any(value and value[-1] == "\0" for value in values)
 
 
 def _record_array(columns: dict[str, np.ndarray]) -> np.recarray:
@@ -175,6 +198,9 @@ def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> Any:
         values, place = np.unique(columns[name], return_inverse=True)
         if name == "seed" or len(values) > 1:
             axes[name] = (values, place)
+    if len(set(zip(*(place for _, place in axes.values())))) < len(columns["seed"]):
+        raise ValueError("several tasks have the same place on the axes, such as 0.0 and -0.0: use "
+                         "form=\"records\" or \"pandas\"")
     shape = tuple(len(values) for values, _ in axes.values())
     index = tuple(place for _, place in axes.values())
     variables = {}

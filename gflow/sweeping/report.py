@@ -76,7 +76,7 @@ def progress_line(store: Store) -> str:
     parts = [f"gflow sweep [{bar}] {over} of {total}"]
     if count["failed"]:
         parts.append(f"{count['failed']} failed")
-    parts += _pace(store, [sweep for sweep in store.sweeps() if sweep.alive], count["pending"])
+    parts += _pace(store, store.alive(), count["pending"])
     return ", ".join(parts)
 
 
@@ -104,7 +104,7 @@ def status(path: Any, tracebacks: bool = False) -> str:
     """
     with Store(path, read_only=True) as store:
         settings, count = store.settings(), store.count()
-        alive = [sweep for sweep in store.sweeps() if sweep.alive]
+        alive = store.alive()
         under_way = {sweep: store.under_way(sweep.id) for sweep in alive}
         pace = _pace(store, alive, count["pending"])
         failed = store.rows("failed")
@@ -117,7 +117,7 @@ def status(path: Any, tracebacks: bool = False) -> str:
     if pace:
         lines.append(f"  pace       {', '.join(pace)}")
     lines += [f"  sweep      on {sweep.host}, process {sweep.pid}, for "
-              f"{duration(time.time() - sweep.started)}" for sweep in alive]
+              f"{duration(sweep.beat - sweep.started)}" for sweep in alive]
     if not alive:
         lines.append("  no sweep is running" if count["pending"] else "  complete")
     if failed:
@@ -130,7 +130,8 @@ def status(path: Any, tracebacks: bool = False) -> str:
 
 def _pace(store: Store, alive: list[Sweep], pending: int) -> list[str]:
     """Rate and time left, of the sweeps that go on."""
-    rate = sum(store.finished(sweep.id) / max(time.time() - sweep.started, 1e-3)
+    # Of one clock: that of the sweep, whatever this machine's says by now.
+    rate = sum(store.finished(sweep.id) / max(sweep.beat - sweep.started, 1e-3)
                for sweep in alive)
     if not rate:
         return []
@@ -152,6 +153,7 @@ def duration(seconds: float) -> str:
     >>> [duration(seconds) for seconds in (12, 200, 7500, 100000)]
     ['12 s', '3 min', '2 h 05 min', '1 d 3 h']
     """
+    seconds = max(seconds, 0.0)
     minutes, hours = seconds / 60, seconds / 3600
     if minutes < 2:
         return f"{seconds:.0f} s"

@@ -18,22 +18,28 @@ from typing import Any, Callable, Sequence
 
 import numpy as np
 
+from .codec import writable
 from .executors import DEADLY, open_executor, stop
 from .grid import Task, root_seed, tasks
+from .identity import fingerprint, title
 from .records import records
 from .report import Meter
 from .store import Store
-from .worker import Job, Outcome, SweepError, fingerprint, greet, pack, perform, title
+from .worker import Job, Outcome, SweepError, greet, pack, perform
 
 CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
-"""Tasks that end with these are run again: they did nothing wrong."""
+"""Tasks that end with these are run again: they did nothing wrong, or not often."""
 STRIKES = 3
 """A task whose worker died this often has failed."""
+CANCELS = 30
+"""A task that was cancelled this often has failed: a cluster may take workers away many times."""
 LOOK = 100
 """Tasks to look at beyond those that can be run now: another sweep may have them."""
 POLL = 1.0
 """Seconds between signs of life."""
+SHORT = 5.0
+"""Seconds to wait for a locked store once the sweep ends early."""
 PATIENCE = 60.0
 """Seconds for which to try again to write to the store."""
 
@@ -77,7 +83,8 @@ def sweep(run: Callable[..., Any], grid: Any, *, store: Any, executor: Any = Non
     retry_failed : bool
         Whether to run again the tasks that the store has as failed.
     changed : {"raise", "keep", "rerun"}
-        What to do if the store has tasks done by other code of ``run`` or another version of gflow.
+        What to do if the store has tasks done by another ``run`` (other code, other data that it
+        carries or reads; see the docs) or another version of gflow.
 
     Returns
     -------
@@ -148,8 +155,11 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
         _check_workers(pool, job, meter)
         dealer.run()
     except BaseException as error:
-        dealer.abandon()
-        stop(pool, ours)
+        # A second Ctrl-C may come meanwhile.
+        try:
+            dealer.abandon()
+        finally:
+            stop(pool, ours)
         if isinstance(error, KeyboardInterrupt):
             raise KeyboardInterrupt(f"interrupted: {_kept(store)}; the same call goes on from "
                                     "there") from None
@@ -207,6 +217,7 @@ class Dealer:
         self.back: queue.SimpleQueue[Future[Outcome]] = queue.SimpleQueue()
         self.unsaved: list[tuple[int, Outcome]] = []
         self.strikes: Counter[int] = Counter()
+        self.cancels: Counter[int] = Counter()
         self.trouble_since: float | None = None
 
     def run(self) -> None:
@@ -220,6 +231,7 @@ class Dealer:
 
     def abandon(self) -> None:
         """Save what has come back; ask for the rest no more."""
+        self.store.patience = SHORT
         for future in list(self.running):
             if not future.cancel() and future.done():
                 with suppress(SweepError):
@@ -270,7 +282,7 @@ class Dealer:
         if isinstance(error, SweepError):
             raise SweepError(f"{error}; {_kept(self.store)}") from None
         if future.cancelled() or isinstance(error, CANCELLED):
-            self.todo.append(task)
+            self._cancelled(task, error)
         elif error is None:
             self.unsaved.append((task, future.result()))
         else:
@@ -278,13 +290,24 @@ class Dealer:
         # Last, so that Ctrl-C in between loses nothing: `abandon` looks at what is here.
         del self.running[future]
 
+    def _cancelled(self, task: int, error: BaseException | None) -> None:
+        """Run a task again that was cancelled, but not for ever."""
+        self.cancels[task] += 1
+        # It may be the task itself that raises KeyboardInterrupt.
+        if self.cancels[task] < (STRIKES if isinstance(error, KeyboardInterrupt) else CANCELS):
+            self.todo.append(task)
+            return
+        name = type(error).__name__ if error else "CancelledError"
+        self.unsaved.append((task, Outcome(None, {}, "the task was cancelled again and again: "
+                                           f"{name} {self.cancels[task]} times")))
+
     def _lost(self, task: int, error: BaseException) -> None:
         """Run a task again whose worker died, but not for ever."""
         self.strikes[task] += STRIKES if type(error).__name__ in DEADLY else 1
         if self.strikes[task] < STRIKES:
             self.todo.append(task)
             return
-        text = "".join(traceback.format_exception(error))
+        text = writable("".join(traceback.format_exception(error)))
         self.unsaved.append((task, Outcome(None, {}, "the task was lost again and again: did it "
                                            f"kill its worker?\n{text}")))
 
@@ -307,4 +330,4 @@ def _kept(store: Store) -> str:
 
 
 def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1]
+    return text.strip().splitlines()[-1][:500]

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import functools
-import hashlib
-import inspect
 import json
 import os
 import pickle
 import socket
-import textwrap
 import time
 import traceback
-from types import CodeType
 from typing import Any, Callable, NamedTuple
 
 from .._version import __version__
-from .codec import encode
+from .codec import encode, writable
 from .grid import Task, spawned
+
+
+LONGEST = 100_000
+"""Letters of a traceback to keep."""
 
 
 class SweepError(RuntimeError):
@@ -67,7 +67,7 @@ class Outcome(NamedTuple):
 
 
 def perform(job: Job, task: Task) -> Outcome:
-    """Run one task. What ``run`` raises is an outcome; interrupts are none.
+    """Run one task. What ``run`` raises is an outcome, cancellations too; Ctrl-C is none.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def perform(job: Job, task: Task) -> Outcome:
     """
     if job.version != __version__:
         raise SweepError(f"a worker on {socket.gethostname()} cannot take part: {_mismatch(job)}")
-    start = time.perf_counter()
+    start, process = time.perf_counter(), os.getpid()
     params = json.loads(task.params)
     scalars: str | None = None
     arrays: dict[str, bytes] = {}
@@ -102,12 +102,28 @@ def perform(job: Job, task: Task) -> Outcome:
     try:
         result = _unpack(job.run)(**params, rng=spawned(job.root, task.spawn))
         scalars, arrays = encode(result, params)
-    except (Exception, SystemExit) as problem:
-        # Without the frame of this function.
-        below = problem.__traceback__.tb_next if problem.__traceback__ else None
-        error = "".join(traceback.format_exception(type(problem), problem, below))
+    except KeyboardInterrupt:
+        raise
+    except BaseException as problem:
+        error = _told(problem)
+    if os.getpid() != process:
+        # A child that ``run`` forked and forgot: it must not answer in its parent's place.
+        os._exit(1)
     return Outcome(scalars, arrays, error, time.perf_counter() - start,
                    f"{socket.gethostname()}:{os.getpid()}")
+
+
+def _told(problem: BaseException) -> str:
+    """Traceback as text that a file takes: file names and messages may hold any bytes."""
+    # Without the frame of `perform`.
+    below = problem.__traceback__.tb_next if problem.__traceback__ else None
+    try:
+        text = "".join(traceback.format_exception(type(problem), problem, below))
+    except Exception as again:
+        text = f"{type(problem).__name__}, which cannot say what it is ({type(again).__name__})"
+    if len(text) > LONGEST:
+        text = f"{text[:LONGEST // 2]}\n[...]\n{text[-LONGEST // 2:]}"
+    return writable(text)
 
 
 def greet(job: Job) -> str:
@@ -154,44 +170,3 @@ def pack(run: Callable[..., Any]) -> bytes:
 def _unpack(packed: bytes) -> Callable[..., Any]:
     run: Callable[..., Any] = pickle.loads(packed)
     return run
-
-
-def fingerprint(run: Callable[..., Any]) -> str:
-    """Hash of the name and the source of ``run``, not of what it calls.
-
-    Examples
-    --------
-    >>> fingerprint(pack) == fingerprint(pack), fingerprint(pack) == fingerprint(perform)
-    (True, False)
-    """
-    return hashlib.sha256(_identity(run).encode()).hexdigest()
-
-
-def title(run: Any) -> str:
-    """Name of ``run`` for messages and for finding an experiment again."""
-    if isinstance(run, functools.partial):
-        return title(run.func)
-    if not hasattr(run, "__qualname__"):
-        return title(type(run))
-    return f"{run.__module__}:{run.__qualname__}"
-
-
-def _identity(run: Any) -> str:
-    if isinstance(run, functools.partial):
-        return f"{_identity(run.func)} {run.args!r} {sorted(run.keywords.items())!r}"
-    if not hasattr(run, "__qualname__"):
-        return _identity(type(run))
-    try:
-        source = textwrap.dedent(inspect.getsource(run))
-    except (OSError, TypeError):
-        source = _bytecode(getattr(run, "__code__", None))
-    return f"{run.__qualname__}\n{source}"
-
-
-def _bytecode(code: CodeType | None) -> str:
-    """A function typed into a console has no source."""
-    if code is None:
-        return ""
-    constants = [_bytecode(item) if isinstance(item, CodeType) else repr(item)
-                 for item in code.co_consts]
-    return f"{code.co_code.hex()} {code.co_names} {constants}"

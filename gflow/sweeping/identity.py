@@ -1,0 +1,501 @@
+"""Which function a store is of: its code, the data that it carries, and what it reads and calls.
+
+Two runs of Python must agree on the hash, so it never sees an address, the order of a set, or a
+``repr``. Code of the user counts wherever it is reached; code of installed packages counts by name,
+and gflow's by its version, which the store keeps beside this hash.
+"""
+
+from __future__ import annotations
+
+import copyreg
+import dis
+import functools
+import hashlib
+import importlib.machinery
+import importlib.util
+import inspect
+import linecache
+import struct
+import sys
+import sysconfig
+import textwrap
+from collections import OrderedDict
+from pathlib import Path
+from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
+                   MethodType, ModuleType)
+from typing import Any, Callable, Iterable, Iterator
+
+import numpy as np
+
+MOST = 3_000_000
+"""Values to look at, about ten seconds' worth; arrays count once."""
+PACKAGE = __name__.partition(".")[0]
+COMMON = {"numpy", "scipy", "numba", *sys.stdlib_module_names} - {"__main__"}
+"""Packages that are not the user's, even if ``run`` is an object of theirs."""
+BOOKKEEPING = frozenset(
+    "__dict__ __weakref__ __slotnames__ __module__ __doc__ __qualname__ __firstlineno__ "
+    "__static_attributes__ "
+    "__annotations__ __annotate__ __abstractmethods__ _abc_impl __dataclass_fields__ "
+    "__dataclass_params__ __match_args__ __hash__ __orig_bases__ __parameters__".split())
+"""What Python writes into classes by itself."""
+
+
+class _Unknown(Exception):
+    """Something of which no two runs of Python would agree whether it is the same."""
+
+
+def fingerprint(run: Callable[..., Any]) -> str:
+    """Hash of ``run``: its code, what it carries, and the user's code and data that it reads.
+
+    Raises
+    ------
+    TypeError
+        If it carries something that cannot be compared between two runs of Python.
+
+    Examples
+    --------
+    >>> from functools import partial
+    >>> half, same = partial(max, np.arange(2000.0)), partial(max, np.arange(2000.0))
+    >>> fingerprint(half) == fingerprint(same), fingerprint(half) == fingerprint(partial(max, 1))
+    (True, False)
+    """
+    digest = _Digest(run)
+    try:
+        found = digest.root(run)
+    except _Unknown as error:
+        raise TypeError(f"run carries {error}, so that a store could not tell whether it has "
+                        "changed: let it carry numbers, strings, arrays, or the name of a file, "
+                        "or make them inside") from None
+    if isinstance(run, FunctionType) and not digest.carries:
+        # As stores have it that were written when nothing else was looked at.
+        text = digest.sources.text(run.__code__, run.__globals__.get("__name__"))
+        if text is not None:
+            return hashlib.sha256(f"{run.__qualname__}\n{text}".encode(errors="surrogatepass")
+                                  ).hexdigest()
+    return found.hex()
+
+
+def title(run: Any) -> str:
+    """Name of ``run`` for messages and for finding an experiment again."""
+    if isinstance(run, functools.partial):
+        return title(run.func)
+    if not hasattr(run, "__qualname__"):
+        return title(type(run))
+    return f"{run.__module__}:{run.__qualname__}"
+
+
+class _Digest:
+    """Hashes of values and code; what can be imported is hashed once, and by name elsewhere."""
+
+    def __init__(self, run: Any) -> None:
+        self.sources = _Sources()
+        # A package of the user may be installed.
+        self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
+        self.waiting: dict[int, Any] = {}
+        self.known: dict[int, bytes] = {}
+        self.kept: list[Any] = []
+        self.open: list[int] = []
+        self.lowest = sys.maxsize
+        self.visits = 0
+        self.strict = True
+        self.carries = False
+
+    def root(self, run: Any) -> bytes:
+        """Hash of ``run`` and of everything that it reaches."""
+        first = self._function(run) if isinstance(run, FunctionType) else self.of(run)
+        self.strict = False
+        done: dict[int, bytes] = {id(run): b""}
+        while self.waiting:
+            key, thing = self.waiting.popitem()
+            if key not in done:
+                done[key] = (self._class(thing) if isinstance(thing, type) else
+                             self._function(thing))
+        return _hash("run", first, *sorted(done.values()))
+
+    def of(self, value: Any) -> bytes:
+        """Hash of a value."""
+        self.visits += 1
+        if self.visits > MOST:
+            raise _Unknown(f"more than {MOST} values")
+        plain = _plain(value)
+        if plain is not None:
+            return plain
+        key = id(value)
+        if key in self.known:
+            return self.known[key]
+        if key in self.open:
+            place = self.open.index(key)
+            self.lowest = min(self.lowest, place)
+            return _hash("again", str(len(self.open) - place))
+        outer, self.lowest = self.lowest, sys.maxsize
+        depth = len(self.open)
+        self.open.append(key)
+        try:
+            found = self._compound(value)
+        except RecursionError:
+            raise _Unknown("something too deeply nested") from None
+        except _Unknown:
+            raise
+        except Exception as error:
+            raise _Unknown(f"a {type(value).__qualname__} ({error})") from None
+        finally:
+            self.open.pop()
+        if self.lowest >= depth:
+            # No cycle leads out of it: the hash does not depend on the way here.
+            self.known[key] = found
+            self.kept.append(value)
+            self.lowest = outer
+        else:
+            self.lowest = min(outer, self.lowest)
+        return found
+
+    def _compound(self, value: Any) -> bytes:
+        kind = type(value)
+        if kind in (np.ndarray, np.memmap):
+            return self._array(value)
+        if isinstance(value, np.generic):
+            return _hash("scalar", self._array(np.asarray(value)))
+        if kind in (list, tuple):
+            return _hash(kind.__name__, *map(self.of, value))
+        if kind in (dict, MappingProxyType):
+            return _hash("dict", *self._items(value.items()))
+        if kind in (set, frozenset):
+            return _hash(kind.__name__, *sorted(map(self.of, value)))
+        if isinstance(value, functools.partial):
+            return _hash("partial", self.of(kind), self.of(value.func), self.of(value.args),
+                         self.of(value.keywords), self.of(vars(value)))
+        if isinstance(value, type):
+            return self._reference(value)
+        return self._callable(value) or self._object(value)
+
+    def _array(self, array: np.ndarray) -> bytes:
+        about = (array.dtype.str, str(array.dtype.names), str(array.shape))
+        if array.dtype.names:
+            # Not the bytes between the fields.
+            return _hash("records", *about, *(self.of(np.asarray(array[name]))
+                                              for name in array.dtype.names))
+        if array.dtype.hasobject:
+            return _hash("objects", *about, *map(self.of, array.ravel().tolist()))
+        return _hash("array", *about, np.ascontiguousarray(array).tobytes())
+
+    def _items(self, items: Iterable[tuple[Any, Any]]) -> list[bytes]:
+        return sorted(self.of(name) + self.of(value) for name, value in items)
+
+    def _object(self, value: Any) -> bytes:
+        """An object, by what pickle would keep of it."""
+        kind = type(value)
+        try:
+            reducer = copyreg.dispatch_table.get(kind)
+            reduced = reducer(value) if reducer else value.__reduce_ex__(4)
+        except Exception as error:
+            raise _Unknown(f"a {kind.__qualname__} ({error})") from None
+        if isinstance(reduced, str):
+            return _hash("name", self.of(kind), reduced)
+        maker, arguments, state, entries, items = (*reduced, None, None, None)[:5]
+        # Values that are computed on first use come and go.
+        late = {name for base in kind.__mro__ for name, member in vars(base).items()
+                if isinstance(member, functools.cached_property)}
+        if isinstance(state, dict):
+            state = {name: item for name, item in state.items() if name not in late}
+        pairs = [self.of(pair) for pair in items or ()]
+        return _hash("object", self.of(kind), self.of(maker), self.of(arguments), self.of(state),
+                     *map(self.of, entries or ()), "items",
+                     *(pairs if isinstance(value, OrderedDict) else sorted(pairs)))
+
+    # Code -----------------------------------------------------------------------------------------
+
+    def _callable(self, value: Any) -> bytes | None:
+        """Functions and what holds them; None for other values."""
+        if isinstance(value, FunctionType):
+            return self._reference(value)
+        if isinstance(value, MethodType):
+            return _hash("method", self.of(value.__func__), self.of(value.__self__))
+        if isinstance(value, BuiltinFunctionType):
+            owner = value.__self__
+            if owner is None or isinstance(owner, ModuleType):
+                return _hash("builtin", str(value.__module__), value.__qualname__)
+            return _hash("method", value.__qualname__, self.of(owner))
+        if isinstance(value, ModuleType):
+            own = self.sources.own(value.__name__, self.home)
+            return _hash("module", value.__name__,
+                         own and self.sources.module(value.__name__) or "")
+        if isinstance(value, CodeType):
+            return self._code(value)
+        if isinstance(value, CellType):
+            try:
+                return _hash("cell", self.of(value.cell_contents))
+            except ValueError:
+                return _hash("empty cell")
+        if isinstance(value, property):
+            return _hash("property", *map(self.of, (value.fget, value.fset, value.fdel)))
+        if isinstance(value, staticmethod | classmethod):
+            return _hash(type(value).__name__, self.of(value.__func__))
+        if isinstance(value, functools.cached_property):
+            return _hash("cached property", self.of(value.func))
+        if isinstance(value, functools._lru_cache_wrapper):
+            return _hash("cached", self.of(value.__wrapped__))
+        if type(value).__module__.partition(".")[0] == "numba" and hasattr(value, "py_func"):
+            # Compiled; what Numba pickles has a random name in it.
+            return _hash("compiled", self.of(value.py_func),
+                         self._leniently(getattr(value, "targetoptions", None)))
+        return None
+
+    def _reference(self, thing: Any) -> bytes:
+        """A function or class met on the way: by name if it can be imported, or else as it is."""
+        where = (thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else
+                 thing.__module__)
+        named = _import(where, thing.__qualname__) is thing
+        if not self.sources.own(where, self.home):
+            name = _hash("installed", str(where), thing.__qualname__)
+            if named or isinstance(thing, type):
+                return name
+            # A wrapper from a package around something of the user.
+            return _hash("wrapper", name, *self._carried(thing))
+        if named:
+            self.waiting[id(thing)] = thing
+            return _hash("by name", thing.__qualname__)
+        return self._class(thing) if isinstance(thing, type) else self._function(thing)
+
+    def _function(self, function: FunctionType) -> bytes:
+        where = function.__globals__.get("__name__")
+        parts, code = [], b""
+        if self.sources.own(where, self.home):
+            code = self._code(function.__code__, where)
+            parts = self._carried(function) + self._globals(function)
+        elif _import(where, function.__qualname__) is not function:
+            parts = self._carried(function)
+        if self.strict and not self.open:
+            self.carries = bool(parts)
+        return _hash("function", function.__qualname__, code, *parts)
+
+    def _carried(self, function: FunctionType) -> list[bytes]:
+        """Closure, defaults and attributes of a function."""
+        look = self.of if self.strict else self._leniently
+        cells = zip(function.__code__.co_freevars, function.__closure__ or ())
+        parts = [_hash("cell", name, look(cell)) for name, cell in cells]
+        parts += [_hash("default", look(value)) for value in function.__defaults__ or ()]
+        for name, value in sorted((function.__kwdefaults__ or {}).items()):
+            parts.append(_hash("keyword", name, look(value)))
+        return parts + [_hash("attribute", name, look(value))
+                        for name, value in sorted(vars(function).items())]
+
+    def _globals(self, function: FunctionType) -> list[bytes]:
+        """What the code reads of its module, and of modules of the user there."""
+        parts = []
+        for chain in sorted(set(_reads(function.__code__))):
+            value: Any = function.__globals__
+            for name in chain:
+                if isinstance(value, ModuleType):
+                    if not self.sources.own(value.__name__, self.home) or \
+                            not hasattr(value, name):
+                        break
+                    value = getattr(value, name)
+                elif value is function.__globals__ and name in value:
+                    value = value[name]
+                else:
+                    break
+            if value is not function.__globals__ and not isinstance(value, ModuleType):
+                parts.append(_hash("global", ".".join(chain), self._leniently(value)))
+        package = function.__globals__.get("__package__") or ""
+        for name in sorted(set(_imports(function.__code__, package))):
+            text = self.sources.module(name)
+            if text is not None:
+                parts.append(_hash("import", name, text))
+        return parts
+
+    def _class(self, kind: type) -> bytes:
+        members = [_hash(name, self._leniently(member)) for name, member in
+                   sorted(vars(kind).items()) if name not in BOOKKEEPING]
+        return _hash("class", kind.__qualname__, *map(self.of, kind.__bases__), *members)
+
+    def _leniently(self, value: Any) -> bytes:
+        """Hash of what is read, not carried: a lock or an open file may be among it."""
+        strict, self.strict = self.strict, False
+        visits = self.visits
+        try:
+            return self.of(value)
+        except _Unknown:
+            self.visits = visits
+            return _hash("unknown", type(value).__qualname__)
+        finally:
+            self.strict = strict
+
+    def _code(self, code: CodeType, module: Any = None) -> bytes:
+        text = self.sources.text(code, module)
+        if text is not None:
+            return _hash("source", text)
+        constants = [self.of(item) for item in code.co_consts]
+        return _hash("bytecode", code.co_code, " ".join(code.co_names),
+                     " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
+                     f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
+                     f"{code.co_flags}", *constants)
+
+
+class _Sources:
+    """Text of functions, and which files are the user's."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
+        paths = sysconfig.get_paths()
+        self.installed = [Path(paths[name]).resolve() for name in
+                          ("stdlib", "platstdlib", "purelib", "platlib")]
+
+    def own(self, module: Any, home: Iterable[str] = ()) -> bool:
+        """Whether a module is the user's: of no installed package, or of that of ``run``."""
+        top = str(module).partition(".")[0]
+        if top in (PACKAGE, "builtins"):
+            return False
+        if top in home or module is None:
+            return True
+        file = getattr(sys.modules.get(str(module)), "__file__", None)
+        return str(module) == "__main__" if file is None else self._own_file(file)
+
+    def _own_file(self, file: str) -> bool:
+        path = Path(file).resolve()
+        return not ({"site-packages", "dist-packages"} & set(path.parts)
+                    or any(path.is_relative_to(place) for place in self.installed))
+
+    def text(self, code: CodeType, module: Any = None) -> str | None:
+        """Source of a function, if that is what runs: files change under a session."""
+        if code.co_name == "<lambda>":
+            # A line may hold several.
+            return None
+        files = [code.co_filename]
+        if not linecache.getlines(code.co_filename):
+            # Cloudpickle loses the name, also of classes that it was given in this process.
+            home = getattr(sys.modules.get(str(module)), "__file__", None)
+            files = [home] if home else [name for name in linecache.cache if name[:1] == "<"
+                                         or "ipykernel" in name]
+        for file in files:
+            lines, codes = self._compiled(file)
+            for found in codes.get(code.co_qualname, ()):
+                if _same(found, code):
+                    block = inspect.getblock(lines[found.co_firstlineno - 1:])
+                    return textwrap.dedent("".join(block))
+        return None
+
+    def _compiled(self, file: str) -> tuple[list[str], dict[str, list[CodeType]]]:
+        if file not in self.files:
+            linecache.checkcache(file)
+            lines = linecache.getlines(file)
+            codes: dict[str, list[CodeType]] = {}
+            try:
+                todo = [compile("".join(lines), file, "exec", dont_inherit=True)]
+            except (SyntaxError, ValueError, RecursionError):
+                # Cells of notebooks have magic commands.
+                todo = []
+            while todo:
+                code = todo.pop()
+                codes.setdefault(code.co_qualname, []).append(code)
+                todo += [item for item in code.co_consts if isinstance(item, CodeType)]
+            self.files[file] = lines, codes
+        return self.files[file]
+
+    def module(self, name: str) -> str | None:
+        """Text of a module of the user, found without importing it."""
+        path, spec = None, None
+        words = name.split(".")
+        if words[0] == PACKAGE:
+            return None
+        for i in range(len(words)):
+            try:
+                spec = importlib.machinery.PathFinder.find_spec(".".join(words[:i + 1]), path)
+            except (ImportError, ValueError):
+                return None
+            if spec is None:
+                return None
+            path = spec.submodule_search_locations
+        if spec is None or not spec.has_location or not self._own_file(str(spec.origin)):
+            return None
+        return Path(str(spec.origin)).read_bytes().decode(errors="backslashreplace")
+
+
+def _plain(value: Any) -> bytes | None:
+    """Hash of a value that holds no others; None for those that do."""
+    kind = type(value)
+    if value is None or kind is bool or value is Ellipsis or value is NotImplemented:
+        return _hash("constant", repr(value))
+    if kind is int:
+        return _hash("int", hex(value))
+    if kind is float:
+        return _hash("float", struct.pack("<d", value))
+    if kind is complex:
+        return _hash("complex", struct.pack("<2d", value.real, value.imag))
+    if kind in (str, bytes, bytearray):
+        return _hash(kind.__name__, value)
+    if kind in (list, tuple) and value and type(value[0]) is float and \
+            all(type(item) is float for item in value):
+        return _hash(kind.__name__, "floats", np.array(value).tobytes())
+    return None
+
+
+def _hash(*parts: str | bytes) -> bytes:
+    state = hashlib.sha256()
+    for part in parts:
+        raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+        # With its length, so that the parts cannot run into each other.
+        state.update(struct.pack("<Q", len(raw)))
+        state.update(raw)
+    return state.digest()
+
+
+def _same(one: CodeType, other: CodeType) -> bool:
+    """Whether two pieces of code do the same, wherever they stand in their files."""
+    def parts(code: CodeType) -> tuple[Any, ...]:
+        return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_flags,
+                code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount,
+                len(code.co_consts))
+    return parts(one) == parts(other) and all(
+        _same(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else
+        type(a) is type(b) and (a == b and repr(a) == repr(b) or isinstance(a, frozenset) and a == b
+                                or a != a and b != b)
+        for a, b in zip(one.co_consts, other.co_consts))
+
+
+def _import(module: Any, name: str) -> Any:
+    """What a name stands for in a loaded module; None if nothing."""
+    found: Any = sys.modules.get(str(module))
+    for word in name.split("."):
+        found = inspect.getattr_static(found, word, None) if found is not None else None
+        if isinstance(found, staticmethod | classmethod):
+            found = found.__func__
+    return found
+
+
+def _reads(code: CodeType) -> Iterator[tuple[str, ...]]:
+    """Globals that a piece of code reads, each with the attributes that it takes of them."""
+    chain: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            if chain:
+                yield chain
+            chain = () if step.argval.startswith("__") else (step.argval,)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain += (step.argval,)
+        elif step.opname not in ("CACHE", "PUSH_NULL", "EXTENDED_ARG", "NOP") and chain:
+            yield chain
+            chain = ()
+    if chain:
+        yield chain
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from _reads(item)
+
+
+def _imports(code: CodeType, package: str) -> Iterator[str]:
+    """Modules that a piece of code imports when it runs."""
+    constants: list[Any] = []
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            constants.append(step.argval)
+        elif step.opname == "IMPORT_NAME":
+            level, names = constants[-2:]
+            try:
+                name = importlib.util.resolve_name("." * level + step.argval, package)
+            except ImportError:
+                continue
+            yield name
+            yield from (f"{name}.{word}" for word in names or ())
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from _imports(item, package)
