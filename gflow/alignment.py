@@ -333,7 +333,7 @@ def _loss_curve(flow: Flow) -> tuple[np.ndarray, np.ndarray]:
     path, data = flow.path, flow.data
     if isinstance(path, Windows):
         from .calm import Calm
-        from .kernels.roots import nodes
+        from .kernels.chebyshev import nodes
         times, losses = [np.zeros(1)], [np.array([flow(0.0).loss(data)])]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]

@@ -236,7 +236,7 @@ class _Audit:
         Where residuals have decayed to the error of the weights (``rtol`` of the network), the
         jumps that multipliers are fractions of mean nothing, and only the excess beyond counts.
         """
-        from .kernels.contacts import RESIDUAL_ERROR
+        from .kernels.crossings import RESIDUAL_ERROR
         arrangement = self.flow.data.arrangement
         noise = (2 * RESIDUAL_ERROR * self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
                  * float(self.lengths @ self.lengths) / len(r))

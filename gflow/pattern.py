@@ -7,8 +7,8 @@ from typing import Iterable, NamedTuple
 import numpy as np
 
 from .data import Data
-from .kernels.contacts import CROSS, ON_SURFACE
-from .kernels.modes import orthonormal_rows
+from .kernels.crossings import CROSS, ON_SURFACE
+from .kernels.algebra import orthonormal_rows
 from .kernels.switch import switch
 from .model import row_norms
 

@@ -11,7 +11,8 @@ from gflow.engines.marcher import Marcher, from_unit
 from gflow.engines.tangent import ALONE, answer, integration, product, solve
 from gflow.engines.guess import DEGREE
 from gflow.engines.rounds import ALLOWANCE
-from gflow.kernels.roots import first_exit, halves, nodes, taylor_exit
+from gflow.kernels.roots import first_exit, taylor_exit
+from gflow.kernels.chebyshev import halves, nodes
 from gflow.kernels.taylor import ORDER, at, expand
 
 SEEDS = st.integers(0, 2**32 - 1)

@@ -15,9 +15,9 @@ import numpy as np
 from ..balance import Balance
 from ..data import Data
 from ..kernels import march
-from ..kernels.modes import orthonormal_rows
+from ..kernels.algebra import orthonormal_rows
 from ..kernels.neurons import normalise
-from ..kernels.roots import nodes
+from ..kernels.chebyshev import nodes
 from ..kernels.slides import keep_on
 from ..model import TwoLayerReLU, row_norms
 from ..pattern import Pattern, start_residual

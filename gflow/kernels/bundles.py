@@ -11,7 +11,7 @@ import numpy as np
 from .groups import keeps_clear
 from .jit import kernel
 from .taylor import ORDER, carry
-from .switch import norm
+from .algebra import norm
 from .watch import NEAR, scan
 
 TIGHT = 0.1

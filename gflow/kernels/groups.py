@@ -14,7 +14,7 @@ import numpy as np
 from .jit import kernel, leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten
 from .slides import project, slide_exit, sliding_planes
-from .switch import norm
+from .algebra import lower_root, norm
 from .taylor import ORDER, carry
 
 FEW = 8
@@ -38,27 +38,6 @@ def add_moments(of, U, moments):
         for b in range(e):
             for c in range(e):
                 moments[of[i], b * e + c] += U[i, b] * U[i, c]
-
-
-@leaf
-def lower_root(K):
-    """Overwrite a positive semidefinite matrix by its lower Cholesky factor, zero where its pivots
-    are; entries above the diagonal are left as they are."""
-    d = K.shape[0]
-    tiny = 0.0
-    for c in range(d):
-        tiny = max(tiny, 1e-14 * K[c, c])
-    for c in range(d):
-        pivot = K[c, c]
-        for e in range(c):
-            pivot -= K[c, e] ** 2
-        root = np.sqrt(pivot) if pivot > tiny else 0.0
-        for b in range(c + 1, d):
-            total = K[b, c]
-            for e in range(c):
-                total -= K[b, e] * K[c, e]
-            K[b, c] = total / root if root > 0.0 else 0.0
-        K[c, c] = root
 
 
 @kernel

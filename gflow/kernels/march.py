@@ -11,13 +11,15 @@ the window over the number of points), so that all fields here are per unit of `
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
-from .contacts import ON_SURFACE, RELEASE_BELOW
+
+from .crossings import ON_SURFACE, RELEASE_BELOW
 from .jit import leaf, maker
-from .modes import ROUNDING, choose_side, choose_sides, row_dot
+from .filippov import ROUNDING, choose_side, choose_sides
+from .algebra import row_dot
 from .slides import project, slide_exit, sliding_planes
-from .switch import AT_REST, norm, put_on, sign_after
+from .switch import AT_REST, sign_after
+from .algebra import norm, put_on
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -139,7 +141,7 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
     return solutions
 
 
-@njit(error_model="numpy", nogil=True, inline="always")
+@leaf
 def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, axis, closest,
           slides, grouped, weight, energy, work):
     """Carry one neuron from s = -1 to s = 1.

@@ -4,26 +4,11 @@ import math
 
 import numpy as np
 
+from .algebra import row_norm
 from .jit import leaf
 
 BALANCED = 16 * float(np.finfo(np.float64).eps)
 """Neurons that are balanced up to rounding count as balanced."""
-
-
-@leaf
-def row_norm(W, i):
-    """Euclidean norm of row ``i``, without underflow (weights go down to 1e-300)."""
-    largest = 0.0
-    for c in range(W.shape[1]):
-        # Not max: it drops NaN.
-        if not abs(W[i, c]) <= largest:
-            largest = abs(W[i, c])
-    if not largest > 0.0:
-        return largest
-    total = 0.0
-    for c in range(W.shape[1]):
-        total += (W[i, c] / largest) ** 2
-    return largest * np.sqrt(total)
 
 
 @leaf

@@ -5,48 +5,15 @@ its two halves by two fixed matrices, so double crossings inside one step and gr
 like any other: nothing is decided from the values at the ends alone.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
+from .chebyshev import evaluate, halves, nodes, restrict, to_series
 from .jit import leaf, maker
 
+__all__ = ["first_exit", "halves", "nodes", "restrict", "stays_above", "taylor_exit", "to_series"]
+
 DEPTH = 60
-
-
-@lru_cache(maxsize=None)
-def nodes(degree):
-    """Chebyshev points of the second kind on [-1, 1], in increasing order (degree + 1 of them)."""
-    return -np.cos(np.pi * np.arange(degree + 1) / max(degree, 1)) if degree else np.zeros(1)
-
-
-@lru_cache(maxsize=None)
-def to_series(degree):
-    """Matrix from values at `nodes` to Chebyshev coefficients."""
-    return np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes(degree), degree))
-
-
-@lru_cache(maxsize=None)
-def halves(degree):
-    """Matrices (2, p + 1, p + 1) from a series on [-1, 1] to its left and right half's series."""
-    vander = np.polynomial.chebyshev.chebvander
-    return np.ascontiguousarray([to_series(degree) @ vander((nodes(degree) + side) / 2, degree)
-                                 for side in (-1, 1)])
-
-
-def restrict(degree, end):
-    """Matrix (p + 1, p + 1) from a series on [-1, 1] to the series on [-1, end]."""
-    inside = (nodes(degree) + 1) * (end + 1) / 2 - 1
-    return to_series(degree) @ np.polynomial.chebyshev.chebvander(inside, degree)
-
-
-@leaf
-def evaluate(series, s):
-    """Value at ``s`` in [-1, 1] of a Chebyshev series (Clenshaw)."""
-    b1, b2 = 0.0, 0.0
-    for j in range(series.size - 1, 0, -1):
-        b1, b2 = series[j] + 2 * s * b1 - b2, b1
-    return series[0] + s * b1 - b2
+"""Halvings of [-1, 1] down to what rounding resolves."""
 
 
 @leaf

@@ -2,9 +2,9 @@
 
 import numpy as np
 
-from .contacts import RELEASE_ABOVE, RELEASE_BELOW
+from .crossings import RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf, maker
-from .modes import orthonormal_rows, row_row
+from .algebra import orthonormal_rows, row_row
 from .roots import taylor_exit
 
 

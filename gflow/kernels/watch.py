@@ -4,7 +4,7 @@ import numpy as np
 
 from .jit import leaf
 from .roots import taylor_exit
-from .switch import norm
+from .algebra import norm
 
 NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""

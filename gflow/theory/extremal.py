@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from ..checks import generator, whole
 from ..data import Data
-from ..kernels.contacts import ON_SURFACE
+from ..kernels.crossings import ON_SURFACE
 from ..model import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks

@@ -13,67 +13,13 @@ Sides are numbers: +1 where ``w.v_c > 0``, -1 where ``w.v_c < 0``, 0 while slidi
 
 import numpy as np
 
+from .algebra import filled, orthonormal_rows, row_dot, row_row, zeros
 from .jit import kernel, leaf, maker
 
 ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
-DEPENDENT = 1e-10
-"""A normal closer than this to the span of others adds no constraint."""
 MOST_CONVEX = 12
 """Convex kinks that are tried on both sides at once; more stay on side -1."""
-
-
-@leaf
-def dot(u, v):
-    """Inner product of two vectors (a loop: short ones are cheaper than a BLAS call)."""
-    total = 0.0
-    for j in range(u.size):
-        total += u[j] * v[j]
-    return total
-
-
-@leaf
-def row_dot(V, c, u):
-    """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
-    total = 0.0
-    for j in range(u.size):
-        total += V[c, j] * u[j]
-    return total
-
-
-@leaf
-def row_row(V, c, U, e):
-    """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
-    total = 0.0
-    for j in range(V.shape[1]):
-        total += V[c, j] * U[e, j]
-    return total
-
-
-@maker
-def orthonormal_rows(V):
-    """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
-
-    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
-    """
-    s, d = V.shape
-    basis = np.zeros((s, d))
-    rank = 0
-    q = np.empty(d)
-    for c in range(s):
-        for e in range(d):
-            q[e] = V[c, e]
-        for _ in range(2):
-            for j in range(rank):
-                along = row_dot(basis, j, q)
-                for e in range(d):
-                    q[e] -= along * basis[j, e]
-        size = np.sqrt(dot(q, q))
-        if size > DEPENDENT and rank < d:
-            for e in range(d):
-                basis[rank, e] = q[e] / size
-            rank += 1
-    return basis[:rank], rank
 
 
 @kernel
