@@ -229,7 +229,10 @@ class Waveform:
         keep_on(U, self.side, self.marcher.geometry.normal)
         self.power = self.power.copy()
         normalise(U, self.power)
-        self.balance.restore(U[:, 0], U[:, 1:], self.power - self.unit)
+        # In arrays like those of the stepper: others would be compiled again.
+        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        self.balance.restore(a, W, self.power - self.unit)
+        U[:, 0], U[:, 1:] = a, W
         self.U = U
 
     def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:

@@ -45,12 +45,12 @@ def zero_rows(n, d):
 
 
 @maker
-def filled(n, side):
-    """Sides (n,), all ``side``."""
-    array = np.empty(n, np.int8)
+def all_below(n):
+    """Sides (n,), all -1."""
+    side = np.empty(n, np.int8)
     for j in range(n):
-        array[j] = side
-    return array
+        side[j] = -1
+    return side
 
 
 @leaf
@@ -85,7 +85,7 @@ def norm(w):
     """Euclidean norm without underflow."""
     size = 0.0
     for c in range(w.size):
-        size = max(size, abs(w[c]))
+        size = greater(size, abs(w[c]))
     if size == 0.0:
         return 0.0
     total = 0.0
@@ -117,7 +117,7 @@ def orthonormal_rows(V):
     Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
     """
     s, d = V.shape
-    basis = np.zeros((s, d))
+    basis = zero_rows(s, d)
     rank = 0
     q = np.empty(d)
     for c in range(s):
@@ -140,14 +140,16 @@ def orthonormal_rows(V):
 def put_on(w, V):
     """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
     d = w.size
-    w = w.copy()
+    put = np.empty(d)
+    for c in range(d):
+        put[c] = w[c]
     basis, rank = orthonormal_rows(V)
     if rank < d:
         for q in range(rank):
-            along = row_dot(basis, q, w)
+            along = row_dot(basis, q, put)
             for c in range(d):
-                w[c] -= along * basis[q, c]
-    return w
+                put[c] -= along * basis[q, c]
+    return put
 
 
 @leaf
@@ -157,7 +159,7 @@ def lower_root(K):
     d = K.shape[0]
     tiny = 0.0
     for c in range(d):
-        tiny = max(tiny, 1e-14 * K[c, c])
+        tiny = greater(tiny, 1e-14 * K[c, c])
     for c in range(d):
         pivot = K[c, c]
         for e in range(c):

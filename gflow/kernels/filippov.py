@@ -13,8 +13,8 @@ Sides are numbers: +1 where ``w.v_c > 0``, -1 where ``w.v_c < 0``, 0 while slidi
 
 import numpy as np
 
-from .algebra import filled, orthonormal_rows, row_dot, row_row, zeros
-from .jit import kernel, leaf, maker
+from .algebra import all_below, greater, orthonormal_rows, row_dot, row_row, zeros
+from .jit import leaf, maker
 
 ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
@@ -22,7 +22,7 @@ MOST_CONVEX = 12
 """Convex kinks that are tried on both sides at once; more stay on side -1."""
 
 
-@kernel
+@maker
 def _free_minimum(V, D, J, side, mu):
     """Coefficients ``mu`` of the free normals (side 0) that make ``D + sum mu_c v_c`` orthogonal
     to them, the normals of side 1 at their full jump. False if the free normals are dependent."""
@@ -57,7 +57,7 @@ def _free_minimum(V, D, J, side, mu):
     return True
 
 
-@kernel
+@maker
 def box_least_squares(D, V, J, slack):
     """Minimise ``|D + sum_c eta_c J_c v_c|`` over ``eta`` in [0, 1]^s by an active-set method.
 
@@ -83,18 +83,18 @@ def box_least_squares(D, V, J, slack):
         The element of least norm.
     """
     s, d = V.shape
-    side = np.full(s, -1, np.int8)
-    eta = np.zeros(s)
-    mu = np.zeros(s)
+    side = all_below(s)
+    eta = zeros(s)
+    mu = zeros(s)
     best = np.empty(d)
     for e in range(d):
         best[e] = D[e]
-    stuck = np.zeros(s, np.bool_)
+    stuck = zeros(s)
     for _ in range(10 * s + 10):
         # Free the bound multiplier that would lower the norm most.
         chosen, most = -1, slack
         for c in range(s):
-            if side[c] == 0 or stuck[c]:
+            if side[c] == 0 or stuck[c] != 0.0:
                 continue
             gain = side[c] * np.sign(J[c]) * row_dot(V, c, best)
             if gain > most:
@@ -103,10 +103,11 @@ def box_least_squares(D, V, J, slack):
             break
         previous = side[chosen]
         side[chosen] = 0
-        while True:
+        # Every turn but the last binds one that is free.
+        for _ in range(s + 1):
             if not _free_minimum(V, D, J, side, mu):
                 side[chosen] = previous
-                stuck[chosen] = True
+                stuck[chosen] = 1.0
                 break
             # Walk from eta towards the free minimiser; the first bound on the way is taken.
             step, hit, left = 1.0, -1, 0
@@ -187,8 +188,9 @@ def choose_sides(sign, D, V, J, below, above, size):
     s, d = V.shape
     slack = ROUNDING * size
     if s == 1:
-        single, choices = choose_side(sign, row_dot(V, 0, D), J[0], below[0], above[0], slack)
-        return np.full(1, single, np.int8), choices
+        side = all_below(s)
+        side[0], choices = choose_side(sign, row_dot(V, s - 1, D), J[0], below[0], above[0], slack)
+        return side, choices
     convex = np.empty(s, np.int64)
     concave = np.empty(s, np.int64)
     many, few = 0, 0
@@ -205,15 +207,16 @@ def choose_sides(sign, D, V, J, below, above, size):
         part_J[j] = J[concave[j]]
         for e in range(d):
             part_V[j, e] = V[concave[j], e]
-    chosen = np.full(s, -1, np.int8)
-    last = np.zeros(d)
+    chosen = all_below(s)
+    last = zeros(d)
     base = np.empty(d)
     choices, fewest = 0, -1
-    for code in range(1 << min(many, MOST_CONVEX)):
-        side = np.full(s, -1, np.int8)
+    tried = many if many < MOST_CONVEX else MOST_CONVEX
+    for code in range(1 << tried):
+        side = all_below(s)
         for e in range(d):
             base[e] = D[e]
-        for j in range(min(many, MOST_CONVEX)):
+        for j in range(tried):
             if (code >> j) & 1:
                 c = convex[j]
                 side[c] = 1
@@ -237,7 +240,7 @@ def choose_sides(sign, D, V, J, below, above, size):
             # Selections that move alike are one solution (a point with no residual left).
             apart = 0.0
             for e in range(d):
-                apart = max(apart, abs(best[e] - last[e]))
+                apart = greater(apart, abs(best[e] - last[e]))
             if choices == 0 or apart > slack:
                 choices += 1
             if fewest < 0 or active < fewest:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from .algebra import row_norm
+from .algebra import greater, row_norm
 from .jit import leaf
 
 BALANCED = 16 * float(np.finfo(np.float64).eps)
@@ -45,7 +45,7 @@ def normalise(U, power):
     for i in range(U.shape[0]):
         largest = 0.0
         for c in range(U.shape[1]):
-            largest = max(largest, abs(U[i, c]))
+            largest = greater(largest, abs(U[i, c]))
         exponent = math.frexp(largest)[1]
         if exponent != 0:
             power[i] += exponent

@@ -7,6 +7,7 @@ like any other: nothing is decided from the values at the ends alone.
 
 import numpy as np
 
+from .algebra import lesser
 from .chebyshev import evaluate, halves, nodes, restrict, to_series
 from .jit import leaf, maker
 
@@ -14,6 +15,9 @@ __all__ = ["first_exit", "halves", "nodes", "restrict", "stays_above", "taylor_e
 
 DEPTH = 60
 """Halvings of [-1, 1] down to what rounding resolves."""
+VISITS = 20_000
+"""Most parts of [-1, 1] that are looked at. A series that stays within rounding of the edge of its
+band could be halved everywhere, down to that depth."""
 
 
 @leaf
@@ -55,12 +59,18 @@ def first_exit(series, split, tol, until):
     bounds[0, 0], bounds[0, 1] = -1.0, 1.0
     top = 0
     left_at = 2.0
-    while top >= 0:
+    for visit in range(VISITS):
+        if top < 0:
+            break
         for j in range(p):
             c[j] = stack[top, j]
         lo, hi = bounds[top, 0], bounds[top, 1]
         top -= 1
         if lo > until:
+            break
+        if visit == VISITS - 1:
+            # It follows -tol to rounding.
+            left_at = lo
             break
         if stays_above(c, -tol):
             continue
@@ -119,7 +129,7 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
     """
     low, end, bend = z[0], z[0], 0.0
     for j in range(1, K + 1):
-        low += min(z[j], 0.0)
+        low += lesser(z[j], 0.0)
         end += z[j]
         if j > 1:
             bend += j * abs(z[j])
