@@ -11,12 +11,14 @@ from scipy.optimize import lsq_linear
 
 from gflow.problem.data import Data
 from gflow.kernels import field
-from gflow.kernels.contacts import crossings, multipliers
-from gflow.kernels.groups import lower_root
+from gflow.kernels.crossings import crossings, multipliers
+from gflow.kernels.algebra import lower_root
 from gflow.kernels.march import settle
-from gflow.kernels.modes import box_least_squares, choose_sides, orthonormal_rows
+from gflow.kernels.filippov import box_least_squares, choose_sides
+from gflow.kernels.algebra import orthonormal_rows
 from gflow.kernels.neurons import BALANCED, normalise, restore
-from gflow.kernels.roots import first_exit, halves, nodes, restrict, to_series
+from gflow.kernels.roots import first_exit
+from gflow.kernels.chebyshev import halves, nodes, restrict, to_series
 
 SHAPES = list(itertools.product(range(1, 5), repeat=3))
 SEEDS = st.integers(0, 2**32 - 1)

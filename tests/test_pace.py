@@ -11,7 +11,7 @@ from gflow.engines.waveform.marcher import Marcher
 from gflow.engines.waveform.pace import LENGTHS, next_length
 from gflow.engines.waveform.rounds import Outcome
 from gflow.engines.waveform.tangent import Tangent
-from gflow.kernels.roots import nodes
+from gflow.kernels.chebyshev import nodes
 
 POSITIVE = st.floats(1e-12, 1e3)
 

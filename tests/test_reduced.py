@@ -8,7 +8,7 @@ import gflow
 from gflow.engines.waveform.calm import Calm
 from gflow.engines.waveform import engine as waveform
 from gflow.kernels import bundles
-from gflow.kernels.roots import nodes, to_series
+from gflow.kernels.chebyshev import nodes, to_series
 
 
 def run(n, d, t_max=2000.0, noise=0.5, **options):

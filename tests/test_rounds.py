@@ -12,7 +12,8 @@ from gflow.engines.waveform.marcher import Marcher, from_unit
 from gflow.engines.waveform.tangent import ALONE, answer, integration, product, solve
 from gflow.engines.waveform.guess import DEGREE
 from gflow.engines.waveform.rounds import ALLOWANCE
-from gflow.kernels.roots import first_exit, halves, nodes, taylor_exit
+from gflow.kernels.chebyshev import halves, nodes
+from gflow.kernels.roots import first_exit, taylor_exit
 from gflow.kernels.taylor import ORDER, at, expand
 
 SEEDS = st.integers(0, 2**32 - 1)

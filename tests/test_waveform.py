@@ -245,3 +245,32 @@ def test_weights_that_lose_their_digits_are_certified():
     norms = np.abs(flow.W).max(axis=(1, 2))
     assert 0.0 < norms[-1] < 1e-318
     assert flow.certificate().ok
+
+
+@pytest.mark.parametrize("n, d, width", [(33, 2, 1e-3), (40, 2, 1.0), (60, 4, 0.1)])
+def test_progress_where_all_hyperplanes_are_near(n, d, width):
+    # Inputs from 10 to 10 + width with a bias: one narrow cone of normals.
+    rng = np.random.default_rng(n)
+    X = np.column_stack([10 + width * rng.random((n, d - 1)), np.ones(n)])
+    start = gflow.init.balanced(8, d, 1e-3, rng=1)
+    one, other = (gflow.integrate(start, (X, np.ones(n)), 0.5, method=method)
+                  for method in ("waveform", "DOP853"))
+    assert one.success and other.success
+    np.testing.assert_allclose(one.W[-1], other.W[-1], atol=1e-5)
+
+
+def test_rounding_that_pushes_a_neuron_against_a_hyperplane_ends():
+    # Two points 2e-10 apart in direction, and an output weight 1e4 times the hidden one: the field
+    # along their normals is rounding once the neuron lies on both.
+    x = np.array([1.7598046388339341, 0.9180491826042463, -0.5285940716136105, -1.1953828859869986,
+                  -2.2692828430560725])
+    near = np.array([1.7598046389711222, 0.9180491819834031, -0.528594071772554,
+                     -1.1953828861079663, -2.269282842615526])
+    start = [-64.12667082473948], [[0.004114922757818151, -0.0006666161951247446,
+                                    -0.0043615159565414795, 0.002107646059403168,
+                                    -0.0006470478589796042]]
+    data = [x, near], [28.951779434713508, -2.1761291347376734]
+    one, other = (gflow.integrate(start, data, 1.348363359658651, method=method, rtol=1e-11)
+                  for method in ("waveform", "DOP853"))
+    assert one.success and other.success
+    np.testing.assert_allclose(one.W[-1], other.W[-1], rtol=1e-6, atol=1e-6)

@@ -7,8 +7,8 @@ from typing import Iterable, NamedTuple
 import numpy as np
 
 from ..problem.data import Data
-from ..kernels.contacts import ON_SURFACE
-from ..kernels.modes import orthonormal_rows
+from ..kernels.crossings import ON_SURFACE
+from ..kernels.algebra import orthonormal_rows
 from ..kernels.switch import switch
 from ..problem.norms import row_norms
 from .events import OFF, ON, SLIDING

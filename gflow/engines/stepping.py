@@ -10,9 +10,10 @@ import scipy.integrate
 from ..problem.balance import Balance
 from ..problem.data import Data
 from ..kernels import field
-from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
-                                SIGN, crossings, multipliers)
-from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
+from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
+                                 SIGN, crossings, multipliers)
+from ..kernels.chebyshev import halves, nodes, restrict, to_series
+from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from .pattern import Pattern, start_residual
 from .run import Run, Stop

@@ -50,7 +50,7 @@ class Trajectory:
             return
         t0, t1 = self.breaks[-2:]
         last = self.pieces[-1]
-        from ..kernels.roots import nodes, to_series
+        from ..kernels.chebyshev import nodes, to_series
         degree = len(last) - 1
         inside = -1 + (nodes(degree) + 1) * (t - t0) / (t1 - t0)
         self.pieces[-1] = to_series(degree) @ chebval(inside, last).T

@@ -20,7 +20,7 @@ from ..engines.record import Record
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
-from ..kernels.roots import nodes
+from ..kernels.chebyshev import nodes
 from ..theory.early import EarlyFlow, early_flow
 
 

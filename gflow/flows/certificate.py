@@ -8,7 +8,7 @@ import numpy as np
 from ..problem.checks import whole
 from ..problem.norms import row_norms
 from ..engines.record import Record
-from ..kernels.contacts import RESIDUAL_ERROR
+from ..kernels.crossings import RESIDUAL_ERROR
 from ..theory.lorentz import local_lorentz
 from ..engines.trajectory import by_neuron
 

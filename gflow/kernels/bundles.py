@@ -11,7 +11,7 @@ import numpy as np
 from .groups import keeps_clear
 from .jit import kernel
 from .taylor import ORDER, carry
-from .switch import norm
+from .algebra import greater, lesser, norm, zeros
 from .watch import NEAR, scan
 
 TIGHT = 0.1
@@ -25,32 +25,39 @@ how far the others are from it (B,) when brought to its length; its last `scan`,
 (B, NEAR + 1)."""
 
 
-@kernel
 def tie(of, U, first, side, columns):
     """Tie neurons ``U`` (m, d + 1) to bundles.
 
     ``of`` (m,) are their patterns, -1 for those that do not move, ``first`` (G,) a neuron of each
     pattern, ``side`` (m, C) sides and ``columns`` (d, C) the unit normals.
     """
+    m, e = U.shape
+    bundles = Bundles(np.empty(m, np.int64), np.empty((m, e)), np.zeros(m), np.empty((m, e)),
+                      np.empty((m, NEAR + 1), np.int32))
+    count = tie_into(bundles, of, U, first, side, columns, np.full(first.size, -1))
+    return Bundles(*(array[:count].copy() for array in bundles))
+
+
+@kernel
+def tie_into(bundles, of, U, first, side, columns, head):
+    """Fill ``bundles`` as `tie` does, and return their number; ``head`` (G,) is full of -1."""
     m, d = U.shape[0], U.shape[1] - 1
     C = columns.shape[1]
-    pattern = np.empty(m, np.int64)
-    state = np.empty((m, d + 1))
-    spread = np.zeros(m)
+    pattern, state, spread, axis, closest = bundles
     room = np.empty(m)
-    axis = np.empty((m, d + 1))
-    closest = np.empty((m, NEAR + 1), np.int32)
-    head = np.full(first.size, -1)
     after = np.empty(m, np.int64)
     near = np.empty(C + NEAR + 1, np.int64)
     z = np.empty(C)
     u = np.empty(d + 1)
+    w = np.empty(d)
     B = 0
     for i in range(m):
         g = of[i]
         if g < 0:
             continue
-        size = norm(U[i, 1:])
+        for c in range(d):
+            w[c] = U[i, 1 + c]
+        size = norm(w)
         for c in range(d + 1):
             u[c] = U[i, c] / size
         b, tried = head[g], 0
@@ -59,23 +66,25 @@ def tie(of, U, first, side, columns):
             for c in range(d + 1):
                 away += (u[c] - state[b, c]) ** 2
             if away <= room[b] ** 2:
-                spread[b] = max(spread[b], np.sqrt(away))
+                spread[b] = greater(spread[b], np.sqrt(away))
                 break
             b, tried = after[b], tried + 1
         if b >= 0 and tried < TRIED:
             continue
         pattern[B] = g
-        state[B] = u
-        look(u[1:], side[first[g]], columns, axis[B], closest[B], near, z)
+        for c in range(d + 1):
+            state[B, c] = u[c]
+        for c in range(d):
+            w[c] = u[1 + c]
+        look(w, side[first[g]], columns, axis[B], closest[B], near, z)
         gap = axis[B, d] if axis[B, d] < np.inf else 1.0
         for q in range(closest[B, NEAR]):
-            gap = min(gap, abs(z[closest[B, q]]))
+            gap = lesser(gap, abs(z[closest[B, q]]))
         room[B] = TIGHT * gap
         after[B] = head[g]
         head[g] = B
         B += 1
-    return Bundles(pattern[:B].copy(), state[:B].copy(), spread[:B].copy(), axis[:B].copy(),
-                   closest[:B].copy())
+    return B
 
 
 @kernel
@@ -102,10 +111,11 @@ def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
     d, C = columns.shape
     states = np.empty((J, e))
     series = np.empty((J, d))
+    w = np.empty(d)
     near = np.empty(C + NEAR + 1, np.int64)
     z = np.empty(C)
     scans = 0
-    stretch = np.zeros(G)
+    stretch = zeros(G)
     for g in range(G):
         for j in range(J):
             total = 0.0
@@ -113,7 +123,7 @@ def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
                 for c in range(1, e):
                     total += lam[g, j, b, c] ** 2
             # Between the nodes it may be a little more.
-            stretch[g] = max(stretch[g], 1.2 * np.sqrt(total))
+            stretch[g] = greater(stretch[g], 1.2 * np.sqrt(total))
     for b in range(bundles.pattern.size):
         g = bundles.pattern[b]
         for j in range(J):
@@ -128,8 +138,9 @@ def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
                 break
             if attempt == 1:
                 return b, scans
-            look(states[0, 1:], side[first[g]], columns, bundles.axis[b], bundles.closest[b], near,
-                 z)
+            for c in range(d):
+                w[c] = states[0, 1 + c]
+            look(w, side[first[g]], columns, bundles.axis[b], bundles.closest[b], near, z)
             scans += 1
     return -1, scans
 

@@ -17,7 +17,8 @@ Loops are spelled out: slices and array expressions are slow to compile.
 import numpy as np
 
 from .jit import kernel
-from .modes import ROUNDING, box_least_squares, orthonormal_rows, row_dot, row_row
+from .filippov import ROUNDING, box_least_squares
+from .algebra import orthonormal_rows, row_dot, row_row
 
 IN_PLANE = 1e-10
 """A hyperplane contains a plane if its unit normal has a smaller projection on it."""

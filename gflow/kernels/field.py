@@ -17,19 +17,28 @@ from .jit import kernel
 def residual(a, W, on, X, y):
     """Residuals ``y - h(x)`` of the network frozen in the pattern ``on`` (m, n) of zeros and ones.
 
-    Two matrix products; nothing of size m times n is made.
+    Two matrix products, in loops: those of NumPy take longer to compile than all else here, and
+    longer to call than small ones take. Nothing of size m times n is made.
     """
     m, d = W.shape
     v = np.empty((m, d))
     for i in range(m):
         for c in range(d):
             v[i, c] = a[i] * W[i, c]
-    V = np.dot(on.T, v)
-    r = np.empty(y.size)
-    for k in range(y.size):
+    n = y.size
+    V = np.empty((d, n))
+    for c in range(d):
+        for k in range(n):
+            V[c, k] = 0.0
+        for i in range(m):
+            along = v[i, c]
+            for k in range(n):
+                V[c, k] += on[i, k] * along
+    r = np.empty(n)
+    for k in range(n):
         r[k] = y[k]
         for c in range(d):
-            r[k] -= X[k, c] * V[k, c]
+            r[k] -= X[k, c] * V[c, k]
     return r
 
 
@@ -41,7 +50,19 @@ def fields(r, on, X, slider, rank, basis):
     for k in range(n):
         for c in range(d):
             pull[k, c] = r[k] / n * X[k, c]
-    D = np.dot(on, pull)
+    D = np.empty((on.shape[0], d))
+    for i in range(on.shape[0]):
+        for c in range(d):
+            # Four sums: one would wait for every addition.
+            t0, t1, t2, t3 = 0.0, 0.0, 0.0, 0.0
+            for k in range(0, n - 3, 4):
+                t0 += on[i, k] * pull[k, c]
+                t1 += on[i, k + 1] * pull[k + 1, c]
+                t2 += on[i, k + 2] * pull[k + 2, c]
+                t3 += on[i, k + 3] * pull[k + 3, c]
+            for k in range(n - n % 4, n):
+                t0 += on[i, k] * pull[k, c]
+            D[i, c] = (t0 + t1) + (t2 + t3)
     for j in range(slider.size):
         i = slider[j]
         for q in range(rank[j]):

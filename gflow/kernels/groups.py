@@ -14,7 +14,7 @@ import numpy as np
 from .jit import kernel, leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten
 from .slides import project, slide_exit, sliding_planes
-from .switch import norm
+from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
 
 FEW = 8
@@ -40,27 +40,6 @@ def add_moments(of, U, moments):
                 moments[of[i], b * e + c] += U[i, b] * U[i, c]
 
 
-@leaf
-def lower_root(K):
-    """Overwrite a positive semidefinite matrix by its lower Cholesky factor, zero where its pivots
-    are; entries above the diagonal are left as they are."""
-    d = K.shape[0]
-    tiny = 0.0
-    for c in range(d):
-        tiny = max(tiny, 1e-14 * K[c, c])
-    for c in range(d):
-        pivot = K[c, c]
-        for e in range(c):
-            pivot -= K[c, e] ** 2
-        root = np.sqrt(pivot) if pivot > tiny else 0.0
-        for b in range(c + 1, d):
-            total = K[b, c]
-            for e in range(c):
-                total -= K[b, e] * K[c, e]
-            K[b, c] = total / root if root > 0.0 else 0.0
-        K[c, c] = root
-
-
 @kernel
 def tangent_features(moments, to, side, geometry, factor, features):
     """Put roots of the kernels ``sum a^2 P + sum w w^T``, at their active points, in ``features``.
@@ -81,26 +60,28 @@ def tangent_features(moments, to, side, geometry, factor, features):
     """
     label, length, rows = geometry.label, geometry.length, geometry.rows
     d, n = rows.shape
-    merged = np.zeros((side.shape[0], d + 1, d + 1))
+    e = d + 1
+    merged = zero_rows(side.shape[0], e * e)
     for g in range(to.size):
-        for b in range(d + 1):
-            for c in range(d + 1):
-                merged[to[g], b, c] += factor * moments[g, b, c]
+        for b in range(e):
+            for c in range(e):
+                merged[to[g], b * e + c] += factor * moments[g, b, c]
     planes = np.empty(d, np.int64)
     basis = np.empty((d, d))
-    one = np.zeros((d, d))
+    one = zero_rows(d, d)
     for c in range(d):
         one[c, c] = 1.0
     P = np.empty((d, d))
+    K = np.empty((d, d))
     on = np.empty(n)
     for g in range(side.shape[0]):
         count = sliding_planes(side[g], planes, d)
         if count > 0:
             project(planes, count, geometry.normal, one, P, basis)
-        K = merged[g, 1:, 1:]
         for b in range(d):
             for c in range(d):
-                K[b, c] += merged[g, 0, 0] * (P[b, c] if count > 0 else one[b, c])
+                K[b, c] = merged[g, (1 + b) * e + 1 + c] + merged[g, 0] * (
+                    P[b, c] if count > 0 else one[b, c])
         lower_root(K)
         for k in range(n):
             on[k] = 1.0 if label[k] >= 0 and side[g, label[k]] * length[k] > 0.0 else 0.0
@@ -166,7 +147,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
         for j in range(p):
             for c in range(d):
                 F[j, c] = P[j, c] = D[pattern, j, c]
-        count = sliding_planes(side[i], planes, min(groups.slides[pattern], d))
+        count = sliding_planes(side[i], planes, groups.slides[pattern])
         if count > 0:
             rank = project(planes, count, normal, F, P, basis)
             end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
@@ -218,8 +199,8 @@ def stays(u, side, direction, closest, normal, field, bend):
     if far < np.inf:
         drive = sign * drive - bend if one_sign else -top
         # Growing, it moves across and along in a fixed proportion at worst, however far.
-        safe = drive > 0.0 and max(across / along, push / drive) < far
-        if not safe and across + reach * push >= far * (along + reach * min(drive, 0.0)):
+        safe = drive > 0.0 and greater(across / along, push / drive) < far
+        if not safe and across + reach * push >= far * (along + reach * lesser(drive, 0.0)):
             return False
     for q in range(closest[closest.size - 1]):
         h = closest[q]
@@ -331,67 +312,92 @@ def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geome
         The first march that did not end well, or FINE and -1.
     """
     p, d = D.shape[1:]
-    n, J = geometry.label.size, times.size
-    normal, weights, slots, lams = geometry.normal, neurons.weight, groups.slot, groups.lam
-    for b in range(part, edges.size - 1, parts):
-        N, V, h = moments[b], outputs[b], heights[b]
-        log, room, energy = logs[b], rooms[b], spent[b]
-        for i in range(edges[b], edges[b + 1]):
+    n = geometry.label.size
+    for block in range(part, edges.size - 1, parts):
+        log, room, energy, h = logs[block], rooms[block], spent[block], heights[block]
+        for i in range(edges[block], edges[block + 1]):
             pattern = groups.of[i]
-            g = slots[pattern]
+            g = groups.slot[pattern]
             first_row = room[0]
-            weight = weights[i]
             state = states[i if wanted else 0]
-            u, side, loose = neurons.U[i], neurons.side[i], neurons.loose[i]
-            direction, closest = neurons.direction[i], neurons.closest[i]
             for c in range(d + 1):
-                start[c] = u[c]
+                start[c] = neurons.U[i, c]
             carried = g >= 0 and groups.bend[g] < np.inf
-            calm = carried and stays(u, side, direction, closest, normal, groups.field[g],
-                                     groups.bend[g])
-            if carried and (wanted or not calm and to_series.size > 0):
-                for j in range(J):
-                    for c in range(d + 1):
-                        total = 0.0
-                        for b in range(d + 1):
-                            total += start[b] * lams[g, j, b, c]
-                        state[j, c] = total
-                calm = calm or to_series.size > 0 and keeps_clear(
-                    state, side, direction, closest, normal, to_series, 10.0 * force.band, 0.0,
-                    series)
-            if calm:
-                for c in range(d + 1):
-                    total = 0.0
-                    for b in range(d + 1):
-                        total += start[b] * lams[g, J - 1, b, c]
-                    u[c] = total
-                tighten(u[1:], side, loose, normal, force.band)
+            if carried and goes_along(i, g, neurons, groups, geometry.normal, start, state,
+                                      10.0 * force.band, wanted, to_series, series):
+                carry_end(start, groups.lam, g, neurons.U[i])
+                tighten(neurons.U[i, 1:], neurons.side[i], neurons.loose[i], geometry.normal,
+                        force.band)
                 status = GROUPED
             else:
                 for j in range(p):
                     for c in range(d):
                         field[j, c] = D[pattern, j, c]
-                status = march(i, u, side, loose, field, geometry, force, times, state, log, room,
-                               direction, closest, groups.slides[pattern], carried, weight, energy,
-                               work)
-            if status == GROUPED:
-                if weight != 0.0 and not wanted:
-                    for b in range(d + 1):
-                        for c in range(d + 1):
-                            N[g, b, c] += weight * start[b] * start[c]
-            elif status != FINE:
+                status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
+                               force, times, state, log, room, neurons.direction[i],
+                               neurons.closest[i], groups.slides[pattern], carried,
+                               neurons.weight[i], energy, work)
+            if status != GROUPED and status != FINE:
                 return status, i
-            elif weight == 0.0 or wanted:
+            if neurons.weight[i] == 0.0 or wanted:
                 continue
+            if status == GROUPED:
+                add_moment(moments[block], g, neurons.weight[i], start)
             elif g >= 0 and FEW * (room[0] - first_row) < n:
-                for j in range(J):
-                    out = weight * state[j, 0]
-                    for c in range(d):
-                        V[g, j, c] += out * state[j, 1 + c]
-                correct(log, first_row, room[0], times, state, weight, geometry, h)
+                add_product(outputs[block], g, neurons.weight[i], state)
+                correct(log, first_row, room[0], times, state, neurons.weight[i], geometry, h)
             else:
-                deposit(state, weight, geometry.rows, work.heights, h)
+                deposit(state, neurons.weight[i], geometry.rows, work.heights, h)
     return FINE, -1
+
+
+@leaf
+def goes_along(i, g, neurons, groups, normal, start, state, margin, wanted, to_series, series):
+    """Whether a neuron certainly goes with its group to the end of the window.
+
+    Its states at the times are put in ``state`` if they are wanted, or needed to tell.
+    """
+    side, direction, closest = neurons.side[i], neurons.direction[i], neurons.closest[i]
+    calm = stays(start, side, direction, closest, normal, groups.field[g], groups.bend[g])
+    if not wanted and (calm or to_series.size == 0):
+        return calm
+    lam = groups.lam
+    for j in range(lam.shape[1]):
+        for c in range(start.size):
+            total = 0.0
+            for e in range(start.size):
+                total += start[e] * lam[g, j, e, c]
+            state[j, c] = total
+    return calm or to_series.size > 0 and keeps_clear(state, side, direction, closest, normal,
+                                                      to_series, margin, 0.0, series)
+
+
+@leaf
+def carry_end(start, lam, g, u):
+    """The end ``u`` of a neuron that goes with group ``g``."""
+    last = lam.shape[1] - 1
+    for c in range(start.size):
+        total = 0.0
+        for e in range(start.size):
+            total += start[e] * lam[g, last, e, c]
+        u[c] = total
+
+
+@leaf
+def add_moment(moments, g, weight, start):
+    """Add ``weight u u^T`` of a neuron that starts as ``u`` to the moments of group ``g``."""
+    for b in range(start.size):
+        for c in range(start.size):
+            moments[g, b, c] += weight * start[b] * start[c]
+
+
+@leaf
+def add_product(outputs, g, weight, state):
+    """Add ``weight a w`` at all times to the outputs of group ``g``."""
+    for j in range(state.shape[0]):
+        out = weight * state[j, 0]
+        for c in range(outputs.shape[2]):
+            outputs[g, j, c] += out * state[j, 1 + c]
 
 
 @kernel

@@ -11,13 +11,13 @@ the window over the number of points), so that all fields here are per unit of `
 from collections import namedtuple
 
 import numpy as np
-from numba import njit
 
-from .contacts import ON_SURFACE, RELEASE_BELOW
+from .algebra import greater, lesser, norm, put_on, row_dot
+from .crossings import ON_SURFACE, RELEASE_BELOW
+from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
-from .modes import ROUNDING, choose_side, choose_sides, row_dot
 from .slides import project, slide_exit, sliding_planes
-from .switch import AT_REST, norm, put_on, sign_after
+from .switch import AT_REST, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -27,6 +27,14 @@ well and without an event, its outputs left to its group."""
 
 STEEP = 10.0
 """A neuron is not moved by more than this, over its distances, to planes that it leaves."""
+PIECES, PIECES_A_PLANE = 20_000, 200
+"""Pieces of one neuron on a window, and as many more for each hyperplane: more are no progress."""
+SHORTEST = 1e-14
+"""Pieces are not shortened below this because far hyperplanes come near."""
+LENIENT = 1e-7
+"""A contact that changes no side comes again, and soon, if only rounding of the field pushes the
+neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
+by four, up to this part of the norm."""
 
 Geometry = namedtuple("Geometry",
                       "normal columns below above label length start member rows")
@@ -122,7 +130,7 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
     put = put_on(w, V)
     away, moved, kept = 0.0, 0.0, 0
     for q in range(total):
-        away = max(away, abs(row_dot(V, q, w)))
+        away = greater(away, abs(row_dot(V, q, w)))
     for q in range(total):
         new[q] = sides[q]
         if sides[q] == 0:
@@ -139,7 +147,7 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
     return solutions
 
 
-@njit(error_model="numpy", nogil=True, inline="always")
+@leaf
 def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, axis, closest,
           slides, grouped, weight, energy, work):
     """Carry one neuron from s = -1 to s = 1.
@@ -181,121 +189,62 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     int
         FINE, GROUPED, STUCK, FULL or BROKEN.
     """
-    normal, plus, minus = geometry.normal, force.plus, force.minus
-    T, P, U, w, near, planes, basis = (work.T, work.P, work.U, work.w, work.near, work.planes,
-                                       work.basis)
-    touched, when, axis_now, z = work.touched, work.when, work.axis, work.z
-    p, d = D.shape
-    C, J = side.size, times.size
-    Z, new = work.Z, work.new
-    s, j_out, stalled = -1.0, 0, 0
-    first_row = room[0]
-    gap = 2.0
+    d, C = D.shape[1], side.size
+    U, w = work.U, work.w
+    # Typed: literals would have what they are given to compiled twice.
+    s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
+    gap, lenient = 2.0, 1.0
     rest = True
     for c in range(d):
         rest = rest and u[1 + c] == 0.0
-        w[c] = u[1 + c]
-    near_count, fresh, rescanned = closest[NEAR], False, False
-    for q in range(near_count):
-        near[q] = closest[q]
-    for c in range(d + 1):
-        axis_now[c] = axis[c]
-    sign = np.sign(u[0])
-    if sign == 0.0:
-        # It leaves zero with w.D.
-        odd = 1.0
-        for j in range(p):
-            for c in range(d):
-                sign += odd * D[j, c] * u[1 + c]
-            odd = -odd
-        sign = np.sign(sign)
-    count, rank = 0, 0
-    F = D
-    exit_s, exit_plane, exit_kind = 2.0, -1, RELEASE_BELOW
+    near_count = recall(axis, closest, work)
     switched = not rest
-    while True:
+    fresh = rescanned = rest and switched
+    sign = sign_at_start(u, D)
+    count, exit_s, exit_plane, exit_kind = 0, 2.0, -1, RELEASE_BELOW
+    status = STUCK
+    for _ in range(PIECES + PIECES_A_PLANE * C):
         if switched:
-            switched = False
-            F = D
-            exit_s = 2.0
-            count = sliding_planes(side, planes, min(slides, d))
-            if count > 0:
-                rank = project(planes, count, normal, D, P, basis)
-                F = P
-                exit_s, exit_plane, exit_kind = slide_exit(
-                    s, sign, planes, count, rank, basis, D, plus, minus,
-                    1e-13 * force.size + force.noise, force.unit_r, force.split_r, normal, work.lam,
-                    z, work.tail)
+            count, exit_s, exit_plane, exit_kind = aim(s, sign, side, slides, D, geometry, force,
+                                                       work)
+        F = work.P if count > 0 else D
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
-            K = 0
+            K, x = 0, 1.0 - s
             for c in range(d + 1):
                 U[0, c] = u[c]
-            x = 1.0 - s
         else:
-            shift(F, s, T)
-            x = min(min(1.0 - s, exit_s - s), 2.5 * gap)
-            if axis_now[d] < np.inf:
-                for c in range(d):
-                    w[c] = u[0] * T[0, c]
-                now, reach = allowed(u, w, axis_now)
-                if now > 0.5 * axis_now[d] and not fresh:
-                    for c in range(d):
-                        w[c] = u[1 + c]
-                    near_count = scan(w, side, geometry.columns, axis_now, near, z)
-                    fresh, rescanned = True, True
-                    for c in range(d):
-                        w[c] = u[0] * T[0, c]
-                    now, reach = allowed(u, w, axis_now)
-                x = min(x, max(reach, 1e-14))
-            K, x = expand(u, T, x, force.accuracy, U)
-            finite = x
-            for c in range(d + 1):
-                finite += U[K, c]
-            if not (x >= 0.0 and np.isfinite(finite)):
+            x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
+            K, x, near_count, looked = piece(u, s, x, F, side, near_count, fresh, geometry, force,
+                                             work)
+            fresh, rescanned = fresh or looked, rescanned or looked
+            if K < 0:
                 return BROKEN
-            halvings = 0
-            while turned(U, K, axis_now, x) >= axis_now[d] and halvings < 60:
-                x /= 2
-                halvings += 1
         # 2. Its first contact.
-        hits, first = 0, 2.0 * x + 1e-300
+        hits, first, released = 0, 2.0 * x + 1e-300, False
         if not rest:
-            hits, first = contacts(U, K, x, sign, count > 0, side, loose, near, near_count, normal,
-                                   force.band, ON_SURFACE, force.unit_u, force.split_u, touched,
-                                   when, z, work.series)
-        released = False
-        if hits == 0 and count > 0 and exit_s <= s + x and exit_s <= 1.0:
-            released = True
-            first = exit_s - s
-        elif hits > 0 and count > 0 and exit_s - s <= first + SIMULTANEOUS and exit_s <= 1.0:
-            touched[hits], when[hits] = exit_plane, exit_s - s
-            hits += 1
-        x_end = min(first, x) if hits > 0 or released else x
+            hits, first, released = first_contact(s, x, K, sign, count, exit_s, exit_plane, side,
+                                                  loose, near_count, geometry, force, lenient,
+                                                  work)
+        ends = hits > 0 or released
+        x_end = lesser(first, x) if ends else x
         # 3. Outputs on the way.
-        while j_out < J and (times[j_out] < s + x_end or
-                             (hits == 0 and not released and s + x_end >= 1.0 - 1e-15)):
-            at(U, K, times[j_out] - s, states[j_out])
-            j_out += 1
-        if energy.size > 0:
-            energy[0] += weight * speed(U, K, x_end)
-        at(U, K, x_end, u)
-        finite = 0.0
-        for c in range(d + 1):
-            finite += abs(u[c])
-        if not np.isfinite(finite):
+        j_out = emit(s, x_end, K, ends, times, j_out, states, weight, energy, u, U)
+        if j_out < 0:
             return BROKEN
         s = s + x_end
         fresh = fresh and x_end == 0.0
-        stalled = stalled + 1 if x_end < 1e-14 else 0
+        stalled = stalled + 1 if x_end < SHORTEST else 0
         if stalled > 1000:
-            return STUCK
-        if hits == 0 and not released:
+            break
+        switched = False
+        if not ends:
             if s >= 1.0 - 1e-15:
+                status = FINE
                 break
             gap *= 2.0
             continue
-        gap = 0.5 * (min(gap, 8.0 * x_end) + x_end) + 1e-12
+        gap = 0.5 * (lesser(gap, 8.0 * x_end) + x_end) + 1e-12
         # 4. The switch.
         if room[0] + C + 1 > log.shape[0]:
             return FULL
@@ -306,85 +255,255 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             rest = True
             for c in range(d):
                 u[1 + c] = 0.0
-            log[room[0], 0], log[room[0], 1], log[room[0], 2] = neuron, s, -1.0
-            log[room[0], 3], log[room[0], 4], log[room[0], 5] = 0.0, 0.0, 0.0
+            row = room[0]
+            log[row, 0], log[row, 1], log[row, 2] = neuron, s, -1.0
+            log[row, 3], log[row, 4], log[row, 5] = 0.0, 0.0, 0.0
             room[0] += 1
             count, exit_s = 0, 2.0
             continue
-        slid = total = count
-        drift = 0.0
-        if not released:
-            # How fast it comes to the first hyperplane, per unit of a.
-            for j in range(p - 1, -1, -1):
-                value = 0.0
-                for c in range(d):
-                    value += F[j, c] * normal[max(touched[0], 0), c]
-                drift = drift * s + value
+        before = room[0]
+        drift, blunt = 0.0, False
         if released:
-            # The other multipliers are continuous: only what was released changes.
-            for q in range(count):
-                loose[planes[q]] = True
-            Z[0], total = exit_plane, 1
-            new[0] = -1 if exit_kind == RELEASE_BELOW else 1
+            total = let_go(count, exit_plane, exit_kind, loose, work)
         else:
-            # Every hyperplane it lies on: met, sliding, or within rounding.
-            for q in range(count):
-                Z[q] = planes[q]
-            for q in range(near_count):
-                plane = near[q]
-                if side[plane] == 0:
-                    continue
-                lies = abs(row_dot(normal, plane, w)) <= ON_SURFACE * size_w
-                for e in range(hits):
-                    if touched[e] == plane and when[e] <= first + SIMULTANEOUS:
-                        lies = True
-                if lies:
-                    Z[total] = plane
-                    total += 1
-            sign, solutions = settle(u, s, total, Z, D, side, normal, geometry.below,
-                                     geometry.above, plus, minus, force.size, new, work.field, w,
-                                     when)
-            if solutions > 1:
-                room[1] += 1
-        for q in range(total):
-            plane = Z[q]
-            loose[plane] = True
-            if side[plane] == 0:
-                # It is near from now on, whatever the last scan left out.
-                known = False
-                for e in range(near_count):
-                    known = known or near[e] == plane
-                if not known:
-                    near[near_count] = plane
-                    near_count += 1
-                    rescanned = True
-            if new[q] != side[plane]:
-                row = room[0]
-                log[row, 0], log[row, 1], log[row, 2] = neuron, s, plane
-                log[row, 3], log[row, 4] = side[plane], new[q]
-                # By |a| |dz/ds| the output bends at points of unit length.
-                log[row, 5] = weight * u[0] * u[0] * abs(drift)
-                room[0] = row + 1
-                change_side(plane, new[q], side, D, plus, minus, normal)
-        slides = slid if released else 0
-        for q in range(total):
-            slides += new[q] == 0
-        if released:
-            slides -= 1
-        switched = True
+            drift = approach(F, geometry.normal, work.touched[0], s)
+            blunt = work.touched[0] >= 0
+            total, sign = land(u, s, size_w, sign, count, hits, first, near_count, side, D,
+                               geometry, force, room, work)
+        slides, near_count, looked = turn(neuron, u, s, total, released, count, drift, side, loose,
+                                          D, near_count, geometry, force, log, room, weight, work)
+        rescanned, switched = rescanned or looked, True
+        # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
+        if room[0] > before:
+            lenient = 1.0
+        elif blunt and lenient * force.band < LENIENT:
+            lenient *= 4.0
+    if status == STUCK:
+        return STUCK
     if rescanned:
-        kept = near_count <= NEAR
-        for c in range(d):
-            axis[c] = axis_now[c]
-        axis[d] = axis_now[d] if kept else 0.0
-        closest[NEAR] = near_count if kept else 0
-        for q in range(near_count if kept else 0):
-            closest[q] = near[q]
+        remember(axis, closest, near_count, work)
     if not rest:
         for c in range(d):
             w[c] = u[1 + c]
-        tighten(w, side, loose, normal, force.band)
+        tighten(w, side, loose, geometry.normal, force.band)
     return GROUPED if grouped and not rest and room[0] == first_row else FINE
+
+
+@leaf
+def recall(axis, closest, work):
+    """Take the last `scan` of a neuron to where it is worked on; number of near hyperplanes."""
+    count = np.int64(closest[NEAR])
+    for q in range(count):
+        work.near[q] = closest[q]
+    for c in range(axis.size):
+        work.axis[c] = axis[c]
+    return count
+
+
+@leaf
+def remember(axis, closest, near_count, work):
+    """The inverse; ``far`` is 0, which has it scanned again, if there is no room for them all."""
+    kept = near_count <= NEAR
+    for c in range(axis.size):
+        axis[c] = work.axis[c]
+    if not kept:
+        axis[axis.size - 1] = 0.0
+    closest[NEAR] = near_count if kept else 0
+    for q in range(near_count if kept else 0):
+        closest[q] = work.near[q]
+
+
+@leaf
+def sign_at_start(u, D):
+    """Sign of the output weight just after s = -1: that of ``w.D`` where it leaves zero."""
+    p, d = D.shape
+    sign = np.sign(u[0])
+    if sign == 0.0:
+        odd = 1.0
+        for j in range(p):
+            for c in range(d):
+                sign += odd * D[j, c] * u[1 + c]
+            odd = -odd
+        sign = np.sign(sign)
+    return sign
+
+
+@leaf
+def aim(s, sign, side, slides, D, geometry, force, work):
+    """After a switch: number of sliding hyperplanes, with the projected field in ``work.P``; time
+    (2 if none), hyperplane and kind of the first release."""
+    planes = work.planes
+    count = sliding_planes(side, planes, slides)
+    if count == 0:
+        return 0, 2.0, -1, RELEASE_BELOW
+    rank = project(planes, count, geometry.normal, D, work.P, work.basis)
+    exit_s, exit_plane, exit_kind = slide_exit(
+        s, sign, planes, count, rank, work.basis, D, force.plus, force.minus,
+        1e-13 * force.size + force.noise, force.unit_r, force.split_r, geometry.normal, work.lam,
+        work.z, work.tail)
+    return count, exit_s, exit_plane, exit_kind
+
+
+@leaf
+def piece(u, s, x, F, side, near_count, fresh, geometry, force, work):
+    """Taylor series ``work.U`` of a neuron from ``s`` in the field ``F``, for at most ``x``.
+
+    Returns its order (-1 if it is not finite), its length, the number of hyperplanes that are near
+    on it, and whether all of them were looked at.
+    """
+    T, U, w, axis = work.T, work.U, work.w, work.axis
+    d = F.shape[1]
+    looked = False
+    shift(F, s, T)
+    if axis[d] < np.inf:
+        for c in range(d):
+            w[c] = u[0] * T[0, c]
+        now, reach = allowed(u, w, axis)
+        if now >= 0.5 * axis[d] and not fresh:
+            for c in range(d):
+                w[c] = u[1 + c]
+            near_count = scan(w, side, geometry.columns, axis, work.near, work.z)
+            looked = True
+            for c in range(d):
+                w[c] = u[0] * T[0, c]
+            now, reach = allowed(u, w, axis)
+        x = lesser(x, greater(reach, SHORTEST))
+    K, x = expand(u, T, x, force.accuracy, U)
+    finite = x
+    for c in range(d + 1):
+        finite += U[K, c]
+    if not (x >= 0.0 and np.isfinite(finite)):
+        return -1, x, near_count, looked
+    halvings = 0
+    while turned(U, K, axis, x) >= axis[d] and halvings < 60:
+        x /= 2
+        halvings += 1
+    return K, x, near_count, looked
+
+
+@leaf
+def first_contact(s, x, K, sign, count, exit_s, exit_plane, side, loose, near_count, geometry,
+                  force, lenient, work):
+    """What ends a piece: number of `contacts`, put in ``work.touched``, its length up to there,
+    and whether it is nothing but a release."""
+    hits, first = contacts(work.U, K, x, sign, count > 0, side, loose, work.near, near_count,
+                           geometry.normal, force.band * lenient, ON_SURFACE, force.unit_u,
+                           force.split_u, work.touched, work.when, work.z, work.series)
+    released = False
+    if hits == 0 and count > 0 and exit_s <= s + x and exit_s <= 1.0:
+        released = True
+        first = exit_s - s
+    elif hits > 0 and count > 0 and exit_s - s <= first + SIMULTANEOUS and exit_s <= 1.0:
+        work.touched[hits], work.when[hits] = exit_plane, exit_s - s
+        hits += 1
+    return hits, first, released
+
+
+@leaf
+def emit(s, x_end, K, ends, times, j, states, weight, energy, u, U):
+    """States at ``times[j:]`` as far as a piece goes, and the neuron ``u`` at its end.
+
+    Returns the next j, or -1 if ``u`` is not finite.
+    """
+    J = times.size
+    last = not ends and s + x_end >= 1.0 - 1e-15
+    while j < J and (times[j] < s + x_end or last):
+        at(U, K, times[j] - s, states[j])
+        j += 1
+    if energy.size > 0:
+        energy[0] += weight * speed(U, K, x_end)
+    at(U, K, x_end, u)
+    finite = 0.0
+    for c in range(u.size):
+        finite += abs(u[c])
+    return j if np.isfinite(finite) else -1
+
+
+@leaf
+def approach(F, normal, plane, s):
+    """How fast a neuron comes to a hyperplane, per unit of its output weight."""
+    p, d = F.shape
+    drift = 0.0
+    row = plane if plane > 0 else 0
+    for j in range(p - 1, -1, -1):
+        value = 0.0
+        for c in range(d):
+            value += F[j, c] * normal[row, c]
+        drift = drift * s + value
+    return drift
+
+
+@leaf
+def let_go(count, exit_plane, exit_kind, loose, work):
+    """A release: the other multipliers are continuous, so that only what was released changes."""
+    for q in range(count):
+        loose[work.planes[q]] = True
+    work.Z[0] = exit_plane
+    work.new[0] = -1 if exit_kind == RELEASE_BELOW else 1
+    return 1
+
+
+@leaf
+def land(u, s, size_w, sign, count, hits, first, near_count, side, D, geometry, force, room, work):
+    """`settle` a neuron on every hyperplane it lies on: met, sliding, or within rounding.
+
+    Their number, and the sign of the output weight after.
+    """
+    Z, near, touched, when = work.Z, work.near, work.touched, work.when
+    total = count
+    for q in range(count):
+        Z[q] = work.planes[q]
+    for q in range(near_count):
+        plane = near[q]
+        if side[plane] == 0:
+            continue
+        lies = abs(row_dot(geometry.normal, plane, work.w)) <= ON_SURFACE * size_w
+        for e in range(hits):
+            if touched[e] == plane and when[e] <= first + SIMULTANEOUS:
+                lies = True
+        if lies:
+            Z[total] = plane
+            total += 1
+    sign, solutions = settle(u, s, total, Z, D, side, geometry.normal, geometry.below,
+                             geometry.above, force.plus, force.minus, force.size, work.new,
+                             work.field, work.w, when)
+    if solutions > 1:
+        room[1] += 1
+    return total, sign
+
+
+@leaf
+def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count, geometry, force,
+         log, room, weight, work):
+    """Take the new sides ``work.new`` on the hyperplanes ``work.Z``; log what changes.
+
+    Returns how many it slides on, the number of near hyperplanes, and whether that grew.
+    """
+    Z, new, near = work.Z, work.new, work.near
+    grew = False
+    slides = count - 1 if released else 0
+    for q in range(total):
+        plane = Z[q]
+        loose[plane] = True
+        if side[plane] == 0:
+            # It is near from now on, whatever the last scan left out.
+            known = False
+            for e in range(near_count):
+                known = known or near[e] == plane
+            if not known:
+                near[near_count] = plane
+                near_count += 1
+                grew = True
+        if new[q] != side[plane]:
+            row = room[0]
+            log[row, 0], log[row, 1], log[row, 2] = neuron, s, plane
+            log[row, 3], log[row, 4] = side[plane], new[q]
+            # By |a| |dz/ds| the output bends at points of unit length.
+            log[row, 5] = weight * u[0] * u[0] * abs(drift)
+            room[0] = row + 1
+            change_side(plane, new[q], side, D, force.plus, force.minus, geometry.normal)
+        slides += new[q] == 0
+    return slides, near_count, grew
 
 
 @leaf

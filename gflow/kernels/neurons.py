@@ -4,26 +4,11 @@ import math
 
 import numpy as np
 
+from .algebra import greater, row_norm
 from .jit import leaf
 
 BALANCED = 16 * float(np.finfo(np.float64).eps)
 """Neurons that are balanced up to rounding count as balanced."""
-
-
-@leaf
-def row_norm(W, i):
-    """Euclidean norm of row ``i``, without underflow (weights go down to 1e-300)."""
-    largest = 0.0
-    for c in range(W.shape[1]):
-        # Not max: it drops NaN.
-        if not abs(W[i, c]) <= largest:
-            largest = abs(W[i, c])
-    if not largest > 0.0:
-        return largest
-    total = 0.0
-    for c in range(W.shape[1]):
-        total += (W[i, c] / largest) ** 2
-    return largest * np.sqrt(total)
 
 
 @leaf
@@ -60,7 +45,7 @@ def normalise(U, power):
     for i in range(U.shape[0]):
         largest = 0.0
         for c in range(U.shape[1]):
-            largest = max(largest, abs(U[i, c]))
+            largest = greater(largest, abs(U[i, c]))
         exponent = math.frexp(largest)[1]
         if exponent != 0:
             power[i] += exponent

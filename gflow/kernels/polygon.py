@@ -15,12 +15,14 @@ from collections import namedtuple
 
 import numpy as np
 
-from .contacts import ON_SURFACE
+from .crossings import ON_SURFACE
 from .jit import kernel
 from .march import change_side, settle
-from .modes import ROUNDING, dot, row_dot
+from .filippov import ROUNDING
+from .algebra import dot, row_dot
 from .slides import project, sliding_planes
-from .switch import norm, sign_after
+from .algebra import norm
+from .switch import sign_after
 from .watch import NEAR, scan
 
 SETTLED, STANDS, STUCK, FULL = 0, 1, 2, 3

@@ -5,48 +5,19 @@ its two halves by two fixed matrices, so double crossings inside one step and gr
 like any other: nothing is decided from the values at the ends alone.
 """
 
-from functools import lru_cache
-
 import numpy as np
 
+from .algebra import lesser
+from .chebyshev import evaluate, halves, nodes, restrict, to_series
 from .jit import leaf, maker
 
+__all__ = ["first_exit", "halves", "nodes", "restrict", "stays_above", "taylor_exit", "to_series"]
+
 DEPTH = 60
-
-
-@lru_cache(maxsize=None)
-def nodes(degree):
-    """Chebyshev points of the second kind on [-1, 1], in increasing order (degree + 1 of them)."""
-    return -np.cos(np.pi * np.arange(degree + 1) / max(degree, 1)) if degree else np.zeros(1)
-
-
-@lru_cache(maxsize=None)
-def to_series(degree):
-    """Matrix from values at `nodes` to Chebyshev coefficients."""
-    return np.linalg.inv(np.polynomial.chebyshev.chebvander(nodes(degree), degree))
-
-
-@lru_cache(maxsize=None)
-def halves(degree):
-    """Matrices (2, p + 1, p + 1) from a series on [-1, 1] to its left and right half's series."""
-    vander = np.polynomial.chebyshev.chebvander
-    return np.ascontiguousarray([to_series(degree) @ vander((nodes(degree) + side) / 2, degree)
-                                 for side in (-1, 1)])
-
-
-def restrict(degree, end):
-    """Matrix (p + 1, p + 1) from a series on [-1, 1] to the series on [-1, end]."""
-    inside = (nodes(degree) + 1) * (end + 1) / 2 - 1
-    return to_series(degree) @ np.polynomial.chebyshev.chebvander(inside, degree)
-
-
-@leaf
-def evaluate(series, s):
-    """Value at ``s`` in [-1, 1] of a Chebyshev series (Clenshaw)."""
-    b1, b2 = 0.0, 0.0
-    for j in range(series.size - 1, 0, -1):
-        b1, b2 = series[j] + 2 * s * b1 - b2, b1
-    return series[0] + s * b1 - b2
+"""Halvings of [-1, 1] down to what rounding resolves."""
+VISITS = 20_000
+"""Most parts of [-1, 1] that are looked at. A series that stays within rounding of the edge of its
+band could be halved everywhere, down to that depth."""
 
 
 @leaf
@@ -88,12 +59,18 @@ def first_exit(series, split, tol, until):
     bounds[0, 0], bounds[0, 1] = -1.0, 1.0
     top = 0
     left_at = 2.0
-    while top >= 0:
+    for visit in range(VISITS):
+        if top < 0:
+            break
         for j in range(p):
             c[j] = stack[top, j]
         lo, hi = bounds[top, 0], bounds[top, 1]
         top -= 1
         if lo > until:
+            break
+        if visit == VISITS - 1:
+            # It follows -tol to rounding.
+            left_at = lo
             break
         if stays_above(c, -tol):
             continue
@@ -152,7 +129,7 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
     """
     low, end, bend = z[0], z[0], 0.0
     for j in range(1, K + 1):
-        low += min(z[j], 0.0)
+        low += lesser(z[j], 0.0)
         end += z[j]
         if j > 1:
             bend += j * abs(z[j])

@@ -2,18 +2,19 @@
 
 import numpy as np
 
-from .contacts import RELEASE_ABOVE, RELEASE_BELOW
+from .crossings import RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf, maker
-from .modes import orthonormal_rows, row_row
+from .algebra import orthonormal_rows, row_row
 from .roots import taylor_exit
 
 
 @leaf
 def sliding_planes(side, planes, most):
-    """Put the hyperplanes of side 0 in ``planes``, at most ``most``; their number."""
+    """Put the hyperplanes of side 0 in ``planes``, at most ``most`` and what there is room for;
+    their number."""
     count = 0
     h = 0
-    while count < most and h < side.size:
+    while count < most and count < planes.size and h < side.size:
         if side[h] == 0:
             planes[count] = h
             count += 1

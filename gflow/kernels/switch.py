@@ -1,26 +1,13 @@
 """What one neuron does at an instant at which it touches hyperplanes: the only such place."""
 
 import numpy as np
-from .contacts import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
-from .jit import leaf, maker
-from .modes import ROUNDING, choose_sides, dot, orthonormal_rows, row_dot
+from .crossings import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
+from .jit import leaf
+from .filippov import ROUNDING, choose_sides
+from .algebra import dot, norm, put_on
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
-
-
-@leaf
-def norm(w):
-    """Euclidean norm without underflow."""
-    size = 0.0
-    for c in range(w.size):
-        size = max(size, abs(w[c]))
-    if size == 0.0:
-        return 0.0
-    total = 0.0
-    for c in range(w.size):
-        total += (w[c] / size) ** 2
-    return size * np.sqrt(total)
 
 
 @leaf
@@ -35,20 +22,6 @@ def sign_after(a, w, D, size):
         return np.sign(a)
     along = dot(w, D) / size_w
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
-
-
-@maker
-def put_on(w, V):
-    """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
-    d = w.size
-    w = w.copy()
-    basis, rank = orthonormal_rows(V)
-    if rank < d:
-        for q in range(rank):
-            along = row_dot(basis, q, w)
-            for c in range(d):
-                w[c] -= along * basis[q, c]
-    return w
 
 
 def switch(a, w, side, touched, kinds, r, X, label, length, normal):

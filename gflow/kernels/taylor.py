@@ -1,9 +1,12 @@
 """Taylor series of one neuron in a polynomial field: ``a' = w.D``, ``w' = a D``."""
 
+from .algebra import greater, lesser
 from .jit import leaf
 
 ORDER = 18
 """Highest order of the Taylor series of a neuron."""
+STEPS = 10_000
+"""Most pieces of a window without events; fields so large belong on shorter windows."""
 
 
 @leaf
@@ -34,20 +37,20 @@ def expand(u, T, x, accuracy, U):
     while used > 1:
         largest = 0.0
         for c in range(d):
-            largest = max(largest, abs(T[used - 1, c]))
+            largest = greater(largest, abs(T[used - 1, c]))
         if largest * power > 0.1 * accuracy * used:
             break
         power /= x
         used -= 1
     for c in range(d + 1):
         U[0, c] = u[c]
-        size = max(size, abs(u[c]))
+        size = greater(size, abs(u[c]))
     power = 1.0
     last, before = 0.0, 0.0
     for j in range(ORDER):
         for c in range(d + 1):
             U[j + 1, c] = 0.0
-        for q in range(min(j + 1, used)):
+        for q in range(j + 1 if j + 1 < used else used):
             a = U[j - q, 0]
             total = 0.0
             for c in range(d):
@@ -59,15 +62,15 @@ def expand(u, T, x, accuracy, U):
         scale = 1.0 / (j + 1)
         for c in range(d + 1):
             U[j + 1, c] *= scale
-            last = max(last, abs(U[j + 1, c]))
+            last = greater(last, abs(U[j + 1, c]))
         power *= x
         small = small + 1 if last * power <= accuracy * size else 0
         if small >= 2 and j + 1 >= used:
             return j + 1, x
     if last > 0.0:
-        x = min(x, 0.9 * (accuracy * size / last) ** (1.0 / ORDER))
+        x = lesser(x, 0.9 * (accuracy * size / last) ** (1.0 / ORDER))
     if before > 0.0:
-        x = min(x, 0.9 * (accuracy * size / before) ** (1.0 / (ORDER - 1)))
+        x = lesser(x, 0.9 * (accuracy * size / before) ** (1.0 / (ORDER - 1)))
     return ORDER, x
 
 
@@ -90,7 +93,9 @@ def carry(u, D, times, accuracy, T, U, states):
     Returns whether the end was reached.
     """
     s, j, J = -1.0, 0, times.size
-    while j < J:
+    for _ in range(STEPS):
+        if j == J:
+            return True
         shift(D, s, T)
         K, x = expand(u, T, 1.0 - s, accuracy, U)
         last = s + x >= 1.0 - 1e-15
@@ -101,7 +106,7 @@ def carry(u, D, times, accuracy, T, U, states):
         s += x
         if not x > 0.0:
             return False
-    return True
+    return j == J
 
 
 @leaf

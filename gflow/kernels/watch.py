@@ -4,7 +4,7 @@ import numpy as np
 
 from .jit import leaf
 from .roots import taylor_exit
-from .switch import norm
+from .algebra import greater, lesser, norm
 
 NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""
@@ -46,10 +46,9 @@ def scan(w, side, columns, axis, near, z):
         for h in range(C):
             z[h] += along * columns[c, h]
     far = 2.0 if C <= NEAR else 0.4 * NEAR / C
-    # Few hyperplanes in all are watched rather than that many short pieces are made (orthogonal
-    # data: a neuron stays on every hyperplane that it has come to).
-    least = far / 8 if C <= 4 * NEAR else 1e-14
-    while True:
+    # Many hyperplanes are watched rather than that many short pieces are made (orthogonal data: a
+    # neuron stays on every hyperplane that it has come to; a narrow cone: all of them are near).
+    for _ in range(4):
         count = 0
         for h in range(C):
             if abs(z[h]) <= far:
@@ -62,14 +61,13 @@ def scan(w, side, columns, axis, near, z):
             axis[d] = far if C > NEAR else np.inf
             return count
         far /= 2
-        if far < least:
-            count = 0
-            for h in range(C):
-                if side[h] != 0:
-                    near[count] = h
-                    count += 1
-            axis[d] = np.inf
-            return count
+    count = 0
+    for h in range(C):
+        if side[h] != 0:
+            near[count] = h
+            count += 1
+    axis[d] = np.inf
+    return count
 
 
 @leaf
@@ -85,7 +83,7 @@ def turned(U, K, axis, x):
         for c in range(d):
             square += (U[j, 1 + c] - p * axis[c]) ** 2
         across += np.sqrt(square) * power
-        along += (p if j == 0 else min(p, 0.0)) * power
+        along += (p if j == 0 else lesser(p, 0.0)) * power
         power *= x
     return across / along if along > 0.0 else 1e300
 
@@ -162,7 +160,7 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
                 slope += U[1, 1 + c] * normal[plane, c]
             total *= side[plane]
             slope *= side[plane] * x
-            if total + min(slope, 0.0) > reach:
+            if total + lesser(slope, 0.0) > reach:
                 continue
             z[0], z[1] = total, slope
             power = side[plane] * x
@@ -180,12 +178,12 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
         tol = thin * size_w
         if plane >= 0 and loose[plane]:
             # What is farther out already, and comes back, is no contact.
-            tol = max(band * size_w, -z[0] * (1.0 + 1e-12))
-        until = 1.0 if hits == 0 else min(1.0, (first + SIMULTANEOUS) / x)
+            tol = greater(band * size_w, -z[0] * (1.0 + 1e-12))
+        until = 1.0 if hits == 0 else lesser(1.0, (first + SIMULTANEOUS) / x)
         y = taylor_exit(z, K, tol, until, from_unit, split, series)
         if y <= 1.0:
             y *= x
             touched[hits], when[hits] = plane, y
             hits += 1
-            first = min(first, y)
+            first = lesser(first, y)
     return hits, first

@@ -7,8 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..kernels.contacts import ON_SURFACE
-from ..kernels.modes import ROUNDING, box_least_squares
+from ..kernels.crossings import ON_SURFACE
+from ..kernels.filippov import ROUNDING, box_least_squares
 from .faces import candidates
 from .fans import SAME, Centre, centre, span
 from .kinks import Kinks

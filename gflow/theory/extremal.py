@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from ..problem.checks import generator, whole
 from ..problem.data import Data
-from ..kernels.contacts import ON_SURFACE
+from ..kernels.crossings import ON_SURFACE
 from ..problem.norms import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks

@@ -8,8 +8,8 @@ import numpy as np
 
 from ..problem.checks import real_array
 from ..problem.data import Data
-from ..kernels.contacts import ON_SURFACE
-from ..kernels.modes import ROUNDING, box_least_squares
+from ..kernels.crossings import ON_SURFACE
+from ..kernels.filippov import ROUNDING, box_least_squares
 from ..problem.norms import row_norms
 
 BLOCK = 1 << 21

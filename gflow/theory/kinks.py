@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..problem.data import Data
-from ..kernels.modes import ROUNDING
+from ..kernels.filippov import ROUNDING
 from .fans import SAME, span
 
 

@@ -15,9 +15,9 @@ import numpy as np
 from ...problem.balance import Balance
 from ...problem.data import Data
 from ...kernels import march
-from ...kernels.modes import orthonormal_rows
+from ...kernels.algebra import orthonormal_rows
 from ...kernels.neurons import normalise
-from ...kernels.roots import nodes
+from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
@@ -239,7 +239,10 @@ class Waveform:
         keep_on(U, self.side, self.marcher.geometry.normal)
         self.power = self.power.copy()
         normalise(U, self.power)
-        self.balance.restore(U[:, 0], U[:, 1:], self.power - self.unit)
+        # In arrays like those of the stepper: others would be compiled again.
+        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        self.balance.restore(a, W, self.power - self.unit)
+        U[:, 0], U[:, 1:] = a, W
         self.U = U
 
     def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:

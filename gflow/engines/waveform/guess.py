@@ -12,8 +12,8 @@ from typing import Callable
 import numpy as np
 from numpy.polynomial import chebyshev
 
-from ...kernels.roots import nodes, to_series
-from .tangent import Modes, Tangent, integration, solve
+from ...kernels.chebyshev import integration, nodes, to_series
+from .tangent import Modes, Tangent, solve
 
 DEGREE = 8
 """Degree of the residuals on a window."""

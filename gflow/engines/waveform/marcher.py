@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import time
-from functools import lru_cache
 
 import numpy as np
 
 from ...problem.data import Data
 from ...kernels import groups, march
-from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
-from ...kernels.roots import halves, nodes, to_series
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
 from ..run import Stop
 from .crew import Crew
@@ -29,20 +28,6 @@ LOOSEST = 1e-5
 """Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
-
-
-@lru_cache(maxsize=None)
-def from_unit(degree: int) -> np.ndarray:
-    """Matrix from monomials in x on [0, 1] to the Chebyshev series in 2 x - 1."""
-    x = (nodes(degree) + 1) / 2
-    return np.ascontiguousarray(to_series(degree) @ np.vander(x, degree + 1, increasing=True))
-
-
-@lru_cache(maxsize=None)
-def monomials(degree: int) -> np.ndarray:
-    """Matrix from Chebyshev coefficients to those of monomials in s."""
-    basis = [np.polynomial.chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
-    return np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
 
 
 class Marcher:

@@ -14,13 +14,13 @@ from scipy.linalg import qr
 from .calm import Calm, Stretch
 from ...problem.data import Data
 from ...kernels import bundles
-from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
-from ...kernels.modes import orthonormal_rows
-from ...kernels.roots import halves, nodes, to_series
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.algebra import orthonormal_rows
+from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
 from ...kernels.slides import slide_exit
 from ..run import Run
 from .guess import DEGREE, Guess
-from .marcher import Marcher, from_unit, monomials
+from .marcher import Marcher
 from .pace import next_length
 from .rounds import relax
 from .tangent import Tangent

@@ -12,10 +12,10 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ...kernels.roots import to_series
+from ...kernels.chebyshev import resolution, to_series
 from ..run import Run, Stop
 from .guess import DEGREE, Guess
-from .tangent import WEAK, Tangent, resolution, solve
+from .tangent import WEAK, Tangent, solve
 
 ROUNDS = 12
 STIFF = 30.0

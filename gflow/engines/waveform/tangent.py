@@ -13,11 +13,10 @@ from functools import lru_cache
 from typing import Any, Callable
 
 import numpy as np
-from numpy.polynomial import chebyshev
 
 from ...kernels.groups import tangent_features
 from ...kernels.march import Geometry
-from ...kernels.roots import nodes, to_series
+from ...kernels.chebyshev import integration, nodes
 
 WEAK = 1e-3
 """Outputs that answer to residuals by less than this need no kernel."""
@@ -43,23 +42,6 @@ DIVERGED = 0.1
 ALONE = 200_000
 """Multiplications of a product that BLAS does alone; it starts threads for more, which wait
 actively for each other on the processors that neurons need."""
-
-
-@lru_cache(maxsize=None)
-def resolution(degree: int) -> np.ndarray:
-    """Matrix that drops the last two Chebyshev coefficients of values at the nodes: residuals are
-    of lower degree than the nodes allow, and what is dropped tells their error."""
-    return chebyshev.chebvander(nodes(degree), degree - 2) @ to_series(degree)[:degree - 1]
-
-
-@lru_cache(maxsize=None)
-def integration(degree: int, full: bool = False) -> np.ndarray:
-    """Matrix from values at the Chebyshev nodes to integrals from -1, at `resolution`, unless they
-    are wanted in full."""
-    s = nodes(degree)
-    columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
-    integral = np.array(columns).T @ to_series(degree)
-    return integral if full else resolution(degree) @ integral
 
 
 def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:

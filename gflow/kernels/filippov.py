@@ -13,70 +13,16 @@ Sides are numbers: +1 where ``w.v_c > 0``, -1 where ``w.v_c < 0``, 0 while slidi
 
 import numpy as np
 
-from .jit import kernel, leaf, maker
+from .algebra import all_below, greater, orthonormal_rows, row_dot, row_row, zeros
+from .jit import leaf, maker
 
 ROUNDING = 4e-15
 """Relative size of a normal velocity that is rounding: such a neuron rests where it is."""
-DEPENDENT = 1e-10
-"""A normal closer than this to the span of others adds no constraint."""
 MOST_CONVEX = 12
 """Convex kinks that are tried on both sides at once; more stay on side -1."""
 
 
-@leaf
-def dot(u, v):
-    """Inner product of two vectors (a loop: short ones are cheaper than a BLAS call)."""
-    total = 0.0
-    for j in range(u.size):
-        total += u[j] * v[j]
-    return total
-
-
-@leaf
-def row_dot(V, c, u):
-    """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
-    total = 0.0
-    for j in range(u.size):
-        total += V[c, j] * u[j]
-    return total
-
-
-@leaf
-def row_row(V, c, U, e):
-    """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
-    total = 0.0
-    for j in range(V.shape[1]):
-        total += V[c, j] * U[e, j]
-    return total
-
-
 @maker
-def orthonormal_rows(V):
-    """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
-
-    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
-    """
-    s, d = V.shape
-    basis = np.zeros((s, d))
-    rank = 0
-    q = np.empty(d)
-    for c in range(s):
-        for e in range(d):
-            q[e] = V[c, e]
-        for _ in range(2):
-            for j in range(rank):
-                along = row_dot(basis, j, q)
-                for e in range(d):
-                    q[e] -= along * basis[j, e]
-        size = np.sqrt(dot(q, q))
-        if size > DEPENDENT and rank < d:
-            for e in range(d):
-                basis[rank, e] = q[e] / size
-            rank += 1
-    return basis[:rank], rank
-
-
-@kernel
 def _free_minimum(V, D, J, side, mu):
     """Coefficients ``mu`` of the free normals (side 0) that make ``D + sum mu_c v_c`` orthogonal
     to them, the normals of side 1 at their full jump. False if the free normals are dependent."""
@@ -111,7 +57,7 @@ def _free_minimum(V, D, J, side, mu):
     return True
 
 
-@kernel
+@maker
 def box_least_squares(D, V, J, slack):
     """Minimise ``|D + sum_c eta_c J_c v_c|`` over ``eta`` in [0, 1]^s by an active-set method.
 
@@ -137,18 +83,18 @@ def box_least_squares(D, V, J, slack):
         The element of least norm.
     """
     s, d = V.shape
-    side = np.full(s, -1, np.int8)
-    eta = np.zeros(s)
-    mu = np.zeros(s)
+    side = all_below(s)
+    eta = zeros(s)
+    mu = zeros(s)
     best = np.empty(d)
     for e in range(d):
         best[e] = D[e]
-    stuck = np.zeros(s, np.bool_)
+    stuck = zeros(s)
     for _ in range(10 * s + 10):
         # Free the bound multiplier that would lower the norm most.
         chosen, most = -1, slack
         for c in range(s):
-            if side[c] == 0 or stuck[c]:
+            if side[c] == 0 or stuck[c] != 0.0:
                 continue
             gain = side[c] * np.sign(J[c]) * row_dot(V, c, best)
             if gain > most:
@@ -157,10 +103,11 @@ def box_least_squares(D, V, J, slack):
             break
         previous = side[chosen]
         side[chosen] = 0
-        while True:
+        # Every turn but the last binds one that is free.
+        for _ in range(s + 1):
             if not _free_minimum(V, D, J, side, mu):
                 side[chosen] = previous
-                stuck[chosen] = True
+                stuck[chosen] = 1.0
                 break
             # Walk from eta towards the free minimiser; the first bound on the way is taken.
             step, hit, left = 1.0, -1, 0
@@ -241,8 +188,9 @@ def choose_sides(sign, D, V, J, below, above, size):
     s, d = V.shape
     slack = ROUNDING * size
     if s == 1:
-        single, choices = choose_side(sign, row_dot(V, 0, D), J[0], below[0], above[0], slack)
-        return np.full(1, single, np.int8), choices
+        side = all_below(s)
+        side[0], choices = choose_side(sign, row_dot(V, s - 1, D), J[0], below[0], above[0], slack)
+        return side, choices
     convex = np.empty(s, np.int64)
     concave = np.empty(s, np.int64)
     many, few = 0, 0
@@ -259,15 +207,16 @@ def choose_sides(sign, D, V, J, below, above, size):
         part_J[j] = J[concave[j]]
         for e in range(d):
             part_V[j, e] = V[concave[j], e]
-    chosen = np.full(s, -1, np.int8)
-    last = np.zeros(d)
+    chosen = all_below(s)
+    last = zeros(d)
     base = np.empty(d)
     choices, fewest = 0, -1
-    for code in range(1 << min(many, MOST_CONVEX)):
-        side = np.full(s, -1, np.int8)
+    tried = many if many < MOST_CONVEX else MOST_CONVEX
+    for code in range(1 << tried):
+        side = all_below(s)
         for e in range(d):
             base[e] = D[e]
-        for j in range(min(many, MOST_CONVEX)):
+        for j in range(tried):
             if (code >> j) & 1:
                 c = convex[j]
                 side[c] = 1
@@ -291,7 +240,7 @@ def choose_sides(sign, D, V, J, below, above, size):
             # Selections that move alike are one solution (a point with no residual left).
             apart = 0.0
             for e in range(d):
-                apart = max(apart, abs(best[e] - last[e]))
+                apart = greater(apart, abs(best[e] - last[e]))
             if choices == 0 or apart > slack:
                 choices += 1
             if fewest < 0 or active < fewest:

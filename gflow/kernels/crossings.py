@@ -6,6 +6,7 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 
 import numpy as np
 
+from .algebra import greater, lesser
 from .jit import kernel
 from .roots import first_exit
 
@@ -52,7 +53,7 @@ def crossings(series, side, loose, band, normal, split, window):
     C = normal.shape[0]
     who, what, when = [0], [0], [0.0]
     first = 2.0
-    z = np.zeros(p)
+    z = np.empty(p)
     for i in range(m):
         reach, centre = 0.0, 0.0
         for j in range(p):
@@ -65,7 +66,7 @@ def crossings(series, side, loose, band, normal, split, window):
                 reach += np.sqrt(square)
         size = 0.0
         for c in range(d):
-            size = max(size, abs(series[0, i, c]))
+            size = greater(size, abs(series[0, i, c]))
         if size == 0.0:
             continue
         if centre < 1e-150:
@@ -93,7 +94,7 @@ def crossings(series, side, loose, band, normal, split, window):
                 who.append(i)
                 what.append(h)
                 when.append(s)
-                first = min(first, s)
+                first = lesser(first, s)
     return _keep(who, what, when, first + window)
 
 
@@ -161,9 +162,10 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
     minus = np.empty(s)
     plus = np.empty(s)
     for j in range(q):
-        D[:] = 0.0
-        minus[:] = 0.0
-        plus[:] = 0.0
+        for c in range(d):
+            D[c] = 0.0
+        for c in range(s):
+            minus[c] = plus[c] = 0.0
         total = 0.0
         for k in range(n):
             h = label[k]
@@ -180,7 +182,7 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
             elif side[i, h] * length[k] > 0.0:
                 for c in range(d):
                     D[c] += r[j, k] * X[k, c] / n
-        size = max(size, total / n)
+        size = greater(size, total / n)
         for c in range(s):
             lam = 0.0
             for e in range(d):

@@ -1,0 +1,173 @@
+"""Small linear algebra in loops: short vectors are cheaper than a call of BLAS.
+
+Array expressions, slices and most NumPy functions are slow to compile, and so are `min` and `max`:
+what kernels need of them stands here, once and with one type.
+"""
+
+import numpy as np
+
+from .jit import leaf, maker
+
+DEPENDENT = 1e-10
+"""A normal closer than this to the span of others adds no constraint. Larger: hyperplanes of nearly
+equal points count as one. Smaller: their multipliers lose as many digits."""
+
+
+@leaf
+def lesser(x, y):
+    """The smaller of two numbers, the first if one is NaN."""
+    return y if y < x else x
+
+
+@leaf
+def greater(x, y):
+    """The larger of two numbers, the first if one is NaN."""
+    return y if y > x else x
+
+
+@maker
+def zeros(n):
+    """An array (n,) of zeros."""
+    array = np.empty(n)
+    for j in range(n):
+        array[j] = 0.0
+    return array
+
+
+@maker
+def zero_rows(n, d):
+    """An array (n, d) of zeros."""
+    array = np.empty((n, d))
+    for j in range(n):
+        for c in range(d):
+            array[j, c] = 0.0
+    return array
+
+
+@maker
+def all_below(n):
+    """Sides (n,), all -1."""
+    side = np.empty(n, np.int8)
+    for j in range(n):
+        side[j] = -1
+    return side
+
+
+@leaf
+def dot(u, v):
+    """Inner product of two vectors (a loop: short ones are cheaper than a BLAS call)."""
+    total = 0.0
+    for j in range(u.size):
+        total += u[j] * v[j]
+    return total
+
+
+@leaf
+def row_dot(V, c, u):
+    """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
+    total = 0.0
+    for j in range(u.size):
+        total += V[c, j] * u[j]
+    return total
+
+
+@leaf
+def row_row(V, c, U, e):
+    """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
+    total = 0.0
+    for j in range(V.shape[1]):
+        total += V[c, j] * U[e, j]
+    return total
+
+
+@leaf
+def norm(w):
+    """Euclidean norm without underflow."""
+    size = 0.0
+    for c in range(w.size):
+        size = greater(size, abs(w[c]))
+    if size == 0.0:
+        return 0.0
+    total = 0.0
+    for c in range(w.size):
+        total += (w[c] / size) ** 2
+    return size * np.sqrt(total)
+
+
+@leaf
+def row_norm(W, i):
+    """Euclidean norm of row ``i``, without underflow (weights go down to 1e-300)."""
+    largest = 0.0
+    for c in range(W.shape[1]):
+        # Not max: it drops NaN.
+        if not abs(W[i, c]) <= largest:
+            largest = abs(W[i, c])
+    if not largest > 0.0:
+        return largest
+    total = 0.0
+    for c in range(W.shape[1]):
+        total += (W[i, c] / largest) ** 2
+    return largest * np.sqrt(total)
+
+
+@maker
+def orthonormal_rows(V):
+    """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
+
+    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
+    """
+    s, d = V.shape
+    basis = zero_rows(s, d)
+    rank = 0
+    q = np.empty(d)
+    for c in range(s):
+        for e in range(d):
+            q[e] = V[c, e]
+        for _ in range(2):
+            for j in range(rank):
+                along = row_dot(basis, j, q)
+                for e in range(d):
+                    q[e] -= along * basis[j, e]
+        size = np.sqrt(dot(q, q))
+        if size > DEPENDENT and rank < d:
+            for e in range(d):
+                basis[rank, e] = q[e] / size
+            rank += 1
+    return basis[:rank], rank
+
+
+@maker
+def put_on(w, V):
+    """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
+    d = w.size
+    put = np.empty(d)
+    for c in range(d):
+        put[c] = w[c]
+    basis, rank = orthonormal_rows(V)
+    if rank < d:
+        for q in range(rank):
+            along = row_dot(basis, q, put)
+            for c in range(d):
+                put[c] -= along * basis[q, c]
+    return put
+
+
+@leaf
+def lower_root(K):
+    """Overwrite a positive semidefinite matrix by its lower Cholesky factor, zero where its pivots
+    are; entries above the diagonal are left as they are."""
+    d = K.shape[0]
+    tiny = 0.0
+    for c in range(d):
+        tiny = greater(tiny, 1e-14 * K[c, c])
+    for c in range(d):
+        pivot = K[c, c]
+        for e in range(c):
+            pivot -= K[c, e] ** 2
+        root = np.sqrt(pivot) if pivot > tiny else 0.0
+        for b in range(c + 1, d):
+            total = K[b, c]
+            for e in range(c):
+                total -= K[b, e] * K[c, e]
+            K[b, c] = total / root if root > 0.0 else 0.0
+        K[c, c] = root

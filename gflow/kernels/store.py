@@ -1,0 +1,189 @@
+"""Compiled kernels on disk: never stale, never half written, and somewhere even if home is locked.
+
+numba keeps a function for as long as its own file stays the same; but what it calls is inlined, and
+may stand in another file. Here what is kept counts for one state of all kernel sources together.
+Files carry a digest: one that is cut off or damaged is compiled again.
+"""
+
+import hashlib
+import os
+import pickle
+import stat
+import tempfile
+from functools import lru_cache
+from importlib import resources
+from typing import Any
+
+from numba import config
+from numba.core.caching import (CompileResultCacheImpl, FunctionCache, IndexDataCacheFile,
+                                UserWideCacheLocator, _CacheLocator)
+from numba.misc.appdirs import AppDirs
+
+DIGEST = hashlib.sha256().digest_size
+
+
+@lru_cache(maxsize=None)
+def sources() -> str:
+    """Digest of the sources of all kernels, as they are at the first call."""
+    total = hashlib.sha256()
+    files = [file for file in resources.files(__package__).iterdir()
+             if file.name.endswith((".py", ".pyc"))]
+    for file in sorted(files, key=lambda file: file.name):
+        total.update(file.name.encode() + b"\0" + hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+@lru_cache(maxsize=None)
+def _source(path: str) -> str:
+    """Digest of one file, "" if there is none to read."""
+    try:
+        with open(path, "rb") as file:
+            return hashlib.sha256(file.read()).hexdigest()
+    except OSError:
+        return ""
+
+
+def folder(function: Any) -> str | None:
+    """Where to keep a compiled function; None if nothing can be written anywhere."""
+    return _folder(function.__code__.co_filename, getattr(config, "CACHE_DIR", ""))
+
+
+@lru_cache(maxsize=None)
+def _folder(path: str, wanted: str) -> str | None:
+    own = UserWideCacheLocator.get_suitable_cache_subpath(path)
+    if wanted:
+        places = [os.path.join(wanted, own)]
+    else:
+        places = [os.path.join(os.path.dirname(path), "__pycache__"),
+                  os.path.join(AppDirs(appname="numba", appauthor=False).user_cache_dir, own)]
+        if not os.path.exists(path):
+            # In an archive, or typed in.
+            places = places[1:]
+    for place in places:
+        if _writable(place):
+            return place
+    private = private_folder()
+    return None if private is None else _made(os.path.join(private, own))
+
+
+def _writable(place: str) -> bool:
+    try:
+        os.makedirs(place, exist_ok=True)
+        tempfile.TemporaryFile(dir=place).close()
+    except OSError:
+        return False
+    return True
+
+
+def _made(place: str) -> str | None:
+    return place if _writable(place) else None
+
+
+def private_folder() -> str | None:
+    """A folder for temporary files that only this user can enter; None if there is none.
+
+    Code is loaded from it: a folder that is not ours, or open to others, is left alone.
+    """
+    try:
+        user = os.getuid() if hasattr(os, "getuid") else "user"
+        place = os.path.join(tempfile.gettempdir(), f"gflow-kernels-{user}")
+        try:
+            os.mkdir(place, 0o700)
+        except FileExistsError:
+            pass
+        found = os.lstat(place)
+        if not stat.S_ISDIR(found.st_mode):
+            return None
+        if hasattr(os, "getuid") and (found.st_uid != os.getuid() or found.st_mode & 0o077):
+            return None
+    except OSError:
+        return None
+    return _made(place)
+
+
+class _Locator(_CacheLocator):
+    """Where a function is kept, and what it depends on."""
+
+    def __init__(self, function: Any, path: str) -> None:
+        self._py_file, self._function = path, function
+
+    def get_cache_path(self) -> Any:
+        return folder(self._function)
+
+    def get_source_stamp(self) -> Any:
+        return sources(), _source(self._py_file)
+
+    def get_disambiguator(self) -> str:
+        # Not the line, as numba has it: every version would leave its files behind.
+        return "gflow"
+
+    @classmethod
+    def from_function(cls, function: Any, path: str) -> Any:
+        return cls(function, path)
+
+
+class _Implementation(CompileResultCacheImpl):
+    """Functions of the locator above."""
+
+    _locator_classes = [_Locator]
+
+
+class _Files(IndexDataCacheFile):
+    """An index and data files, each after its digest."""
+
+    def _load_index(self) -> Any:
+        found = self._read(self._index_path)
+        if found is None or found[:2] != (self._version, self._source_stamp):
+            return {}
+        return found[2]
+
+    def _save_index(self, overloads: Any) -> None:
+        self._write(self._index_path, (self._version, self._source_stamp, overloads))
+
+    def _load_data(self, name: str) -> Any:
+        found = self._read(self._data_path(name))
+        # The index and the data are two files: another process may be between them.
+        return found[1] if found is not None and found[0] == self._source_stamp else None
+
+    def _save_data(self, name: str, data: Any) -> None:
+        self._write(self._data_path(name), (self._source_stamp, data))
+
+    def _read(self, path: str) -> Any:
+        try:
+            with open(path, "rb") as file:
+                data = file.read()
+            if hashlib.sha256(data[DIGEST:]).digest() != data[:DIGEST]:
+                return None
+            return pickle.loads(data[DIGEST:])
+        except Exception:
+            return None
+
+    def _write(self, path: str, content: Any) -> None:
+        data = self._dump(content)
+        with self._open_for_write(path) as file:
+            file.write(hashlib.sha256(data).digest() + data)
+
+
+class KernelCache(FunctionCache):
+    """The cache of one function, in place of numba's."""
+
+    _impl_class = _Implementation
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        self._cache_file = _Files(self._cache_path, self._impl.filename_base,
+                                  self._impl.locator.get_source_stamp())
+
+    def load_overload(self, sig: Any, target_context: Any) -> Any:
+        try:
+            return super().load_overload(sig, target_context)
+        except Exception:
+            # Whatever is wrong with a file, compiling mends it.
+            return None
+
+    def save_overload(self, sig: Any, data: Any) -> None:
+        try:
+            super().save_overload(sig, data)
+        except OSError:
+            # A full disk: this process has what it needs.
+            pass

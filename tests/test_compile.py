@@ -1,0 +1,103 @@
+"""Compiled kernels on disk: on a tiny package with the project's own `jit` and `store`."""
+
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import gflow
+
+KERNELS = Path(gflow.__file__).parent / "kernels"
+INNER = """from .jit import leaf
+
+@leaf
+def inner(x):
+    return {factor} * x
+"""
+OUTER = """from .inner import inner
+from .jit import kernel
+
+@kernel
+def outer(x):
+    return inner(x) + 1.0
+"""
+CODE = ("from tiny.outer import outer; value = outer(2.0); stats = outer.alone.stats; "
+        "print(value, sum(stats.cache_hits.values()))")
+
+
+@pytest.fixture
+def tiny(tmp_path):
+    package = tmp_path / "tiny"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    for name in ("jit.py", "store.py"):
+        (package / name).write_bytes((KERNELS / name).read_bytes())
+    (package / "inner.py").write_text(INNER.format(factor=3.0))
+    (package / "outer.py").write_text(OUTER)
+    return package
+
+
+def run(package, **environment):
+    """What the tiny kernel returns in a new process, and whether it was found on disk."""
+    kept = {name: value for name, value in os.environ.items()
+            if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
+    done = subprocess.run([sys.executable, "-B", "-W", "error::RuntimeWarning", "-c", CODE],
+                          capture_output=True, text=True, cwd=package.parent, timeout=300,
+                          env={**kept, "PYTHONPATH": str(package.parent), **environment})
+    assert done.returncode == 0, done.stderr
+    value, hits = done.stdout.split()
+    return float(value), int(hits)
+
+
+def files(package):
+    return sorted(package.rglob("*.nb[ic]"))
+
+
+def test_an_edit_of_what_is_inlined_is_seen(tiny):
+    assert run(tiny) == (7.0, 0)
+    assert run(tiny) == (7.0, 1)
+    before = files(tiny)
+    # The other file, the one of the kernel that is kept, is as it was; lines move too.
+    (tiny / "inner.py").write_text("\n\n" + INNER.format(factor=5.0))
+    assert run(tiny) == (11.0, 0)
+    assert run(tiny) == (11.0, 1)
+    # In the same place: nothing piles up.
+    assert files(tiny) == before and len(before) == 2
+
+
+@pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:len(data) // 2],
+                                    lambda data: bytes(len(data)),
+                                    lambda data: data[:-40] + bytes([data[-40] ^ 1]) + data[-39:]])
+def test_damaged_files_are_compiled_again(tiny, damage):
+    assert run(tiny) == (7.0, 0)
+    for suffixes in (".nbi", ".nbc", (".nbi", ".nbc")):
+        for file in files(tiny):
+            if file.name.endswith(suffixes):
+                file.write_bytes(damage(file.read_bytes()))
+        assert run(tiny) == (7.0, 0)
+    assert run(tiny) == (7.0, 1)
+
+
+def test_nothing_can_be_written_but_temporary_files(tiny, tmp_path):
+    # Files in place of folders: not even the superuser can write into them.
+    (tiny / "__pycache__").touch()
+    home = tmp_path / "home"
+    home.touch()
+    for name in ("a", "b", "c"):
+        (tmp_path / name).mkdir()
+
+    def at(name):
+        return run(tiny, HOME=str(home), TMPDIR=str(tmp_path / name))
+
+    assert at("a") == (7.0, 0) and at("a") == (7.0, 1)
+    private, = (tmp_path / "a").glob("gflow-kernels-*")
+    assert stat.S_IMODE(private.stat().st_mode) == 0o700
+    # A folder that others can write into may hold anything: it is not used.
+    (tmp_path / "b" / private.name).mkdir()
+    (tmp_path / "b" / private.name).chmod(0o777)
+    assert at("b") == (7.0, 0) and at("b") == (7.0, 0) and not files(tmp_path / "b")
+    (tmp_path / "c" / private.name).symlink_to(private)
+    assert at("c") == (7.0, 0) and at("c") == (7.0, 0)
