@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..problem.activation import OFF, ON, SLIDING
 from ..problem.data import Arrangement
 
-OFF, ON, SLIDING = 0, 1, 2
-"""Codes of a neuron at a point."""
 KINDS = ("activate", "deactivate", "slide", "release")
 """What a change of the code is called: to on, to off, to sliding, from sliding."""
 EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
