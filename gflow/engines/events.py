@@ -34,6 +34,23 @@ def as_table(changes: np.ndarray) -> np.ndarray:
     return table
 
 
+def codes_of(A: Arrangement, side: np.ndarray) -> np.ndarray:
+    """Codes of points (G, n), int8, from sides of hyperplanes (G, C); off at zero rows.
+
+    Examples
+    --------
+    >>> from gflow import Data
+    >>> codes_of(Data([[1.0], [-2.0], [0.0]], [0, 0, 0]).arrangement, np.array([[1], [0]]))
+    array([[1, 0, 0],
+           [2, 2, 0]], dtype=int8)
+    """
+    live = A.label >= 0
+    at = side[:, A.label[live]]
+    codes = np.zeros((len(side), live.size), dtype=np.int8)
+    codes[:, live] = np.where(at == 0, SLIDING, at * A.length[live] > 0)
+    return codes
+
+
 def count_kinds(events: np.ndarray) -> dict[str, int]:
     """How many events there are of each kind.
 

@@ -12,6 +12,7 @@ from ...kernels import groups, march
 from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
 from ...kernels.roots import halves, nodes, to_series
 from ...kernels.taylor import ORDER
+from ..events import ON, codes_of
 from ..run import Stop
 from .crew import Crew
 from .window import Window
@@ -86,13 +87,10 @@ class Marcher:
 
     def active(self, side: np.ndarray) -> np.ndarray:
         """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
-        A = self.data.arrangement
-        on = np.zeros((len(side), self.data.n))
-        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
-        return on
+        return (codes_of(self.data.arrangement, side) == ON).astype(float)
 
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
-        """The residuals (p, n) of a window of half length ``half``, as `march` takes them.
+        """The pulls (p, n) of a window of half length ``half``, as `march` takes them.
 
         Raises
         ------
@@ -102,7 +100,7 @@ class Marcher:
         A, n = self.data.arrangement, self.data.n
         sizes = np.abs(values).sum(axis=0)
         if not np.isfinite(sizes.sum()):
-            raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
+            raise Stop("non_finite", f"the pull of point {int(np.isfinite(sizes).argmin())} "
                        "became infinite or NaN; rescale the data or start smaller")
         local = min(self.rtol, LOOSEST)
         accuracy = max(TAYLOR * local, 1e-17)
@@ -218,7 +216,7 @@ class Frame:
                                    self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
-        """March every neuron under the residuals ``values`` (p, n); outputs (J, n) of the network.
+        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network.
 
         The dissipated energy is added to ``energy`` (1,).
         """
