@@ -79,9 +79,9 @@ def _loss(file: str, entry: dict[str, Any], flow: Flow, loss: Any) -> Loss:
     own = as_loss(loss, flow.data.y)
     end = flow.model.loss(flow.data, own)
     if not abs(end - entry["end"]) <= SAME * abs(entry["end"]):
-        raise ValueError(f"the loss {loss_label(own)} is {end:.9g} at the end of the run in {file}, "
-                         f"which had {entry['end']:.9g} there with {called}: give the loss that it "
-                         "was run with")
+        raise ValueError(f"the loss {loss_label(own)} is {end:.9g} at the end of the run in "
+                         f"{file}, which had {entry['end']:.9g} there with {called}: give the loss "
+                         "that it was run with")
     return own
 
 

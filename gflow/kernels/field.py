@@ -5,8 +5,8 @@
     da_i/dt = w_i.D_i,   dw_i/dt = a_i D_i
 
 Sliding points add 0 to the network through their neuron. The loss enters through the pulls ``p``
-alone; those of the square loss, ``r = y - h``, can be had in one call. Boursier and Flammarion, "Simplicity bias
-and optimization threshold in two-layer ReLU networks", 2024, section 2.
+alone; those of the square loss, ``r = y - h``, can be had in one call. Boursier and Flammarion,
+"Simplicity bias and optimization threshold in two-layer ReLU networks", 2024, section 2.
 """
 
 import numpy as np

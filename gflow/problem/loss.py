@@ -18,7 +18,7 @@ SURE = 1e-5
 """Part of a derivative by which it may differ from differences, beyond their own error: wrong
 formulas are off by more."""
 FEW = 0.1
-"""Part of the points at which differences may contradict a formula; wrong ones are wrong at more."""
+"""Part of the points at which differences may contradict a formula: wrong ones are so at more."""
 LABELS = 5
 """Labels that a loss is tried on: it is a formula, that is right or wrong at all of them."""
 NEAR = 1e-2
@@ -137,10 +137,10 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     >>> class Wrong(Square):
     ...     def pull(self, h, y):
     ...         return h - y
-    >>> as_loss(Wrong(), np.ones(3))
+    >>> as_loss(Wrong(), np.ones(3))  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    ValueError: loss.pull is not -d(value)/dh: at h = 0.087, y = 1 it is -0.913, differences say 0.913
+    ValueError: loss.pull is not -d(value)/dh: at h = 0.087, y = 1 it is -0.913, ...
     """
     if isinstance(loss, str):
         if loss not in NAMED:
@@ -156,7 +156,8 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
                         f"\"square\" or {WRITE}")
     if type(loss) is not Square:
         _check(loss, y)
-    return loss  # type: ignore[no-any-return]
+    checked: Loss = loss
+    return checked
 
 
 def _check(loss: Any, y: np.ndarray) -> None:

@@ -1,10 +1,10 @@
 """Late in a run: few patterns, no events, and a step that knows no neurons, and perhaps no points.
 
 While no pattern changes, the network enters only through ``v_g = sum a_i w_i`` over every pattern,
-and the data only through the pulls at the points. On a quadratic loss these are affine in outputs, and
+and the data only through the pulls. On a quadratic loss these are affine in outputs, and
 ``D_g = b_g - sum_h H_gh v_h`` with Gram blocks ``H_gh``: with the triangular factor of the active
-points, ``n`` residuals become at most ``G d`` of them. On another loss the points stay. The rounds
-are those of `rounds`.
+points, ``n`` pulls become at most ``G d`` of them. On another loss the points stay. The rounds are
+those of `rounds`.
 """
 
 from __future__ import annotations

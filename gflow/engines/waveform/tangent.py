@@ -3,8 +3,8 @@
 On a window with frozen patterns and weights ``dh/dt = K p / n`` with the neural tangent kernel
 ``K_kl = sum_i 1_ik 1_il (a_i^2 x_k.x_l + (w_i.x_k)(w_i.x_l))`` (Jacot, Gabriel and Hongler, "Neural
 tangent kernel", 2018), and ``dp = -l'' dh``, so that an error of the pulls is nearly known from the
-error that a round leaves (waveform Newton: Saleh, White, "Accelerating relaxation algorithms for circuit
-simulation using waveform-Newton", 1990).
+error that a round leaves (waveform Newton: Saleh, White, "Accelerating relaxation algorithms for
+circuit simulation using waveform-Newton", 1990).
 """
 
 from __future__ import annotations
@@ -317,8 +317,8 @@ class Modes:
         return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length, weight)
 
     def inverse(self, degree: int, length: float, full: bool = False) -> Linear:
-        """The inverse of ``1 + integral C K`` on a window of this length, less the identity; ``full``
-        as in `integration`."""
+        """The inverse of ``1 + integral C K`` on a window of this length, less the identity;
+        ``full`` as in `integration`."""
         rates, there, back = _spectrum(degree, full)
         strength = np.outer(rates, length * self.values)
         single = self.vectors.dtype == np.float32
