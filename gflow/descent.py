@@ -34,8 +34,9 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
     The loss is that of the flow, :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2` if no other is
     given, so that step k of gradient descent is at the flow time ``k lr`` (PyTorch's ``MSELoss``
     has no 1/2: there half the ``lr`` does the same). With momentum it is at
-    ``k lr / (1 - momentum)``, the time of the flow that small steps follow. Adam follows another flow, in which all weights move at similar
-    speeds; its time is ``k lr``, and is no time of the gradient flow.
+    ``k lr / (1 - momentum)``, the time of the flow that small steps follow. Adam follows another
+    flow, in which all weights move at similar speeds; its time is ``k lr``, and is no time of the
+    gradient flow.
 
     Parameters
     ----------
