@@ -12,7 +12,6 @@ from ...kernels import groups, march
 from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
 from ...kernels.roots import halves, nodes, to_series
 from ...kernels.taylor import ORDER
-from ..events import ON, codes_of
 from ..run import Stop
 from .crew import Crew
 from .window import Window
@@ -87,7 +86,10 @@ class Marcher:
 
     def active(self, side: np.ndarray) -> np.ndarray:
         """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
-        return (codes_of(self.data.arrangement, side) == ON).astype(float)
+        A = self.data.arrangement
+        on = np.zeros((len(side), self.data.n))
+        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
+        return on
 
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
         """The pulls (p, n) of a window of half length ``half``, as `march` takes them.
