@@ -7,7 +7,7 @@ analysis of large scale integrated circuits", 1982), sped up by the tangent kern
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
 
 import numpy as np
@@ -44,10 +44,6 @@ class Outcome:
     ----------
     used, values : ndarray, shape (J, n)
         Pulls of the last round, and what they became.
-    outputs : ndarray, shape (J, n)
-        Outputs of the last round.
-    weight : ndarray, shape (J, n), or None
-        Curvature of the loss there; None if it is 1.
     series : ndarray, shape (J, n)
         Chebyshev series of ``values``.
     error : float
@@ -66,12 +62,12 @@ class Outcome:
         The residuals, smooth, as well as they are known.
     careful : bool
         Whether an attempt on a longer window had failed.
+    outputs : ndarray, shape (J, n)
+        Outputs of the last round.
     """
 
     used: np.ndarray
     values: np.ndarray
-    outputs: np.ndarray
-    weight: np.ndarray | None
     series: np.ndarray
     error: float
     rounds: int
@@ -83,6 +79,7 @@ class Outcome:
     growth: float
     known: np.ndarray
     careful: bool
+    outputs: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
 
 def relax(frame: Any, guess: Guess, H: float, response: Any,
@@ -159,8 +156,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     known = used
     if rounds == 1 and not diverged:
         known = used + (solve(defect, first, last, weight=weight) if newton else defect)
-    return Outcome(used, values, outputs, weight, series, error, rounds, first, last, diverged,
-                   missed, max(contraction, 1e-6), growth, known, guess.careful)
+    return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
+                   max(contraction, 1e-6), growth, known, guess.careful, outputs)
 
 
 def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
