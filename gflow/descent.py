@@ -15,6 +15,7 @@ from .flows.errors import IntegrationError
 from .problem.checks import generator, non_negative, positive, whole
 from .problem.data import Data
 from .problem.inputs import LOWEST, default_times, model_and_data
+from .problem.loss import as_loss, loss_label
 from .problem.network import TwoLayerReLU
 
 __all__ = ["Descent", "descend", "distances"]
@@ -27,14 +28,15 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
             rng: int | np.random.Generator = 0, momentum: float = 0.9,
             betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
             save_every: int | None = None, stop: Any = None, progress: bool = False,
-            strict: bool = False) -> Descent:
+            strict: bool = False, loss: Any = "square") -> Descent:
     r"""Train with a finite step: the discrete twin of `gflow.integrate`.
 
-    The loss is that of the flow, :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, so that step k
-    of gradient descent is at the flow time ``k lr`` (PyTorch's ``MSELoss`` has no 1/2: there half
-    the ``lr`` does the same). With momentum it is at ``k lr / (1 - momentum)``, the time of the
-    flow that small steps follow. Adam follows another flow, in which all weights move at similar
-    speeds; its time is ``k lr``, and is no time of the gradient flow.
+    The loss is that of the flow, :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2` if no other is
+    given, so that step k of gradient descent is at the flow time ``k lr`` (PyTorch's ``MSELoss``
+    has no 1/2: there half the ``lr`` does the same). With momentum it is at
+    ``k lr / (1 - momentum)``, the time of the flow that small steps follow. Adam follows another
+    flow, in which all weights move at similar speeds; its time is ``k lr``, and is no time of the
+    gradient flow.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
         Draw a text meter on standard error.
     strict : bool
         Raise on a run that does not end well, instead of returning what was reached.
+    loss : str or object
+        As in `gflow.integrate`. Steps on a loss of your own are not compiled.
 
     Returns
     -------
@@ -114,6 +118,7 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
     decay = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
     eps = positive(eps, "eps")
     rules = as_rules(stop)
+    loss = as_loss(loss, data.y)
     if model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          "for steps in double precision: use gflow.integrate")
@@ -127,12 +132,13 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
     settings = {"t_max": positive(steps * step_time, "lr * steps"), "lr": lr, "steps": steps,
                 "step_time": step_time, "optimizer": optimizer,
                 "batch": None if batch is None else size, "momentum": momentum, "betas": decay,
-                "eps": eps, "save_every": save_every,
+                "eps": eps, "save_every": save_every, "loss": loss_label(loss),
                 "rng": _plain(rng.bit_generator.state) if isinstance(rng, np.random.Generator)
                 else int(rng)}
     compile_kernels()
     beta = momentum if optimizer == "momentum" else decay[0]
-    trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, decay[1], eps))
+    trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, decay[1], eps),
+                      loss)
     training = Training(trainer, step_time, steps, rules, progress)
     status, message = training.run(numbers)
     saved = training.saved()
@@ -140,7 +146,7 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
                    events=training.record.event_table(), initial_pattern=training.initial_pattern,
                    status=status, message=message, success=status not in FAILURES,
                    stats={**training.stats(), "method": f"{optimizer}, lr = {lr:g}"},
-                   settings=settings, saved=saved)
+                   settings=settings, saved=saved, loss=loss)
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

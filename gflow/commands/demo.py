@@ -56,7 +56,7 @@ def summary(flow: Flow) -> str:
     """What happened, in a few lines."""
     data = flow.data
     fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
-    stuck = float(np.mean((data.X @ fit - data.y) ** 2) / 2)
+    stuck = float(flow.field.value(data.X @ fit))
     sliding = int((flow.pattern(flow.t_end) == 2).any(axis=1).sum())
     groups, dead = final_directions(flow)
     kinds = ", ".join(f"{flow.stats[kind]} {kind}"

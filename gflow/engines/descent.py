@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from ..problem.data import Data
-from ..kernels.descent import ADAM, GD, MOMENTUM, advance, gradient
+from ..kernels.descent import ADAM, GD, MOMENTUM, advance, backward, forward, gradient, update
+from ..problem.field import Field
+from ..problem.loss import SQUARE, Loss
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .run import OUTCOMES, Run, Stop
@@ -37,6 +39,7 @@ class Trainer:
         Draws an order of the points for every epoch, if a batch is not all of them.
     rates : tuple of float
         Step size, decay of the first and of the second running mean, and Adam's eps.
+    loss : Loss
 
     Attributes
     ----------
@@ -51,7 +54,8 @@ class Trainer:
     """
 
     def __init__(self, model: TwoLayerReLU, data: Data, kind: int, batch: int,
-                 rng: np.random.Generator, rates: tuple[float, float, float, float]) -> None:
+                 rng: np.random.Generator, rates: tuple[float, float, float, float],
+                 loss: Loss = SQUARE) -> None:
         scale = np.exp(model.log_scale)
         self.m, self.d = model.m, model.d
         self.theta = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
@@ -59,6 +63,7 @@ class Trainer:
         self.first, self.second = np.zeros_like(self.theta), np.zeros_like(self.theta)
         # Kernels are compiled for arrays that may be written to.
         self.X, self.y = data.X.copy(), data.y.copy()
+        self.field, self.square = Field(data, loss), loss == SQUARE
         self.kind, self.batch, self.rates, self.rng = kind, batch, rates, rng
         self.on = np.ascontiguousarray(self.pattern().T == 1)
         self.orders, self.epoch = np.empty((0, data.n), dtype=np.int64), 0
@@ -85,9 +90,13 @@ class Trainer:
 
     def advance(self, count: int) -> bool:
         """Take ``count`` steps; False if training diverges, and then at the last finite step."""
-        done, switches = advance(
-            self.kind, self.theta, self.last, self.first, self.second, self.m, self.X, self.y,
-            self.on, self._orders(count), self.epoch, self.batch, self.step, count, *self.rates)
+        orders = self._orders(count)
+        if self.square:
+            done, switches = advance(
+                self.kind, self.theta, self.last, self.first, self.second, self.m, self.X, self.y,
+                self.on, orders, self.epoch, self.batch, self.step, count, *self.rates)
+        else:
+            done, switches = self._take(count, orders)
         self.step += done
         self.switches += switches
         self.loss = self.gradient(self.theta)[0]
@@ -97,6 +106,32 @@ class Trainer:
             self.loss = self.gradient(self.theta)[0]
             return False
         return bool(done == count)
+
+    def _take(self, count: int, orders: np.ndarray) -> tuple[int, int]:
+        """What the kernel `advance` does, under the pulls of any loss."""
+        n, loss = self.y.size, self.field.loss
+        batches, whole = -(-n // self.batch), self.batch == n
+        switches = 0
+        X, y, size = self.X, self.y, n
+        for q in range(count):
+            step = self.step + q
+            if not whole:
+                begin = step % batches * self.batch
+                points = orders[step // batches - self.epoch, begin:begin + self.batch]
+                X, y, size = self.X[points], self.y[points], points.size
+            g, Z = np.empty_like(self.theta), np.empty((size, self.m))
+            h, changed = forward(self.theta, self.m, X, self.on, whole, Z)
+            if not np.isfinite(loss.value(h, y)).all():
+                self.theta[:] = self.last
+                return q - 1, switches
+            backward(self.theta, self.m, X, np.require(loss.pull(h, y), float, ["C", "W"]), Z, g)
+            switches += changed
+            self.last[:] = self.theta
+            total = update(self.kind, self.theta, g, self.first, self.second, step + 1, *self.rates)
+            if not np.isfinite(total):
+                self.theta[:] = self.last
+                return q, switches
+        return count, switches
 
     def _orders(self, count: int) -> np.ndarray:
         """Orders of the points in the epochs of the next ``count`` steps, from ``self.epoch``."""
@@ -112,7 +147,12 @@ class Trainer:
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
         """Loss on all points and its gradient, shape (m (d + 1),)."""
         g, Z = np.empty_like(theta), np.empty((self.y.size, self.m))
-        loss, _ = gradient(theta, self.m, self.X, self.y, self.on, False, Z, g)
+        if self.square:
+            loss, _ = gradient(theta, self.m, self.X, self.y, self.on, False, Z, g)
+        else:
+            h, _ = forward(theta, self.m, self.X, self.on, False, Z)
+            loss = self.field.value(h)
+            backward(theta, self.m, self.X, self.field.pulls(h), Z, g)
         return float(loss), g
 
     def pattern(self) -> np.ndarray:

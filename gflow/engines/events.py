@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..problem.activation import OFF, ON, SLIDING
 from ..problem.data import Arrangement
 
-OFF, ON, SLIDING = 0, 1, 2
-"""Codes of a neuron at a point."""
 KINDS = ("activate", "deactivate", "slide", "release")
 """What a change of the code is called: to on, to off, to sliding, from sliding."""
 EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
@@ -33,6 +32,23 @@ def as_table(changes: np.ndarray) -> np.ndarray:
     table["kind"] = np.select([after == SLIDING, before == SLIDING, after == ON],
                               ["slide", "release", "activate"], "deactivate")
     return table
+
+
+def codes_of(A: Arrangement, side: np.ndarray) -> np.ndarray:
+    """Codes of points (G, n), int8, from sides of hyperplanes (G, C); off at zero rows.
+
+    Examples
+    --------
+    >>> from gflow import Data
+    >>> codes_of(Data([[1.0], [-2.0], [0.0]], [0, 0, 0]).arrangement, np.array([[1], [0]]))
+    array([[1, 0, 0],
+           [2, 2, 0]], dtype=int8)
+    """
+    live = A.label >= 0
+    at = side[:, A.label[live]]
+    codes = np.zeros((len(side), live.size), dtype=np.int8)
+    codes[:, live] = np.where(at == 0, SLIDING, at * A.length[live] > 0)
+    return codes
 
 
 def count_kinds(events: np.ndarray) -> dict[str, int]:

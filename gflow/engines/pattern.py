@@ -9,20 +9,25 @@ import numpy as np
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
 from ..kernels.algebra import orthonormal_rows
+from ..problem.field import Field
 from ..kernels.switch import switch
 from ..problem.norms import row_norms
 from .events import OFF, ON, SLIDING
 
 
-def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, str]:
-    """Residuals of a start, shape (n,); zeros and a sentence if the loss overflows there."""
-    h = np.maximum(data.X @ W.T, 0.0) * a
-    r = data.y - h.sum(axis=1)
-    if not np.isfinite(r @ r):
-        k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(h), np.inf, np.abs(h)))), h.shape)
-        return np.zeros(data.n), (f"the loss of the start overflows, most of all through neuron "
-                                  f"{i} at point {k}; rescale the data or start smaller")
-    return r, ""
+def start(field: Field, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
+    """Outputs and pulls of a start, shapes (n,); zeros and a sentence if the loss overflows."""
+    h = field.outputs(a, W)
+    p = field.pulls(h)
+    if not np.isfinite(field.value(h) * field.data.n + p @ p):
+        data = field.data
+        each = field.activation(data.X @ W.T) * a
+        k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(each), np.inf, np.abs(each)))),
+                                each.shape)
+        return np.zeros(data.n), np.zeros(data.n), (
+            f"the loss of the start overflows, most of all through neuron {i} at point {k}; "
+            "rescale the data or start smaller")
+    return h, p, ""
 
 
 class Slide(NamedTuple):
@@ -43,8 +48,8 @@ class Pattern:
         The points.
     a, W : ndarray, shapes (m,) and (m, d)
         Start of the run. Neurons on a hyperplane get their side from Filippov's rule.
-    r : ndarray, shape (n,)
-        Residuals at the start.
+    p : ndarray, shape (n,)
+        Pulls at the start.
 
     Attributes
     ----------
@@ -62,7 +67,7 @@ class Pattern:
         Instants at which the solution was not unique and a choice was made.
     """
 
-    def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, r: np.ndarray) -> None:
+    def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> None:
         self.data = data
         self.arrangement = data.arrangement
         m = a.size
@@ -81,11 +86,11 @@ class Pattern:
         size = row_norms(W)
         touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
         for i in np.flatnonzero(touches).tolist():
-            self._settle(i, a, W, none, none, r)
+            self._settle(i, a, W, none, none, p)
         self._pack()
 
     def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
-               r: np.ndarray) -> list[tuple[int, int, int, int]]:
+               p: np.ndarray) -> list[tuple[int, int, int, int]]:
         """Apply contacts ``(neuron, hyperplane, kind)`` at one instant; ``W`` is put on surfaces.
 
         Returns
@@ -102,7 +107,7 @@ class Pattern:
             hyperplanes, kinds = np.array(touched, dtype=np.int64).T
             real = hyperplanes >= 0
             self._settle(i, a, W, np.ascontiguousarray(hyperplanes[real]),
-                         np.ascontiguousarray(kinds[real]), r)
+                         np.ascontiguousarray(kinds[real]), p)
             for k in np.flatnonzero(before != self.codes[i]):
                 changes.append((i, int(k), int(before[k]), int(self.codes[i, k])))
         self._pack()
@@ -116,10 +121,10 @@ class Pattern:
             self.loose[i, h] = z <= band * row_norms(W[i])
 
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
-                kinds: np.ndarray, r: np.ndarray) -> None:
+                kinds: np.ndarray, p: np.ndarray) -> None:
         A = self.arrangement
         side, w, sign, rest, on_it, choices = switch(
-            a[i], W[i], self.side[i], touched, kinds, r, self.data.X, A.label, A.length, A.normal)
+            a[i], W[i], self.side[i], touched, kinds, p, self.data.X, A.label, A.length, A.normal)
         W[i] = w
         self.side[i] = side
         self.rest[i] = rest

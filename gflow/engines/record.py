@@ -9,6 +9,8 @@ import numpy as np
 
 from ..problem.checks import real_array
 from ..problem.data import Data
+from ..problem.field import Field
+from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayerReLU
 from ..problem.norms import row_norms
 from .events import KINDS
@@ -32,9 +34,10 @@ class Record:
     def __init__(self, *, data: Data, path: Path, times: np.ndarray,
                  events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
                  success: bool, stats: dict[str, Any], settings: dict[str, Any],
-                 saved: dict[str, np.ndarray] | None = None) -> None:
+                 saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE) -> None:
         path.freeze()
         self.data = data
+        self.loss_function = loss
         self.path = path
         self.events = read_only(events)
         self.initial_pattern = read_only(initial_pattern)
@@ -80,6 +83,11 @@ class Record:
         return self._states.W if kept is None else kept
 
     @property
+    def field(self) -> Field:
+        """The field that the run followed: data, loss and activation."""
+        return Field(self.data, self.loss_function)
+
+    @property
     def t_end(self) -> float:
         """Time reached."""
         return self.path.t_end
@@ -95,9 +103,9 @@ class Record:
         kept = self._kept("loss")
         if kept is not None:
             return kept
-        return read_only(np.array([
-            np.mean((np.maximum(self.data.X @ W.T, 0.0) @ a - self.data.y) ** 2) / 2
-            for a, W in zip(self.a, self.W)]))
+        field = self.field
+        return read_only(np.array([field.value(field.outputs(a, W))
+                                   for a, W in zip(self.a, self.W)]))
 
     @cached_property
     def norms(self) -> np.ndarray:

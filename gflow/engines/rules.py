@@ -29,7 +29,7 @@ class State:
     W : ndarray, shape (m, d)
         Hidden weights.
     loss : float
-        Loss ``1/(2n) sum (h(x_k) - y_k)^2``.
+        Loss ``1/(2n) sum (h(x_k) - y_k)^2``, or that which the run was given.
     grad_norm : float
         Norm of the element of least norm of the subdifferential of the loss.
     wall : float

@@ -9,7 +9,9 @@ from typing import TypeVar
 import numpy as np
 
 from ..problem.data import Data
+from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
+from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .events import count_kinds
@@ -31,7 +33,8 @@ LONG = 1e3
 _R = TypeVar("_R", bound=Record)
 
 
-def choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
+def choose(model: TwoLayerReLU, data: Data, t_max: float,
+           loss: Loss = SQUARE) -> tuple[str, str]:
     """The engine for a problem, and why.
 
     Examples
@@ -44,7 +47,8 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
     pairs = model.m * data.n
     if pairs > MANY_PAIRS:
         return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
-    turns = t_max * float(np.abs(data.y) @ row_norms(data.X)) / data.n
+    pulls = np.abs(Field(data, loss).first_pulls)
+    turns = t_max * float(pulls @ row_norms(data.X)) / data.n
     if turns > LONG:
         return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
@@ -53,7 +57,8 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
 def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto",
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
-          threads: int | None = None, quantities: Quantities | None = None) -> _R:
+          threads: int | None = None, quantities: Quantities | None = None,
+          loss: Loss = SQUARE) -> _R:
     """`gflow.integrate` behind the door: what comes in has been checked.
 
     Parameters
@@ -68,6 +73,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
         Stopping rules.
     quantities : callable, optional
         From `gflow.engines.recorder.as_quantities`.
+    loss : Loss
 
     Returns
     -------
@@ -80,12 +86,12 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     >>> record.t_end, record.status
     (1.0, 'finished')
     """
-    name, why = choose(model, data, t_max) if method == "auto" else (method, "as asked")
+    name, why = choose(model, data, t_max, loss) if method == "auto" else (method, "as asked")
     times = default_times(t_max) if times is None else times
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    engine = _engine(name, model, data, rtol, threads)
+    engine = _engine(name, model, data, rtol, threads, loss)
     run = Run(engine.path, t_max, tuple(rules), max_events, progress, recorder)
     status, message = _carry(engine, run)
     if engine.ambiguous:
@@ -98,23 +104,24 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads}
+                "threads": threads, "loss": loss_label(loss)}
     return made(data=data, path=engine.path, times=times, events=events,
                 initial_pattern=engine.initial_codes, status=status, message=message,
-                success=status not in FAILURES, stats=stats, settings=settings,
+                success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
                 saved=None if recorder is None else recorder.arrays())
 
 
-def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int) -> Engine:
+def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
+            loss: Loss = SQUARE) -> Engine:
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
         if name == "waveform":
             from .waveform.engine import Waveform
-            return Waveform(data, model, rtol, threads)
+            return Waveform(data, model, rtol, threads, loss)
         from .stepping import Stepping
         scale = np.exp(model.log_scale)
         start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
-        return Stepping(data, start, name, rtol)
+        return Stepping(data, start, name, rtol, loss)
 
 
 @cache

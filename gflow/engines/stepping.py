@@ -9,13 +9,15 @@ import scipy.integrate
 
 from ..problem.balance import Balance
 from ..problem.data import Data
-from ..kernels import field
+from ..problem.field import Field, speed
+from ..problem.loss import SQUARE, Loss
+from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
                                  SIGN, crossings, multipliers)
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
-from .pattern import Pattern, start_residual
+from .pattern import Pattern, start
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
 
@@ -47,6 +49,7 @@ class Stepping:
         A key of `DEGREE`.
     rtol : float
         Error allowed per step, relative to each neuron's norm.
+    loss : Loss
 
     Attributes
     ----------
@@ -54,8 +57,10 @@ class Stepping:
         Dense output.
     """
 
-    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float) -> None:
+    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float,
+                 loss: Loss = SQUARE) -> None:
         self.data, self.method, self.rtol = data, method, rtol
+        self.field, self.square = Field(data, loss), loss == SQUARE
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
         self.band = max(rtol, ON_SURFACE)
         self.d = data.d
@@ -66,8 +71,8 @@ class Stepping:
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
-        r, self.refusal = start_residual(data, a, W)
-        self.pattern = Pattern(data, a, W, r)
+        _, p, self.refusal = start(self.field, a, W)
+        self.pattern = Pattern(data, a, W, p)
         self.balance = Balance(a, W)
         self.shift = 0.0
         self.t = 0.0
@@ -79,7 +84,8 @@ class Stepping:
 
     def _arguments(self) -> tuple[Any, ...]:
         p = self.pattern
-        return self.m, p.on, self.data.X, self.data.y, p.slider, p.rank, p.basis
+        labels = (self.data.y,) if self.square else ()
+        return self.m, p.on, self.data.X, *labels, p.slider, p.rank, p.basis
 
     @property
     def ambiguous(self) -> int:
@@ -89,31 +95,43 @@ class Stepping:
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side on the frozen pattern."""
         self.nfev += 1
-        return field.velocity(state, *self._arguments())
+        if self.square:
+            return kernels.velocity(state, *self._arguments())
+        return kernels.velocity_under(self.pulls(state), state, *self._arguments())
 
     def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
         """Its derivative."""
         self.njev += 1
-        return field.jacobian(state, *self._arguments())
+        if self.square:
+            return kernels.jacobian(state, *self._arguments())
+        h = self.outputs(state)
+        return kernels.jacobian_under(self.field.pulls(h), self.field.curvature(h), state,
+                                      *self._arguments())
 
-    def residual(self, state: np.ndarray) -> np.ndarray:
-        """Residuals on the frozen pattern."""
-        a, W = self._split(state)
-        return field.residual(a, W, self.pattern.on, self.data.X,
-                              self.data.y)
+    def outputs(self, state: np.ndarray) -> np.ndarray:
+        """Outputs (n,) on the frozen pattern."""
+        return kernels.outputs(*self._split(state), self.pattern.on, self.data.X)
+
+    def pulls(self, state: np.ndarray) -> np.ndarray:
+        """Pulls (n,) on the frozen pattern."""
+        if self.square:
+            return kernels.residual(*self._split(state), self.pattern.on, self.data.X, self.data.y)
+        return self.field.pulls(self.outputs(state))
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
         """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
         ``t`` on the pattern of now."""
-        m, *arrays = self._arguments()
-        frozen = [array.copy() for array in arrays]
+        field, codes = self.field, self.pattern.codes.copy()
 
         def loss() -> float:
-            r = field.residual(*self._split(state()), *frozen[:3])
-            return float(r @ r / (2 * r.size))
+            return float(field.value(field.outputs(*self._split(state()), codes)))
 
-        return loss, lambda: float(row_norms(field.velocity(state(), m, *frozen)))
+        def gradient_norm() -> float:
+            a, W = self._split(state())
+            return speed(a, W, field.fields(codes, field.pulls(field.outputs(a, W, codes))))
+
+        return loss, gradient_norm
 
     def tolerance(self, state: np.ndarray) -> np.ndarray:
         """Absolute tolerance of every component: relative to its neuron."""
@@ -257,15 +275,17 @@ class Stepping:
         """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero."""
         fine = 2 * (len(series) - 1)
         states = np.ascontiguousarray(np.polynomial.chebyshev.chebval(nodes(fine), series).T)
-        r = np.array([self.residual(state) for state in states])
+        p = np.array([self.pulls(state) for state in states])
         A = self.data.arrangement
-        # Residuals carry the error of the weights: once they decay to it, multipliers mean nothing.
+        # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = self._split(series[0])
         noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * float(np.abs(a) @ row_norms(W))
-        noise *= float(A.length @ A.length) / r.shape[1]
+        noise *= float(A.length @ A.length) / p.shape[1]
+        if not self.square:
+            noise *= float(self.field.curvature(self.outputs(states[0])).max())
         found = []
         for i, slide in self.pattern.slides.items():
-            below, above, size = multipliers(r, i, slide.sign, self.pattern.side, self.data.X,
+            below, above, size = multipliers(p, i, slide.sign, self.pattern.side, self.data.X,
                                              A.label, A.length, slide.hyperplanes, slide.solve)
             tol = MULTIPLIER_ROUNDING * size + noise
             for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
@@ -283,7 +303,7 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self._split(state)
-        changes = self.pattern.switch(contacts, a, W, self.residual(state))
+        changes = self.pattern.switch(contacts, a, W, self.pulls(state))
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import init
 from ..datasets import linear_teacher
+from ..problem.field import Field
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
 from .columns import complete
@@ -103,7 +104,7 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     groups = np.abs(flow.alignment().groups().weight)
     return {"train_loss": train_loss, "test_loss": final.loss(test),
             **_risks("", final, d, noise, margin), **_two_cones(final, data, noise, margin),
-            "interpolated": bool(train_loss <= INTERPOLATED * np.mean(data.y**2) / 2),
+            "interpolated": bool(train_loss <= INTERPOLATED * Field(data).value(np.zeros(n))),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
             "directions": int((groups >= HEAVY * groups.sum()).sum()),
             **ending(flow), **evidence(flow, certificate)}

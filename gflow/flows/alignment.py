@@ -14,6 +14,8 @@ from typing import Callable, Iterator, NamedTuple
 import numpy as np
 
 from ..problem.checks import positive
+from ..problem.data import Data
+from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..engines.record import Record
@@ -107,8 +109,8 @@ class Alignment:
     early : EarlyFlow
         The early flow of the start (`gflow.theory.early_flow`).
     D : ndarray, shape (T, m, d)
-        ``D_n(w_i, theta)``, the field of every neuron with the residuals of the time: the element
-        of least norm of ``(1/n) sum_k eta_k r_k x_k``.
+        ``D_n(w_i, theta)``, the field of every neuron with the pulls of the time (residuals, for
+        the square loss): the element of least norm of ``(1/n) sum_k eta_k p_k x_k``.
     cosine : ndarray, shape (T, m)
         Cosine of ``w_i`` to it; NaN where one of both is zero. Neurons with ``a_i < 0`` turn away
         from their field: to -1.
@@ -152,23 +154,20 @@ class Alignment:
     def early(self) -> EarlyFlow:
         """The early flow of the start."""
         a, W, unit = self._neurons(np.zeros(1))
-        return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), self.flow.data)
+        data = self.flow.data
+        if self.flow.loss_function != SQUARE:
+            # Neurons see nothing of a loss but its pulls, and of a small start those at output 0:
+            # the labels themselves, for the square loss.
+            data = Data(data.X, self.flow.field.first_pulls)
+        return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), data)
 
     @cached_property
     def D(self) -> np.ndarray:
         """Fields at the reported times, shape (T, m, d)."""
-        X, y = self.flow.data.X, self.flow.data.y
+        field = self.flow.field
         D = np.empty((self.t.size, self.flow.path.m, self.flow.path.d))
         for j, (a, W, codes) in enumerate(zip(self.flow.a, self.flow.W, self._patterns())):
-            on = (codes == 1).astype(float)
-            r = y - (X * (on.T @ (a[:, None] * W))).sum(axis=1)
-            D[j] = on @ (r[:, None] * X) / y.size
-            sliding = np.flatnonzero((codes == 2).any(axis=1))
-            if sliding.size:
-                sets, which = np.unique(codes[sliding] == 2, axis=0, return_inverse=True)
-                for s, points in enumerate(sets):
-                    V, own = X[points], sliding[which.ravel() == s]
-                    D[j, own] -= np.linalg.lstsq(V, V @ D[j, own].T, rcond=None)[0].T
+            D[j] = field.fields(codes, field.pulls(field.outputs(a, W, codes)))
         return D
 
     @cached_property
@@ -294,7 +293,7 @@ class Alignment:
     def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
         """First time at which the loss is at most ``level``; ``loss`` brackets it."""
         j = int(np.argmax(loss <= level))
-        return _first(lambda s: self.flow(s).loss(self.flow.data) <= level, t[j - 1], t[j])
+        return _first(lambda s: _losses(self.flow, np.array([s]))[0] <= level, t[j - 1], t[j])
 
     def __repr__(self) -> str:
         phases = self.phases
@@ -327,23 +326,33 @@ def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
-    path, data = flow.path, flow.data
+    path, field = flow.path, flow.field
     if isinstance(path, Windows):
-        times, losses = [np.zeros(1)], [np.array([flow(0.0).loss(data)])]
+        times, losses = [np.zeros(1)], [_losses(flow, np.zeros(1))]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
             times.append(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
-            losses.append(np.array([flow(float(t)).loss(data) for t in times[-1]])
-                          if isinstance(window, Calm)
-                          else (window.values[1:] ** 2).mean(axis=1) / 2)
+            if isinstance(window, Calm) or field.loss != SQUARE:
+                inside = times[-1] <= flow.t_end
+                times[-1] = times[-1][inside]
+                losses.append(_losses(flow, times[-1]))
+            else:
+                # Its pulls are the residuals: nothing needs to be marched again.
+                losses.append(field.value(field.data.y - window.values[1:]))
         t, loss = np.concatenate(times), np.concatenate(losses)
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),
-                np.append(loss[inside], flow.model.loss(data)))
+                np.append(loss[inside], _losses(flow, np.array([flow.t_end]))))
     assert isinstance(path, Trajectory)
     breaks = np.unique(np.append(path.breaks, flow.t))
     t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
-    return t, np.array([flow(float(s)).loss(data) for s in t])
+    return t, _losses(flow, t)
+
+
+def _losses(flow: Record, t: np.ndarray) -> np.ndarray:
+    """The loss at the times ``t`` (T,)."""
+    field, models = flow.field, flow(t)
+    return np.array([field.value(field.outputs(a, W)) for a, W in zip(models.a, models.W)])
 
 
 def _plateaus(t: np.ndarray, loss: np.ndarray, fall: float, convergence: float) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
+from ..problem.loss import NAMED, loss_label
 
 FORMAT = 1
 
@@ -23,7 +24,8 @@ def save(flow: Record, path: str | os.PathLike[str]) -> None:
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
               "path": type(flow.path).__name__,
-              "saved": None if flow.saved is None else list(flow.saved)}
+              "saved": None if flow.saved is None else list(flow.saved),
+              "loss": loss_entry(flow)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern,
@@ -31,6 +33,16 @@ def save(flow: Record, path: str | os.PathLike[str]) -> None:
                               **{f"path_{k}": v for k, v in flow.path.to_arrays().items()}}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez_compressed(file, **arrays)
+
+
+def loss_entry(flow: Record) -> dict[str, Any]:
+    """What a file says of a loss: its name; of one that a user wrote the class, and its value at
+    the end of the run, by which it can be recognised."""
+    loss = flow.loss_function
+    if loss_label(loss) in NAMED:
+        return {"name": loss_label(loss)}
+    return {"name": loss_label(loss), "class": type(loss).__qualname__,
+            "module": type(loss).__module__, "end": flow.model.loss(flow.data, loss)}
 
 
 @contextmanager

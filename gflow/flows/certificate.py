@@ -6,7 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..problem.checks import whole
+from ..problem.field import speed
 from ..problem.norms import row_norms
+from ..engines.events import OFF, SLIDING
 from ..engines.record import Record
 from ..kernels.crossings import RESIDUAL_ERROR
 from ..theory.lorentz import local_lorentz
@@ -150,6 +152,7 @@ class _Audit:
     def __init__(self, flow: Record) -> None:
         self.flow = flow
         self.X, self.y = flow.data.X, flow.data.y
+        self.field = flow.field
         self.m, self.d = flow.path.m, flow.path.d
         self.lengths = row_norms(self.X)
         self.codes = flow.initial_pattern.copy()
@@ -170,7 +173,7 @@ class _Audit:
         return state[:self.m], state[self.m:].reshape(self.m, self.d)
 
     def _loss(self, a: np.ndarray, W: np.ndarray) -> float:
-        return float(np.mean((np.maximum(self.X @ W.T, 0) @ a - self.y) ** 2) / 2)
+        return float(self.field.value(self.field.outputs(a, W)))
 
     def look(self, p: int) -> None:
         """Check a piece in its middle and at its end."""
@@ -212,38 +215,34 @@ class _Audit:
             self.wrong, self.pair = float(wrong[worst]), (int(worst[0]), int(worst[1]))
         sliding = np.flatnonzero((self.codes == 2).any(axis=1))
         if sliding.size:
-            r, D, _ = self._fields(a, W)
+            h = self.field.outputs(a, W, self.codes)
+            p = self.field.pulls(h)
+            # Without the projection these fields are what multipliers take away.
+            D = self.field.fields(np.where(self.codes == SLIDING, OFF, self.codes), p)
+            curvature = float(self.field.curvature(h).max())
             # Neurons of one pattern have the same multipliers.
             marks = self.codes[sliding].astype(float) @ self.marks
             for i in sliding[np.unique(marks, return_index=True)[1]]:
-                self.multiplier = max(self.multiplier, self._multiplier(int(i), a, W, r, D[i]))
+                self.multiplier = max(self.multiplier, self._multiplier(
+                    int(i), curvature * float(np.abs(a) @ norms), p, D[i]))
 
-    def _fields(self, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Residuals, fields of the active points (m, d), and what these would be (m,) if labels
-        and outputs did not cancel."""
-        on = (self.codes == 1).astype(float)
-        h = a @ (on * (W @ self.X.T))
-        r = self.y - h
-        D = on @ (r[:, None] * self.X) / len(r)
-        return r, D, on @ ((np.abs(self.y) + np.abs(h)) * self.lengths) / len(r)
-
-    def _multiplier(self, i: int, a: np.ndarray, W: np.ndarray, r: np.ndarray,
-                    D: np.ndarray) -> float:
+    def _multiplier(self, i: int, strength: float, p: np.ndarray, D: np.ndarray) -> float:
         """How far sliding multipliers of one neuron, one a hyperplane, leave [0, 1].
 
-        Where residuals have decayed to the error of the weights (``rtol`` of the network), the
+        Where pulls have decayed to the error of the weights (``rtol`` of the network, which may
+        change them by ``strength`` times as much for a point of length one), the
         jumps that multipliers are fractions of mean nothing, and only the excess beyond counts.
         """
         arrangement = self.flow.data.arrangement
-        noise = (2 * RESIDUAL_ERROR * self.flow.settings["rtol"] * float(np.abs(a) @ row_norms(W))
-                 * float(self.lengths @ self.lengths) / len(r))
+        noise = (2 * RESIDUAL_ERROR * self.flow.settings["rtol"] * strength
+                 * float(self.lengths @ self.lengths) / len(p))
         planes = np.unique(arrangement.label[self.codes[i] == 2])
         V = arrangement.normal[planes]
         total = np.linalg.lstsq(V.T, -D, rcond=None)[0]
         excess = 0.0
         for lam, h in zip(total, planes):
             own = arrangement.label == h
-            pull = r * arrangement.length * own / len(r)
+            pull = p * arrangement.length * own / len(p)
             minus, plus = pull[arrangement.length < 0].sum(), pull[arrangement.length > 0].sum()
             low, high = min(minus, plus), max(minus, plus)
             excess = max(excess, (max(low - lam, lam - high) - noise) / (high - low + noise))
@@ -254,14 +253,13 @@ class _Audit:
         ``dissipated``; so many ``pairs`` are checked."""
         flow = self.flow
         a, W = self._split(flow.path(np.array([flow.t_end]))[0])
-        self.codes = flow.pattern(flow.t_end)
-        _, D, terms = self._fields(a, W)
-        for i in np.flatnonzero((self.codes == 2).any(axis=1)):
-            V = self.X[self.codes[i] == 2]
-            D[i] -= np.linalg.lstsq(V, V @ D[i], rcond=None)[0]
-        speed = np.concatenate([(W * D).sum(axis=1), (a[:, None] * D).ravel()])
+        codes, field = flow.pattern(flow.t_end), self.field
+        p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
+        gradient = speed(a, W, field.fields(codes, p))
+        # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
+        terms = np.abs(field.activation.weights(codes)) @ (
+            (np.abs(p0) + np.abs(p - p0)) * self.lengths) / len(p)
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
-        gradient = float(row_norms(speed))
         reference = self.first_loss or 1.0
         lost = self.first_loss - self._loss(a, W) if whole_run else self.lost
         size = np.where(self.size > 0, self.size, 1.0)

@@ -26,7 +26,7 @@ class Flow(Record):
     W : ndarray, shape (T, m, d)
         Hidden weights.
     loss : ndarray, shape (T,)
-        Loss ``1/(2n) sum (h(x_k) - y_k)^2``.
+        Loss ``1/(2n) sum (h(x_k) - y_k)^2``, or that of `loss_function`.
     norms : ndarray, shape (T, m)
         ``|w_i|``.
     directions : ndarray, shape (T, m, d)
@@ -53,6 +53,8 @@ class Flow(Record):
         more raise a ValueError.
     data : Data
         The data.
+    loss_function : Loss
+        What was minimised; ``settings["loss"]`` is its name.
 
     Examples
     --------

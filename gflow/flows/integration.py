@@ -10,6 +10,7 @@ from ..engines.solve import METHODS, choose, solve
 from ..problem.checks import positive, whole
 from ..problem.data import Data
 from ..problem.inputs import EPS, LOWEST, model_and_data, reported_times, thread_count
+from ..problem.loss import as_loss
 from ..problem.network import TwoLayerReLU
 from .errors import IntegrationError
 from .flow import Flow
@@ -18,11 +19,13 @@ from .flow import Flow
 def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
               method: str = "auto", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
               max_events: int | None = None, progress: bool = False,
-              strict: bool = False, threads: int | None = None, save: Any = None) -> Flow:
-    r"""Exact gradient flow of a two-layer ReLU network on the square loss.
+              strict: bool = False, threads: int | None = None, save: Any = None,
+              loss: Any = "square") -> Flow:
+    r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
-    :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, as a Filippov solution: every activation
+    :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, or in general
+    :math:`L = \frac{1}{n} \sum_k \ell(h(x_k), y_k)`, as a Filippov solution: every activation
     event is located, and neurons slide along activation boundaries where both sides push them
     there. (PyTorch's ``MSELoss`` has no 1/2: its step ``lr`` is a flow time of ``2 lr``.)
 
@@ -59,6 +62,12 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
         "grad_norm", or a function of a `gflow.stop.State` that returns an array or a mapping of
         arrays. Events are kept; ``flow(t)`` and the certificate are not to be had then.
+    loss : str or object
+        "square", :math:`\ell = (h - y)^2 / 2`; or an object with the methods ``value(h, y)``,
+        ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and ``curvature(h, y)``
+        :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
+        (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
+        refused.
 
     Returns
     -------
@@ -82,6 +91,7 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     One balanced neuron on one point grows like a logistic curve:
 
     >>> import gflow
+    >>> import numpy as np
     >>> flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), t_max=10.0)
     >>> V = 1 / (1 + (1 / 0.01 - 1) * np.exp(-20.0))
     >>> bool(abs(flow.a[-1, 0] * flow.W[-1, 0, 0] - V) < 1e-7)
@@ -99,15 +109,16 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
     times = reported_times(t_eval, t_max)
     rules = as_rules(stop)
+    loss = as_loss(loss, data.y)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
-    engine = choose(model, data, t_max)[0] if method == "auto" else method
+    engine = choose(model, data, t_max, loss)[0] if method == "auto" else method
     if engine != "waveform" and model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          f"for method={engine!r}: use method=\"waveform\"")
     flow = solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
                  max_events=max_events, progress=progress, threads=thread_count(threads),
-                 quantities=as_quantities(save), made=Flow)
+                 quantities=as_quantities(save), made=Flow, loss=loss)
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

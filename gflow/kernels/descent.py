@@ -1,7 +1,7 @@
 """Gradient descent with a finite step on the plain loss: what training does, step by step.
 
-    h(x_k) = sum_i a_i max(w_i.x_k, 0),   r_k = h(x_k) - y_k,   L = 1/(2n) sum_k r_k^2
-    dL/dw_i = a_i G_i,   dL/da_i = w_i.G_i,   G_i = (1/n) sum_k [w_i.x_k > 0] r_k x_k
+    h(x_k) = sum_i a_i max(w_i.x_k, 0),   L = (1/n) sum_k l(h(x_k), y_k),   p_k = -dl/dh
+    dL/dw_i = a_i G_i,   dL/da_i = w_i.G_i,   G_i = -(1/n) sum_k [w_i.x_k > 0] p_k x_k
 
 ``max(., 0)`` has derivative 0 at 0, as in PyTorch. Boursier and Flammarion, "Simplicity bias and
 optimization threshold in two-layer ReLU networks", 2024, section 2 (the loss).
@@ -15,33 +15,30 @@ GD, MOMENTUM, ADAM = 0, 1, 2
 
 
 @kernel
-def gradient(theta, m, X, y, on, watch, Z, g):
-    """Loss and gradient at the state ``theta = [a (m), W (m d)]``; two matrix products.
+def forward(theta, m, X, on, watch, Z):
+    """Outputs at the state ``theta = [a (m), W (m d)]``.
 
     Parameters
     ----------
     theta : array (m (d + 1),)
     m : int
-    X, y : arrays (n, d) and (n,)
+    X : array (n, d)
     on : bool array (n, m)
         Points at which neurons were active before; brought up to date with ``watch``.
     watch : bool
         Whether to compare with ``on``.
     Z : array (n, m)
-        Room to work in.
-    g : array (m (d + 1),)
-        Receives the gradient.
+        Receives ``max(w_i.x_k, 0)``.
 
     Returns
     -------
-    loss : float
+    h : array (n,)
     switches : int
         Entries of ``on`` that changed.
     """
     n, d = X.shape
     a = theta[:m]
     W = theta[m:].reshape(m, d)
-    G = g[m:].reshape(m, d)
     np.dot(X, W.T, Z)
     switches = 0
     for k in range(n):
@@ -51,14 +48,20 @@ def gradient(theta, m, X, y, on, watch, Z, g):
                 switches += up != on[k, i]
                 on[k, i] = up
             Z[k, i] = Z[k, i] if up else 0.0
-    h = np.dot(Z, a)
-    loss = 0.0
+    return np.dot(Z, a), switches
+
+
+@kernel
+def backward(theta, m, X, p, Z, g):
+    """The gradient under the pulls ``p`` (n,), into ``g``; ``Z`` from `forward` is overwritten."""
+    n, d = X.shape
+    a = theta[:m]
+    W = theta[m:].reshape(m, d)
+    G = g[m:].reshape(m, d)
     for k in range(n):
-        r = h[k] - y[k]
-        loss += r * r
-        pull = r / n
+        slope = -p[k] / n
         for i in range(m):
-            Z[k, i] = pull if Z[k, i] > 0.0 else 0.0
+            Z[k, i] = slope if Z[k, i] > 0.0 else 0.0
     np.dot(Z.T, X, G)
     for i in range(m):
         along = 0.0
@@ -66,7 +69,21 @@ def gradient(theta, m, X, y, on, watch, Z, g):
             along += W[i, c] * G[i, c]
             G[i, c] *= a[i]
         g[i] = along
-    return loss / (2 * n), switches
+
+
+@kernel
+def gradient(theta, m, X, y, on, watch, Z, g):
+    """`forward` and `backward` on the square loss; two matrix products.
+
+    Returns
+    -------
+    loss : float
+    switches : int
+    """
+    h, switches = forward(theta, m, X, on, watch, Z)
+    p = y - h
+    backward(theta, m, X, p, Z, g)
+    return np.dot(p, p) / (2 * y.size), switches
 
 
 @kernel
@@ -95,7 +112,8 @@ def update(kind, theta, g, first, second, step, lr, beta, beta2, eps):
 @kernel
 def advance(kind, theta, last, first, second, m, X, y, on, orders, epoch, batch, step, count,
             lr, beta, beta2, eps):
-    """Take ``count`` steps after ``step``, in place; stop before what is not finite.
+    """Take ``count`` steps on the square loss after ``step``, in place; stop before what is not
+    finite.
 
     Parameters
     ----------

@@ -1,11 +1,12 @@
 """The vector field on a frozen activation pattern: smooth, polynomial in the state.
 
-    r_k = y_k - sum_i [i on at k] a_i w_i.x_k
-    D_i = P_i (1/n) sum_k [i on at k] r_k x_k        (P_i: projection off the sliding normals)
+    h_k = sum_i [i on at k] a_i w_i.x_k,   p_k = -dl/dh_k
+    D_i = P_i (1/n) sum_k [i on at k] p_k x_k        (P_i: projection off the sliding normals)
     da_i/dt = w_i.D_i,   dw_i/dt = a_i D_i
 
-Sliding points add 0 to the network through their neuron. Boursier and Flammarion, "Simplicity bias
-and optimization threshold in two-layer ReLU networks", 2024, section 2.
+Sliding points add 0 to the network through their neuron. The loss enters through the pulls ``p``
+alone; those of the square loss, ``r = y - h``, can be had in one call. Boursier and Flammarion,
+"Simplicity bias and optimization threshold in two-layer ReLU networks", 2024, section 2.
 """
 
 import numpy as np
@@ -43,13 +44,22 @@ def residual(a, W, on, X, y):
 
 
 @kernel
-def fields(r, on, X, slider, rank, basis):
-    """Fields ``D`` (m, d) from the residuals: active sums, projected for sliding neurons."""
+def outputs(a, W, on, X):
+    """Outputs ``h`` (n,) of the network frozen in the pattern ``on``."""
+    h = residual(a, W, on, X, np.zeros(X.shape[0]))
+    for k in range(h.size):
+        h[k] = -h[k]
+    return h
+
+
+@kernel
+def fields(p, on, X, slider, rank, basis):
+    """Fields ``D`` (m, d) from the pulls: active sums, projected for sliding neurons."""
     n, d = X.shape
     pull = np.empty((n, d))
     for k in range(n):
         for c in range(d):
-            pull[k, c] = r[k] / n * X[k, c]
+            pull[k, c] = p[k] / n * X[k, c]
     D = np.empty((on.shape[0], d))
     for i in range(on.shape[0]):
         for c in range(d):
@@ -75,12 +85,12 @@ def fields(r, on, X, slider, rank, basis):
 
 
 @kernel
-def velocity(state, m, on, X, y, slider, rank, basis):
-    """Time derivative of the flat state ``[a (m), W (m d)]``."""
+def velocity_under(p, state, m, on, X, slider, rank, basis):
+    """Time derivative of the flat state ``[a (m), W (m d)]`` under pulls ``p`` (n,)."""
     d = X.shape[1]
     a = state[:m]
     W = state[m:].reshape(m, d)
-    D = fields(residual(a, W, on, X, y), on, X, slider, rank, basis)
+    D = fields(p, on, X, slider, rank, basis)
     out = np.empty(state.size)
     for i in range(m):
         total = 0.0
@@ -92,13 +102,20 @@ def velocity(state, m, on, X, y, slider, rank, basis):
 
 
 @kernel
-def jacobian(state, m, on, X, y, slider, rank, basis):
-    """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
+def velocity(state, m, on, X, y, slider, rank, basis):
+    """`velocity_under` the residuals, the pulls of the square loss."""
+    W = state[m:].reshape(m, X.shape[1])
+    return velocity_under(residual(state[:m], W, on, X, y), state, m, on, X, slider, rank, basis)
+
+
+@kernel
+def jacobian_under(p, curvature, state, m, on, X, slider, rank, basis):
+    """Derivative of `velocity_under`, where ``dp = -curvature dh``."""
     n, d = X.shape
     N = state.size
     a = state[:m]
     W = state[m:].reshape(m, d)
-    D = fields(residual(a, W, on, X, y), on, X, slider, rank, basis)
+    D = fields(p, on, X, slider, rank, basis)
     # dh[k] = gradient of h(x_k) with respect to the state.
     dh = np.zeros((n, N))
     for k in range(n):
@@ -116,7 +133,7 @@ def jacobian(state, m, on, X, y, slider, rank, basis):
         for k in range(n):
             if on[i, k] != 0.0:
                 for c in range(d):
-                    weighted[c, k] = -X[k, c] / n
+                    weighted[c, k] = -curvature[k] * X[k, c] / n
         dD = np.dot(weighted, dh)
         if where[i] >= 0:
             Q = np.ascontiguousarray(basis[where[i], :rank[where[i]]])
@@ -128,3 +145,11 @@ def jacobian(state, m, on, X, y, slider, rank, basis):
             out[i, m + i * d + c] += D[i, c]
             out[m + i * d + c, i] += D[i, c]
     return out
+
+
+@kernel
+def jacobian(state, m, on, X, y, slider, rank, basis):
+    """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
+    W = state[m:].reshape(m, X.shape[1])
+    return jacobian_under(residual(state[:m], W, on, X, y), np.ones(y.size), state, m, on, X,
+                          slider, rank, basis)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Iterator
 import numpy as np
 
 from .checks import real_array
+from .field import mean_loss, outputs
+from .loss import as_loss
 from .norms import row_norms
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -83,11 +85,18 @@ class TwoLayerReLU:
         if X.shape[1] != self.d:
             raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
                              "inputs and hidden weights must have the same dimension")
-        return np.maximum(X @ self.W.T, 0.0) @ (self.a * np.exp(2 * self.log_scale))
+        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W)
 
-    def loss(self, data: Data) -> float:
-        r"""Loss :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`."""
-        return float(np.mean((self(data.X) - data.y) ** 2) / 2)
+    def loss(self, data: Data, loss: Any = "square") -> float:
+        r"""Loss :math:`L = \frac{1}{n} \sum_k \ell(h(x_k), y_k)`.
+
+        Parameters
+        ----------
+        data : Data
+        loss : str or object
+            As in `gflow.integrate`: :math:`\ell = (h - y)^2 / 2` if nothing else is given.
+        """
+        return float(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
 
     def __repr__(self) -> str:
         return f"TwoLayerReLU(m={self.m}, d={self.d})"

@@ -7,7 +7,9 @@ from typing import Any
 import numpy as np
 
 from ..problem.data import Data
+from ..problem.field import mean_loss
 from ..problem.inputs import model_and_data
+from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .early import early_flow
@@ -135,7 +137,7 @@ class JumpProcess:
         c = np.zeros(model.m)
         now, self.ambiguous = 0.0, 0
         times, exponents = [], [c]
-        losses, squares = [float(y @ y) / (2 * n)], [0.0]
+        losses, squares = [float(mean_loss(SQUARE, np.zeros(n), y))], [0.0]
         self.neurons: list[np.ndarray] = []
         self.points: list[np.ndarray] = []
         while True:
@@ -157,7 +159,7 @@ class JumpProcess:
             exponents.append(c)
             self.neurons.append(together[same])
             self.points.append(np.flatnonzero(sets[i]))
-            losses.append(float(y[left] @ y[left]) / (2 * n))
+            losses.append(float(mean_loss(SQUARE, np.where(left, 0.0, y), y)))
             squares.append(squares[-1] + float(row_norms((y / safe)[sets[i]])))
         self.times, self.exponents = np.array(times), np.array(exponents)
         self.losses, self.squares = np.array(losses), np.array(squares)

@@ -10,7 +10,9 @@ import numpy as np
 from scipy.optimize import lsq_linear
 
 from ..problem.data import Data
+from ..problem.field import mean_loss
 from ..problem.inputs import model_and_data
+from ..problem.loss import SQUARE
 from ..engines.record import Record
 from ..engines.rules import Rule
 from ..engines.solve import solve
@@ -82,7 +84,7 @@ class TwoCone:
     @property
     def loss(self) -> float:
         """Training loss ``1/(2n) sum r_k^2``."""
-        return float(np.mean(self.residual**2) / 2)
+        return float(mean_loss(SQUARE, np.zeros_like(self.residual), self.residual))
 
     def test_risk(self, teacher: Any, *, noise: float = 0.0, Sigma: Any = None) -> float:
         """Mean squared error ``E (h(x) - y)^2`` on fresh Gaussian points, exactly.

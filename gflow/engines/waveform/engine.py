@@ -1,9 +1,9 @@
-"""The fast engine: neurons one by one and in parallel, given the residuals on a window of time.
+"""The fast engine: neurons one by one and in parallel, given the pulls on a window of time.
 
-Neurons interact only through the residuals. On a window these are polynomials; given them every
-neuron is integrated on its own with its own events (`kernels.march`); the outputs give new
-residuals, and the round is repeated until they stop changing (waveform relaxation: Lelarasmee,
-Ruehli and Sangiovanni-Vincentelli, 1982).
+Neurons interact only through the pulls ``-dl/dh`` of the loss, residuals if it is the square one.
+On a window these are polynomials; given them every neuron is integrated on its own with its own
+events (`kernels.march`); the outputs give new pulls, and the round is repeated until they stop
+changing (waveform relaxation: Lelarasmee, Ruehli and Sangiovanni-Vincentelli, 1982).
 """
 
 from __future__ import annotations
@@ -14,23 +14,25 @@ import numpy as np
 
 from ...problem.balance import Balance
 from ...problem.data import Data
+from ...problem.field import Field, speed
+from ...problem.loss import SQUARE, Loss
 from ...kernels import march
-from ...kernels.algebra import orthonormal_rows
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
-from ..pattern import Pattern, start_residual
+from ..pattern import Pattern, start
 from ..run import Run, Stop
-from ..events import changed_points
+from ..events import changed_points, codes_of
 from .crew import Crew
 from .window import Window
 from .windows import Windows
-from .guess import DEGREE, Guess
+from .guess import DEGREE
 from .marcher import Frame, Marcher
 from .pace import next_length
 from .reduced import Reduced
+from .response import response
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12
@@ -53,6 +55,7 @@ class Waveform:
         Error allowed per window, relative to each neuron's norm.
     threads : int
         Number of threads; results do not depend on it.
+    loss : Loss
 
     Attributes
     ----------
@@ -60,8 +63,11 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1) -> None:
+    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1,
+                 loss: Loss = SQUARE) -> None:
         self.data, self.rtol = data, rtol
+        self.field = Field(data, loss)
+        self.response = response(self.field)
         m, d = model.m, data.d
         # Mantissas, and powers of two.
         units = np.floor(model.log_scale / np.log(2.0))
@@ -69,15 +75,15 @@ class Waveform:
         a, W = model.a * rest, model.W * rest[:, None]
         self.unit = units.astype(np.int64)
         self.balance = Balance(a, W)
-        r, self.refusal = start_residual(data, np.ldexp(a, self.unit),
-                                         np.ldexp(W, self.unit[:, None]))
-        pattern = Pattern(data, a, W, r)
+        h, p, self.refusal = start(self.field, np.ldexp(a, self.unit),
+                                   np.ldexp(W, self.unit[:, None]))
+        pattern = Pattern(data, a, W, p)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
-        self.guess = Guess(r)
-        self.t, self.latest = 0.0, (0.0, r)
+        self.guess = self.response.guess(h)
+        self.t, self.latest = 0.0, (0.0, h)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         power = np.frexp(size)[1].astype(np.int64)
         self.power = power + self.unit
@@ -95,28 +101,22 @@ class Waveform:
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
         """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
         ``t`` on the pattern of now."""
-        m, d = self.path.m, self.path.d
+        m, d, field = self.path.m, self.path.d, self.field
         side, key, latest = self.side, self.key.copy(), self.latest
 
         def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             a, W = state()[:m], state()[m:].reshape(m, d)
-            return a, W, self.data.y - np.maximum(self.data.X @ W.T, 0.0) @ a
+            return a, W, field.outputs(a, W)
 
         def loss() -> float:
             # Rules ask for it after every window.
-            r = latest[1] if t == latest[0] else parts()[2]
-            return float(r @ r / (2 * r.size))
+            return float(field.value(latest[1] if t == latest[0] else parts()[2]))
 
         def gradient_norm() -> float:
-            a, W, r = parts()
+            a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
-            patterns = side[first]
-            D = self.marcher.active(patterns) @ (r[:, None] * self.data.X) / self.data.n
-            for g in np.flatnonzero((patterns == 0).any(axis=1)):
-                basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
-                D[g] -= (D[g] @ basis.T) @ basis
-            D = D[of]
-            return float(row_norms(np.append((W * D).sum(axis=1), (a[:, None] * D).ravel())))
+            D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
+            return speed(a, W, D[of])
 
         return loss, gradient_norm
 
@@ -162,15 +162,18 @@ class Waveform:
         H = t1 - self.t
         widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
         strength = float(np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum())
+        weight = self.guess.weight
+        if weight is not None:
+            strength *= float(weight.max())
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
         frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), self.crew,
                                    wanted=False)
-        weight = self.lengths / self.data.n * H
+        reach = self.lengths / self.data.n * H
         slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
         try:
-            outcome = relax(frame, self.guess, H, self.data.y, lambda r: np.abs(r) @ weight, slack,
-                            self.rtol, self.run)
+            outcome = relax(frame, self.guess, H, self.response, lambda p: np.abs(p) @ reach,
+                            slack, self.rtol, self.run)
         except Stop as end:
             # Neurons may fail under residuals that are still far off.
             self.failures += 1
@@ -187,7 +190,7 @@ class Waveform:
         elif outcome.error > self.rtol:
             self.rejected += 1
             self.guess.reject(outcome.first, H, outcome.series)
-            kink = self._first_kink(frame.log, weight)
+            kink = self._first_kink(frame.log, reach if weight is None else reach * weight)
             if kink < 1.0:
                 return H * (kink + 1) / 2
         else:
@@ -197,7 +200,7 @@ class Waveform:
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
-        system = Reduced(self.data, self.marcher, self.U, self.power, self.side, self.key)
+        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
@@ -229,8 +232,8 @@ class Waveform:
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
-            h = np.maximum(self.data.X @ np.ldexp(self.U[:, 1:], self.power[:, None]).T, 0.0)
-            self.guess = Guess(self.data.y - h @ np.ldexp(self.U[:, 0], self.power))
+            self.guess = self.response.guess(self.field.outputs(
+                np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])))
         return H
 
     def _take(self, U: np.ndarray) -> None:
@@ -246,7 +249,7 @@ class Waveform:
         self.U = U
 
     def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
-        """Time in (-1, 1) of the first event that bends the residuals too much for a polynomial;
+        """Time in (-1, 1) of the first event that bends the pulls too much for a polynomial;
         1 if there is none."""
         A = self.data.arrangement
         log = log[np.argsort(log[:, 1], kind="stable")]
@@ -265,7 +268,7 @@ class Waveform:
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
-        self.t, self.latest = window.t1, (window.t1, outcome.values[-1])
+        self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
         self.ambiguous += frame.ambiguous
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
@@ -275,8 +278,10 @@ class Waveform:
                   * self.marcher.marks[log[moved, 2].astype(int)])
         self._take(out.U)
         self.path.append(window, (self.U, self.power))
-        self.guess.accept(outcome.values[-1], outcome.known, window.t1 - window.t0, outcome.last,
-                          outcome.contraction)
+        p, h = outcome.values[-1], outcome.outputs[-1]
+        self.guess.accept(p, outcome.known, window.t1 - window.t0, outcome.last,
+                          outcome.contraction, self.response.curvature(h),
+                          self.response.most(h, p))
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

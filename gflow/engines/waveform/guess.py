@@ -1,4 +1,4 @@
-"""What is known of the residuals on a window before any round, and of how hard it will be.
+"""What is known of the pulls on a window before any round, and of how hard it will be.
 
 Three guesses compete: a linear model with the tangent kernel, a cubic through the last window, and
 an exponential through it. The one that would have been best on the last window is taken.
@@ -33,12 +33,16 @@ def _last_values() -> np.ndarray:
 
 
 class Guess:
-    """What is known of the residuals at the start of a window.
+    """What is known of the pulls at the start of a window.
 
     Attributes
     ----------
     r, slope : ndarray, shape (n,)
-        Residuals and their derivative.
+        Pulls and their derivative.
+    weight : ndarray, shape (n,), or None
+        Curvature of the loss there; None if it is 1 everywhere.
+    most : float
+        What their sum of squares should not pass, see `response`.
     tangent : Tangent or None
         The tangent kernel there, if it is known.
     modes : Modes or None
@@ -53,8 +57,10 @@ class Guess:
         Whether the last attempt failed.
     """
 
-    def __init__(self, r: np.ndarray) -> None:
+    def __init__(self, r: np.ndarray, weight: np.ndarray | None = None,
+                 most: float | None = None) -> None:
         self.r, self.slope = r, np.zeros_like(r)
+        self.weight, self.most = weight, float(r @ r) if most is None else most
         self.tangent: Tangent | None = None
         self.modes: Modes | None = None
         self.tried: tuple[float, np.ndarray] | None = None
@@ -110,7 +116,10 @@ class Guess:
         if first is not None:
             # The linear model that has this slope at the start.
             rate = first.pull(self.slope[None])
-            used += solve((integration(DEGREE) @ -ramp)[:, None] * rate, first)
+            if self.weight is not None:
+                rate = self.weight * rate
+            used += solve((integration(DEGREE) @ -ramp)[:, None] * rate, first,
+                          weight=self.weight)
         return used
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
@@ -135,9 +144,11 @@ class Guess:
         return min(self.missed.values())
 
     def accept(self, r: np.ndarray, known: np.ndarray, H: float, last: Tangent | None,
-               contraction: float) -> None:
-        """Go on from the end ``r`` of a window of length ``H`` with residuals ``known`` (J, n)."""
-        self.r = r
+               contraction: float, weight: np.ndarray | None = None,
+               most: float | None = None) -> None:
+        """Go on from the end ``r`` of a window of length ``H`` with pulls ``known`` (J, n)."""
+        self.r, self.weight = r, weight
+        self.most = float(r @ r) if most is None else most
         series = to_series(DEGREE) @ known
         # T_j'(1) = j^2.
         self.slope = np.arange(DEGREE + 1) ** 2 @ series * (2 / H)

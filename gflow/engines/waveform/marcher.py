@@ -77,7 +77,7 @@ class Marcher:
         return on
 
     def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
-        """The residuals (p, n) of a window of half length ``half``, as `march` takes them.
+        """The pulls (p, n) of a window of half length ``half``, as `march` takes them.
 
         Raises
         ------
@@ -87,7 +87,7 @@ class Marcher:
         A, n = self.data.arrangement, self.data.n
         sizes = np.abs(values).sum(axis=0)
         if not np.isfinite(sizes.sum()):
-            raise Stop("non_finite", f"the residual of point {int(np.isfinite(sizes).argmin())} "
+            raise Stop("non_finite", f"the pull of point {int(np.isfinite(sizes).argmin())} "
                        "became infinite or NaN; rescale the data or start smaller")
         local = min(self.rtol, LOOSEST)
         accuracy = max(TAYLOR * local, 1e-17)
@@ -203,7 +203,7 @@ class Frame:
                                    self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
-        """March every neuron under the residuals ``values`` (p, n); outputs (J, n) of the network.
+        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network.
 
         The dissipated energy is added to ``energy`` (1,).
         """

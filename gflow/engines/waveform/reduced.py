@@ -1,9 +1,10 @@
-"""Late in a run: few patterns, no events, and a step that knows neither neurons nor points.
+"""Late in a run: few patterns, no events, and a step that knows no neurons, and perhaps no points.
 
 While no pattern changes, the network enters only through ``v_g = sum a_i w_i`` over every pattern,
-and the data only through ``D_g = b_g - sum_h H_gh v_h`` with Gram blocks ``H_gh``. With the
-triangular factor of the active points, ``n`` residuals become at most ``G d`` of them; the rounds
-are those of `rounds`.
+and the data only through the pulls. On a quadratic loss these are affine in outputs, and
+``D_g = b_g - sum_h H_gh v_h`` with Gram blocks ``H_gh``: with the triangular factor of the active
+points, ``n`` pulls become at most ``G d`` of them. On another loss the points stay. The rounds are
+those of `rounds`.
 """
 
 from __future__ import annotations
@@ -12,16 +13,18 @@ import numpy as np
 from scipy.linalg import qr
 
 from .calm import Calm, Stretch
-from ...problem.data import Data
+from ...problem.field import Field
+from ...problem.loss import is_quadratic
 from ...kernels import bundles
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
 from ...kernels.slides import slide_exit
 from ..run import Run
-from .guess import DEGREE, Guess
+from .guess import DEGREE
 from .marcher import Marcher
 from .pace import next_length
+from .response import Quadratic, response
 from .rounds import relax
 from .tangent import Tangent
 
@@ -38,18 +41,19 @@ SHARP = 5.0
 
 
 class Sliding:
-    """The points on which a pattern slides, and their residuals.
+    """The points on which a pattern slides, and their pulls.
 
     Parameters
     ----------
-    data : Data
+    field : Field
     planes : ndarray of int
         The hyperplanes.
     on : ndarray, shape (n, G)
         Which points are active in which pattern.
     """
 
-    def __init__(self, data: Data, planes: np.ndarray, on: np.ndarray) -> None:
+    def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray) -> None:
+        data, self.loss = field.data, field.loss
         A = data.arrangement
         self.planes = np.arange(planes.size)
         self.normal = np.ascontiguousarray(A.normal[planes])
@@ -63,7 +67,7 @@ class Sliding:
         """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
         takes them; ``v`` (J, G, d) at the nodes."""
         h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on)
-        pull = monomials(DEGREE) @ to_series(DEGREE) @ (self.y - h) * factor
+        pull = monomials(DEGREE) @ to_series(DEGREE) @ self.loss.pull(h, self.y) * factor
         pull = (pull * self.length).T
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
         for row, plane, length in zip(pull, self.plane, self.length):
@@ -76,7 +80,7 @@ class Reduced:
 
     Parameters
     ----------
-    data : Data
+    field : Field
     marcher : Marcher
     U, power : ndarray, shapes (m, d + 1) and (m,)
         Neurons, in units of ``2 ** power``.
@@ -91,10 +95,11 @@ class Reduced:
         How often all hyperplanes were looked at for a bundle.
     """
 
-    def __init__(self, data: Data, marcher: Marcher, U: np.ndarray, power: np.ndarray,
+    def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
                  side: np.ndarray, key: np.ndarray) -> None:
+        data = field.data
         n, d = data.n, data.d
-        self.data, self.marcher, self.rtol = data, marcher, marcher.rtol
+        self.field, self.data, self.marcher, self.rtol = field, data, marcher, marcher.rtol
         # A neuron at rest has w = 0.
         moving = np.flatnonzero(U[:, 1:].any(axis=1))
         _, first, group = np.unique(key[moving], return_index=True, return_inverse=True)
@@ -114,13 +119,16 @@ class Reduced:
         for g, i in enumerate(self.first):
             planes = np.flatnonzero(side[i] == 0)
             if planes.size:
-                sliding = Sliding(data, planes, on)
+                sliding = Sliding(field, planes, on)
                 self.slides[g] = sliding
                 self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
         features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
-        triangle = qr(np.column_stack([features, data.y]), mode="r", check_finite=False)[0]
-        # The last row is what no output reaches.
-        self.R, self.target = triangle[:G * d, :-1], triangle[:G * d, -1]
+        self.R, self.response = features, response(field)
+        if is_quadratic(field.loss):
+            triangle = qr(np.column_stack([features, self.response.target]), mode="r",
+                          check_finite=False)[0]
+            # The last row is what no output reaches.
+            self.R, self.response = triangle[:G * d, :-1], Quadratic(triangle[:G * d, -1])
         self.scans = 0
         self.begin(U, power)
 
@@ -134,8 +142,7 @@ class Reduced:
         self.ties = bundles.tie(self.of, U, self.first, self.side,
                                 self.marcher.geometry.columns)
         self.N = moments
-        used = self.target - self.R @ self.N[:, 0, 1:].ravel()
-        self.guess = Guess(used)
+        self.guess = self.response.guess(self.R @ self.N[:, 0, 1:].ravel())
 
     @property
     def grown(self) -> bool:
@@ -161,8 +168,10 @@ class Reduced:
             return SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0)
 
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
+        if self.guess.weight is not None:
+            strength *= float(self.guess.weight.max())
         slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
-        outcome = relax(frame, self.guess, H, self.target, size, slack, self.rtol, run)
+        outcome = relax(frame, self.guess, H, self.response, size, slack, self.rtol, run)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()
@@ -184,7 +193,9 @@ class Reduced:
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
         self.lam = lam[:, -1]
         self.N = frame.moments(-1)
-        self.guess.accept(outcome.values[-1], outcome.known, H, outcome.last, outcome.contraction)
+        p, h = outcome.values[-1], outcome.outputs[-1]
+        self.guess.accept(p, outcome.known, H, outcome.last, outcome.contraction,
+                          self.response.curvature(h), self.response.most(h, p))
         return piece, length, outcome.rounds
 
     def _released(self, frame: _Frame, strength: float) -> bool:
@@ -196,7 +207,7 @@ class Reduced:
             p = DEGREE + 1
             noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * factor
             noise *= float(self.marcher.lengths @ self.marcher.lengths)
-            size = float(np.abs(self.data.y) @ self.marcher.lengths) * factor
+            size = float(np.abs(self.field.first_pulls) @ self.marcher.lengths) * factor
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
@@ -218,7 +229,7 @@ class _Frame:
         self.v = np.empty((DEGREE + 1, G, d))
 
     def run(self, used: np.ndarray) -> np.ndarray:
-        """Outputs (J, q) under residuals (J, q)."""
+        """Outputs (J, q) under pulls (J, q)."""
         system = self.system
         G, d = system.P.shape[:2]
         D = used @ system.R * (self.length / (2 * system.data.n))

@@ -1,13 +1,13 @@
-"""Rounds of waveform relaxation on one window, whatever it is that answers to the residuals.
+"""Rounds of waveform relaxation on one window, whatever it is that answers to the pulls.
 
-Given residuals a frame gives outputs, these give new residuals, and so on until they stop changing
+Given pulls a frame gives outputs, these give new pulls, and so on until they stop changing
 (Lelarasmee, Ruehli and Sangiovanni-Vincentelli, "The waveform relaxation method for time-domain
 analysis of large scale integrated circuits", 1982), sped up by the tangent kernel.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Callable
 
 import numpy as np
@@ -43,7 +43,7 @@ class Outcome:
     Attributes
     ----------
     used, values : ndarray, shape (J, n)
-        Residuals of the last round, and what they became.
+        Pulls of the last round, and what they became.
     series : ndarray, shape (J, n)
         Chebyshev series of ``values``.
     error : float
@@ -62,6 +62,8 @@ class Outcome:
         The residuals, smooth, as well as they are known.
     careful : bool
         Whether an attempt on a longer window had failed.
+    outputs : ndarray, shape (J, n)
+        Outputs of the last round.
     """
 
     used: np.ndarray
@@ -77,9 +79,10 @@ class Outcome:
     growth: float
     known: np.ndarray
     careful: bool
+    outputs: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
 
 
-def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
+def relax(frame: Any, guess: Guess, H: float, response: Any,
           size: Callable[[np.ndarray], np.ndarray], slack: float, rtol: float,
           run: Run) -> Outcome:
     """Rounds on a window of length ``H``.
@@ -87,32 +90,34 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
     Parameters
     ----------
     frame : object
-        ``frame.run(r)`` gives outputs (J, n) under residuals (J, n); ``frame.tangent()`` the
+        ``frame.run(p)`` gives outputs (J, n) under pulls (J, n); ``frame.tangent()`` the
         tangent kernel at the start, ``frame.tangent_after()`` at the end of the last round.
     guess : Guess
     H : float
-    target : ndarray, shape (n,)
-        Residuals are ``target`` minus outputs.
+    response : Quadratic
+        Gives pulls and curvature at outputs (`gflow.engines.waveform.response`).
     size : callable
-        From residuals (p, n) to how much each row (p,) of them moves a neuron, relative to it.
+        From pulls (p, n) to how much each row (p,) of them moves a neuron, relative to it.
     slack : float
-        Rounding of the sum of squared residuals.
+        Rounding of the sum of squared pulls.
     rtol : float
     run : Run
         Asked for Ctrl-C.
     """
-    # On a flow the loss falls: residuals that grow are a window that is too long.
-    ceiling = 4 * float(guess.r @ guess.r) + slack
+    # On a flow the loss falls: pulls that grow are a window that is too long.
+    ceiling = 4 * guess.most + slack
     first = frame.tangent() if guess.tangent is None else guess.tangent.scaled(H)
     first.modes, last = guess.modes, None
-    newton, stiff = first.strength > WEAK, first.strength > STIFF
+    strength = first.strength(guess.weight)
+    newton, stiff = strength > WEAK, strength > STIFF
     coarse = resolution(DEGREE)
     used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
     previous, diverged, contraction = np.inf, False, guess.contraction
     for rounds in range(1, ROUNDS + 1):
         if run.interrupted:
             raise Stop("interrupted")
-        values = target - frame.run(used)
+        outputs = frame.run(used)
+        values, weight = response.pulls(outputs), response.curvature(outputs)
         defect = coarse @ values - used
         change = float(size(defect).max())
         if rounds == 2 and previous > 0.0:
@@ -123,7 +128,7 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
         if newton and change > LATER * rtol:
             last = frame.tangent_after()
         if newton and change > ENOUGH * rtol:
-            push = solve(defect, first, last)
+            push = solve(defect, first, last, weight=weight)
         if stiff:
             # The kernel multiplies the error of residuals by the length of the window.
             change = min(change, SETTLED * float(size(push).max()))
@@ -131,7 +136,8 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
                 # Nothing moves by more than that, whatever the residuals are to rounding.
                 error = 0.0
             elif error > rtol:
-                rest = to_series(DEGREE) @ solve(values - coarse @ values, first, last, full=True)
+                rest = to_series(DEGREE) @ solve(values - coarse @ values, first, last, full=True,
+                                                 weight=weight)
                 error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
         if change <= ENOUGH * rtol:
             break
@@ -143,15 +149,15 @@ def relax(frame: Any, guess: Guess, H: float, target: np.ndarray,
             break
         previous, used = change, pushed
     # Those of few points are found anew, exactly.
-    guess.modes = first.modes if len(target) > FEW_POINTS else None
+    guess.modes = first.modes if guess.r.size > FEW_POINTS else None
     missed = change if diverged else guess.judge(values, size)
     growth = 1.0 if diverged else _growth(values, size)
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
-        known = used + (solve(defect, first, last) if newton else defect)
+        known = used + (solve(defect, first, last, weight=weight) if newton else defect)
     return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
-                   max(contraction, 1e-6), growth, known, guess.careful)
+                   max(contraction, 1e-6), growth, known, guess.careful, outputs)
 
 
 def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:

@@ -1,10 +1,10 @@
-"""How the outputs answer to the residuals, to first order: what speeds up the rounds.
+"""How the outputs answer to the pulls, to first order: what speeds up the rounds.
 
-On a window with frozen patterns and weights ``dh/dt = K r / n`` with the neural tangent kernel
+On a window with frozen patterns and weights ``dh/dt = K p / n`` with the neural tangent kernel
 ``K_kl = sum_i 1_ik 1_il (a_i^2 x_k.x_l + (w_i.x_k)(w_i.x_l))`` (Jacot, Gabriel and Hongler, "Neural
-tangent kernel", 2018), so that an error of the residuals is nearly known from the error that a
-round leaves (waveform Newton: Saleh, White, "Accelerating relaxation algorithms for circuit
-simulation using waveform-Newton", 1990).
+tangent kernel", 2018), and ``dp = -l'' dh``, so that an error of the pulls is nearly known from the
+error that a round leaves (waveform Newton: Saleh, White, "Accelerating relaxation algorithms for
+circuit simulation using waveform-Newton", 1990).
 """
 
 from __future__ import annotations
@@ -130,9 +130,13 @@ class Tangent:
         """Of its numbers."""
         return self.dense().dtype if self.features is None else self.features.dtype
 
-    @property
-    def strength(self) -> float:
-        """A bound on the answer to a residual of size one."""
+    def strength(self, weight: np.ndarray | None = None) -> float:
+        """A bound on the answer to a pull of size one, by pulls that change by ``weight`` (n,), 1
+        if None, of what outputs do."""
+        if weight is not None:
+            own = ((self.features**2).sum(axis=1) if self.features is not None
+                   else np.diag(self.dense()))
+            return 2 * float(own @ weight)
         return 2 * float((self.features**2).sum() if self.features is not None
                          else np.trace(self.dense()))
 
@@ -182,22 +186,24 @@ def answer(degree: int, first: Tangent, last: Tangent | None = None,
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
-          full: bool = False) -> np.ndarray:
-    """The change (p, n) of the residuals that takes a ``defect`` away; ``full``: see `integration`.
+          full: bool = False, weight: np.ndarray | None = None) -> np.ndarray:
+    """The change (p, n) of the pulls that takes a ``defect`` away; ``full``: see `integration`.
 
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
-    eigenvectors are known, and what the kernel is more than that is iterated.
+    eigenvectors are known, and what the kernel is more than that is iterated. ``weight``, (n,) or
+    (p, n), is the curvature of the loss; None if that is 1.
     """
     size = float(np.abs(defect).max())
     if not 0.0 < size < np.inf:
         return defect
     # Single precision has few exponents.
-    return size * _solve((defect / size).astype(first.dtype), first, last, full)
+    return size * _solve((defect / size).astype(first.dtype), first, last, full, weight)
 
 
-def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool) -> np.ndarray:
+def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool,
+           weight: np.ndarray | None) -> np.ndarray:
     degree = len(defect) - 1
-    adds = answer(degree, first, last, full)
+    adds = weighted(answer(degree, first, last, full), weight, first.dtype)
     if first.modes is None:
         found, _ = _iterate(defect, lambda term: -adds(term))
         if found is not None:
@@ -208,10 +214,19 @@ def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool)
             first.modes = None
         if found is not None:
             return found
-    first.modes = Modes.of(first if last is None else first.mean(last))
+    first.modes = Modes.of(first if last is None else first.mean(last),
+                           None if weight is None else np.atleast_2d(weight).mean(axis=0))
     damp = first.modes.inverse(degree, first.length, full)
     found, _ = _corrected(defect, damp, adds)
     return defect + damp(defect) if found is None else found
+
+
+def weighted(apply: Linear, weight: np.ndarray | None, dtype: Any) -> Linear:
+    """``weight`` times what ``apply`` gives; None counts as 1."""
+    if weight is None:
+        return apply
+    kept = weight.astype(dtype)
+    return lambda r: kept * apply(r)
 
 
 def _corrected(defect: np.ndarray, damp: Linear, adds: Linear) -> tuple[np.ndarray | None, int]:
@@ -244,40 +259,57 @@ def _iterate(start: np.ndarray, apply: Linear) -> tuple[np.ndarray | None, int]:
 class Modes:
     """A kernel by its eigenvectors, per unit of time: what it was some windows ago will do.
 
+    With weights ``C`` on the diagonal, ``C K`` has the eigenvalues ``v`` and vectors of the
+    symmetric ``S K S``, ``S = sqrt(C)``: for ``K = F F^T`` and eigenvectors ``R`` of ``F^T C F``,
+    ``f(C K) = C V f(v) V^T`` for any ``f`` with ``f(0) = 0``, where ``V = F R / sqrt(v)``. No
+    weight is divided by.
+
     Parameters
     ----------
     vectors : ndarray, shape (n, k)
+        ``V``.
     values : ndarray, shape (k,)
         Eigenvalues over the length of the window.
+    weight : ndarray, shape (n,), or None
+        The weights; None if they are 1.
     """
 
-    def __init__(self, vectors: np.ndarray, values: np.ndarray) -> None:
-        self.vectors, self.values = vectors, values
+    def __init__(self, vectors: np.ndarray, values: np.ndarray,
+                 weight: np.ndarray | None = None) -> None:
+        self.vectors, self.values, self.weight = vectors, values, weight
 
     @classmethod
-    def of(cls, kernel: Tangent) -> Modes:
+    def of(cls, kernel: Tangent, weight: np.ndarray | None = None) -> Modes:
         """The modes of a kernel."""
         features = kernel.features
+        scale = None if weight is None else np.sqrt(weight).astype(kernel.dtype)[:, None]
         if features is not None and features.shape[1] < features.shape[0]:
-            values, right = np.linalg.eigh(features.T @ features)
+            inside = features if scale is None else features * scale
+            values, right = np.linalg.eigh(inside.T @ inside)
             keep = values > np.maximum(FAINT, 1e-12 * values[-1])
             vectors = features @ right[:, keep] / np.sqrt(values[keep])
         else:
-            values, vectors = np.linalg.eigh(kernel.dense())
+            dense = kernel.dense()
+            values, vectors = np.linalg.eigh(dense if scale is None else scale * dense * scale.T)
             keep = values > np.maximum(FAINT, 1e-12 * values[-1])
             vectors = vectors[:, keep]
-        return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length)
+            if scale is not None:
+                # S K S V = V v, and so F R / sqrt(v) = K S V / v.
+                vectors = dense @ (scale * vectors) / values[keep]
+        return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length, weight)
 
     def inverse(self, degree: int, length: float, full: bool = False) -> Linear:
-        """The inverse of ``1 + integral K`` on a window of this length, less the identity; ``full``
-        as in `integration`."""
+        """The inverse of ``1 + integral C K`` on a window of this length, less the identity;
+        ``full`` as in `integration`."""
         rates, there, back = _spectrum(degree, full)
         strength = np.outer(rates, length * self.values)
         single = self.vectors.dtype == np.float32
         shrink, there, back = (array.astype(np.complex64) if single else array for array
                                in (-strength / (1 + strength), there, back))
         vectors, rows = self.vectors, np.ascontiguousarray(self.vectors.T)
-        return lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows)
+        return weighted(
+            lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows),
+            self.weight, self.vectors.dtype)
 
 
 @lru_cache(maxsize=None)

@@ -1,4 +1,4 @@
-"""A window of time of the fast engine: where neurons start, and the residuals that they see."""
+"""A window of time of the fast engine: where neurons start, and the pulls that they see."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 @dataclass
 class Window:
-    """A window of time: its start, and the residuals that neurons saw on it.
+    """A window of time: its start, and the pulls that neurons saw on it.
 
     Attributes
     ----------
@@ -24,9 +24,10 @@ class Window:
     direction, closest : ndarray
         Last scans, see `gflow.kernels.march.scan`.
     strength : float
-        ``sum |a_i| |w_i|``.
+        ``sum |a_i| |w_i|``, times the largest curvature of the loss: what errors of the weights
+        do to pulls.
     values : ndarray, shape (p, n)
-        Residuals at the Chebyshev nodes.
+        Pulls at the Chebyshev nodes.
     events : ndarray, shape (E, 5)
         Neuron, s in [-1, 1], hyperplane (-1: came to rest at w = 0), old and new side.
     """

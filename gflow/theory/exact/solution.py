@@ -9,6 +9,8 @@ import numpy as np
 
 from ...problem.checks import real_array
 from ...problem.data import Data
+from ...problem.field import mean_loss
+from ...problem.loss import SQUARE
 from ...problem.network import ModelPath, TwoLayerReLU
 from ...engines.events import EVENT
 
@@ -76,7 +78,8 @@ class ExactFlow:
 
     def loss(self, t: Any) -> Any:
         """Loss ``1/(2n) sum r_k^2`` at a time, or (T,) at several."""
-        losses = np.mean(self.residual(np.atleast_1d(t))**2, axis=1) / 2
+        residuals = self.residual(np.atleast_1d(t))
+        losses = mean_loss(SQUARE, np.zeros_like(residuals), residuals)
         return float(losses[0]) if np.ndim(t) == 0 else losses
 
     def _times(self, t: Any) -> np.ndarray:

@@ -1,0 +1,141 @@
+r"""The reference field in plain NumPy: outputs, loss, pulls, curvature, gradient of least norm.
+
+.. math::
+
+    h_k = \sum_i a_i \phi(w_i \cdot x_k), \quad L = \frac1n \sum_k \ell(h_k, y_k), \quad
+    p_k = -\ell'(h_k, y_k),
+
+    D_i = P_i \frac1n \sum_k s_{ik} p_k x_k, \quad \dot a_i = w_i \cdot D_i, \quad
+    \dot w_i = a_i D_i,
+
+with the slope ``s`` of the activation on the pattern and ``P_i``, the projection off the normals of
+the points on which neuron i slides. Kernels have their own arithmetic, which tests compare with
+this; everything else calls it. Boursier and Flammarion, "Simplicity bias and optimization threshold
+in two-layer ReLU networks", 2024, section 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from .activation import RELU, SLIDING, Activation
+from .data import Data
+from .loss import SQUARE, Loss
+from .norms import row_norms
+
+
+def outputs(X: np.ndarray, a: np.ndarray, W: np.ndarray,
+            activation: Activation = RELU) -> np.ndarray:
+    """Outputs (n,) of the network ``a`` (m,), ``W`` (m, d) at the rows of ``X`` (n, d).
+
+    Examples
+    --------
+    >>> outputs(np.array([[3.0, 1.0]]), np.array([1.0, -2.0]), np.eye(2))
+    array([1.])
+    """
+    return np.asarray(activation(X @ W.T) @ a)
+
+
+def mean_loss(loss: Loss, h: np.ndarray, y: np.ndarray) -> Any:
+    """Mean over the points of the loss at outputs ``h`` (..., n); a number, or shape (...).
+
+    Examples
+    --------
+    >>> float(mean_loss(SQUARE, np.array([1.0, 3.0]), np.array([0.0, 0.0])))
+    2.5
+    """
+    return np.mean(loss.value(h, y), axis=-1)
+
+
+@dataclass(frozen=True)
+class Field:
+    """The field of a problem, on patterns given by codes (m, n): 0 off, 1 on, 2 sliding.
+
+    Attributes
+    ----------
+    data : Data
+    loss : Loss
+    activation : Activation
+
+    Examples
+    --------
+    >>> field = Field(Data([[1.0, 0.0], [0.0, 1.0]], [2.0, -1.0]))
+    >>> a, W, codes = np.array([1.0]), np.array([[1.0, 0.0]]), np.array([[1, 2]])
+    >>> h = field.outputs(a, W)
+    >>> float(field.value(h)), field.pulls(h)
+    (0.5, array([ 1., -1.]))
+    >>> field.gradient(a, W, codes)
+    array([-0.5, -0.5, -0. ])
+    """
+
+    data: Data
+    loss: Loss = SQUARE
+    activation: Activation = RELU
+
+    def outputs(self, a: np.ndarray, W: np.ndarray,
+                codes: np.ndarray | None = None) -> np.ndarray:
+        """Outputs (n,) at the points; those of the network frozen in a pattern if one is given."""
+        X = self.data.X
+        if codes is None:
+            return outputs(X, a, W, self.activation)
+        return np.asarray((X * (self.activation.weights(codes).T @ (a[:, None] * W))).sum(axis=1))
+
+    def value(self, h: np.ndarray) -> Any:
+        """The loss ``L`` at outputs ``h`` (..., n); a number, or shape (...)."""
+        return mean_loss(self.loss, h, self.data.y)
+
+    def pulls(self, h: np.ndarray) -> np.ndarray:
+        """Pulls at outputs ``h`` (..., n), as kernels take them."""
+        return np.require(self.loss.pull(h, self.data.y), float, ["C", "W"])
+
+    def curvature(self, h: np.ndarray) -> np.ndarray:
+        """``l''`` at outputs ``h`` (..., n)."""
+        return np.require(self.loss.curvature(h, self.data.y), float, ["C", "W"])
+
+    @property
+    def first_pulls(self) -> np.ndarray:
+        """Pulls (n,) at output 0: those of a start small enough. Labels, for the square loss."""
+        return self.pulls(np.zeros(self.data.n))
+
+    def fields(self, codes: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Fields ``D`` (m, d) of least norm under pulls ``p`` (n,)."""
+        X, A = self.data.X, self.data.arrangement
+        D = self.activation.weights(codes) @ (p[:, None] * X) / self.data.n
+        sliding = np.flatnonzero((codes == SLIDING).any(axis=1))
+        if sliding.size:
+            sets, which = np.unique(codes[sliding] == SLIDING, axis=0, return_inverse=True)
+            for s, points in enumerate(sets):
+                # Normals have length one: points may have any.
+                V, own = A.normal[np.unique(A.label[points])], sliding[which.ravel() == s]
+                D[own] -= np.linalg.lstsq(V, V @ D[own].T, rcond=None)[0].T
+        return np.asarray(D)
+
+    def gradient(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray) -> np.ndarray:
+        """The element of least norm of the subdifferential on a pattern: flat ``[a (m), W (m d)]``;
+        the flow moves against it."""
+        return -velocity(a, W, self.fields(codes, self.pulls(self.outputs(a, W, codes))))
+
+
+def velocity(a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
+    """How weights move in fields ``D`` (m, d): flat ``[a (m), W (m d)]``.
+
+    Examples
+    --------
+    >>> velocity(np.array([2.0]), np.array([[1.0, 3.0]]), np.array([[1.0, -1.0]]))
+    array([-2.,  2., -2.])
+    """
+    return np.concatenate([(W * D).sum(axis=1), (a[:, None] * D).ravel()])
+
+
+def speed(a: np.ndarray, W: np.ndarray, D: np.ndarray) -> float:
+    """Norm of `velocity`: of the gradient, where ``D`` are the fields of least norm.
+
+    Examples
+    --------
+    >>> speed(np.array([3.0]), np.array([[4.0]]), np.array([[2.0]]))
+    10.0
+    """
+    return float(row_norms(velocity(a, W, D)))
