@@ -16,7 +16,7 @@ from numba import njit
 from .contacts import ON_SURFACE, RELEASE_BELOW
 from .jit import leaf, maker
 from .modes import ROUNDING, choose_side, choose_sides, row_dot
-from .slides import project, slide_exit, sliding_planes
+from .slides import active_sum, project, slide_exit, sliding_planes
 from .switch import AT_REST, norm, put_on, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
@@ -33,9 +33,10 @@ Geometry = namedtuple("Geometry",
 """The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
 active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
 points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n)."""
-Force = namedtuple("Force", "plus minus size noise accuracy band unit_r split_r unit_u split_u")
+Force = namedtuple("Force", "plus minus plus_size minus_size plus_error minus_error accuracy band "
+                            "unit_r split_r unit_u split_u")
 """The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
-in s (C, p); magnitude of the terms of a field, and the error of the residuals as part of one;
+in s (C, p); for both the magnitude of their terms, and how much they may be wrong (C,);
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
 Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
@@ -224,8 +225,9 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                 F = P
                 exit_s, exit_plane, exit_kind = slide_exit(
                     s, sign, planes, count, rank, basis, D, plus, minus,
-                    1e-13 * force.size + force.noise, force.unit_r, force.split_r, normal, work.lam,
-                    z, work.tail)
+                    active_sum(side, force.plus_error, force.minus_error), force.plus_error,
+                    force.minus_error, force.unit_r, force.split_r, normal, work.lam, work.field, z,
+                    work.tail)
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         if rest:
             K = 0
@@ -341,9 +343,11 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                 if lies:
                     Z[total] = plane
                     total += 1
+            size = active_sum(side, force.plus_size, force.minus_size)
+            for q in range(total):
+                size += force.plus_size[Z[q]] + force.minus_size[Z[q]]
             sign, solutions = settle(u, s, total, Z, D, side, normal, geometry.below,
-                                     geometry.above, plus, minus, force.size, new, work.field, w,
-                                     when)
+                                     geometry.above, plus, minus, size, new, work.field, w, when)
             if solutions > 1:
                 room[1] += 1
         for q in range(total):
