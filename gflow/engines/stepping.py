@@ -13,7 +13,7 @@ from ..problem.field import Field, speed
 from ..problem.loss import SQUARE, Loss
 from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
-                                 SIGN, crossings, multipliers)
+                                 SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
@@ -31,7 +31,6 @@ TINY = float(np.finfo(float).tiny)
 EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
-MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
@@ -279,18 +278,22 @@ class Stepping:
         A = self.data.arrangement
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = self._split(series[0])
-        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * float(np.abs(a) @ row_norms(W))
-        noise *= float(A.length @ A.length) / p.shape[1]
+        error = RESIDUAL_ERROR * max(self.rtol, 1e-12) * np.abs(A.length)
+        error *= (np.abs(a) * row_norms(W)) @ self.pattern.on
         if not self.square:
-            noise *= float(self.field.curvature(self.outputs(states[0])).max())
+            error *= float(self.field.curvature(self.outputs(states[0])).max())
+        error += SUM_ROUNDING * np.abs(p).max(axis=0)
         found = []
         for i, slide in self.pattern.slides.items():
-            below, above, size = multipliers(p, i, slide.sign, self.pattern.side, self.data.X,
-                                             A.label, A.length, slide.hyperplanes, slide.solve)
-            tol = MULTIPLIER_ROUNDING * size + noise
+            around = (i, self.pattern.side, self.data.X, A.label, A.length, slide.hyperplanes,
+                      slide.solve)
+            below, above, _ = multipliers(p, i, slide.sign, *around[1:])
+            tol = multiplier_errors(error, *around)
             for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
                 for j, h in enumerate(slide.hyperplanes):
-                    s = first_exit(to_series(fine) @ margin[:, j], halves(fine), tol, 1.0)
+                    # A margin clear of its error is followed to its zero; another has no sign.
+                    band = 0.0 if margin[0, j] > tol[j] else tol[j]
+                    s = first_exit(to_series(fine) @ margin[:, j], halves(fine), band, 1.0)
                     if s <= 1.0:
                         found.append((float(s), i, int(h), kind))
             out = slide.sign * series[:, i]

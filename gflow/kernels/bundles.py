@@ -9,7 +9,7 @@ from collections import namedtuple
 import numpy as np
 
 from .groups import keeps_clear
-from .jit import kernel
+from .jit import kernel, leaf
 from .taylor import ORDER, carry
 from .algebra import greater, lesser, norm, zeros
 from .watch import NEAR, scan
@@ -99,9 +99,25 @@ def look(w, side, columns, axis, closest, near, z):
         closest[q] = near[q]
 
 
+@leaf
+def keeps_sign(states, to_series, spread):
+    """Whether the output weight certainly keeps its sign between the Chebyshev nodes, at which it
+    is ``states[:, 0]``, and so do those within ``spread`` of it."""
+    J = states.shape[0]
+    low = -spread
+    for j in range(J):
+        total = 0.0
+        for e in range(J):
+            total += to_series[j, e] * states[e, 0]
+        # The tail stands for what the series leaves out.
+        low += abs(total) if j == 0 else -abs(total) * (1.0 if j < J - 2 else 4.0)
+    return low > 0.0
+
+
 @kernel
-def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
-    """Whether certainly no neuron of any bundle meets a hyperplane on the window.
+def all_clear(bundles, lam, first, side, sliding, normal, columns, to_series, margin):
+    """Whether certainly no neuron of any bundle meets a hyperplane on the window, nor ``a = 0`` if
+    its pattern is ``sliding`` (G,).
 
     ``lam`` (G, J, d + 1, d + 1) are the propagators of the patterns from where the bundles were
     tied to the Chebyshev nodes of the window. Returns the first bundle that may meet one, or -1,
@@ -132,6 +148,8 @@ def all_clear(bundles, lam, first, side, normal, columns, to_series, margin):
                 for q in range(e):
                     total += bundles.state[b, q] * lam[g, j, q, c]
                 states[j, c] = total
+        if sliding[g] and not keeps_sign(states, to_series, bundles.spread[b] * stretch[g]):
+            return b, scans
         for attempt in range(2):
             if keeps_clear(states, side[first[g]], bundles.axis[b], bundles.closest[b], normal,
                            to_series, margin, bundles.spread[b] * stretch[g], series):

@@ -13,8 +13,12 @@ from .roots import first_exit
 ON_SURFACE = 1e-13
 """Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
 
-RESIDUAL_ERROR = 20.0
-"""Error of computed residuals, over ``rtol`` times the largest output that the weights allow."""
+RESIDUAL_ERROR = 0.2
+"""Error of a computed residual, over ``rtol`` times ``sum |a_i| |w_i| |x_k|`` of the neurons that
+are active there. Larger: slides last longer than they should, each by a defect of that part of
+``rtol``; smaller: more releases that are rounding noise, and slides that begin again at once."""
+SUM_ROUNDING = 1e-13
+"""Rounding of a multiplier, relative to the terms that it sums."""
 
 CROSS, RELEASE_BELOW, RELEASE_ABOVE, SIGN = 0, 1, 2, 3
 """Kinds of contact: a hyperplane reached, a multiplier at 0 or at 1, ``a_i = 0`` of a slider."""
@@ -190,3 +194,38 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
             below[j, c] = sign * (minus[c] - lam)
             above[j, c] = sign * (lam - plus[c])
     return below, above, size
+
+
+@kernel
+def multiplier_errors(error, i, side, X, label, length, sliding, solve):
+    """By how much the margins of `multipliers` may be wrong if residuals are, shape (s,).
+
+    With ``lam_c = -S_c.D`` for the rows ``S_c`` of ``solve``, and ``D`` the sum over the points
+    where the neuron is active, an error ``e_k`` of each residual moves a margin by at most
+    ``(1/n) (sum_active |S_c.x_k| e_k + sum_class |length_k| e_k)``: what the neuron does not see
+    does not count.
+
+    Parameters
+    ----------
+    error : array (n,)
+        Error of each residual.
+    i, side, X, label, length, sliding, solve
+        As in `multipliers`.
+    """
+    n, d = X.shape
+    out = np.zeros(sliding.size)
+    for k in range(n):
+        h = label[k]
+        if h < 0:
+            continue
+        if side[i, h] == 0:
+            for c in range(sliding.size):
+                if sliding[c] == h:
+                    out[c] += abs(length[k]) * error[k] / n
+        elif side[i, h] * length[k] > 0.0:
+            for c in range(sliding.size):
+                along = 0.0
+                for e in range(d):
+                    along += solve[c, e] * X[k, e]
+                out[c] += abs(along) * error[k] / n
+    return out

@@ -13,7 +13,7 @@ import numpy as np
 
 from .jit import kernel, leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten
-from .slides import project, slide_exit, sliding_planes
+from .slides import active_sum, project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
 
@@ -136,6 +136,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
     basis = np.empty((d, d))
     planes = np.empty(d, np.int64)
     lam = np.empty((d, p))
+    reach = np.empty(d)
     z = np.empty(p)
     tail = np.empty(p)
     u = np.empty(d + 1)
@@ -151,8 +152,10 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
         if count > 0:
             rank = project(planes, count, normal, F, P, basis)
             end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
-                                     force.plus, force.minus, 1e-13 * force.size + force.noise,
-                                     force.unit_r, force.split_r, normal, lam, z, tail)
+                                     force.plus, force.minus,
+                                     active_sum(side[i], force.plus_error, force.minus_error),
+                                     force.plus_error, force.minus_error, force.unit_r,
+                                     force.split_r, normal, lam, reach, z, tail)
             if end_s <= 1.0 or U[i, 0] == 0.0:
                 bends[g] = np.inf
                 continue
@@ -323,6 +326,9 @@ def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geome
             for c in range(d + 1):
                 start[c] = neurons.U[i, c]
             carried = g >= 0 and groups.bend[g] < np.inf
+            if carried and groups.slides[pattern] > 0 and abs(start[0]) < norm(start[1:]):
+                # Its output weight may pass zero, which no group sees.
+                carried = False
             if carried and goes_along(i, g, neurons, groups, geometry.normal, start, state,
                                       10.0 * force.band, wanted, to_series, series):
                 carry_end(start, groups.lam, g, neurons.U[i])

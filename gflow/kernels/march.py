@@ -16,7 +16,7 @@ from .algebra import greater, lesser, norm, put_on, row_dot
 from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
-from .slides import project, slide_exit, sliding_planes
+from .slides import active_sum, project, slide_exit, sliding_planes
 from .switch import AT_REST, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
@@ -41,9 +41,10 @@ Geometry = namedtuple("Geometry",
 """The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
 active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
 points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n)."""
-Force = namedtuple("Force", "plus minus size noise accuracy band unit_r split_r unit_u split_u")
+Force = namedtuple("Force", "plus minus plus_size minus_size plus_error minus_error accuracy band "
+                            "unit_r split_r unit_u split_u")
 """The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
-in s (C, p); magnitude of the terms of a field, and the error of the residuals as part of one;
+in s (C, p); for both the magnitude of their terms, and how much they may be wrong (C,);
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
 Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
@@ -339,7 +340,8 @@ def aim(s, sign, side, slides, D, geometry, force, work):
     rank = project(planes, count, geometry.normal, D, work.P, work.basis)
     exit_s, exit_plane, exit_kind = slide_exit(
         s, sign, planes, count, rank, work.basis, D, force.plus, force.minus,
-        1e-13 * force.size + force.noise, force.unit_r, force.split_r, geometry.normal, work.lam,
+        active_sum(side, force.plus_error, force.minus_error), force.plus_error,
+        force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam, work.field,
         work.z, work.tail)
     return count, exit_s, exit_plane, exit_kind
 
@@ -464,9 +466,13 @@ def land(u, s, size_w, sign, count, hits, first, near_count, side, D, geometry, 
         if lies:
             Z[total] = plane
             total += 1
+    # Rounding of the sums that are compared: what the neuron does not see does not count.
+    size = active_sum(side, force.plus_size, force.minus_size)
+    for q in range(total):
+        size += force.plus_size[Z[q]] + force.minus_size[Z[q]]
     sign, solutions = settle(u, s, total, Z, D, side, geometry.normal, geometry.below,
-                             geometry.above, force.plus, force.minus, force.size, work.new,
-                             work.field, work.w, when)
+                             geometry.above, force.plus, force.minus, size, work.new, work.field,
+                             work.w, when)
     if solutions > 1:
         room[1] += 1
     return total, sign

@@ -74,12 +74,33 @@ def keep_on(U, side, normal):
 
 
 @leaf
-def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_unit, split, normal,
-               lam, z, series):
+def active_sum(side, plus, minus):
+    """Sum over the hyperplanes of ``plus`` where a neuron is on side 1, of ``minus`` where it is on
+    side -1; where it slides nothing."""
+    total = 0.0
+    for h in range(side.size):
+        if side[h] == 1:
+            total += plus[h]
+        elif side[h] == -1:
+            total += minus[h]
+    return total
+
+
+@leaf
+def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, seen, plus_error, minus_error,
+               from_unit, split, normal, lam, reach, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
-    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. ``from_unit``
-    and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``z`` and ``series`` work space.
+    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. Its error is
+    at most ``seen``, the sum of those of the active points: what the neuron does not see does not
+    count. ``plus_error`` and ``minus_error`` (C,) are those of the jumps. The system is triangular,
+    ``lam_c R_cc = -q_c.D - sum_{e > c} R_ec lam_e``, so that an error of ``D`` moves ``lam_c`` by at
+    most ``reach_c`` times that, with ``reach_c |R_cc| = 1 + sum_{e > c} |R_ec| reach_e``. A margin
+    that begins clear of its error is followed to its zero; one that does not has no sign, and is
+    left alone until it is that much below.
+
+    ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``reach`` (d,), ``z``
+    and ``series`` work space.
     """
     p, d = D.shape
     best, plane, kind = 2.0, -1, RELEASE_BELOW
@@ -88,6 +109,9 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_un
     # Solve lam: sum_c lam_c v_c = -(projection of D on the normals), v = R q with R triangular.
     for c in range(count - 1, -1, -1):
         own = row_row(normal, planes[c], basis, c)
+        reach[c] = 1.0 / abs(own)
+        for e in range(c + 1, count):
+            reach[c] += abs(row_row(normal, planes[e], basis, c)) * reach[e] / abs(own)
         for j in range(p):
             total = -row_row(basis, c, D, j)
             for e in range(c + 1, count):
@@ -96,6 +120,7 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_un
     for c in range(count):
         h = planes[c]
         for which in range(2):
+            tol = reach[c] * seen + (minus_error[h] if which == 0 else plus_error[h])
             for j in range(p):
                 z[j] = (sign * (minus[h, j] - lam[c, j]) if which == 0
                         else sign * (lam[c, j] - plus[h, j]))
@@ -106,7 +131,7 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, tol, from_un
                     z[j] += s * z[j + 1]
                 z[i] *= power
                 power *= 1.0 - s
-            x = taylor_exit(z, p - 1, tol, 1.0, from_unit, split, series)
+            x = taylor_exit(z, p - 1, 0.0 if z[0] > tol else tol, 1.0, from_unit, split, series)
             if x <= 1.0:
                 when = s + x * (1.0 - s)
                 if when < best:

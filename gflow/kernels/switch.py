@@ -74,9 +74,10 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     live = label >= 0
     own = live & on_it[label]
     pull = r * length / n
-    size = float(np.abs(pull[live]).sum())
     now = np.where(on_it, -1, side)[label]
     active = live & (now * length > 0.0)
+    # Rounding of the sums that are compared: what the neuron does not see does not count.
+    size = float(np.abs(pull[active | own]).sum())
     D = (r * active) @ X / n
     jumps, below, above = np.zeros(C), np.zeros(C, dtype=np.int64), np.zeros(C, dtype=np.int64)
     np.add.at(jumps, label[own], np.abs(length[own]) * r[own] / n)

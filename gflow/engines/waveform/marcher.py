@@ -8,7 +8,7 @@ import numpy as np
 
 from ...problem.data import Data
 from ...kernels import groups, march
-from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
 from ..run import Stop
@@ -76,8 +76,9 @@ class Marcher:
         on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
         return on
 
-    def force(self, values: np.ndarray, half: float, strength: float) -> march.Force:
-        """The pulls (p, n) of a window of half length ``half``, as `march` takes them.
+    def force(self, values: np.ndarray, half: float, error: np.ndarray) -> march.Force:
+        """The pulls (p, n) of a window of half length ``half``, wrong by ``error`` (n,), as
+        `march` takes them.
 
         Raises
         ------
@@ -96,22 +97,41 @@ class Marcher:
         tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
         p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
         pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
-        if self.mixed or self.C < n:
-            pull = pull[A.member]
-            up = A.length[A.member, None] > 0
-            starts = A.start[:-1]
-            plus = minus = np.zeros((self.C, p))
-            if self.C:
-                plus = np.add.reduceat(np.where(up, pull, 0.0), starts, axis=0)
-                minus = np.add.reduceat(np.where(up, 0.0, pull), starts, axis=0)
-        else:
-            plus, minus = pull, np.zeros((self.C, p))
-        noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * half / n
-        noise *= float(self.lengths @ self.lengths)
-        size = float(np.abs(values).max(axis=0) @ self.lengths) * half / n
-        return march.Force(np.ascontiguousarray(plus), np.ascontiguousarray(minus), size, noise,
-                           accuracy, max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
-                           from_unit(ORDER), halves(ORDER))
+        plus, minus = self._by_side(pull)
+        sizes = np.abs(values).max(axis=0) * self.lengths * (half / n)
+        wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * self.lengths * (half / n)
+        plus_size, minus_size = self._by_side(sizes[:, None])
+        plus_error, minus_error = self._by_side(wrong[:, None])
+        return march.Force(plus, minus, plus_size.ravel(), minus_size.ravel(), plus_error.ravel(),
+                           minus_error.ravel(), accuracy, max(local, ON_SURFACE), from_unit(p - 1),
+                           halves(p - 1), from_unit(ORDER), halves(ORDER))
+
+    def _by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
+        -1, of every hyperplane."""
+        A = self.data.arrangement
+        if not self.mixed and self.C == self.data.n:
+            return np.ascontiguousarray(amounts), np.zeros((self.C, amounts.shape[1]))
+        amounts = amounts[A.member]
+        up = A.length[A.member, None] > 0
+        if not self.C:
+            return np.zeros((0, amounts.shape[1])), np.zeros((0, amounts.shape[1]))
+        return (np.add.reduceat(np.where(up, amounts, 0.0), A.start[:-1], axis=0),
+                np.add.reduceat(np.where(up, 0.0, amounts), A.start[:-1], axis=0))
+
+    def errors(self, window: Window, side: np.ndarray, of: np.ndarray,
+               first: np.ndarray) -> np.ndarray:
+        """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k: by how
+        much an error of ``rtol`` of every neuron moves the pull there.
+
+        ``first`` and ``of`` are the patterns, as `np.unique` gives them.
+        """
+        U = window.U
+        weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
+        total = np.bincount(of, np.ldexp(weight, 2 * window.power), first.size)
+        # The strength of a window is the sum of these times the largest curvature of the loss.
+        total = total * (window.strength / max(float(total.sum()), np.finfo(float).tiny))
+        return max(self.rtol, 1e-12) * (total @ self.active(side[first])) * self.lengths
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:
@@ -174,6 +194,7 @@ class Frame:
             np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
         self.on = marcher.active(side[first[large]])
+        self.error = marcher.errors(window, side, of, first)
         size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
         self.edges = np.append(np.arange(0, m, size), m)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
@@ -210,7 +231,7 @@ class Frame:
         started = time.perf_counter()
         marcher, window, crew = self.marcher, self.window, self.crew
         data, d = marcher.data, marcher.data.d
-        force = marcher.force(values, (window.t1 - window.t0) / 2, window.strength)
+        force = marcher.force(values, (window.t1 - window.t0) / 2, self.error)
         p = force.plus.shape[1]
         D = np.empty((self.groups.first.size, p * d))
         groups.pattern_fields(self.groups, self.side, force.plus, force.minus,

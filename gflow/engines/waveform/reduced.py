@@ -16,7 +16,7 @@ from .calm import Calm, Stretch
 from ...problem.field import Field
 from ...problem.loss import is_quadratic
 from ...kernels import bundles
-from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
 from ...kernels.slides import slide_exit
@@ -50,9 +50,11 @@ class Sliding:
         The hyperplanes.
     on : ndarray, shape (n, G)
         Which points are active in which pattern.
+    g : int
+        The pattern.
     """
 
-    def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray) -> None:
+    def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray, g: int) -> None:
         data, self.loss = field.data, field.loss
         A = data.arrangement
         self.planes = np.arange(planes.size)
@@ -62,6 +64,20 @@ class Sliding:
         self.plane = np.searchsorted(planes, A.label[self.points])
         self.length = A.length[self.points]
         self.X, self.y, self.on = data.X[self.points], data.y[self.points], on[self.points]
+        # Rows: what the pattern sees, then every plane on side 1, then on side -1.
+        rows = np.zeros((1 + 2 * planes.size, data.n))
+        rows[0] = on[:, g]
+        rows[1 + self.plane + planes.size * (self.length < 0), self.points] = 1.0
+        lengths = np.abs(A.length)
+        self.spread = rows * lengths**2 @ on
+        self.rounding = SUM_ROUNDING * (rows @ (np.abs(field.first_pulls) * lengths))
+
+    def errors(self, strength: np.ndarray, factor: float
+               ) -> tuple[float, np.ndarray, np.ndarray]:
+        """How wrong the field of the pattern, and jumps where points on side 1 and on side -1 are
+        active, may be if outputs are wrong by ``strength`` (G,) at unit length."""
+        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding) * factor
+        return float(errors[0]), errors[1:1 + self.planes.size], errors[1 + self.planes.size:]
 
     def pulls(self, v: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
         """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
@@ -119,9 +135,10 @@ class Reduced:
         for g, i in enumerate(self.first):
             planes = np.flatnonzero(side[i] == 0)
             if planes.size:
-                sliding = Sliding(field, planes, on)
+                sliding = Sliding(field, planes, on, g)
                 self.slides[g] = sliding
                 self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
+        self.sliding = np.isin(np.arange(G), list(self.slides))
         features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
         self.R, self.response = features, response(field)
         if is_quadratic(field.loss):
@@ -185,10 +202,10 @@ class Reduced:
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry
         band = 10.0 * max(self.rtol, ON_SURFACE)
-        met, scans = bundles.all_clear(self.ties, lam, self.first, self.side, geometry.normal,
-                                       geometry.columns, to_series(DEGREE), band)
+        met, scans = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
+                                       geometry.normal, geometry.columns, to_series(DEGREE), band)
         self.scans += scans
-        if met >= 0 or self._released(frame, strength):
+        if met >= 0 or self._released(frame):
             return None, 0.0, outcome.rounds
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
         self.lam = lam[:, -1]
@@ -198,21 +215,23 @@ class Reduced:
                           self.response.curvature(h), self.response.most(h, p))
         return piece, length, outcome.rounds
 
-    def _released(self, frame: _Frame, strength: float) -> bool:
+    def _released(self, frame: _Frame) -> bool:
         """Whether a slide ends on the window."""
+        factor = frame.length / (2 * self.data.n)
+        # |a| |w| is at most (a^2 + |w|^2) / 2.
+        strength = max(self.rtol, 1e-12) * np.trace(self.N, axis1=1, axis2=2) / 2
+        if self.guess.weight is not None:
+            strength = strength * float(self.guess.weight.max())
         for g, sliding in self.slides.items():
-            factor = frame.length / (2 * self.data.n)
             plus, minus = sliding.pulls(frame.v, factor)
             count, d = sliding.normal.shape
             p = DEGREE + 1
-            noise = RESIDUAL_ERROR * max(self.rtol, 1e-12) * strength * factor
-            noise *= float(self.marcher.lengths @ self.marcher.lengths)
-            size = float(np.abs(self.field.first_pulls) @ self.marcher.lengths) * factor
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
-                frame.full[g], plus, minus, 1e-13 * size + noise, from_unit(p - 1), halves(p - 1),
-                sliding.normal, np.empty((d, p)), np.empty(p), np.empty(p))
+                frame.full[g], plus, minus, *sliding.errors(strength, factor), from_unit(p - 1),
+                halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d), np.empty(p),
+                np.empty(p))
             if until <= 1.0 or a == 0.0:
                 return True
         return False
