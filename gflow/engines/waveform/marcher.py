@@ -130,8 +130,8 @@ class Marcher:
         weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
         total = np.bincount(of, np.ldexp(weight, 2 * window.power), first.size)
         # The strength of a window is the sum of these times the largest curvature of the loss.
-        total = total * (window.strength / max(float(total.sum()), np.finfo(float).tiny))
-        return max(self.rtol, 1e-12) * (total @ self.active(side[first])) * self.lengths
+        share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
+        return max(self.rtol, 1e-12) * share * (total @ self.active(side[first])) * self.lengths
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:
