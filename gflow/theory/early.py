@@ -15,12 +15,11 @@ from ..problem.inputs import model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
-from ..engines.events import CHANGE, as_table, changed_points
+from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
 from .field import in_range
 
 BLOCK = 256
 """Neurons that share one table of events."""
-LN2 = float(np.log(2.0))
 
 
 def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], *,
@@ -100,9 +99,11 @@ class EarlyFlow:
     D : ndarray, shape (m, d)
         Field at the end: the extremal vector of the end cell; zero for a dead neuron.
     pattern : ndarray of int8, shape (m, n)
-        End cell: 1 on, -1 off, 0 on the hyperplane (it slides; or ``w_i`` or the point is 0).
-        Directions may end on hyperplanes without sliding there, at points whose label is 0 or
-        whose multiplier is 0 or 1; these keep the side that the neuron comes from.
+        End cell, as `gflow.Flow.pattern`: 0 off, 1 on, 2 sliding; 0 also where ``w_i`` or the
+        point is 0. Directions may end on hyperplanes without sliding there, at points whose label
+        is 0 or whose multiplier is 0 or 1; these keep the side that the neuron comes from.
+    side : ndarray of int8, shape (m, C)
+        The same as sides of the hyperplanes of ``data.arrangement``: -1, 0 (it slides) or 1.
     end_direction : ndarray, shape (m, d)
         Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
         sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever. Neurons
@@ -150,20 +151,20 @@ class EarlyFlow:
         self.ambiguous = int(choices.sum())
         self.settled = status != polygon.STUCK
         self.dead = status == polygon.STANDS
-        self._first, self._side = ends.sides
+        self._first, self.side = ends.sides
         self.D, self.end_direction = ends.vectors
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
 
     @property
     def pattern(self) -> np.ndarray:
-        """End cell, shape (m, n)."""
-        return self._ternary(self._side, np.isneginf(self.offset))
+        """End cell, shape (m, n): 0 off, 1 on, 2 sliding."""
+        return self._codes(self.side, np.isneginf(self.offset))
 
     @property
     def initial_pattern(self) -> np.ndarray:
-        """Cell of the start just after time 0, shape (m, n)."""
-        return self._ternary(self._first, row_norms(self.model.W) == 0)
+        """Cell of the start just after time 0, shape (m, n): 0 off, 1 on, 2 sliding."""
+        return self._codes(self._first, row_norms(self.model.W) == 0)
 
     def __call__(self, t: float) -> TwoLayerReLU:
         """The network at time ``t``, its size in ``log_scale``."""
@@ -211,7 +212,7 @@ class EarlyFlow:
         neuron = np.repeat(np.arange(self.model.m), self.crossings)
         # `polygon.AT_REST_EVENT` is -1, as `changed_points` takes it.
         row, point, before, after = changed_points(self.data.arrangement, neuron, plane,
-                                                   code // 3 - 1, code % 3 - 1, self._side)
+                                                   code // 3 - 1, code % 3 - 1, self.side)
         changes = np.empty(row.size, dtype=CHANGE)
         for name, column in zip(CHANGE.names or (), (time[row], neuron[row], point, before,
                                                      after)):
@@ -225,13 +226,10 @@ class EarlyFlow:
                 f"{alive.sum()} alive in {ends} cells, {self.dead.sum()} dead, "
                 f"{self.crossings.sum()} crossings)")
 
-    def _ternary(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
-        """Sides of hyperplanes as states of points: 1, -1, 0; 0 where ``w_i`` is ``zero``."""
-        A = self.data.arrangement
-        live = A.label >= 0
-        codes = np.zeros((self.model.m, self.data.n), dtype=np.int8)
-        codes[:, live] = side[:, A.label[live]] * np.sign(A.length[live])
-        codes[zero] = 0
+    def _codes(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Sides of hyperplanes as codes of points; off where ``w_i`` is ``zero``."""
+        codes = point_codes(self.data.arrangement, side)
+        codes[zero] = OFF
         return codes
 
     def _at(self, t: Any) -> tuple[np.ndarray, np.ndarray]:

@@ -12,6 +12,7 @@ from scipy.spatial import cKDTree
 from ..problem.checks import generator, whole
 from ..problem.data import Data
 from ..kernels.contacts import ON_SURFACE
+from ..engines.events import point_codes
 from ..problem.norms import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
@@ -36,7 +37,8 @@ class ExtremalVectors:
     D : ndarray, shape (k, d)
         The vectors, in units of ``y x``.
     pattern : ndarray of int8, shape (k, n)
-        Signs of ``w.x_k`` at ``w = orientation D / |D|``; 0 on the hyperplane of the point.
+        At ``w = orientation D / |D|``, as `gflow.Flow.pattern`: 0 off, 1 on, 2 on the hyperplane
+        of the point, where neurons slide (or may); a point that is 0 is off.
     orientation : ndarray of int, shape (k,)
         1 if the direction of neurons there is that of ``D``, -1 if it is that of ``-D``.
     kind : ndarray of str, shape (k,)
@@ -72,8 +74,8 @@ class ExtremalVectors:
     ExtremalVectors(1 max, 0 saddle, 1 min; complete, Morse sum 0 of 0)
     >>> found.D, found.pattern
     (array([[ 0.6, -0.3],
-           [ 0.3, -0.6]]), array([[1, 0],
-           [0, 1]], dtype=int8))
+           [ 0.3, -0.6]]), array([[1, 2],
+           [2, 1]], dtype=int8))
     """
 
     D: np.ndarray
@@ -222,9 +224,7 @@ def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVect
     size = np.linalg.norm(W, axis=1)
     early = early_flow((np.concatenate([size, -size]), np.concatenate([W, W])), data)
     alive = ~early.dead & early.settled
-    A = data.arrangement
-    point = A.member[A.start[kinks.plane]]
-    U = (early.pattern[:, point] * np.sign(A.length[point])).astype(np.int8)
+    U = early.side[:, kinks.plane]
     E = np.sign((early.end_direction * early.D).sum(axis=1))
     counts = Counter((U[i].tobytes(), E[i]) for i in np.flatnonzero(alive))
     points: dict[tuple[bytes, int], Critical] = {}
@@ -289,7 +289,7 @@ def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
 
 def _collect(data: Data, kinks: Kinks, points: list[Critical], share: np.ndarray | None,
              expected: int | None, notes: list[str]) -> ExtremalVectors:
-    A, n, k = data.arrangement, data.n, len(points)
+    A, k = data.arrangement, len(points)
     D = np.array([p.g for p in points]).reshape(k, kinks.rank) @ kinks.span + kinks.aside
     D *= kinks.size
     E = np.array([p.orientation for p in points], dtype=int)
@@ -298,9 +298,7 @@ def _collect(data: Data, kinks: Kinks, points: list[Critical], share: np.ndarray
     sides = np.where(np.abs(z) <= 10 * ON_SURFACE, 0, np.sign(z)).astype(np.int8)
     sides[:, kinks.plane] = np.array([p.u for p in points],
                                      dtype=np.int8).reshape(k, len(kinks.J))
-    pattern = np.zeros((k, n), dtype=np.int8)
-    live = A.label >= 0
-    pattern[:, live] = sides[:, A.label[live]] * np.sign(A.length[live]).astype(np.int8)
+    pattern = point_codes(A, sides)
     order = np.argsort(-value, kind="stable")
     return ExtremalVectors(
         D[order], pattern[order], E[order],

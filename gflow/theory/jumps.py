@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.events import ON
 from ..problem.data import Data
 from ..problem.inputs import model_and_data
 from ..problem.network import TwoLayerReLU
@@ -125,7 +126,7 @@ class JumpProcess:
         lengths = row_norms(data.X)
         early = early_flow(model, data)
         grows = ~early.dead & (early.rate > 0)
-        self.active = (early.pattern > 0) & (early.sign[:, None] * y > 0) & grows[:, None]
+        self.active = (early.pattern == ON) & (early.sign[:, None] * y > 0) & grows[:, None]
         # In units of the strongest, since squares leave the range of double precision first.
         strength = np.abs(y) * lengths
         unit = max(float(strength.max()), np.finfo(float).tiny)
