@@ -263,13 +263,13 @@ def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:
                          "give a smaller one")
     sine2 = np.minimum(betaincinv(*law, share * betainc(*law, np.minimum((width / size)**2, 1.0))),
                        most)
-    return (np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
-            + (size * np.sqrt(sine2) / width)[:, None] * across)
+    return np.asarray(np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
+                      + (size * np.sqrt(sine2) / width)[:, None] * across)
 
 
 def _teacher(beta: Any, d: int) -> np.ndarray:
     if beta is None:
-        return np.eye(1, d)[0]
+        return np.asarray(np.eye(1, d)[0])
     teacher = real_array(beta, "beta", 1)
     if teacher.shape != (d,):
         raise ValueError(f"beta has {teacher.size} entries but d = {d}: give one a column")

@@ -117,7 +117,7 @@ class Trainer:
 
     def pattern(self) -> np.ndarray:
         """1 where neurons are active and 0 elsewhere, int8, shape (m, n)."""
-        return (self.W @ self.X.T > 0).astype(np.int8)
+        return np.asarray((self.W @ self.X.T > 0).astype(np.int8))
 
 
 class Training:

@@ -10,7 +10,7 @@ import numpy as np
 from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.network import ModelPath, TwoLayerReLU
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from .events import KINDS
 from .protocol import Path
 
@@ -111,8 +111,7 @@ class Record:
         kept = self._kept("directions")
         if kept is not None:
             return kept
-        W, norms = self._scaled[0], row_norms(self._scaled[0])[..., None]
-        return read_only(np.divide(W, norms, out=np.zeros_like(W), where=norms > 0))
+        return read_only(unit_rows(self._scaled[0]))
 
     @cached_property
     def log_norms(self) -> np.ndarray:

@@ -7,7 +7,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from .protocol import Path
 from .rules import State
 
@@ -17,16 +17,11 @@ CHUNK = 4_000_000
 """Numbers in the states that are made at once."""
 
 
-def _directions(W: np.ndarray) -> np.ndarray:
-    norms = row_norms(W)[:, None]
-    return np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
-
-
 QUANTITIES: dict[str, Callable[[State], Any]] = {
     "a": lambda state: state.a.copy(),
     "W": lambda state: state.W.copy(),
     "norms": lambda state: row_norms(state.W),
-    "directions": lambda state: _directions(state.W),
+    "directions": lambda state: unit_rows(state.W),
     "loss": lambda state: state.loss,
     "grad_norm": lambda state: state.grad_norm,
 }

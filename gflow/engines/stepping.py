@@ -88,18 +88,18 @@ class Stepping:
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side on the frozen pattern."""
         self.nfev += 1
-        return field.velocity(state, *self._arguments())
+        return np.asarray(field.velocity(state, *self._arguments()))
 
     def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
         """Its derivative."""
         self.njev += 1
-        return field.jacobian(state, *self._arguments())
+        return np.asarray(field.jacobian(state, *self._arguments()))
 
     def residual(self, state: np.ndarray) -> np.ndarray:
         """Residuals on the frozen pattern."""
         a, W = self._split(state)
-        return field.residual(a, W, self.pattern.on, self.data.X,
-                              self.data.y)
+        return np.asarray(field.residual(a, W, self.pattern.on, self.data.X,
+                                         self.data.y))
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -202,7 +202,7 @@ class Stepping:
         degree = DEGREE[self.method]
         values = dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
         # Relative to the start of the step: what does not move keeps its value to the last bit.
-        series = to_series(degree) @ (values - self.state)
+        series: np.ndarray = to_series(degree) @ (values - self.state)
         series[0] += self.state
         return series
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..problem.checks import positive
 from ..problem.network import TwoLayerReLU
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from ..engines.record import Record
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.calm import Calm
@@ -189,7 +189,7 @@ class Alignment:
     @cached_property
     def living(self) -> np.ndarray:
         """Number of neurons that are not dead, shape (T,)."""
-        return (~self.dead).sum(axis=1)
+        return np.asarray((~self.dead).sum(axis=1))
 
     @cached_property
     def phases(self) -> Phases:
@@ -232,7 +232,7 @@ class Alignment:
         a, W, unit = (part[0] for part in self._neurons(np.array([time])))
         norms = row_norms(W)
         alive &= (norms > 0) & (a != 0)
-        u = np.divide(W, norms[:, None], out=np.zeros_like(W), where=norms[:, None] > 0)
+        u = unit_rows(W)
         with np.errstate(divide="ignore"):
             log = np.log(np.abs(a)) + np.log(norms) + 2 * unit
         label = np.full(a.size, -1)
@@ -314,7 +314,8 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
     norms = row_norms(D)
     valid = (norms > 0) & u.any(axis=-1)
     along = (u * D).sum(axis=-1)
-    return np.clip(np.divide(along, norms, out=np.full(along.shape, np.nan), where=valid), -1, 1)
+    cosine = np.divide(along, norms, out=np.full(along.shape, np.nan), where=valid)
+    return np.asarray(np.clip(cosine, -1, 1))
 
 
 def _first(holds: Callable[[float], bool], low: float, high: float) -> float:

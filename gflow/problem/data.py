@@ -73,12 +73,12 @@ class Data:
     @property
     def n(self) -> int:
         """Number of points."""
-        return self.X.shape[0]
+        return int(self.X.shape[0])
 
     @property
     def d(self) -> int:
         """Input dimension, the bias column included."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @cached_property
     def arrangement(self) -> Arrangement:

@@ -65,17 +65,17 @@ class TwoLayerReLU:
     @property
     def m(self) -> int:
         """Number of neurons."""
-        return self.W.shape[0]
+        return int(self.W.shape[0])
 
     @property
     def d(self) -> int:
         """Input dimension."""
-        return self.W.shape[1]
+        return int(self.W.shape[1])
 
     @property
     def norms(self) -> np.ndarray:
         """Norms :math:`|w_i|`, shape (m,)."""
-        return row_norms(self.W) * np.exp(self.log_scale)
+        return np.asarray(row_norms(self.W) * np.exp(self.log_scale))
 
     def __call__(self, X: Any) -> np.ndarray:
         """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
@@ -83,7 +83,7 @@ class TwoLayerReLU:
         if X.shape[1] != self.d:
             raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
                              "inputs and hidden weights must have the same dimension")
-        return np.maximum(X @ self.W.T, 0.0) @ (self.a * np.exp(2 * self.log_scale))
+        return np.asarray(np.maximum(X @ self.W.T, 0.0) @ (self.a * np.exp(2 * self.log_scale)))
 
     def loss(self, data: Data) -> float:
         r"""Loss :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`."""

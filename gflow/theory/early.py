@@ -14,7 +14,7 @@ from ..problem.data import Data
 from ..problem.inputs import model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
 from .field import in_range
 
@@ -179,24 +179,22 @@ class EarlyFlow:
         For one time the shape is (m, d).
         """
         neurons, _ = self._at(t)
-        W = neurons[:, :, 1:]
-        norms = row_norms(W)[..., None]
-        unit = np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
-        return unit if np.ndim(t) else unit[0]
+        unit = unit_rows(neurons[:, :, 1:])
+        return unit if np.ndim(t) else np.asarray(unit[0])
 
     def log_norms(self, t: Any) -> np.ndarray:
         """``log |w_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
             value = np.log(row_norms(neurons[:, :, 1:])) + log
-        return value if np.ndim(t) else value[0]
+        return np.asarray(value if np.ndim(t) else value[0])
 
     def log_outputs(self, t: Any) -> np.ndarray:
         """``log |a_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
             value = np.log(np.abs(neurons[:, :, 0])) + log
-        return value if np.ndim(t) else value[0]
+        return np.asarray(value if np.ndim(t) else value[0])
 
     def crossing_times(self, neuron: int) -> np.ndarray:
         """Times at which a neuron changes its cell, increasing."""

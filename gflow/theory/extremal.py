@@ -103,7 +103,7 @@ class ExtremalVectors:
     @property
     def w(self) -> np.ndarray:
         """Unit vectors with which neurons align, shape (k, d)."""
-        return self.D / self.value[:, None]
+        return np.asarray(self.D / self.value[:, None])
 
     def __len__(self) -> int:
         return len(self.D)

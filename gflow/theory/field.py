@@ -186,4 +186,4 @@ def _least(w: np.ndarray, data: Data) -> np.ndarray:
     J = np.bincount(A.label[live], jump, minlength=len(z))
     size = np.abs(jump).sum()
     kinks = np.flatnonzero(on_it & (np.abs(J) > ROUNDING * size))
-    return box_least_squares(D, A.normal[kinks], J[kinks], ROUNDING * size)[1]
+    return np.asarray(box_least_squares(D, A.normal[kinks], J[kinks], ROUNDING * size)[1])

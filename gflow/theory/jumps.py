@@ -165,7 +165,8 @@ class JumpProcess:
 
     def loss(self, t: Any) -> np.ndarray:
         """Loss of the limit at times ``t`` (T,) in units of ``ln(1/lambda)``; shape (T,)."""
-        return self.losses[np.searchsorted(self.times, t, side="right")]
+        losses: np.ndarray = self.losses[np.searchsorted(self.times, t, side="right")]
+        return losses
 
     def __repr__(self) -> str:
         return (f"JumpProcess({self.times.size} jumps, loss {self.losses[0]:.6g} to "

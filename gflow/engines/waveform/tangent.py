@@ -49,7 +49,8 @@ actively for each other on the processors that neurons need."""
 def resolution(degree: int) -> np.ndarray:
     """Matrix that drops the last two Chebyshev coefficients of values at the nodes: residuals are
     of lower degree than the nodes allow, and what is dropped tells their error."""
-    return chebyshev.chebvander(nodes(degree), degree - 2) @ to_series(degree)[:degree - 1]
+    return np.asarray(chebyshev.chebvander(nodes(degree), degree - 2)
+                      @ to_series(degree)[:degree - 1])
 
 
 @lru_cache(maxsize=None)
@@ -59,14 +60,14 @@ def integration(degree: int, full: bool = False) -> np.ndarray:
     s = nodes(degree)
     columns = [chebyshev.chebval(s, chebyshev.chebint(row, lbnd=-1)) for row in np.eye(degree + 1)]
     integral = np.array(columns).T @ to_series(degree)
-    return integral if full else resolution(degree) @ integral
+    return np.asarray(integral if full else resolution(degree) @ integral)
 
 
 def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
     """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
     width = max(1, ALONE // max(r.size, 1))
     if A.shape[1] <= width:
-        return r @ A
+        return np.asarray(r @ A)
     out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
     for c in range(0, A.shape[1], width):
         np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])

@@ -53,7 +53,7 @@ class Riccati:
         """``z'/z`` at the times ``t`` (T,), accurate relative to itself."""
         num, den = self.fraction(t)
         q, _ = self._decay(t)
-        return 4 * self.slope(self.z0) * q / num / den
+        return np.asarray(4 * self.slope(self.z0) * q / num / den)
 
     def _decay(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``q = exp(-speed t)`` and ``(1 - q) / speed``."""

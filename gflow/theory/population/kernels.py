@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ...problem.checks import real_array
-from ...problem.norms import row_norms
+from ...problem.norms import row_norms, unit_rows
 
 SMALL = 0.1
 """Below this angle ``sin x - x cos x`` is taken from its series."""
@@ -141,7 +141,7 @@ def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     """
     W, V, root = _two(W, V, Sigma)
     w, v, w_norm, v_norm, angle = pairs(W, V)
-    p, q = unit(w[:, None] + v), unit(w[:, None] - v)
+    p, q = unit_rows(w[:, None] + v), unit_rows(w[:, None] - v)
     plane = p[..., :, None] * p[..., None, :] - q[..., :, None] * q[..., None, :]
     M = ((np.pi - angle)[..., None, None] * np.eye(W.shape[1])
          + np.sin(angle)[..., None, None] * plane) / (2 * np.pi)
@@ -152,16 +152,10 @@ def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
 def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
     """Angles between the rows of ``W`` (m, d) and ``V`` (k, d), accurate when they are small."""
     w_norm, v_norm = row_norms(W), row_norms(V)
-    w, v = unit(W), unit(V)
+    w, v = unit_rows(W), unit_rows(V)
     apart = np.sqrt(((w[:, None] - v)**2).sum(axis=-1))
     along = np.sqrt(((w[:, None] + v)**2).sum(axis=-1))
     return Pairs(w, v, w_norm, v_norm, 2 * np.arctan2(apart, along))
-
-
-def unit(u: np.ndarray) -> np.ndarray:
-    """Vectors (..., d) divided by their norms; zero stays zero."""
-    size = row_norms(u)[..., None]
-    return np.divide(u, size, out=np.zeros_like(u), where=size > 0)
 
 
 def covariance_root(Sigma: Any, d: int) -> np.ndarray:

@@ -8,8 +8,8 @@ import numpy as np
 
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
-from ...problem.norms import row_norms
-from .kernels import covariance_root, unit
+from ...problem.norms import row_norms, unit_rows
+from .kernels import covariance_root
 
 LARGEST = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
@@ -145,8 +145,8 @@ def field_at(a: np.ndarray, W: np.ndarray, law: Law) -> np.ndarray:
     """Population field (m, d) of a network, without checks."""
     seen = W @ law.root
     rows, weights = np.concatenate([law.V, seen]), np.concatenate([law.a, -a])
-    own = unit(seen)
-    angle = angles(own, unit(rows))
+    own = unit_rows(seen)
+    angle = angles(own, unit_rows(rows))
     D = (np.sin(angle) @ (weights * row_norms(rows)))[:, None] * own
     D += (np.pi - angle) @ (weights[:, None] * rows)
     D = (D / (2 * np.pi) + law.beta @ law.root / 2) @ law.root
@@ -158,7 +158,7 @@ def loss_at(a: np.ndarray, W: np.ndarray, law: Law) -> float:
     """Population loss of a network without label noise, without checks."""
     rows, weights = np.concatenate([law.V, W @ law.root]), np.concatenate([-law.a, a])
     odd = weights @ rows / 2 - law.beta @ law.root
-    angle = angles(unit(rows), unit(rows))
+    angle = angles(unit_rows(rows), unit_rows(rows))
     acute = np.minimum(angle, np.pi - angle)
     even = 2 / np.pi * (np.sin(acute) + (np.pi / 2 - acute) * np.cos(acute))
     charge = weights * row_norms(rows)

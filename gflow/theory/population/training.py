@@ -14,7 +14,7 @@ from ...problem.balance import Balance
 from ...problem.checks import non_negative, positive, real_array
 from ...problem.inputs import EPS, reported_times
 from ...problem.network import ModelPath, TwoLayerReLU
-from ...problem.norms import row_norms
+from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
 
 SHIFTED = 0.1
@@ -244,8 +244,7 @@ class PopulationFlow:
     @cached_property
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
-        norms = self.norms[..., None]
-        return np.divide(self.W, norms, out=np.zeros_like(self.W), where=norms > 0)
+        return unit_rows(self.W)
 
     def __repr__(self) -> str:
         return (f"PopulationFlow: {self.status} ({self.message}), t = 0 to {self.t_end:g}, "
