@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -16,7 +16,8 @@ from .run import OUTCOMES, Run, Stop
 from .rules import Rule, State
 from .trajectory import Trajectory
 
-OPTIMIZERS = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM}
+Optimizer = Literal["gd", "momentum", "adam"]
+OPTIMIZERS: dict[str, int] = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM}
 CHUNK = 2e8
 """Multiplications between two looks for Ctrl-C."""
 

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any, Sequence, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..problem.checks import real_array
 from ..problem.data import Data
@@ -134,7 +135,7 @@ class Record:
     @overload
     def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
 
-    def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
         """The network at any time reached (dense output).
 
         Parameters
@@ -180,7 +181,7 @@ class Record:
         codes[past["neuron"], past["point"]] = past["to"]
         return codes
 
-    def _reached(self, t: Any) -> np.ndarray:
+    def _reached(self, t: ArrayLike) -> np.ndarray:
         times = real_array(np.atleast_1d(t), "t", 1)
         if times.size and (times.min() < 0 or times.max() > self.t_end):
             wrong = times[(times < 0) | (times > self.t_end)][0]

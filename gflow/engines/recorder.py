@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Callable
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, TypeAlias
 
 import numpy as np
 
@@ -13,6 +13,8 @@ from .rules import State
 
 Quantities = Callable[[State], Mapping[str, Any]]
 """From a state to what is kept of it."""
+SaveLike: TypeAlias = str | Sequence[str] | Callable[[State], object] | None
+"""What to keep: names of quantities, or a function of a state."""
 CHUNK = 4_000_000
 """Numbers in the states that are made at once."""
 
@@ -27,7 +29,7 @@ QUANTITIES: dict[str, Callable[[State], Any]] = {
 }
 
 
-def as_quantities(save: Any) -> Quantities | None:
+def as_quantities(save: SaveLike) -> Quantities | None:
     """Normalise the argument ``save`` of `gflow.integrate`.
 
     Parameters

@@ -7,11 +7,12 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..problem.balance import Balance
 from ..problem.checks import real_array
 from ..problem.data import Data
-from ..problem.inputs import model_and_data, thread_count
+from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
@@ -22,7 +23,7 @@ BLOCK = 256
 """Neurons that share one table of events."""
 
 
-def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], *,
+def early_flow(model: ModelLike, data: DataLike, *,
                threads: int | None = None) -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.
 
@@ -173,7 +174,7 @@ class EarlyFlow:
         neurons, log = self._at(t)
         return TwoLayerReLU(neurons[0, :, 0], neurons[0, :, 1:], log[0])
 
-    def directions(self, t: Any) -> np.ndarray:
+    def directions(self, t: ArrayLike) -> np.ndarray:
         """Unit vectors ``w_i / |w_i|`` at times (T,); zero at ``w_i = 0``. Shape (T, m, d).
 
         For one time the shape is (m, d).
@@ -182,14 +183,14 @@ class EarlyFlow:
         unit = unit_rows(neurons[:, :, 1:])
         return unit if np.ndim(t) else np.asarray(unit[0])
 
-    def log_norms(self, t: Any) -> np.ndarray:
+    def log_norms(self, t: ArrayLike) -> np.ndarray:
         """``log |w_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
             value = np.log(row_norms(neurons[:, :, 1:])) + log
         return np.asarray(value if np.ndim(t) else value[0])
 
-    def log_outputs(self, t: Any) -> np.ndarray:
+    def log_outputs(self, t: ArrayLike) -> np.ndarray:
         """``log |a_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
@@ -230,7 +231,7 @@ class EarlyFlow:
         codes[zero] = OFF
         return codes
 
-    def _at(self, t: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _at(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) and the logarithms (T, m) of their units."""
         times = real_array(np.atleast_1d(t), "t", 1)
         if times.size and times.min() < 0:

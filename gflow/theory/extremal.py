@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..problem.inputs import DataLike
 from ..problem.checks import generator, whole
 from ..problem.data import Data
 from ..kernels.contacts import ON_SURFACE
@@ -116,7 +116,7 @@ class ExtremalVectors:
         return f"ExtremalVectors({kinds}; {state})"
 
 
-def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, progress: bool = False,
+def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = False,
                      starts: int = 2000, rng: int | np.random.Generator = 0) -> ExtremalVectors:
     r"""All extremal vectors of a data set, with a certificate that none is missing.
 
@@ -217,7 +217,8 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     return _collect(data, kinks, points, None, expected, notes)
 
 
-def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVectors:
+def _attractors(data: Data, kinks: Kinks, starts: int,
+                rng: int | np.random.Generator) -> ExtremalVectors:
     """What the early flow reaches from random directions, with either sign of output weight."""
     from .early import early_flow
     W = generator(rng).standard_normal((starts, data.d))

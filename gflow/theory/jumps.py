@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..engines.events import ON
 from ..problem.data import Data
-from ..problem.inputs import model_and_data
+from ..problem.inputs import DataLike, ModelLike, model_and_data
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .early import early_flow
@@ -20,8 +19,8 @@ TIE = 1e-12
 """Relative difference of two jump times that counts as none."""
 
 
-def jump_process(model: TwoLayerReLU | tuple[Any, Any],
-                 data: Data | tuple[Any, Any]) -> JumpProcess:
+def jump_process(model: ModelLike,
+                 data: DataLike) -> JumpProcess:
     r"""The saddle-to-saddle limit of the flow on orthogonal data, in the time ``t / ln(1/lambda)``.
 
     From a start of scale ``lambda -> 0`` neurons align at once, in this time; each then grows like
@@ -163,7 +162,7 @@ class JumpProcess:
         self.times, self.exponents = np.array(times), np.array(exponents)
         self.losses, self.squares = np.array(losses), np.array(squares)
 
-    def loss(self, t: Any) -> np.ndarray:
+    def loss(self, t: ArrayLike) -> np.ndarray:
         """Loss of the limit at times ``t`` (T,) in units of ``ln(1/lambda)``; shape (T,)."""
         losses: np.ndarray = self.losses[np.searchsorted(self.times, t, side="right")]
         return losses

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import lsq_linear
 
 from ..problem.data import Data
-from ..problem.inputs import model_and_data
+from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data
 from ..engines.record import Record
 from ..engines.rules import Rule
 from ..engines.solve import solve
@@ -67,7 +67,7 @@ class TwoCone:
     groups: tuple[int, int] | None
     message: str
 
-    def __call__(self, X: Any) -> np.ndarray:
+    def __call__(self, X: ArrayLike) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""
         return self.model(X)
 
@@ -84,7 +84,8 @@ class TwoCone:
         """Training loss ``1/(2n) sum r_k^2``."""
         return float(np.mean(self.residual**2) / 2)
 
-    def test_risk(self, teacher: Any, *, noise: float = 0.0, Sigma: Any = None) -> float:
+    def test_risk(self, teacher: TeacherLike, *, noise: float = 0.0,
+                  Sigma: ArrayLike | None = None) -> float:
         """Mean squared error ``E (h(x) - y)^2`` on fresh Gaussian points, exactly.
 
         Parameters
@@ -112,8 +113,8 @@ class TwoCone:
                 f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
 
 
-def two_cone_least_squares(data: Data | tuple[Any, Any],
-                           model: TwoLayerReLU | tuple[Any, Any] | None = None) -> TwoCone:
+def two_cone_least_squares(data: DataLike,
+                           model: ModelLike | None = None) -> TwoCone:
     r"""Self-consistent least squares pair: the end state of training from a small scale.
 
     On many points of a nearly linear teacher, neurons of either sign align with one direction each
@@ -191,7 +192,7 @@ def two_cone_least_squares(data: Data | tuple[Any, Any],
                    _sentence(data, codes, settled, consistent, full_rank, groups))
 
 
-def _power(what: Any) -> int:
+def _power(what: ArrayLike) -> int:
     """Power of two above the largest number."""
     return int(np.frexp(np.abs(what).max())[1])
 

@@ -7,9 +7,10 @@ square root.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...problem.checks import real_array
 from ...problem.norms import row_norms, unit_rows
@@ -29,7 +30,7 @@ class Pairs(NamedTuple):
     angle: np.ndarray
 
 
-def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Kernel :math:`K(w, v) = E[\max(w \cdot x, 0) \max(v \cdot x, 0)]`.
 
     For ``Sigma = I`` and the angle theta between w and v it is
@@ -71,7 +72,7 @@ def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(w_norm[:, None] * v_norm * shape)
 
 
-def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Field :math:`g(w, v) = E[1\{w \cdot x > 0\} \max(v \cdot x, 0) x]`.
 
     For ``Sigma = I`` it is :math:`\frac{1}{2\pi} (|v| \sin\theta\, \hat w + (\pi - \theta) v)`.
@@ -108,7 +109,7 @@ def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(g @ root)
 
 
-def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Second moments :math:`E[1\{w \cdot x > 0\} 1\{v \cdot x > 0\} x x^T]`.
 
     For ``Sigma = I``, with the unit vectors p and q along the sum and the difference of the unit
@@ -158,7 +159,7 @@ def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
     return Pairs(w, v, w_norm, v_norm, 2 * np.arctan2(apart, along))
 
 
-def covariance_root(Sigma: Any, d: int) -> np.ndarray:
+def covariance_root(Sigma: ArrayLike | None, d: int) -> np.ndarray:
     """Symmetric square root of a covariance (d, d); the identity for None."""
     if Sigma is None:
         return np.eye(d)
@@ -175,7 +176,8 @@ def covariance_root(Sigma: Any, d: int) -> np.ndarray:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _two(W: Any, V: Any, Sigma: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _two(W: ArrayLike, V: ArrayLike,
+         Sigma: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows multiplied by the root of the covariance, and that."""
     W, V = real_array(W, "W", 2), real_array(V, "V", 2)
     if W.shape[1] != V.shape[1] or not W.size or not V.size:

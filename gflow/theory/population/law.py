@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ...problem.inputs import ModelLike, TeacherLike
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
@@ -24,7 +26,7 @@ class Law(NamedTuple):
     V: np.ndarray
 
 
-def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = None) -> np.ndarray:
+def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Population field :math:`D_j = E[1\{w_j \cdot x > 0\} (y - h(x)) x]` of every neuron.
 
     A linear teacher contributes ``Sigma beta / 2`` whatever ``w_j`` is.
@@ -63,8 +65,8 @@ def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = N
     return field_at(model.a, model.W, law)
 
 
-def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: float = 0.0,
-              Sigma: Any = None) -> float:
+def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
+              Sigma: ArrayLike | None = None) -> float:
     r"""Population loss :math:`\frac12 E[(h(x) - y)^2]`, exactly.
 
     The odd and the even part of a ReLU, ``z/2`` and ``|z|/2``, are orthogonal: the loss is the sum
@@ -107,7 +109,7 @@ def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: flo
     return loss_at(model.a, model.W, law) + noise**2 / 2
 
 
-def as_model(model: Any) -> TwoLayerReLU:
+def as_model(model: ModelLike) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
         if model.log_scale.any():
@@ -124,16 +126,17 @@ def as_model(model: Any) -> TwoLayerReLU:
     return TwoLayerReLU(*model)
 
 
-def as_law(teacher: Any, Sigma: Any, d: int) -> Law:
+def as_law(teacher: TeacherLike, Sigma: ArrayLike | None, d: int) -> Law:
     """Teacher and covariance of ``d`` inputs, checked."""
     root = covariance_root(Sigma, d)
     if isinstance(teacher, TwoLayerReLU) or (isinstance(teacher, tuple | list)
                                              and len(teacher) == 2 and np.ndim(teacher[1]) == 2):
-        network = as_model(teacher)
+        network = as_model(cast(ModelLike, teacher))
         beta, a, V = np.zeros(d), network.a, network.W
         columns = network.d
     else:
-        beta, a, V = real_array(teacher, "teacher", 1), np.empty(0), np.empty((0, d))
+        beta = real_array(cast(ArrayLike, teacher), "teacher", 1)
+        a, V = np.empty(0), np.empty((0, d))
         columns = beta.size
     if columns != d:
         raise ValueError(f"teacher has {columns} inputs but W has {d} columns: they must be the "
