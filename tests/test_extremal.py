@@ -1,6 +1,5 @@
 """Extremal vectors against a brute-force search over all sign vectors, and the certificate."""
 
-import resource
 from itertools import combinations
 from math import comb
 
@@ -232,6 +231,7 @@ def test_larger_sets_are_certified(n, d):
 
 @pytest.mark.slow
 def test_sixty_points_in_five_dimensions(capsys):
+    resource = pytest.importorskip("resource")
     # In bounded memory: 200 million faces are looked at, none is kept.
     rng = np.random.default_rng(7)
     X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)
