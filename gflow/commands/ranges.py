@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-LONGEST = 100_000
+MOST_VALUES = 100_000
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"
 
 
@@ -103,8 +103,8 @@ def _spaced(first: Any, last: Any, how: str, count: int, part: str, kind: type) 
 
 
 def _check_count(count: int, part: str) -> None:
-    if count > LONGEST:
-        raise ValueError(f"{part!r} has {count} values: give at most {LONGEST}")
+    if count > MOST_VALUES:
+        raise ValueError(f"{part!r} has {count} values: give at most {MOST_VALUES}")
 
 
 def _rounded(value: Any, kind: type) -> Any:

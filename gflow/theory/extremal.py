@@ -20,7 +20,7 @@ from .fans import Undecided
 from .field import as_data, in_range
 from .kinks import Kinks, kinks_of
 
-LARGEST = 1e12
+MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
 MOST_AROUND = 3**12
 """Faces around an arc, at most: they are kept in memory."""
@@ -186,7 +186,7 @@ def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = 
     if not complete:
         return _attractors(data, kinks, whole(starts, "starts"), rng)
     work, around = checks(kinks), 3.0 ** (kinks.rank - 2)
-    if work > LARGEST or around > MOST_AROUND:
+    if work > MOST_FACES or around > MOST_AROUND:
         raise ValueError(f"a complete search has {max(work, around):.1g} faces to look at, which "
                          "takes days or does not fit: use complete=False for the attractors, or "
                          "fewer points")
@@ -264,7 +264,7 @@ def _merged(points: list[Critical]) -> list[Critical]:
     D = np.array([np.append(p.g, p.orientation) for p in points])
     drop = set()
     for i, j in cKDTree(D).query_pairs(BORDER):
-        first, last = sorted((i, j), key=lambda k: points[k].margin)
+        first = min((i, j), key=lambda k: points[k].margin)
         if points[first].margin <= BORDER:
             drop.add(first)
     return [p for k, p in enumerate(points) if k not in drop]

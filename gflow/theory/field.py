@@ -14,7 +14,7 @@ from ..problem.norms import row_norms
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""
-LARGEST = 960
+LARGEST_POWER = 960
 """Binary logarithm, up to sign, of the largest ``|y_k x_k|`` that leaves room for sums."""
 
 
@@ -152,7 +152,7 @@ def in_range(data: Data) -> Data:
     largest = np.abs(data.X).max(axis=1)
     some = (data.y != 0) & (largest > 0)
     size = (np.log2(np.abs(data.y[some])) + np.log2(largest[some])).max(initial=-np.inf)
-    if some.any() and abs(size) > LARGEST:
+    if some.any() and abs(size) > LARGEST_POWER:
         raise ValueError(f"labels times points reach 1e{size * np.log10(2):.0f}, outside the range "
                          "of double precision: rescale X or y")
     return data

@@ -19,13 +19,13 @@ from ..problem.norms import row_norms
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
-from .field import LARGEST, as_data
+from .field import LARGEST_POWER, as_data
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
 STATIONARY = 1e-3
 """They are followed until the gradient is this part of the one at the start."""
-LONGEST = 1e6
+TURNS = 1e6
 """And for so many times in which they turn."""
 RTOL = 1e-10
 CONSISTENT = 1e-8
@@ -184,7 +184,7 @@ def two_cone_least_squares(data: DataLike,
     (plus, minus), residual, full_rank = _least_squares(data, codes, betas)
     consistent = (_consistent(data, codes[0], plus, residual)
                   and _consistent(data, codes[1], -minus, residual))
-    if abs(_power([plus, minus]) + y_unit - x_unit) > LARGEST:
+    if abs(_power([plus, minus]) + y_unit - x_unit) > LARGEST_POWER:
         raise ValueError("the pair leaves the range of double precision: rescale X or y")
     plus, minus = np.ldexp([plus, minus], y_unit - x_unit)
     return TwoCone(plus, minus, codes[0], codes[1], np.ldexp(residual, y_unit),
@@ -214,7 +214,7 @@ def _two_neurons(data: Data, e: np.ndarray, pull: float
     slow = STATIONARY * size * pull
     rest = Rule(lambda state: state.grad_norm < slow, "at_rest", "the gradient vanished",
                 locate=True)
-    flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, LONGEST / pull,
+    flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, TURNS / pull,
                  times=np.zeros(1), method="waveform", rtol=RTOL, rules=(rest,), made=Record)
     model = flow.model
     betas = model.a[:, None] * model.W

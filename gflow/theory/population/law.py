@@ -13,7 +13,7 @@ from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .kernels import covariance_root
 
-LARGEST = 700.0
+LARGEST_LOG = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
 
 
@@ -115,7 +115,7 @@ def as_model(model: ModelLike) -> TwoLayerReLU:
         if model.log_scale.any():
             with np.errstate(divide="ignore"):
                 logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale
-            if (np.abs(logs[np.isfinite(logs)]) > LARGEST).any():
+            if (np.abs(logs[np.isfinite(logs)]) > LARGEST_LOG).any():
                 raise ValueError("log_scale takes a neuron out of the range of double precision, "
                                  "which populations need: give a start of another scale")
             scale = np.exp(model.log_scale)
