@@ -93,6 +93,7 @@ def chain(a, w, X, y):
     return np.array(times, dtype=float)
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs extended precision")
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("ratio", [1.0, 1.01, 5.0])
 def test_crossing_times_are_exact(ratio, sign):
@@ -214,7 +215,9 @@ def test_ends_are_attractors(seed):
         assert np.allclose(D, early.D[i], rtol=0, atol=1e-13)
         assert np.allclose(D, (D @ u) * u, rtol=0, atol=1e-13) and (sign * data.y[Z] < 0).all()
         if sign * (D @ u) < 0:
-            assert np.linalg.matrix_rank(data.X[Z]) == data.d - 1
+            # NumPy 1 knows no rank of an empty array.
+            rank = np.linalg.matrix_rank(data.X[Z]) if Z.any() else 0
+            assert rank == data.d - 1
 
 
 @pytest.mark.parametrize("seed", range(40))
