@@ -7,28 +7,26 @@ from typing import Any
 
 import numpy as np
 
-from .engines.descent import OPTIMIZERS, Trainer, Training, compile_kernels
-from .engines.rules import as_rules
+from .engines.descent import OPTIMIZERS, Optimizer, Trainer, Training, compile_kernels
+from .engines.rules import StopLike, as_rules
 from .engines.run import FAILURES
 from .flows.discrete import Descent, distances
 from .flows.errors import IntegrationError
 from .problem.checks import generator, non_negative, positive, whole
-from .problem.data import Data
-from .problem.inputs import LOWEST, default_times, model_and_data
-from .problem.loss import as_loss, loss_label
-from .problem.network import TwoLayerReLU
+from .problem.inputs import LOWEST, DataLike, ModelLike, default_times, model_and_data
+from .problem.loss import LossLike, as_loss, loss_label
 
 __all__ = ["Descent", "descend", "distances"]
 
 STREAM = (0xDE5C,)
 
 
-def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], lr: float,
-            steps: int, *, optimizer: str = "gd", batch: int | None = None,
+def descend(model: ModelLike, data: DataLike, lr: float,
+            steps: int, *, optimizer: Optimizer = "gd", batch: int | None = None,
             rng: int | np.random.Generator = 0, momentum: float = 0.9,
             betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
-            save_every: int | None = None, stop: Any = None, progress: bool = False,
-            strict: bool = False, loss: Any = "square") -> Descent:
+            save_every: int | None = None, stop: StopLike = None, progress: bool = False,
+            strict: bool = False, loss: LossLike = "square") -> Descent:
     r"""Train with a finite step: the discrete twin of `gflow.integrate`.
 
     The loss is that of the flow, :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2` if no other is
@@ -152,7 +150,7 @@ def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any],
     return flow
 
 
-def _fraction(value: Any, name: str) -> float:
+def _fraction(value: object, name: str) -> float:
     number = non_negative(value, name)
     if number >= 1:
         raise ValueError(f"{name} = {number:g}: give a number in [0, 1)")

@@ -5,7 +5,7 @@ The same ``rng`` gives the same draw at every scale: two scales differ by a fact
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Literal, get_args
 
 import numpy as np
 
@@ -15,12 +15,13 @@ from .problem.norms import row_norms
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
 
-SCALINGS = ("1/sqrt(m)", "1/sqrt(m*d)")
+Scaling = Literal["1/sqrt(m)", "1/sqrt(m*d)"]
+SCALINGS: tuple[str, ...] = get_args(Scaling)
 TINY = float(np.finfo(float).tiny)
 
 
 def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-             scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
+             scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Balanced start: Gaussian hidden weights, :math:`a_i = \pm|w_i|`.
 
     With ``s = scale / sqrt(m)``, each coordinate of ``W`` is N(0, s^2); signs are fair coins.
@@ -76,7 +77,7 @@ def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
 
 
 def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-              scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
+              scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Dominated start: :math:`|a_i| \ge |w_i|`, so that no output weight changes sign.
 
     With ``s = scale / sqrt(m)``, each coordinate of ``W`` is uniform on [-s, s] and
@@ -114,7 +115,7 @@ def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
 
 
 def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-               scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
+               scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Unbalanced start: every weight is N(0, s^2), with ``s = scale / sqrt(m)``.
 
     Parameters
@@ -148,7 +149,7 @@ def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
 
 
 def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
-                  scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
+                  scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Start with zero output: balanced neurons, then the same with ``a`` negated.
 
     Neurons ``i`` and ``i + m/2`` cancel for every input; in floating point the output is zero to
@@ -191,7 +192,7 @@ def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator =
     return TwoLayerReLU(np.concatenate([a, -a]), np.concatenate([W, W]), log_scale)
 
 
-def _prepare(m: int, d: int, scale: float, rng: Any,
+def _prepare(m: int, d: int, scale: float, rng: int | np.random.Generator,
              scaling: str) -> tuple[float, np.random.Generator]:
     """Check the arguments; return the standard deviation ``s`` and the generator."""
     whole(m, "m")

@@ -41,7 +41,7 @@ def deadly(n, rng):
     if n == 2 or n == 3 and not flag.exists():
         if n == 3:
             flag.touch()
-        os.kill(os.getpid(), signal.SIGKILL)
+        os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
     return {"n2": n * n}
 
 

@@ -45,10 +45,7 @@ def test_is_the_flow_of_a_tiny_start(problem):
     same_events(past, flow.events, 1e-9)
     later = early.arrival.max() > flow.t_end
     assert early.ambiguous == flow.stats["ambiguous"] or later
-    codes = {0: -1, 1: 1, 2: 0}
-    crossed = (np.abs(problem.X).max(axis=1) > 0) & np.ones(early.pattern.shape, dtype=bool)
-    expected = np.vectorize(codes.get)(flow.pattern(0.0))
-    assert (early.initial_pattern == expected)[crossed].all()
+    assert (early.initial_pattern == flow.pattern(0.0)).all()
 
 
 @pytest.mark.parametrize("kind", ["generic", "duplicates"])
@@ -96,6 +93,7 @@ def chain(a, w, X, y):
     return np.array(times, dtype=float)
 
 
+@pytest.mark.skipif(np.finfo(np.longdouble).eps > 1e-18, reason="needs extended precision")
 @pytest.mark.parametrize("sign", [1.0, -1.0])
 @pytest.mark.parametrize("ratio", [1.0, 1.01, 5.0])
 def test_crossing_times_are_exact(ratio, sign):
@@ -117,7 +115,7 @@ def on_the_plane(a):
 
 def test_balanced_neuron_shrinks_for_ever_on_a_ray():
     early = on_the_plane(0.1)
-    assert not early.dead[0] and early.rate[0] == -0.5 and early.pattern.tolist() == [[1, 0]]
+    assert not early.dead[0] and early.rate[0] == -0.5 and early.pattern.tolist() == [[1, 2]]
     assert early.end_direction.tolist() == [[1.0, 0.0]] and early.D.tolist() == [[-0.5, 0.0]]
     assert early.log_norms(2000.0)[0] == pytest.approx(np.log(0.1) - 1000, rel=1e-15)
 
@@ -129,7 +127,7 @@ def test_ray_between_points_that_are_almost_opposite(tilt):
         turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
         w = np.array([-0.3, 1.0]) @ turn
         early = early_flow(([np.hypot(*w)], [w]), ([[1.0, 0.0], [-1.0, tilt]] @ turn, [-2.0, -1.0]))
-        assert not early.dead[0] and early.pattern.tolist() == [[0, 1]]
+        assert not early.dead[0] and early.pattern.tolist() == [[2, 1]]
         assert early.rate[0] == pytest.approx(-tilt / 2, rel=1e-7)
         assert np.allclose(early.end_direction[0], turn[1], rtol=0, atol=1e-15)
 
@@ -207,7 +205,7 @@ def test_ends_are_attractors(seed):
         u, sign = early.end_direction[i], early.sign[i]
         z = data.X @ u
         Z = np.abs(z) <= 1e-9 * np.linalg.norm(data.X, axis=1)
-        assert (early.pattern[i] == np.where(Z, 0, np.sign(z))).all()
+        assert (early.pattern[i] == np.where(Z, 2, z > 0)).all()
         pull = data.y[:, None] * data.X / data.n
         D = pull[(z > 0) & ~Z].sum(axis=0)
         if Z.any():
@@ -217,7 +215,9 @@ def test_ends_are_attractors(seed):
         assert np.allclose(D, early.D[i], rtol=0, atol=1e-13)
         assert np.allclose(D, (D @ u) * u, rtol=0, atol=1e-13) and (sign * data.y[Z] < 0).all()
         if sign * (D @ u) < 0:
-            assert np.linalg.matrix_rank(data.X[Z]) == data.d - 1
+            # NumPy 1 knows no rank of an empty array.
+            rank = np.linalg.matrix_rank(data.X[Z]) if Z.any() else 0
+            assert rank == data.d - 1
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -245,9 +245,9 @@ def test_ten_thousand_neurons(noise):
     some = alive[np.unique(early.pattern[alive], axis=0, return_index=True)[1]]
     pull = data.y[:, None] * data.X / data.n
     for i in some:
-        on, slides = early.pattern[i] > 0, early.pattern[i] == 0
+        on, slides = early.pattern[i] == 1, early.pattern[i] == 2
         z = data.X @ early.end_direction[i]
-        assert (np.sign(z[~slides]) == early.pattern[i, ~slides]).all()
+        assert z[~slides].all() and (on == (z > 0))[~slides].all()
         D = pull[on].sum(axis=0)
         if slides.any():
             D += lsq_linear(pull[slides].T, -D, (0, 1), method="bvls", tol=1e-15).x @ pull[slides]

@@ -1,6 +1,5 @@
 """Extremal vectors against a brute-force search over all sign vectors, and the certificate."""
 
-import resource
 from itertools import combinations
 from math import comb
 
@@ -107,7 +106,7 @@ def sign_vectors(N, interior):
 
 
 def brute_force(X, y, interior):
-    """All (pattern, orientation, D) with D the least element, not zero, in its own face."""
+    """All (codes of points, orientation, D) with D the least element, not zero, in its own face."""
     n, d = X.shape
     lines, label, ahead = [], np.full(n, -1), np.zeros(n)
     for k in range(n):
@@ -139,7 +138,8 @@ def brute_force(X, y, interior):
         s = np.where(np.abs(z) < 1e-9, 0, np.sign(z)).astype(int)
         for E in (1, -1):
             if (s == E * u).all():
-                found.append((tuple(u), E, D))
+                codes = np.where((u == 0) & (label >= 0), 2, u > 0)
+                found.append((tuple(codes), E, D))
     return found
 
 
@@ -172,7 +172,7 @@ def ends_are_listed(X, y, found, rng):
     special = "special position" in found.message or np.linalg.matrix_rank(X) == 1
     for i in np.flatnonzero(~early.dead):
         # A direction may end on hyperplanes that the neuron itself does not reach.
-        same = ((found.pattern == 0) | (found.pattern == early.pattern[i])).all(axis=1)
+        same = ((found.pattern == 2) | (found.pattern == early.pattern[i])).all(axis=1)
         same &= np.isclose(found.D, early.D[i], rtol=0, atol=1e-10 * np.abs(y).max()).all(axis=1)
         (j,) = np.flatnonzero(same & (found.orientation == np.sign(
             early.D[i] @ early.end_direction[i])))
@@ -190,7 +190,7 @@ def compare(X, y, interior, rng):
         np.testing.assert_allclose(table[u, E], D, atol=1e-10 * np.abs(y).max())
     assert found.certified
     for j in np.flatnonzero((found.margin > 1e-3) | (found.margin < 1e-12)):
-        low, high = range_around(found.w[j], X[found.pattern[j] == 0], X, y, rng, 1e-4)
+        low, high = range_around(found.w[j], X[found.pattern[j] == 2], X, y, rng, 1e-4)
         kind = "max" if high <= 1e-14 else "min" if low >= -1e-14 else "saddle"
         assert found.kind[j] == kind
     ends_are_listed(X, y, found, rng)
@@ -219,9 +219,9 @@ def test_larger_sets_are_certified(n, d):
     np.testing.assert_allclose(alignment_field(found.w, (X, y)), found.D, atol=1e-12)
     np.testing.assert_allclose(alignment_potential(found.w, (X, y)), found.value, atol=1e-12)
     z = found.w @ X.T
-    np.testing.assert_array_equal(found.pattern, np.where(np.abs(z) < 1e-12, 0, np.sign(z)))
+    np.testing.assert_array_equal(found.pattern, np.where(np.abs(z) < 1e-12, 2, z > 0))
     # Types by counting dimensions, as for points in general position.
-    zeros, up = (found.pattern == 0).sum(axis=1), ((found.pattern == 0) & (y > 0)).sum(axis=1)
+    zeros, up = (found.pattern == 2).sum(axis=1), ((found.pattern == 2) & (y > 0)).sum(axis=1)
     rising = up + np.where(found.orientation > 0, 0, d - 1 - zeros)
     falling = d - 1 - rising
     np.testing.assert_array_equal(found.index, (-1) ** falling)
@@ -231,6 +231,7 @@ def test_larger_sets_are_certified(n, d):
 
 @pytest.mark.slow
 def test_sixty_points_in_five_dimensions(capsys):
+    resource = pytest.importorskip("resource")
     # In bounded memory: 200 million faces are looked at, none is kept.
     rng = np.random.default_rng(7)
     X, y = rng.standard_normal((60, 5)), rng.standard_normal(60)

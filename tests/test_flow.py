@@ -255,7 +255,7 @@ def test_interrupt_keeps_what_was_reached(flow):
 
     def press(state):
         if state.t > 1:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
     stopped = solve(REF.problem, stop=press)
     assert stopped.status == "interrupted" and not stopped.success
     assert 1 < stopped.t_end < flow.t_end and stopped.t[-1] == stopped.t_end
@@ -303,6 +303,10 @@ def patience():
     """Turns a run that hangs into a failure."""
     def late(number, frame):
         raise AssertionError("the run hangs")
+    if not hasattr(signal, "SIGALRM"):
+        # Windows: what hangs there hangs elsewhere too.
+        yield
+        return
     before = signal.signal(signal.SIGALRM, late)
     signal.alarm(10)
     yield

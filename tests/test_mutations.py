@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,9 @@ import pytest
 import gflow
 from gflow.engines import pattern as patterns
 from gflow.engines.stepping import Stepping
+from gflow.engines.waveform import engine as waveform
+from gflow.engines.waveform.marcher import Marcher
+from gflow.engines.waveform.reduced import Reduced
 from validation import runs
 from validation.check import all_checks
 
@@ -21,7 +25,13 @@ WANTED = {
     "B": lambda case: case["method"] == "DOP853" and case["rtol"] == 1e-9,
     "C": lambda case: case["power"] == 11,
     "D": lambda case: case["name"] != "T9" or case["seed"] == 0}
-"""Quick cases of the checks that run on the stepper, which is what is broken here."""
+"""Quick cases of the checks that run on the stepper."""
+FAST = {
+    "A": lambda case: case["method"] == "waveform" and case["rtol"] == 1e-9,
+    "B": lambda case: case["method"] == "waveform" and case["rtol"] == 1e-9,
+    "C": WANTED["C"],
+    "D": lambda case: case["method"] == "waveform" and case["seed"] == 0}
+"""The same on the fast engine. (C is judged on both engines together.)"""
 
 
 @pytest.fixture(autouse=True)
@@ -30,10 +40,10 @@ def few_events(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gflow, "integrate", partial(gflow.integrate, max_events=300))
 
 
-def red() -> dict[str, str]:
+def red(wanted_cases: dict[str, Any] = WANTED) -> dict[str, str]:
     """Checks that do not pass, measured and judged in this process, and what they say."""
     found = {}
-    for id, wanted in WANTED.items():
+    for id, wanted in wanted_cases.items():
         check = CHECKS[id]
         cases = [case for case in check.cases(True) if wanted(case)]
         try:
@@ -101,8 +111,46 @@ def euler(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Stepping, "stepper", lambda self, h: Euler(self))
 
 
-def test_unbroken_all_are_green():
-    assert red() == {}
+def stronger_force(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fast engine pulls neurons by a millionth too much."""
+    force = Marcher.force
+
+    def stronger(self, *rest):
+        right = force(self, *rest)
+        return right._replace(plus=right.plus * (1 + 1e-6), minus=right.minus * (1 + 1e-6))
+
+    monkeypatch.setattr(Marcher, "force", stronger)
+
+
+def lose_flips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first change of side on every window is not recorded, though it is taken."""
+    record = waveform.Waveform._record
+
+    def forgetful(self, t0, t1, log):
+        record(self, t0, t1, log[1:])
+
+    monkeypatch.setattr(waveform.Waveform, "_record", forgetful)
+
+
+def accept_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows are accepted after two rounds, whatever their error."""
+    relax = waveform.relax
+
+    def hasty(frame, guess, H, target, size, slack, rtol, run):
+        return replace(relax(frame, guess, H, target, size, slack, 1e4 * rtol, run), error=0.0,
+                       diverged=False)
+
+    monkeypatch.setattr(waveform, "relax", hasty)
+
+
+def slide_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the reduced system no slide ends."""
+    monkeypatch.setattr(Reduced, "_released", lambda self, *rest: False)
+
+
+@pytest.mark.parametrize("cases", [WANTED, FAST], ids=["stepper", "fast engine"])
+def test_unbroken_all_are_green(cases):
+    assert red(cases) == {}
 
 
 @pytest.mark.parametrize("breaks, seen", [(drop_sliding, {"C", "D"}), (flip_one_event, {"B", "C"}),
@@ -110,3 +158,10 @@ def test_unbroken_all_are_green():
 def test_broken_some_turn_red(breaks, seen, monkeypatch):
     breaks(monkeypatch)
     assert seen <= set(red())
+
+
+@pytest.mark.parametrize("breaks, seen", [(stronger_force, {"B", "C"}), (lose_flips, {"D"}),
+                                          (accept_all, {"C"}), (slide_for_ever, {"D"})])
+def test_broken_fast_engine_turns_some_red(breaks, seen, monkeypatch):
+    breaks(monkeypatch)
+    assert seen <= set(red(FAST))

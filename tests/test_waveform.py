@@ -1,6 +1,5 @@
 """The fast engine: the same flow as the steppers, whatever the width and the scale."""
 
-import os
 import signal
 
 import numpy as np
@@ -73,7 +72,7 @@ def test_stops_and_interrupts():
     assert not len(flow.events) or flow.events["time"][-1] <= flow.t_end
 
     def interrupt(state):
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
         return False
 
     flow = gflow.integrate(model, data, 50.0, method="waveform", stop=interrupt)

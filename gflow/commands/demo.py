@@ -16,7 +16,7 @@ from ..flows.archive import whole_file
 
 STATIONARY = 1e-8
 RTOL = 1e-10
-LONGEST = 1e5
+T_MAX = 1e5
 
 
 def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) -> Flow:
@@ -44,7 +44,7 @@ def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) ->
     """
     data = three_points()
     model = balanced(neurons, data.d, scale, rng=seed)
-    flow = integrate(model, data, LONGEST, rtol=RTOL, stop=gradient_below(STATIONARY))
+    flow = integrate(model, data, T_MAX, rtol=RTOL, stop=gradient_below(STATIONARY))
     print(summary(flow))
     with whole_file(out) as temporary:
         figure(flow).savefig(temporary, dpi=160)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..sweeping.grid import LARGEST
 
-LONGEST = 100_000
+MOST_VALUES = 100_000
 WRITTEN = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
 """Numbers as people write them: Python's own reading takes 2020_01 and digits of other scripts."""
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"
@@ -138,8 +138,8 @@ def _spaced(first: Any, last: Any, how: str, count: int, part: str, kind: type) 
 
 
 def _check_count(count: int, part: str) -> None:
-    if count > LONGEST:
-        raise ValueError(f"{_short(part)} has {count} values: give at most {LONGEST}")
+    if count > MOST_VALUES:
+        raise ValueError(f"{_short(part)} has {count} values: give at most {MOST_VALUES}")
 
 
 def _rounded(value: Any, kind: type) -> Any:

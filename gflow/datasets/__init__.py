@@ -5,7 +5,7 @@ weights drawn with equal seeds are independent.
 """
 
 from .files import from_csv
-from .published import five_points, orthogonal, stewart, three_points, xor
+from .papers import five_points, orthogonal, stewart, three_points, xor
 from .teachers import linear_teacher, one_neuron, relu_teacher, symmetric
 
 __all__ = ["five_points", "from_csv", "linear_teacher", "one_neuron", "orthogonal", "relu_teacher",

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..problem.norms import row_norms
 
 STREAM = (0xDA7A,)
 
 
-def with_bias(X: Any) -> np.ndarray:
+def with_bias(X: ArrayLike) -> np.ndarray:
     """Append a column of ones to points (n, d), or to one-dimensional points (n,)."""
-    return np.column_stack([X, np.ones(len(X))])
+    points = np.asarray(X)
+    return np.column_stack([points, np.ones(len(points))])
 
 
 def orthonormal(Z: np.ndarray) -> np.ndarray:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincinv
 
+from ..problem.inputs import ModelLike
 from ..problem.checks import generator, non_negative, real_array, whole
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
@@ -17,7 +17,7 @@ SMALLEST_SHARE = 1e-280
 """Of all directions, that a margin may leave."""
 
 
-def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any = None,
+def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: ArrayLike | None = None,
               whiten: bool = False) -> Data:
     """Points x and -x with odd labels ``y = x . beta``: the network learns as a linear one.
 
@@ -71,7 +71,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Any =
 
 
 def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
-                   beta: Any = None, margin: float = 0.0) -> Data:
+                   beta: ArrayLike | None = None, margin: float = 0.0) -> Data:
     r"""Gaussian points labelled by a linear teacher, with noise: ``y = x . beta + noise N(0, 1)``.
 
     Parameters
@@ -126,7 +126,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     return Data(X, X @ teacher + noise * draw.standard_normal(n))
 
 
-def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
+def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float = 0.0,
                  rng: int | np.random.Generator = 0) -> Data:
     r"""Gaussian points labelled by a ReLU network: ``y = sum_t a_t relu(v_t . x)`` and noise.
 
@@ -174,7 +174,7 @@ def relu_teacher(n: int, d: int, teachers: Any = None, noise: float = 0.0,
     whole(d, "d")
     noise = non_negative(noise, "noise")
     if teachers is None:
-        teachers = ([1.0], [_teacher(None, d)])
+        teachers = TwoLayerReLU([1.0], np.eye(1, d))
     if not isinstance(teachers, TwoLayerReLU):
         if not isinstance(teachers, tuple | list) or len(teachers) != 2:
             raise TypeError(f"teachers is a {type(teachers).__name__}: give a TwoLayerReLU or a "
@@ -263,13 +263,13 @@ def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:
                          "give a smaller one")
     sine2 = np.minimum(betaincinv(*law, share * betainc(*law, np.minimum((width / size)**2, 1.0))),
                        most)
-    return (np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
-            + (size * np.sqrt(sine2) / width)[:, None] * across)
+    return np.asarray(np.copysign(size * np.sqrt(1 - sine2), along)[:, None] * e
+                      + (size * np.sqrt(sine2) / width)[:, None] * across)
 
 
-def _teacher(beta: Any, d: int) -> np.ndarray:
+def _teacher(beta: ArrayLike | None, d: int) -> np.ndarray:
     if beta is None:
-        return np.eye(1, d)[0]
+        return np.asarray(np.eye(1, d)[0])
     teacher = real_array(beta, "beta", 1)
     if teacher.shape != (d,):
         raise ValueError(f"beta has {teacher.size} entries but d = {d}: give one a column")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
@@ -18,7 +18,8 @@ from .run import OUTCOMES, Run, Stop
 from .rules import Rule, State
 from .trajectory import Trajectory
 
-OPTIMIZERS = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM}
+Optimizer = Literal["gd", "momentum", "adam"]
+OPTIMIZERS: dict[str, int] = {"gd": GD, "momentum": MOMENTUM, "adam": ADAM}
 CHUNK = 2e8
 """Multiplications between two looks for Ctrl-C."""
 
@@ -157,7 +158,7 @@ class Trainer:
 
     def pattern(self) -> np.ndarray:
         """1 where neurons are active and 0 elsewhere, int8, shape (m, n)."""
-        return (self.W @ self.X.T > 0).astype(np.int8)
+        return np.asarray((self.W @ self.X.T > 0).astype(np.int8))
 
 
 class Training:

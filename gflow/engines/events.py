@@ -7,6 +7,9 @@ import numpy as np
 from ..problem.activation import OFF, ON, SLIDING
 from ..problem.data import Arrangement
 
+__all__ = ["CHANGE", "EVENT", "KINDS", "OFF", "ON", "SLIDING", "as_table",
+           "changed_points", "codes_of", "count_kinds", "point_codes"]
+
 KINDS = ("activate", "deactivate", "slide", "release")
 """What a change of the code is called: to on, to off, to sliding, from sliding."""
 EVENT = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("kind", "U10"), ("to", "i1")])
@@ -60,6 +63,34 @@ def count_kinds(events: np.ndarray) -> dict[str, int]:
     {'activate': 0, 'deactivate': 0, 'slide': 0, 'release': 0}
     """
     return {kind: int((events["kind"] == kind).sum()) for kind in KINDS}
+
+
+def point_codes(A: Arrangement, side: np.ndarray) -> np.ndarray:
+    """Codes of points for sides of hyperplanes.
+
+    Parameters
+    ----------
+    A : Arrangement
+    side : ndarray of int, shape (m, C)
+        -1, 0 (on the hyperplane) or 1.
+
+    Returns
+    -------
+    ndarray of int8, shape (m, n)
+        `OFF`, `ON` or `SLIDING`; a point that is 0 has no hyperplane and is off.
+
+    Examples
+    --------
+    >>> from gflow import Data
+    >>> A = Data([[1.0, 0.0], [-2.0, 0.0], [0.0, 1.0], [0.0, 0.0]], np.zeros(4)).arrangement
+    >>> point_codes(A, np.array([[1, 0]]))
+    array([[1, 0, 2, 0]], dtype=int8)
+    """
+    codes = np.full((len(side), A.label.size), OFF, dtype=np.int8)
+    live = A.label >= 0
+    own = side[:, A.label[live]]
+    codes[:, live] = np.where(own == 0, SLIDING, own * A.length[live] > 0)
+    return codes
 
 
 def changed_points(A: Arrangement, neuron: np.ndarray, plane: np.ndarray, old: np.ndarray,

@@ -12,7 +12,7 @@ from ..kernels.algebra import orthonormal_rows
 from ..problem.field import Field
 from ..kernels.switch import switch
 from ..problem.norms import row_norms
-from .events import OFF, ON, SLIDING
+from .events import OFF, ON, point_codes
 
 
 def start(field: Field, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
@@ -75,9 +75,7 @@ class Pattern:
         z = W @ A.normal.T
         self.side = np.where(z > 0, 1, -1).astype(np.int8)
         self.rest = np.zeros(m, dtype=bool)
-        live = A.label >= 0
-        self.codes = np.zeros((m, data.n), dtype=np.int8)
-        self.codes[:, live] = np.where(self.side[:, A.label[live]] * A.length[live] > 0, ON, OFF)
+        self.codes = point_codes(A, self.side)
         self.on = (self.codes == ON).astype(float)
         self.loose = np.zeros(self.side.shape, dtype=bool)
         self.slides: dict[int, Slide] = {}
@@ -137,11 +135,7 @@ class Pattern:
             self.slides[i] = Slide(sliding, basis, np.linalg.pinv(V @ V.T) @ V, float(sign))
         else:
             self.slides.pop(i, None)
-        live = A.label >= 0
-        # A zero row has label -1: the padding stands in where every row is zero.
-        where = np.append(side, np.int8(1))[A.label]
-        self.codes[i] = np.where(live & (not rest),
-                                 np.where(where == 0, SLIDING, where * A.length > 0), OFF)
+        self.codes[i] = OFF if rest else point_codes(A, side[None])[0]
         self.on[i] = self.codes[i] == ON
 
     def _pack(self) -> None:

@@ -6,13 +6,14 @@ from functools import cached_property
 from typing import Any, Sequence, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayerReLU
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from .events import KINDS
 from .protocol import Path
 
@@ -119,8 +120,7 @@ class Record:
         kept = self._kept("directions")
         if kept is not None:
             return kept
-        W, norms = self._scaled[0], row_norms(self._scaled[0])[..., None]
-        return read_only(np.divide(W, norms, out=np.zeros_like(W), where=norms > 0))
+        return read_only(unit_rows(self._scaled[0]))
 
     @cached_property
     def log_norms(self) -> np.ndarray:
@@ -143,7 +143,7 @@ class Record:
     @overload
     def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
 
-    def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
         """The network at any time reached (dense output).
 
         Parameters
@@ -189,7 +189,7 @@ class Record:
         codes[past["neuron"], past["point"]] = past["to"]
         return codes
 
-    def _reached(self, t: Any) -> np.ndarray:
+    def _reached(self, t: ArrayLike) -> np.ndarray:
         times = real_array(np.atleast_1d(t), "t", 1)
         if times.size and (times.min() < 0 or times.max() > self.t_end):
             wrong = times[(times < 0) | (times > self.t_end)][0]

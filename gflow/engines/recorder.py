@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, Callable
+from collections.abc import Mapping, Sequence
+from typing import Any, Callable, TypeAlias
 
 import numpy as np
 
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from .protocol import Path
 from .rules import State
 
 Quantities = Callable[[State], Mapping[str, Any]]
 """From a state to what is kept of it."""
+SaveLike: TypeAlias = str | Sequence[str] | Callable[[State], object] | None
+"""What to keep: names of quantities, or a function of a state."""
 CHUNK = 4_000_000
 """Numbers in the states that are made at once."""
-
-
-def _directions(W: np.ndarray) -> np.ndarray:
-    norms = row_norms(W)[:, None]
-    return np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
 
 
 QUANTITIES: dict[str, Callable[[State], Any]] = {
     "a": lambda state: state.a.copy(),
     "W": lambda state: state.W.copy(),
     "norms": lambda state: row_norms(state.W),
-    "directions": lambda state: _directions(state.W),
+    "directions": lambda state: unit_rows(state.W),
     "loss": lambda state: state.loss,
     "grad_norm": lambda state: state.grad_norm,
 }
 
 
-def as_quantities(save: Any) -> Quantities | None:
+def as_quantities(save: SaveLike) -> Quantities | None:
     """Normalise the argument ``save`` of `gflow.integrate`.
 
     Parameters

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Callable
+from typing import Callable, TypeAlias, cast
 
 import numpy as np
 
 __all__ = ["Rule", "State", "as_rules"]
+
+Weights: TypeAlias = np.ndarray | Callable[[], np.ndarray]
+Number: TypeAlias = float | Callable[[], float]
 
 
 class State:
@@ -41,11 +45,12 @@ class State:
     loss: float
     grad_norm: float
 
-    def __init__(self, t: float, a: Any, W: Any, loss: Any, grad_norm: Any, wall: float) -> None:
+    def __init__(self, t: float, a: Weights, W: Weights, loss: Number, grad_norm: Number,
+                 wall: float) -> None:
         self.t, self.wall = t, wall
         self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         late = self.__dict__.get("_late", {})
         if name not in late:
             raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
@@ -78,7 +83,7 @@ class Rule:
     True
     """
 
-    test: Callable[[State], Any]
+    test: Callable[[State], object]
     status: str
     message: str
     locate: bool = False
@@ -93,7 +98,12 @@ class Rule:
         return self if fresh is None else replace(self, test=fresh())
 
 
-def as_rules(stop: Any) -> tuple[Rule, ...]:
+Test: TypeAlias = Rule | Callable[[State], object]
+StopLike: TypeAlias = Test | Sequence[Test] | None
+"""When to stop: a rule, a callable of a `State` that returns True to stop, or a list of these."""
+
+
+def as_rules(stop: StopLike) -> tuple[Rule, ...]:
     """Normalise the argument ``stop`` of `gflow.integrate`.
 
     Parameters
@@ -119,10 +129,11 @@ def as_rules(stop: Any) -> tuple[Rule, ...]:
     """
     if stop is None:
         return ()
-    return tuple(_as_rule(rule) for rule in (stop if isinstance(stop, list | tuple) else [stop]))
+    rules = stop if isinstance(stop, list | tuple) else [cast(Test, stop)]
+    return tuple(_as_rule(rule) for rule in rules)
 
 
-def _as_rule(rule: Any) -> Rule:
+def _as_rule(rule: Test) -> Rule:
     if isinstance(rule, Rule):
         return rule
     example = getattr(rule, "example", None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TypeVar
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -22,8 +22,8 @@ from .rules import Rule
 from .run import FAILURES, OUTCOMES, Run, Stop
 from .warmup import announced
 
-STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
-METHODS = ("auto", "waveform", *STEPPERS)
+Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
+METHODS: tuple[str, ...] = get_args(Method)
 MANY_PAIRS = 500
 """Neurons times points beyond which events are too many for a stepper."""
 LONG = 1e3

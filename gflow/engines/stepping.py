@@ -95,26 +95,27 @@ class Stepping:
         """Right-hand side on the frozen pattern."""
         self.nfev += 1
         if self.square:
-            return kernels.velocity(state, *self._arguments())
-        return kernels.velocity_under(self.pulls(state), state, *self._arguments())
+            return np.asarray(kernels.velocity(state, *self._arguments()))
+        return np.asarray(kernels.velocity_under(self.pulls(state), state, *self._arguments()))
 
     def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
         """Its derivative."""
         self.njev += 1
         if self.square:
-            return kernels.jacobian(state, *self._arguments())
+            return np.asarray(kernels.jacobian(state, *self._arguments()))
         h = self.outputs(state)
-        return kernels.jacobian_under(self.field.pulls(h), self.field.curvature(h), state,
-                                      *self._arguments())
+        return np.asarray(kernels.jacobian_under(self.field.pulls(h), self.field.curvature(h), state,
+                                                 *self._arguments()))
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,) on the frozen pattern."""
-        return kernels.outputs(*self._split(state), self.pattern.on, self.data.X)
+        return np.asarray(kernels.outputs(*self._split(state), self.pattern.on, self.data.X))
 
     def pulls(self, state: np.ndarray) -> np.ndarray:
         """Pulls (n,) on the frozen pattern."""
         if self.square:
-            return kernels.residual(*self._split(state), self.pattern.on, self.data.X, self.data.y)
+            return np.asarray(kernels.residual(*self._split(state), self.pattern.on, self.data.X,
+                                               self.data.y))
         return self.field.pulls(self.outputs(state))
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
@@ -220,7 +221,7 @@ class Stepping:
         degree = DEGREE[self.method]
         values = dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
         # Relative to the start of the step: what does not move keeps its value to the last bit.
-        series = to_series(degree) @ (values - self.state)
+        series: np.ndarray = to_series(degree) @ (values - self.state)
         series[0] += self.state
         return series
 

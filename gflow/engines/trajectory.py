@@ -102,7 +102,8 @@ class Trajectory:
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) of piece ``p``."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
-        return chebval(2 * (t - t0) / (t1 - t0) - 1, self.pieces[p]).T.reshape(t.size, -1)
+        s = 2 * (t - t0) / (t1 - t0) - 1
+        return np.asarray(chebval(s, self.pieces[p]).T.reshape(t.size, -1))
 
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
@@ -138,4 +139,4 @@ def by_neuron(size: np.ndarray, m: int) -> np.ndarray:
     array([3., 5.])
     """
     W = size[..., m:].reshape(*size.shape[:-1], m, -1)
-    return np.maximum(size[..., :m], W.max(axis=-1))
+    return np.asarray(np.maximum(size[..., :m], W.max(axis=-1)))

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 2.0
+UNTOLD = 2.0
 """Seconds of compiling after which a line says so."""
 
 _said = threading.Event()
@@ -16,14 +16,14 @@ _said = threading.Event()
 
 @contextmanager
 def announced() -> Iterator[None]:
-    """Say so, once a process, if kernels are compiled for longer than `PATIENCE` meanwhile.
+    """Say so, once a process, if kernels are compiled for longer than `UNTOLD` meanwhile.
 
     Kernels that are loaded from disk are not compiled, however long that takes. The line goes to
     standard error, whether that is a terminal, a notebook or a log.
     """
     from numba.core import event
 
-    timer = threading.Timer(PATIENCE, _say)
+    timer = threading.Timer(UNTOLD, _say)
     timer.daemon = True
     begun = threading.Event()
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import init
 from ..datasets import orthogonal
+from ..problem.bisection import bisect
 from ..theory.jumps import jump_process
 from .columns import complete
 from .training import evidence, run
@@ -90,13 +91,9 @@ def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: floa
 
     def time_of(level: float) -> float:
         """When the loss, which does not rise, falls below a level."""
-        low, high = 0.0, t_max
         if flow.loss[-1] >= level:
             return np.nan
-        while high - low > ACCURATE * high:
-            middle = (low + high) / 2
-            low, high = (low, middle) if flow(middle).loss(data) < level else (middle, high)
-        return high / clock
+        return bisect(lambda t: flow(t).loss(data) < level, 0.0, t_max, ACCURATE) / clock
 
     times = np.array([time_of(level) for level in (process.losses[1:] + process.losses[:-1]) / 2])
     signs = [row for row in (data.y > 0, data.y < 0) if row.any()]

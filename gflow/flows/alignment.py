@@ -9,15 +9,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Callable, Iterator, NamedTuple
+from typing import Iterator, NamedTuple
 
 import numpy as np
 
+from ..problem.bisection import bisect
 from ..problem.checks import positive
 from ..problem.data import Data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from ..engines.record import Record
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.calm import Calm
@@ -26,9 +27,11 @@ from ..kernels.chebyshev import nodes
 from ..theory.early import EarlyFlow, early_flow
 
 
+ACCURATE = 1e-7
+"""Relative accuracy of the times of phases."""
 CLOSE = 0.1
 """Angle in which directions count as one, in radians."""
-MOST = 0.95
+ALIGNED = 0.95
 """Share of the living neurons that must be aligned."""
 LITTLE = 0.01
 """Part of the whole fall of the loss that is little."""
@@ -188,7 +191,7 @@ class Alignment:
     @cached_property
     def living(self) -> np.ndarray:
         """Number of neurons that are not dead, shape (T,)."""
-        return (~self.dead).sum(axis=1)
+        return np.asarray((~self.dead).sum(axis=1))
 
     @cached_property
     def phases(self) -> Phases:
@@ -231,7 +234,7 @@ class Alignment:
         a, W, unit = (part[0] for part in self._neurons(np.array([time])))
         norms = row_norms(W)
         alive &= (norms > 0) & (a != 0)
-        u = np.divide(W, norms[:, None], out=np.zeros_like(W), where=norms[:, None] > 0)
+        u = unit_rows(W)
         with np.errstate(divide="ignore"):
             log = np.log(np.abs(a)) + np.log(norms) + 2 * unit
         label = np.full(a.size, -1)
@@ -277,7 +280,7 @@ class Alignment:
         ends, chord = early.end_direction[alive], 2 * np.sin(CLOSE / 2)
 
         def aligned(u: np.ndarray) -> bool:
-            return bool((np.linalg.norm(u[alive] - ends, axis=1) <= chord).mean() >= MOST)
+            return bool((np.linalg.norm(u[alive] - ends, axis=1) <= chord).mean() >= ALIGNED)
 
         def at(t: float) -> bool:
             W = self._neurons(np.array([t]))[1][0]
@@ -288,12 +291,13 @@ class Alignment:
         hits = [j for j, u in enumerate(self.flow.directions) if aligned(u)]
         if not hits:
             return np.inf
-        return _first(at, self.t[hits[0] - 1] if hits[0] else 0.0, self.t[hits[0]])
+        return bisect(at, self.t[hits[0] - 1] if hits[0] else 0.0, self.t[hits[0]], ACCURATE)
 
     def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
         """First time at which the loss is at most ``level``; ``loss`` brackets it."""
         j = int(np.argmax(loss <= level))
-        return _first(lambda s: _losses(self.flow, np.array([s]))[0] <= level, t[j - 1], t[j])
+        return bisect(lambda s: bool(_losses(self.flow, np.array([s]))[0] <= level), t[j - 1], t[j],
+                      ACCURATE)
 
     def __repr__(self) -> str:
         phases = self.phases
@@ -313,15 +317,8 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
     norms = row_norms(D)
     valid = (norms > 0) & u.any(axis=-1)
     along = (u * D).sum(axis=-1)
-    return np.clip(np.divide(along, norms, out=np.full(along.shape, np.nan), where=valid), -1, 1)
-
-
-def _first(holds: Callable[[float], bool], low: float, high: float) -> float:
-    """Where ``holds`` becomes true between ``low`` and ``high``, by bisection."""
-    while high - low > 1e-7 * high:
-        middle = (low + high) / 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return float(high)
+    cosine = np.divide(along, norms, out=np.full(along.shape, np.nan), where=valid)
+    return np.asarray(np.clip(cosine, -1, 1))
 
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:

@@ -106,4 +106,4 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     if apart[0] > 1e-12 * size[0]:
         raise ValueError("the flow and the twin start from different weights: give runs of one "
                          "start")
-    return apart / (size.max() or 1.0)
+    return np.asarray(apart / (size.max() or 1.0))

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any
+from numpy.typing import ArrayLike
 
-from ..engines.recorder import as_quantities
-from ..engines.rules import as_rules
-from ..engines.solve import METHODS, choose, solve
+from ..engines.recorder import SaveLike, as_quantities
+from ..engines.rules import StopLike, as_rules
+from ..engines.solve import METHODS, Method, choose, solve
 from ..problem.checks import positive, whole
-from ..problem.data import Data
-from ..problem.inputs import EPS, LOWEST, model_and_data, reported_times, thread_count
-from ..problem.loss import as_loss
-from ..problem.network import TwoLayerReLU
+from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
+                              thread_count)
+from ..problem.loss import LossLike, as_loss
 from .errors import IntegrationError
 from .flow import Flow
 
 
-def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,
-              method: str = "auto", rtol: float = 1e-8, t_eval: Any = None, stop: Any = None,
+def integrate(model: ModelLike, data: DataLike, t_max: float, *,
+              method: Method = "auto", rtol: float = 1e-8, t_eval: ArrayLike | None = None,
+              stop: StopLike = None,
               max_events: int | None = None, progress: bool = False,
-              strict: bool = False, threads: int | None = None, save: Any = None,
-              loss: Any = "square") -> Flow:
+              strict: bool = False, threads: int | None = None, save: SaveLike = None,
+              loss: LossLike = "square") -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with

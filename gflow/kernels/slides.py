@@ -93,11 +93,11 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, seen, plus_e
 
     With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. Its error is
     at most ``seen``, the sum of those of the active points: what the neuron does not see does not
-    count. ``plus_error`` and ``minus_error`` (C,) are those of the jumps. The system is triangular,
-    ``lam_c R_cc = -q_c.D - sum_{e > c} R_ec lam_e``, so that an error of ``D`` moves ``lam_c`` by
-    at most ``reach_c`` times that, with ``reach_c |R_cc| = 1 + sum_{e > c} |R_ec| reach_e``. A margin
-    that begins clear of its error is followed to its zero; one that does not has no sign, and is
-    left alone until it is that much below.
+    count. ``plus_error`` and ``minus_error`` (C,) are those of the jumps. The system is
+    triangular, ``lam_c R_cc = -q_c.D - sum_{e > c} R_ec lam_e``: an error of ``D`` moves ``lam_c``
+    by at most ``reach_c`` times that, with ``reach_c |R_cc| = 1 + sum_{e > c} |R_ec| reach_e``. A
+    margin that begins clear of its error is followed to its zero; one that does not has no sign,
+    and is left alone until it is that much below.
 
     ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``reach`` (d,), ``z``
     and ``series`` work space.

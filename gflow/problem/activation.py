@@ -30,13 +30,13 @@ class Activation:
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Its values, entry by entry."""
         up = np.maximum(z, 0.0)
-        return up + self.slope * np.minimum(z, 0.0) if self.slope else up
+        return np.asarray(up + self.slope * np.minimum(z, 0.0) if self.slope else up)
 
     def weights(self, codes: np.ndarray) -> np.ndarray:
         """Its derivative on patterns ``codes``: 1 where on, ``slope`` where off. A sliding neuron
         has 0: it adds nothing to the output, and its field is projected instead."""
         on = (codes == ON).astype(float)
-        return on + self.slope * (codes == OFF) if self.slope else on
+        return np.asarray(on + self.slope * (codes == OFF) if self.slope else on)
 
 
 RELU = Activation()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import numbers
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 
-def real_array(value: Any, name: str, ndim: int) -> np.ndarray:
+def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     """Return ``value`` as a fresh C-ordered float64 array of ``ndim`` axes.
 
     Parameters
@@ -49,7 +48,7 @@ def real_array(value: Any, name: str, ndim: int) -> np.ndarray:
     return array
 
 
-def positive(value: Any, name: str) -> float:
+def positive(value: object, name: str) -> float:
     """Return a positive finite number, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}: give a positive number")
@@ -62,7 +61,7 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
-def non_negative(value: Any, name: str) -> float:
+def non_negative(value: object, name: str) -> float:
     """Return a finite number that is 0 or more, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
         raise TypeError(f"{name} is {value!r}: give a number, 0 or more")
@@ -75,7 +74,7 @@ def non_negative(value: Any, name: str) -> float:
     return number
 
 
-def whole(value: Any, name: str) -> int:
+def whole(value: object, name: str) -> int:
     """Return a positive whole number, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {value!r}: give a positive whole number")
@@ -84,7 +83,7 @@ def whole(value: Any, name: str) -> int:
     return int(value)
 
 
-def generator(rng: Any, stream: tuple[int, ...] = ()) -> np.random.Generator:
+def generator(rng: int | np.random.Generator, stream: tuple[int, ...] = ()) -> np.random.Generator:
     """Generator for a seed, on a stream of its own, or the generator given."""
     if isinstance(rng, np.random.Generator):
         return rng

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .norms import row_norms
@@ -60,7 +61,7 @@ class Data:
     (2, 2)
     """
 
-    def __init__(self, X: Any, y: Any) -> None:
+    def __init__(self, X: ArrayLike, y: ArrayLike) -> None:
         self.X = real_array(X, "X", 2)
         self.y = real_array(y, "y", 1)
         if self.X.size == 0:
@@ -73,12 +74,12 @@ class Data:
     @property
     def n(self) -> int:
         """Number of points."""
-        return self.X.shape[0]
+        return int(self.X.shape[0])
 
     @property
     def d(self) -> int:
         """Input dimension, the bias column included."""
-        return self.X.shape[1]
+        return int(self.X.shape[1])
 
     @cached_property
     def arrangement(self) -> Arrangement:

@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 import os
-from typing import Any
+from typing import TypeAlias
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .checks import real_array, whole
 from .data import Data
 from .network import TwoLayerReLU
 
 EPS = float(np.finfo(float).eps)
+ModelLike: TypeAlias = TwoLayerReLU | tuple[ArrayLike, ArrayLike]
+"""A network, or its weights ``(a, W)``."""
+DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]
+"""Data, or points and labels ``(X, y)``."""
+TeacherLike: TypeAlias = ArrayLike | ModelLike
+"""What labels are the values of: the ``beta`` of a linear function, or a network."""
 LOWEST = -300 * float(np.log(10.0))
 """Natural logarithm of the smallest scale whose weights double precision holds."""
 
 
-def model_and_data(model: Any, data: Any) -> tuple[TwoLayerReLU, Data]:
+def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data]:
     """A network and data that fit together, from these or pairs of arrays.
 
     Raises
@@ -58,7 +65,7 @@ def default_times(t_max: float) -> np.ndarray:
     return times
 
 
-def reported_times(t_eval: Any, t_max: float) -> np.ndarray:
+def reported_times(t_eval: ArrayLike | None, t_max: float) -> np.ndarray:
     """The times ``t_eval`` in [0, t_max], or `default_times` if None.
 
     Raises
@@ -84,7 +91,7 @@ def reported_times(t_eval: Any, t_max: float) -> np.ndarray:
     return times
 
 
-def thread_count(threads: Any = None) -> int:
+def thread_count(threads: int | None = None) -> int:
     """``threads``; or if None ``OMP_NUM_THREADS``, or as many as there are processors.
 
     Examples

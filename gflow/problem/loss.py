@@ -7,7 +7,7 @@ outputs, the curvature :math:`\ell'' = \partial^2 \ell / \partial h^2`.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -88,6 +88,10 @@ class Square:
 
 SQUARE = Square()
 NAMED: dict[str, Loss] = {loss.name: loss for loss in (SQUARE,)}
+
+
+LossLike = Literal["square"] | Loss
+"""A loss as front doors take it."""
 
 
 def is_quadratic(loss: Loss) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Iterator
+from typing import TYPE_CHECKING, Iterator
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .field import mean_loss, outputs
-from .loss import as_loss
+from .loss import LossLike, as_loss
 from .norms import row_norms
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -49,7 +50,7 @@ class TwoLayerReLU:
     array([1., 0.])
     """
 
-    def __init__(self, a: Any, W: Any, log_scale: Any = 0.0) -> None:
+    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> None:
         self.a = real_array(a, "a", 1)
         self.W = real_array(W, "W", 2)
         if self.a.shape[0] != self.W.shape[0]:
@@ -58,8 +59,8 @@ class TwoLayerReLU:
         if self.W.size == 0:
             raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
                              "and one input")
-        self.log_scale = real_array(log_scale if np.ndim(log_scale) else [log_scale] * self.m,
-                                    "log_scale", 1)
+        self.log_scale = real_array(log_scale if np.ndim(log_scale)
+                                    else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
         if self.log_scale.shape != self.a.shape:
             raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
                              f"{self.m} neurons: give one number, or one for each")
@@ -67,19 +68,19 @@ class TwoLayerReLU:
     @property
     def m(self) -> int:
         """Number of neurons."""
-        return self.W.shape[0]
+        return int(self.W.shape[0])
 
     @property
     def d(self) -> int:
         """Input dimension."""
-        return self.W.shape[1]
+        return int(self.W.shape[1])
 
     @property
     def norms(self) -> np.ndarray:
         """Norms :math:`|w_i|`, shape (m,)."""
-        return row_norms(self.W) * np.exp(self.log_scale)
+        return np.asarray(row_norms(self.W) * np.exp(self.log_scale))
 
-    def __call__(self, X: Any) -> np.ndarray:
+    def __call__(self, X: ArrayLike) -> np.ndarray:
         """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
         X = real_array(X, "X", 2)
         if X.shape[1] != self.d:
@@ -87,7 +88,7 @@ class TwoLayerReLU:
                              "inputs and hidden weights must have the same dimension")
         return outputs(X, self.a * np.exp(2 * self.log_scale), self.W)
 
-    def loss(self, data: Data, loss: Any = "square") -> float:
+    def loss(self, data: Data, loss: LossLike = "square") -> float:
         r"""Loss :math:`L = \frac{1}{n} \sum_k \ell(h(x_k), y_k)`.
 
         Parameters

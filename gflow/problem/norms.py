@@ -15,4 +15,19 @@ def row_norms(W: np.ndarray) -> np.ndarray:
     """
     largest = np.abs(W).max(axis=-1)
     safe = np.where(largest > 0, largest, 1.0)
-    return largest * np.sqrt(((W / safe[..., None]) ** 2).sum(axis=-1))
+    norms: np.ndarray = largest * np.sqrt(((W / safe[..., None]) ** 2).sum(axis=-1))
+    return norms
+
+
+def unit_rows(W: np.ndarray) -> np.ndarray:
+    """Vectors along the last axis divided by their norms; zero stays zero.
+
+    Examples
+    --------
+    >>> unit_rows(np.array([[3e-300, 4e-300], [0.0, 0.0]]))
+    array([[0.6, 0.8],
+           [0. , 0. ]])
+    """
+    norms = row_norms(W)[..., None]
+    unit: np.ndarray = np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
+    return unit

@@ -7,23 +7,23 @@ from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..problem.balance import Balance
 from ..problem.checks import real_array
 from ..problem.data import Data
-from ..problem.inputs import model_and_data, thread_count
+from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
-from ..problem.norms import row_norms
-from ..engines.events import CHANGE, as_table, changed_points
+from ..problem.norms import row_norms, unit_rows
+from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
 from .field import in_range
 
 BLOCK = 256
 """Neurons that share one table of events."""
-LN2 = float(np.log(2.0))
 
 
-def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], *,
+def early_flow(model: ModelLike, data: DataLike, *,
                threads: int | None = None) -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.
 
@@ -100,9 +100,11 @@ class EarlyFlow:
     D : ndarray, shape (m, d)
         Field at the end: the extremal vector of the end cell; zero for a dead neuron.
     pattern : ndarray of int8, shape (m, n)
-        End cell: 1 on, -1 off, 0 on the hyperplane (it slides; or ``w_i`` or the point is 0).
-        Directions may end on hyperplanes without sliding there, at points whose label is 0 or
-        whose multiplier is 0 or 1; these keep the side that the neuron comes from.
+        End cell, as `gflow.Flow.pattern`: 0 off, 1 on, 2 sliding; 0 also where ``w_i`` or the
+        point is 0. Directions may end on hyperplanes without sliding there, at points whose label
+        is 0 or whose multiplier is 0 or 1; these keep the side that the neuron comes from.
+    side : ndarray of int8, shape (m, C)
+        The same as sides of the hyperplanes of ``data.arrangement``: -1, 0 (it slides) or 1.
     end_direction : ndarray, shape (m, d)
         Limit of ``w_i / |w_i|``, NaN for a dead neuron. It is ``sign_i D_i / |D_i|``; or, with
         sliding on ``d - 1`` hyperplanes only, minus that: such a neuron shrinks for ever. Neurons
@@ -150,20 +152,20 @@ class EarlyFlow:
         self.ambiguous = int(choices.sum())
         self.settled = status != polygon.STUCK
         self.dead = status == polygon.STANDS
-        self._first, self._side = ends.sides
+        self._first, self.side = ends.sides
         self.D, self.end_direction = ends.vectors
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
 
     @property
     def pattern(self) -> np.ndarray:
-        """End cell, shape (m, n)."""
-        return self._ternary(self._side, np.isneginf(self.offset))
+        """End cell, shape (m, n): 0 off, 1 on, 2 sliding."""
+        return self._codes(self.side, np.isneginf(self.offset))
 
     @property
     def initial_pattern(self) -> np.ndarray:
-        """Cell of the start just after time 0, shape (m, n)."""
-        return self._ternary(self._first, row_norms(self.model.W) == 0)
+        """Cell of the start just after time 0, shape (m, n): 0 off, 1 on, 2 sliding."""
+        return self._codes(self._first, row_norms(self.model.W) == 0)
 
     def __call__(self, t: float) -> TwoLayerReLU:
         """The network at time ``t``, its size in ``log_scale``."""
@@ -172,30 +174,28 @@ class EarlyFlow:
         neurons, log = self._at(t)
         return TwoLayerReLU(neurons[0, :, 0], neurons[0, :, 1:], log[0])
 
-    def directions(self, t: Any) -> np.ndarray:
+    def directions(self, t: ArrayLike) -> np.ndarray:
         """Unit vectors ``w_i / |w_i|`` at times (T,); zero at ``w_i = 0``. Shape (T, m, d).
 
         For one time the shape is (m, d).
         """
         neurons, _ = self._at(t)
-        W = neurons[:, :, 1:]
-        norms = row_norms(W)[..., None]
-        unit = np.divide(W, norms, out=np.zeros_like(W), where=norms > 0)
-        return unit if np.ndim(t) else unit[0]
+        unit = unit_rows(neurons[:, :, 1:])
+        return unit if np.ndim(t) else np.asarray(unit[0])
 
-    def log_norms(self, t: Any) -> np.ndarray:
+    def log_norms(self, t: ArrayLike) -> np.ndarray:
         """``log |w_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
             value = np.log(row_norms(neurons[:, :, 1:])) + log
-        return value if np.ndim(t) else value[0]
+        return np.asarray(value if np.ndim(t) else value[0])
 
-    def log_outputs(self, t: Any) -> np.ndarray:
+    def log_outputs(self, t: ArrayLike) -> np.ndarray:
         """``log |a_i|`` at times (T,), with the scale of the start. Shape (T, m), or (m,)."""
         neurons, log = self._at(t)
         with np.errstate(divide="ignore"):
             value = np.log(np.abs(neurons[:, :, 0])) + log
-        return value if np.ndim(t) else value[0]
+        return np.asarray(value if np.ndim(t) else value[0])
 
     def crossing_times(self, neuron: int) -> np.ndarray:
         """Times at which a neuron changes its cell, increasing."""
@@ -211,7 +211,7 @@ class EarlyFlow:
         neuron = np.repeat(np.arange(self.model.m), self.crossings)
         # `polygon.AT_REST_EVENT` is -1, as `changed_points` takes it.
         row, point, before, after = changed_points(self.data.arrangement, neuron, plane,
-                                                   code // 3 - 1, code % 3 - 1, self._side)
+                                                   code // 3 - 1, code % 3 - 1, self.side)
         changes = np.empty(row.size, dtype=CHANGE)
         for name, column in zip(CHANGE.names or (), (time[row], neuron[row], point, before,
                                                      after)):
@@ -225,16 +225,13 @@ class EarlyFlow:
                 f"{alive.sum()} alive in {ends} cells, {self.dead.sum()} dead, "
                 f"{self.crossings.sum()} crossings)")
 
-    def _ternary(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
-        """Sides of hyperplanes as states of points: 1, -1, 0; 0 where ``w_i`` is ``zero``."""
-        A = self.data.arrangement
-        live = A.label >= 0
-        codes = np.zeros((self.model.m, self.data.n), dtype=np.int8)
-        codes[:, live] = side[:, A.label[live]] * np.sign(A.length[live])
-        codes[zero] = 0
+    def _codes(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
+        """Sides of hyperplanes as codes of points; off where ``w_i`` is ``zero``."""
+        codes = point_codes(self.data.arrangement, side)
+        codes[zero] = OFF
         return codes
 
-    def _at(self, t: Any) -> tuple[np.ndarray, np.ndarray]:
+    def _at(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) and the logarithms (T, m) of their units."""
         times = real_array(np.atleast_1d(t), "t", 1)
         if times.size and times.min() < 0:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 from scipy.spatial import cKDTree
 
+from ..problem.inputs import DataLike
 from ..problem.checks import generator, whole
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
+from ..engines.events import point_codes
 from ..problem.norms import row_norms
 from .criterion import Critical, judge
 from .faces import candidates, checks
@@ -19,7 +20,7 @@ from .fans import Undecided
 from .field import as_data, in_range
 from .kinks import Kinks, kinks_of
 
-LARGEST = 1e12
+MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
 MOST_AROUND = 3**12
 """Faces around an arc, at most: they are kept in memory."""
@@ -36,7 +37,8 @@ class ExtremalVectors:
     D : ndarray, shape (k, d)
         The vectors, in units of ``y x``.
     pattern : ndarray of int8, shape (k, n)
-        Signs of ``w.x_k`` at ``w = orientation D / |D|``; 0 on the hyperplane of the point.
+        At ``w = orientation D / |D|``, as `gflow.Flow.pattern`: 0 off, 1 on, 2 on the hyperplane
+        of the point, where neurons slide (or may); a point that is 0 is off.
     orientation : ndarray of int, shape (k,)
         1 if the direction of neurons there is that of ``D``, -1 if it is that of ``-D``.
     kind : ndarray of str, shape (k,)
@@ -72,8 +74,8 @@ class ExtremalVectors:
     ExtremalVectors(1 max, 0 saddle, 1 min; complete, Morse sum 0 of 0)
     >>> found.D, found.pattern
     (array([[ 0.6, -0.3],
-           [ 0.3, -0.6]]), array([[1, 0],
-           [0, 1]], dtype=int8))
+           [ 0.3, -0.6]]), array([[1, 2],
+           [2, 1]], dtype=int8))
     """
 
     D: np.ndarray
@@ -101,7 +103,7 @@ class ExtremalVectors:
     @property
     def w(self) -> np.ndarray:
         """Unit vectors with which neurons align, shape (k, d)."""
-        return self.D / self.value[:, None]
+        return np.asarray(self.D / self.value[:, None])
 
     def __len__(self) -> int:
         return len(self.D)
@@ -114,7 +116,7 @@ class ExtremalVectors:
         return f"ExtremalVectors({kinds}; {state})"
 
 
-def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, progress: bool = False,
+def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = False,
                      starts: int = 2000, rng: int | np.random.Generator = 0) -> ExtremalVectors:
     r"""All extremal vectors of a data set, with a certificate that none is missing.
 
@@ -184,7 +186,7 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     if not complete:
         return _attractors(data, kinks, whole(starts, "starts"), rng)
     work, around = checks(kinks), 3.0 ** (kinks.rank - 2)
-    if work > LARGEST or around > MOST_AROUND:
+    if work > MOST_FACES or around > MOST_AROUND:
         raise ValueError(f"a complete search has {max(work, around):.1g} faces to look at, which "
                          "takes days or does not fit: use complete=False for the attractors, or "
                          "fewer points")
@@ -215,16 +217,15 @@ def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, pro
     return _collect(data, kinks, points, None, expected, notes)
 
 
-def _attractors(data: Data, kinks: Kinks, starts: int, rng: Any) -> ExtremalVectors:
+def _attractors(data: Data, kinks: Kinks, starts: int,
+                rng: int | np.random.Generator) -> ExtremalVectors:
     """What the early flow reaches from random directions, with either sign of output weight."""
     from .early import early_flow
     W = generator(rng).standard_normal((starts, data.d))
     size = np.linalg.norm(W, axis=1)
     early = early_flow((np.concatenate([size, -size]), np.concatenate([W, W])), data)
     alive = ~early.dead & early.settled
-    A = data.arrangement
-    point = A.member[A.start[kinks.plane]]
-    U = (early.pattern[:, point] * np.sign(A.length[point])).astype(np.int8)
+    U = early.side[:, kinks.plane]
     E = np.sign((early.end_direction * early.D).sum(axis=1))
     counts = Counter((U[i].tobytes(), E[i]) for i in np.flatnonzero(alive))
     points: dict[tuple[bytes, int], Critical] = {}
@@ -263,7 +264,7 @@ def _merged(points: list[Critical]) -> list[Critical]:
     D = np.array([np.append(p.g, p.orientation) for p in points])
     drop = set()
     for i, j in cKDTree(D).query_pairs(BORDER):
-        first, last = sorted((i, j), key=lambda k: points[k].margin)
+        first = min((i, j), key=lambda k: points[k].margin)
         if points[first].margin <= BORDER:
             drop.add(first)
     return [p for k, p in enumerate(points) if k not in drop]
@@ -289,7 +290,7 @@ def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
 
 def _collect(data: Data, kinks: Kinks, points: list[Critical], share: np.ndarray | None,
              expected: int | None, notes: list[str]) -> ExtremalVectors:
-    A, n, k = data.arrangement, data.n, len(points)
+    A, k = data.arrangement, len(points)
     D = np.array([p.g for p in points]).reshape(k, kinks.rank) @ kinks.span + kinks.aside
     D *= kinks.size
     E = np.array([p.orientation for p in points], dtype=int)
@@ -298,9 +299,7 @@ def _collect(data: Data, kinks: Kinks, points: list[Critical], share: np.ndarray
     sides = np.where(np.abs(z) <= 10 * ON_SURFACE, 0, np.sign(z)).astype(np.int8)
     sides[:, kinks.plane] = np.array([p.u for p in points],
                                      dtype=np.int8).reshape(k, len(kinks.J))
-    pattern = np.zeros((k, n), dtype=np.int8)
-    live = A.label >= 0
-    pattern[:, live] = sides[:, A.label[live]] * np.sign(A.length[live]).astype(np.int8)
+    pattern = point_codes(A, sides)
     order = np.argsort(-value, kind="stable")
     return ExtremalVectors(
         D[order], pattern[order], E[order],

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..problem.inputs import DataLike
 from ..problem.checks import real_array
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
@@ -14,11 +14,11 @@ from ..problem.norms import row_norms
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""
-LARGEST = 960
+LARGEST_POWER = 960
 """Binary logarithm, up to sign, of the largest ``|y_k x_k|`` that leaves room for sums."""
 
 
-def alignment_field(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
+def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
     r"""The field :math:`D_n(w, 0)` that turns the neurons of a vanishing network.
 
     .. math:: D_n(w, 0) = \frac{1}{n} \sum_k \eta_k y_k x_k, \qquad \eta_k = 1\{w \cdot x_k > 0\},
@@ -80,7 +80,7 @@ def alignment_field(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
     return D
 
 
-def alignment_potential(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
+def alignment_potential(W: ArrayLike, data: DataLike) -> np.ndarray:
     r"""The potential :math:`G_n(w) = \frac{1}{n} \sum_k y_k \max(w \cdot x_k, 0)`.
 
     Neurons with a positive output weight climb it early on, the others descend: in the clock
@@ -127,7 +127,7 @@ def alignment_potential(W: Any, data: Data | tuple[Any, Any]) -> np.ndarray:
     return G
 
 
-def as_data(data: Data | tuple[Any, Any]) -> Data:
+def as_data(data: DataLike) -> Data:
     """The data set itself, or the one that a pair (X, y) defines."""
     if isinstance(data, Data):
         return data
@@ -152,13 +152,13 @@ def in_range(data: Data) -> Data:
     largest = np.abs(data.X).max(axis=1)
     some = (data.y != 0) & (largest > 0)
     size = (np.log2(np.abs(data.y[some])) + np.log2(largest[some])).max(initial=-np.inf)
-    if some.any() and abs(size) > LARGEST:
+    if some.any() and abs(size) > LARGEST_POWER:
         raise ValueError(f"labels times points reach 1e{size * np.log10(2):.0f}, outside the range "
                          "of double precision: rescale X or y")
     return data
 
 
-def _vectors_and_data(W: Any, data: Any) -> tuple[np.ndarray, Data]:
+def _vectors_and_data(W: ArrayLike, data: DataLike) -> tuple[np.ndarray, Data]:
     W, data = real_array(W, "W", 2), in_range(as_data(data))
     if W.shape[1] != data.d:
         raise ValueError(f"X has {data.d} columns but W has {W.shape[1]}: inputs and vectors must "
@@ -186,4 +186,4 @@ def _least(w: np.ndarray, data: Data) -> np.ndarray:
     J = np.bincount(A.label[live], jump, minlength=len(z))
     size = np.abs(jump).sum()
     kinks = np.flatnonzero(on_it & (np.abs(J) > ROUNDING * size))
-    return box_least_squares(D, A.normal[kinks], J[kinks], ROUNDING * size)[1]
+    return np.asarray(box_least_squares(D, A.normal[kinks], J[kinks], ROUNDING * size)[1])

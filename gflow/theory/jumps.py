@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ..engines.events import ON
 from ..problem.data import Data
 from ..problem.field import mean_loss
-from ..problem.inputs import model_and_data
+from ..problem.inputs import DataLike, ModelLike, model_and_data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
@@ -21,8 +21,8 @@ TIE = 1e-12
 """Relative difference of two jump times that counts as none."""
 
 
-def jump_process(model: TwoLayerReLU | tuple[Any, Any],
-                 data: Data | tuple[Any, Any]) -> JumpProcess:
+def jump_process(model: ModelLike,
+                 data: DataLike) -> JumpProcess:
     r"""The saddle-to-saddle limit of the flow on orthogonal data, in the time ``t / ln(1/lambda)``.
 
     From a start of scale ``lambda -> 0`` neurons align at once, in this time; each then grows like
@@ -127,7 +127,7 @@ class JumpProcess:
         lengths = row_norms(data.X)
         early = early_flow(model, data)
         grows = ~early.dead & (early.rate > 0)
-        self.active = (early.pattern > 0) & (early.sign[:, None] * y > 0) & grows[:, None]
+        self.active = (early.pattern == ON) & (early.sign[:, None] * y > 0) & grows[:, None]
         # In units of the strongest, since squares leave the range of double precision first.
         strength = np.abs(y) * lengths
         unit = max(float(strength.max()), np.finfo(float).tiny)
@@ -164,9 +164,10 @@ class JumpProcess:
         self.times, self.exponents = np.array(times), np.array(exponents)
         self.losses, self.squares = np.array(losses), np.array(squares)
 
-    def loss(self, t: Any) -> np.ndarray:
+    def loss(self, t: ArrayLike) -> np.ndarray:
         """Loss of the limit at times ``t`` (T,) in units of ``ln(1/lambda)``; shape (T,)."""
-        return self.losses[np.searchsorted(self.times, t, side="right")]
+        losses: np.ndarray = self.losses[np.searchsorted(self.times, t, side="right")]
+        return losses
 
     def __repr__(self) -> str:
         return (f"JumpProcess({self.times.size} jumps, loss {self.losses[0]:.6g} to "

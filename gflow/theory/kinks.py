@@ -56,7 +56,7 @@ class Kinks:
     @property
     def m(self) -> np.ndarray:
         """Field midway on all hyperplanes, without what is aside, shape (r,)."""
-        return self.rest + (self.low + self.J / 2) @ self.V
+        return np.asarray(self.rest + (self.low + self.J / 2) @ self.V)
 
     @property
     def rank(self) -> int:

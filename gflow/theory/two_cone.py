@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import lsq_linear
 
 from ..problem.data import Data
 from ..problem.field import mean_loss
-from ..problem.inputs import model_and_data
+from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data
 from ..problem.loss import SQUARE
 from ..engines.record import Record
 from ..engines.rules import Rule
@@ -21,13 +21,13 @@ from ..problem.norms import row_norms
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
-from .field import LARGEST, as_data
+from .field import LARGEST_POWER, as_data
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
 STATIONARY = 1e-3
 """They are followed until the gradient is this part of the one at the start."""
-LONGEST = 1e6
+TURNS = 1e6
 """And for so many times in which they turn."""
 RTOL = 1e-10
 CONSISTENT = 1e-8
@@ -69,7 +69,7 @@ class TwoCone:
     groups: tuple[int, int] | None
     message: str
 
-    def __call__(self, X: Any) -> np.ndarray:
+    def __call__(self, X: ArrayLike) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""
         return self.model(X)
 
@@ -86,7 +86,8 @@ class TwoCone:
         """Training loss ``1/(2n) sum r_k^2``."""
         return float(mean_loss(SQUARE, np.zeros_like(self.residual), self.residual))
 
-    def test_risk(self, teacher: Any, *, noise: float = 0.0, Sigma: Any = None) -> float:
+    def test_risk(self, teacher: TeacherLike, *, noise: float = 0.0,
+                  Sigma: ArrayLike | None = None) -> float:
         """Mean squared error ``E (h(x) - y)^2`` on fresh Gaussian points, exactly.
 
         Parameters
@@ -114,8 +115,8 @@ class TwoCone:
                 f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
 
 
-def two_cone_least_squares(data: Data | tuple[Any, Any],
-                           model: TwoLayerReLU | tuple[Any, Any] | None = None) -> TwoCone:
+def two_cone_least_squares(data: DataLike,
+                           model: ModelLike | None = None) -> TwoCone:
     r"""Self-consistent least squares pair: the end state of training from a small scale.
 
     On many points of a nearly linear teacher, neurons of either sign align with one direction each
@@ -185,7 +186,7 @@ def two_cone_least_squares(data: Data | tuple[Any, Any],
     (plus, minus), residual, full_rank = _least_squares(data, codes, betas)
     consistent = (_consistent(data, codes[0], plus, residual)
                   and _consistent(data, codes[1], -minus, residual))
-    if abs(_power([plus, minus]) + y_unit - x_unit) > LARGEST:
+    if abs(_power([plus, minus]) + y_unit - x_unit) > LARGEST_POWER:
         raise ValueError("the pair leaves the range of double precision: rescale X or y")
     plus, minus = np.ldexp([plus, minus], y_unit - x_unit)
     return TwoCone(plus, minus, codes[0], codes[1], np.ldexp(residual, y_unit),
@@ -193,7 +194,7 @@ def two_cone_least_squares(data: Data | tuple[Any, Any],
                    _sentence(data, codes, settled, consistent, full_rank, groups))
 
 
-def _power(what: Any) -> int:
+def _power(what: ArrayLike) -> int:
     """Power of two above the largest number."""
     return int(np.frexp(np.abs(what).max())[1])
 
@@ -215,7 +216,7 @@ def _two_neurons(data: Data, e: np.ndarray, pull: float
     slow = STATIONARY * size * pull
     rest = Rule(lambda state: state.grad_norm < slow, "at_rest", "the gradient vanished",
                 locate=True)
-    flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, LONGEST / pull,
+    flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, TURNS / pull,
                  times=np.zeros(1), method="waveform", rtol=RTOL, rules=(rest,), made=Record)
     model = flow.model
     betas = model.a[:, None] * model.W

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import multiprocessing
-import resource
 import time
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
@@ -97,6 +96,11 @@ def _peak() -> float:
     that was larger."""
     status = Path("/proc/self/status")
     if not status.exists():
+        try:
+            import resource
+        except ImportError:
+            # Windows.
+            return float("nan")
         return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
     line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) / 2**20

@@ -16,10 +16,10 @@ from ...problem.balance import Balance
 from ...problem.data import Data
 from ...problem.field import Field, speed
 from ...problem.loss import SQUARE, Loss
-from ...kernels import march
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
+from ...kernels.watch import NEAR
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
 from ..pattern import Pattern, start
@@ -89,7 +89,7 @@ class Waveform:
         self.power = power + self.unit
         self.U = np.ldexp(np.column_stack([a, W]), -power[:, None])
         self.direction = np.zeros((m, d + 1))
-        self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
+        self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.key = self.marcher.keys(self.side)

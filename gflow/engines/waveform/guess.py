@@ -103,7 +103,8 @@ class Guess:
         if self.tried is not None:
             # The window is the first part of one that was too long.
             length, series = self.tried
-            values = chebyshev.chebval((nodes(DEGREE) + 1) * (H / length) - 1, series).T
+            values: np.ndarray = chebyshev.chebval((nodes(DEGREE) + 1) * (H / length) - 1,
+                                                   series).T
             if possible(values):
                 return values
         # One that was never tried is given a chance.
@@ -124,7 +125,7 @@ class Guess:
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
         # The first x is 1, where every T_j is 1.
-        return self.r + (chebyshev.chebvander(x, CUBIC) - 1) @ series[:CUBIC + 1]
+        return np.asarray(self.r + (chebyshev.chebvander(x, CUBIC) - 1) @ series[:CUBIC + 1])
 
     def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
         # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.
@@ -135,7 +136,7 @@ class Guess:
         np.clip(rate, -STEEPEST, STEEPEST, out=rate)
         rate[np.abs(rate) < 1e-6] = 1e-6
         scale = (r0 - r1) / -np.expm1(-rate * SPAN)
-        return self.r + scale * np.expm1(rate * (x[:, None] - 1))
+        return np.asarray(self.r + scale * np.expm1(rate * (x[:, None] - 1)))
 
     def judge(self, values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
         """Note how far the guesses were from what the residuals turned out to be; the least."""

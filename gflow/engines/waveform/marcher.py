@@ -131,7 +131,8 @@ class Marcher:
         total = np.bincount(of, np.ldexp(weight, 2 * window.power), first.size)
         # The strength of a window is the sum of these times the largest curvature of the loss.
         share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
-        return max(self.rtol, 1e-12) * share * (total @ self.active(side[first])) * self.lengths
+        seen = (total @ self.active(side[first])) * self.lengths
+        return np.asarray(max(self.rtol, 1e-12) * share * seen)
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:
@@ -263,11 +264,12 @@ class Frame:
             def work(part: int) -> tuple[int, int]:
                 states = self.states if self.wanted else np.empty((1, J, d + 1))
                 space = march.work_space(p, d, marcher.C, data.n)
-                return groups.march_blocks(
+                end: tuple[int, int] = groups.march_blocks(
                     part, shares, self.edges, self.ends, self.groups, D, moments, outputs,
                     marcher.geometry, force, self.times, states, logs, rooms, heights, spent,
                     self.wanted, self.to_series, space, np.empty((p, d)), np.empty(d + 1),
                     np.empty((J, d)))
+                return end
 
             results = crew.share(work, shares)
             if all(status != march.FULL for status, _ in results):
@@ -282,7 +284,7 @@ class Frame:
                            f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
         self.log = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
         self.ambiguous = int(rooms[:, 1].sum())
-        h = heights.sum(axis=0)
+        h: np.ndarray = heights.sum(axis=0)
         if large and not self.wanted:
             groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
                           marcher.geometry.rows, h)

@@ -182,7 +182,7 @@ class Reduced:
         def size(r: np.ndarray) -> np.ndarray:
             # What is projected away moves no neuron.
             D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ self.P
-            return SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0)
+            return np.asarray(SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0))
 
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
         if self.guess.weight is not None:
@@ -259,11 +259,11 @@ class _Frame:
         # v = sum a_i w_i is the first row of lam^T N lam.
         half = np.einsum("gjb,gbc->gjc", self.step[:, :, :, 0], system.N)
         self.v = np.einsum("gjb,gjbc->jgc", half, self.step[:, :, :, 1:])
-        return self.v.reshape(len(used), -1) @ system.R.T
+        return np.asarray(self.v.reshape(len(used), -1) @ system.R.T)
 
     def moments(self, j: int) -> np.ndarray:
         """``sum u u^T`` (G, d + 1, d + 1) at node ``j``."""
-        return self.step[:, j].swapaxes(1, 2) @ self.system.N @ self.step[:, j]
+        return np.asarray(self.step[:, j].swapaxes(1, 2) @ self.system.N @ self.step[:, j])
 
     def tangent(self) -> Tangent:
         """The tangent kernel at the start."""
@@ -285,4 +285,4 @@ class _Frame:
 def _roots(kernel: np.ndarray, factor: float) -> np.ndarray:
     """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
     values, vectors = np.linalg.eigh(kernel)
-    return vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :]
+    return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :])

@@ -22,7 +22,7 @@ class Quadratic:
 
     def pulls(self, h: np.ndarray) -> np.ndarray:
         """Pulls (J, n) at outputs (J, n)."""
-        return self.target - h
+        return np.asarray(self.target - h)
 
     def curvature(self, h: np.ndarray) -> np.ndarray | None:
         """How much less they pull for more output; None if that is 1."""

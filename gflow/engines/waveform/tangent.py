@@ -48,7 +48,7 @@ def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
     """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
     width = max(1, ALONE // max(r.size, 1))
     if A.shape[1] <= width:
-        return r @ A
+        return np.asarray(r @ A)
     out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
     for c in range(0, A.shape[1], width):
         np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])

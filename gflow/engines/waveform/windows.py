@@ -60,7 +60,7 @@ class Windows:
     @property
     def start(self) -> np.ndarray:
         """State (m (d + 1),) at time 0."""
-        return self(np.zeros(1))[0]
+        return np.asarray(self(np.zeros(1))[0])
 
     def append(self, window: Window | Calm,
                end: tuple[np.ndarray, np.ndarray] | None = None) -> None:

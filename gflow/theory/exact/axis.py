@@ -10,9 +10,8 @@ invariant ``a^2 - p^2``; derived here). Where ``tau' = rate (b - mu sum a p)``, 
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 
 class Riccati:
@@ -53,7 +52,7 @@ class Riccati:
         """``z'/z`` at the times ``t`` (T,), accurate relative to itself."""
         num, den = self.fraction(t)
         q, _ = self._decay(t)
-        return 4 * self.slope(self.z0) * q / num / den
+        return np.asarray(4 * self.slope(self.z0) * q / num / den)
 
     def _decay(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """``q = exp(-speed t)`` and ``(1 - q) / speed``."""
@@ -103,7 +102,7 @@ class Axis:
     True
     """
 
-    def __init__(self, a: Any, p: Any, rate: float, b: float, mu: float) -> None:
+    def __init__(self, a: ArrayLike, p: ArrayLike, rate: float, b: float, mu: float) -> None:
         self.a, self.p = np.array(a, dtype=float), np.array(p, dtype=float)
         self.rate, self.b, self.mu = rate, b, mu
         # Boosted by exp(tau) and exp(-tau); a pair reaches p = 0 where z is their ratio.
@@ -164,7 +163,7 @@ class Axis:
     def time(self, p: float) -> float:
         """When the first neuron, alive, reaches ``p``; infinity if it does not before a death."""
         _, _, stage = self.stages[0]
-        z = stretch(self.a[0], self.p[0], p)**2
+        z = float(stretch(self.a[0], self.p[0], p))**2
         heading = stage.slope(1.0)
         if heading * (z - 1.0) < 0 or heading * stage.slope(z) <= 0:
             return np.inf
@@ -189,7 +188,8 @@ def settling(stage: Riccati) -> float:
     return float(abs(np.log(limit)) + 12.0) / stage.speed
 
 
-def stretch(a: Any, q: Any, target: Any) -> Any:
+def stretch(a: np.ndarray | float, q: np.ndarray | float,
+            target: np.ndarray | float) -> np.ndarray:
     """``exp(tau)`` of the boost that takes ``p`` from ``q`` to ``target``; needs ``a + q > 0``.
 
     Solves ``(a + q) X^2 / 2 - target X - (a - q) / 2 = 0``; the larger root, which is the one

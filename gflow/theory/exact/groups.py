@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...problem.checks import real_array, whole
 from ...problem.data import Data
@@ -19,8 +18,8 @@ WHITE = 1e-12
 """Relative accuracy to which data must be white along the teacher."""
 
 
-def group_on_one_axis(a: Any = (0.2, 0.1, -0.1, 0.3), p: Any = (0.1, 0.2, 0.4, -0.2),
-                      beta: Any = (0.7, 0.0), X: Any = None) -> ExactFlow:
+def group_on_one_axis(a: ArrayLike = (0.2, 0.1, -0.1, 0.3), p: ArrayLike = (0.1, 0.2, 0.4, -0.2),
+                      beta: ArrayLike = (0.7, 0.0), X: ArrayLike | None = None) -> ExactFlow:
     r"""T7: neurons ``w_i = p_i beta/|beta|`` on data that are white along a linear teacher.
 
     Labels are ``y = X beta``. On each side ``S`` of the hyperplane of ``beta``,
@@ -65,8 +64,9 @@ def group_on_one_axis(a: Any = (0.2, 0.1, -0.1, 0.3), p: Any = (0.1, 0.2, 0.4, -
     return _along(real_array(a, "a", 1), real_array(p, "p", 1), beta, real_array(X, "X", 2))
 
 
-def antipodal_clusters(a: Any = (1e-3, 2e-3, -1e-3, -5e-4), p: Any = (1e-3, 2e-3, -1e-3, -5e-4),
-                       beta: Any = (1.0, 0.5, -0.3), n: int = 12,
+def antipodal_clusters(a: ArrayLike = (1e-3, 2e-3, -1e-3, -5e-4),
+                       p: ArrayLike = (1e-3, 2e-3, -1e-3, -5e-4),
+                       beta: ArrayLike = (1.0, 0.5, -0.3), n: int = 12,
                        rng: int | np.random.Generator = 0) -> ExactFlow:
     """T8: two aligned clusters on symmetric white data, as on a Gaussian population.
 

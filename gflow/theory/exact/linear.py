@@ -8,9 +8,8 @@ target, ``c' = k Y (1 - c^2)`` and ``|v|' = 2 k |v| (Y c - |v|)``, a Bernoulli e
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...problem.checks import generator, positive, real_array, whole
 from ...problem.data import Data
@@ -84,7 +83,7 @@ class Turning:
         return float(growth / (self.k * self.goal))
 
 
-def orthogonal_points(y: Any = (1.0, 2.0), start: Any = (0.3, 0.02), rho: float = 1.0,
+def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02), rho: float = 1.0,
                       d: int | None = None, rng: int | np.random.Generator = 0) -> ExactFlow:
     """T2: one balanced neuron that fits orthogonal points of one length.
 
@@ -144,7 +143,8 @@ def orthogonal_points(y: Any = (1.0, 2.0), start: Any = (0.3, 0.02), rho: float 
                      path.settled, state)
 
 
-def symmetric_pair(beta: Any = (1.0, 0.2, 0.0), start: Any = (-1e-3, 1e-4, 2e-4), n: int = 10,
+def symmetric_pair(beta: ArrayLike = (1.0, 0.2, 0.0), start: ArrayLike = (-1e-3, 1e-4, 2e-4),
+                   n: int = 10,
                    scale: float = 1.0, rng: int | np.random.Generator = 0) -> ExactFlow:
     """T3: an antipodal pair on symmetric white data, a linear network through all its events.
 

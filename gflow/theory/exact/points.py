@@ -5,9 +5,10 @@ All by boosts along one axis at a time, see `gflow.theory.exact.axis`.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.optimize import brentq
 
 from ...problem.checks import positive, real_array
@@ -18,10 +19,10 @@ from .axis import Axis
 from .solution import ExactFlow, State, event_table
 
 
-def one_point(a: Any = (-0.1, 0.5, 0.3, -0.2, 0.0),
-              W: Any = ((0.9, 0.1, 0.3), (0.2, 0.5, 0.4), (0.3, 0.3, 0.0), (0.5, 0.9, 1.3),
-                        (0.4, 0.0, 0.0)),
-              x: Any = (1.5, -0.5, 1.0), y: float = 2.0) -> ExactFlow:
+def one_point(a: ArrayLike = (-0.1, 0.5, 0.3, -0.2, 0.0),
+              W: ArrayLike = ((0.9, 0.1, 0.3), (0.2, 0.5, 0.4), (0.3, 0.3, 0.0), (0.5, 0.9, 1.3),
+                              (0.4, 0.0, 0.0)),
+              x: ArrayLike = (1.5, -0.5, 1.0), y: float = 2.0) -> ExactFlow:
     """T1: any neurons on a single point.
 
     Active neurons share one boost along x, whatever their signs and balance; the others rest. One
@@ -78,7 +79,7 @@ def one_point(a: Any = (-0.1, 0.5, 0.3, -0.2, 0.0),
     return ExactFlow(model, data, event_table(deaths), np.inf, axis.settled, state)
 
 
-def dying_neuron(a: float = -0.6, w: Any = (0.3, 0.4), x: Any = (1.2, 0.5),
+def dying_neuron(a: float = -0.6, w: ArrayLike = (0.3, 0.4), x: ArrayLike = (1.2, 0.5),
                  y: float = 1.0) -> ExactFlow:
     """T4: a neuron of the wrong sign, alone on its point, dies in finite time.
 
@@ -114,15 +115,15 @@ def dying_neuron(a: float = -0.6, w: Any = (0.3, 0.4), x: Any = (1.2, 0.5),
     >>> str(case.events["kind"][0]), case.loss(100.0)
     ('deactivate', 0.5)
     """
-    case = one_point([a], [w], x, y)
+    case = one_point([a], [vector(w, "w")], x, y)
     if not case.events.size:
         raise ValueError("this neuron does not die: give a and y of opposite signs and "
                          "0 < w.x/|x| < |a|")
     return case
 
 
-def slides_for_ever(a: float = 0.3, w: Any = (0.3, -0.2), x1: Any = (1.0, 0.3),
-                    x2: Any = (0.4, 1.0), y: Any = (1.0, -1.2)) -> ExactFlow:
+def slides_for_ever(a: float = 0.3, w: ArrayLike = (0.3, -0.2), x1: ArrayLike = (1.0, 0.3),
+                    x2: ArrayLike = (0.4, 1.0), y: ArrayLike = (1.0, -1.2)) -> ExactFlow:
     """T5: a neuron fits its point, arrives at the hyperplane of another, and stays on it.
 
     First it moves along ``x1``, then along the projection of ``x1`` on the hyperplane of ``x2``.
@@ -159,7 +160,7 @@ def slides_for_ever(a: float = 0.3, w: Any = (0.3, -0.2), x1: Any = (1.0, 0.3),
     ('slide', 0.36)
     """
     points, labels = two_points(x1, x2, y)
-    model = TwoLayerReLU([a], [w])
+    model = TwoLayerReLU([a], [vector(w, "w")])
     data = Data(points, labels)
     first, second = points
     sizes = row_norms(points)
@@ -202,9 +203,9 @@ def slides_for_ever(a: float = 0.3, w: Any = (0.3, -0.2), x1: Any = (1.0, 0.3),
     return ExactFlow(model, data, event_table(records), np.inf, horizon, state)
 
 
-def released(slide_a: Any = (0.05,), slide_p: Any = (0.05,), a: Any = (-0.4,),
-             W: Any = ((-1.2, 0.9),), x1: Any = (1.0, 0.3), x2: Any = (0.4, 1.0),
-             y: Any = (0.6, -1.0)) -> ExactFlow:
+def released(slide_a: ArrayLike = (0.05,), slide_p: ArrayLike = (0.05,), a: ArrayLike = (-0.4,),
+             W: ArrayLike = ((-1.2, 0.9),), x1: ArrayLike = (1.0, 0.3), x2: ArrayLike = (0.4, 1.0),
+             y: ArrayLike = (0.6, -1.0)) -> ExactFlow:
     """T6: neurons slide on the hyperplane of a point that others fit, until they are released.
 
     The closed form ends there, where the sliding multiplier reaches 1.
@@ -258,11 +259,12 @@ def released(slide_a: Any = (0.05,), slide_p: Any = (0.05,), a: Any = (-0.4,),
     sliding = Axis(s * slide_a, slide_p, along / 2, s * labels[0], along)
     fitting = Axis(-s * others.a, W_p, size / 2, -s * labels[1], size)
 
-    def excess(t: Any) -> Any:
+    def excess(t: ArrayLike) -> np.ndarray:
         """Logarithm of the multiplier."""
         t = np.atleast_1d(t)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return np.log(sliding.gap(t) * across) - np.log(fitting.gap(t) * size**2)
+            return np.asarray(np.log(sliding.gap(t) * across)
+                              - np.log(fitting.gap(t) * size**2))
 
     if sliding.gap(np.zeros(1))[0] <= 0 or fitting.gap(np.zeros(1))[0] <= 0 or excess(0.0)[0] >= 0:
         raise ValueError("nothing slides at the start: give residuals of the signs of y, and y[1] "
@@ -286,7 +288,7 @@ def released(slide_a: Any = (0.05,), slide_p: Any = (0.05,), a: Any = (-0.4,),
     return ExactFlow(model, Data(points, labels), event_table(records), until, horizon, state)
 
 
-def first_zero(f: Any, end: float) -> float:
+def first_zero(f: Callable[[ArrayLike], np.ndarray], end: float) -> float:
     """First change of sign of ``f`` on [0, end], as far as 4000 samples show; infinity if none."""
     t = np.linspace(0.0, end, 4001)
     above = np.flatnonzero(f(t) >= 0)
@@ -305,7 +307,7 @@ def tangent_to(first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, float
     return part / length, length
 
 
-def two_points(x1: Any, x2: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
+def two_points(x1: ArrayLike, x2: ArrayLike, y: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
     """Points (2, d) and labels (2,), checked."""
     first, second, labels = vector(x1, "x1"), vector(x2, "x2"), real_array(y, "y", 1)
     if first.shape != second.shape or labels.shape != (2,):
@@ -316,7 +318,7 @@ def two_points(x1: Any, x2: Any, y: Any) -> tuple[np.ndarray, np.ndarray]:
     return np.array([first, second]), labels
 
 
-def vector(value: Any, name: str) -> np.ndarray:
+def vector(value: ArrayLike, name: str) -> np.ndarray:
     """A vector of at least one entry."""
     array = real_array(value, name, 1)
     if array.size == 0:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any, Callable, overload
+from collections.abc import Sequence
+from typing import Callable, overload
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...problem.checks import real_array
 from ...problem.data import Data
@@ -57,7 +59,7 @@ class ExactFlow:
     @overload
     def __call__(self, t: np.ndarray) -> ModelPath: ...
 
-    def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
         """The network at a time, or the path at several (T,).
 
         Raises
@@ -68,7 +70,7 @@ class ExactFlow:
         a, W, _ = self.state(self._times(t))
         return TwoLayerReLU(a[0], W[0]) if np.ndim(t) == 0 else ModelPath(a, W)
 
-    def residual(self, t: Any) -> np.ndarray:
+    def residual(self, t: ArrayLike) -> np.ndarray:
         """Residuals ``y_k - h(x_k)``, shape (n,), or (T, n) at several times.
 
         They are closed forms too, accurate relative to themselves however small.
@@ -76,13 +78,19 @@ class ExactFlow:
         r = self.state(self._times(t))[2]
         return r[0] if np.ndim(t) == 0 else r
 
-    def loss(self, t: Any) -> Any:
+    @overload
+    def loss(self, t: float) -> float: ...
+
+    @overload
+    def loss(self, t: Sequence[float] | np.ndarray) -> np.ndarray: ...
+
+    def loss(self, t: ArrayLike) -> float | np.ndarray:
         """Loss ``1/(2n) sum r_k^2`` at a time, or (T,) at several."""
         residuals = self.residual(np.atleast_1d(t))
         losses = mean_loss(SQUARE, np.zeros_like(residuals), residuals)
-        return float(losses[0]) if np.ndim(t) == 0 else losses
+        return float(losses[0]) if np.ndim(t) == 0 else np.asarray(losses)
 
-    def _times(self, t: Any) -> np.ndarray:
+    def _times(self, t: ArrayLike) -> np.ndarray:
         times = real_array(np.atleast_1d(t), "t", 1)
         if times.size and (times.min() < 0 or times.max() > self.until):
             wrong = times[(times < 0) | (times > self.until)][0]

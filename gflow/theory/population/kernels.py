@@ -7,12 +7,13 @@ square root.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ...problem.checks import real_array
-from ...problem.norms import row_norms
+from ...problem.norms import row_norms, unit_rows
 
 SMALL = 0.1
 """Below this angle ``sin x - x cos x`` is taken from its series."""
@@ -29,7 +30,7 @@ class Pairs(NamedTuple):
     angle: np.ndarray
 
 
-def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Kernel :math:`K(w, v) = E[\max(w \cdot x, 0) \max(v \cdot x, 0)]`.
 
     For ``Sigma = I`` and the angle theta between w and v it is
@@ -71,7 +72,7 @@ def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(w_norm[:, None] * v_norm * shape)
 
 
-def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Field :math:`g(w, v) = E[1\{w \cdot x > 0\} \max(v \cdot x, 0) x]`.
 
     For ``Sigma = I`` it is :math:`\frac{1}{2\pi} (|v| \sin\theta\, \hat w + (\pi - \theta) v)`.
@@ -108,7 +109,7 @@ def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(g @ root)
 
 
-def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
+def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Second moments :math:`E[1\{w \cdot x > 0\} 1\{v \cdot x > 0\} x x^T]`.
 
     For ``Sigma = I``, with the unit vectors p and q along the sum and the difference of the unit
@@ -141,7 +142,7 @@ def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     """
     W, V, root = _two(W, V, Sigma)
     w, v, w_norm, v_norm, angle = pairs(W, V)
-    p, q = unit(w[:, None] + v), unit(w[:, None] - v)
+    p, q = unit_rows(w[:, None] + v), unit_rows(w[:, None] - v)
     plane = p[..., :, None] * p[..., None, :] - q[..., :, None] * q[..., None, :]
     M = ((np.pi - angle)[..., None, None] * np.eye(W.shape[1])
          + np.sin(angle)[..., None, None] * plane) / (2 * np.pi)
@@ -152,19 +153,13 @@ def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
 def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
     """Angles between the rows of ``W`` (m, d) and ``V`` (k, d), accurate when they are small."""
     w_norm, v_norm = row_norms(W), row_norms(V)
-    w, v = unit(W), unit(V)
+    w, v = unit_rows(W), unit_rows(V)
     apart = np.sqrt(((w[:, None] - v)**2).sum(axis=-1))
     along = np.sqrt(((w[:, None] + v)**2).sum(axis=-1))
     return Pairs(w, v, w_norm, v_norm, 2 * np.arctan2(apart, along))
 
 
-def unit(u: np.ndarray) -> np.ndarray:
-    """Vectors (..., d) divided by their norms; zero stays zero."""
-    size = row_norms(u)[..., None]
-    return np.divide(u, size, out=np.zeros_like(u), where=size > 0)
-
-
-def covariance_root(Sigma: Any, d: int) -> np.ndarray:
+def covariance_root(Sigma: ArrayLike | None, d: int) -> np.ndarray:
     """Symmetric square root of a covariance (d, d); the identity for None."""
     if Sigma is None:
         return np.eye(d)
@@ -181,7 +176,8 @@ def covariance_root(Sigma: Any, d: int) -> np.ndarray:
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0)) @ vectors.T)
 
 
-def _two(W: Any, V: Any, Sigma: Any) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _two(W: ArrayLike, V: ArrayLike,
+         Sigma: ArrayLike | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Rows multiplied by the root of the covariance, and that."""
     W, V = real_array(W, "W", 2), real_array(V, "V", 2)
     if W.shape[1] != V.shape[1] or not W.size or not V.size:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
+from numpy.typing import ArrayLike
 
+from ...problem.inputs import ModelLike, TeacherLike
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
-from ...problem.norms import row_norms
-from .kernels import covariance_root, unit
+from ...problem.norms import row_norms, unit_rows
+from .kernels import covariance_root
 
-LARGEST = 700.0
+LARGEST_LOG = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
 
 
@@ -24,7 +26,7 @@ class Law(NamedTuple):
     V: np.ndarray
 
 
-def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = None) -> np.ndarray:
+def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Population field :math:`D_j = E[1\{w_j \cdot x > 0\} (y - h(x)) x]` of every neuron.
 
     A linear teacher contributes ``Sigma beta / 2`` whatever ``w_j`` is.
@@ -63,8 +65,8 @@ def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = N
     return field_at(model.a, model.W, law)
 
 
-def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: float = 0.0,
-              Sigma: Any = None) -> float:
+def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
+              Sigma: ArrayLike | None = None) -> float:
     r"""Population loss :math:`\frac12 E[(h(x) - y)^2]`, exactly.
 
     The odd and the even part of a ReLU, ``z/2`` and ``|z|/2``, are orthogonal: the loss is the sum
@@ -107,13 +109,13 @@ def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: flo
     return loss_at(model.a, model.W, law) + noise**2 / 2
 
 
-def as_model(model: Any) -> TwoLayerReLU:
+def as_model(model: ModelLike) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
         if model.log_scale.any():
             with np.errstate(divide="ignore"):
                 logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale
-            if (np.abs(logs[np.isfinite(logs)]) > LARGEST).any():
+            if (np.abs(logs[np.isfinite(logs)]) > LARGEST_LOG).any():
                 raise ValueError("log_scale takes a neuron out of the range of double precision, "
                                  "which populations need: give a start of another scale")
             scale = np.exp(model.log_scale)
@@ -124,16 +126,17 @@ def as_model(model: Any) -> TwoLayerReLU:
     return TwoLayerReLU(*model)
 
 
-def as_law(teacher: Any, Sigma: Any, d: int) -> Law:
+def as_law(teacher: TeacherLike, Sigma: ArrayLike | None, d: int) -> Law:
     """Teacher and covariance of ``d`` inputs, checked."""
     root = covariance_root(Sigma, d)
     if isinstance(teacher, TwoLayerReLU) or (isinstance(teacher, tuple | list)
                                              and len(teacher) == 2 and np.ndim(teacher[1]) == 2):
-        network = as_model(teacher)
+        network = as_model(cast(ModelLike, teacher))
         beta, a, V = np.zeros(d), network.a, network.W
         columns = network.d
     else:
-        beta, a, V = real_array(teacher, "teacher", 1), np.empty(0), np.empty((0, d))
+        beta = real_array(cast(ArrayLike, teacher), "teacher", 1)
+        a, V = np.empty(0), np.empty((0, d))
         columns = beta.size
     if columns != d:
         raise ValueError(f"teacher has {columns} inputs but W has {d} columns: they must be the "
@@ -145,8 +148,8 @@ def field_at(a: np.ndarray, W: np.ndarray, law: Law) -> np.ndarray:
     """Population field (m, d) of a network, without checks."""
     seen = W @ law.root
     rows, weights = np.concatenate([law.V, seen]), np.concatenate([law.a, -a])
-    own = unit(seen)
-    angle = angles(own, unit(rows))
+    own = unit_rows(seen)
+    angle = angles(own, unit_rows(rows))
     D = (np.sin(angle) @ (weights * row_norms(rows)))[:, None] * own
     D += (np.pi - angle) @ (weights[:, None] * rows)
     D = (D / (2 * np.pi) + law.beta @ law.root / 2) @ law.root
@@ -158,7 +161,7 @@ def loss_at(a: np.ndarray, W: np.ndarray, law: Law) -> float:
     """Population loss of a network without label noise, without checks."""
     rows, weights = np.concatenate([law.V, W @ law.root]), np.concatenate([-law.a, a])
     odd = weights @ rows / 2 - law.beta @ law.root
-    angle = angles(unit(rows), unit(rows))
+    angle = angles(unit_rows(rows), unit_rows(rows))
     acute = np.minimum(angle, np.pi - angle)
     even = 2 / np.pi * (np.sin(acute) + (np.pi / 2 - acute) * np.cos(acute))
     charge = weights * row_norms(rows)

@@ -7,22 +7,23 @@ from functools import cached_property
 from typing import Any, Callable
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.integrate import DOP853, OdeSolution
 from scipy.optimize import brentq
 
 from ...problem.balance import Balance
 from ...problem.checks import non_negative, positive, real_array
-from ...problem.inputs import EPS, reported_times
+from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
 from ...problem.network import ModelPath, TwoLayerReLU
-from ...problem.norms import row_norms
+from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
 
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
 
-def flow(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, t_max: float, *, Sigma: Any = None,
-         noise: float = 0.0, rtol: float = 1e-8, t_eval: Any = None) -> PopulationFlow:
+def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLike | None = None,
+         noise: float = 0.0, rtol: float = 1e-8, t_eval: ArrayLike | None = None) -> PopulationFlow:
     r"""Gradient flow of a two-layer ReLU network on the population square loss.
 
     The limit of `gflow.integrate` for more and more Gaussian points: ``da_j/dt = w_j.D_j``,
@@ -193,7 +194,7 @@ class PopulationFlow:
         reached = times[times <= t_end]
         self.t = reached if self.success else np.append(reached, t_end)
 
-    def __call__(self, t: Any) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
         """The network at a time in [0, t_end], or the path at several (T,).
 
         Raises
@@ -244,8 +245,7 @@ class PopulationFlow:
     @cached_property
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
-        norms = self.norms[..., None]
-        return np.divide(self.W, norms, out=np.zeros_like(self.W), where=norms > 0)
+        return unit_rows(self.W)
 
     def __repr__(self) -> str:
         return (f"PopulationFlow: {self.status} ({self.message}), t = 0 to {self.t_end:g}, "

@@ -1,0 +1,86 @@
+"""`validation.performance` on a workload of a moment: it measures what it says, no times judged."""
+
+import json
+import sys
+
+import numpy as np
+import pytest
+
+from validation.performance import __main__ as command
+from validation.performance import harness, late, report, slope
+from validation.performance.workloads import WORKLOADS, Workload
+
+
+class Pipe:
+    """What a child process says, kept."""
+
+    def __init__(self):
+        self.sent = []
+
+    def send(self, what):
+        self.sent.append(what)
+
+
+def at_once(solver, workload, setting, limit, repeats=1):
+    """`harness.run` in this process."""
+    pipe = Pipe()
+    harness._work(pipe, solver, workload, setting, 1)
+    kind, value = pipe.sent[-1]
+    result = harness.Result(solver, workload, setting)
+    if kind == "failed":
+        result.note = value
+    else:
+        result.wall, result.outputs, result.memory = value
+    return result
+
+
+@pytest.fixture
+def tiny(monkeypatch):
+    monkeypatch.setitem(WORKLOADS, "S", Workload("S", 6, 2, 4, 20.0, 1e-6, 1e-10))
+    monkeypatch.setattr(command, "run", at_once)
+    monkeypatch.setattr(slope, "SIZES", ((6, 4), (12, 8)))
+    monkeypatch.setattr(late, "SIZES", ((100, 10),))
+    monkeypatch.setattr(late, "REPEATS", 1)
+
+
+def test_the_command_measures_and_reports(tiny, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["performance", "--workloads", "S", "--no-peers", "--out",
+                                      str(tmp_path)])
+    assert command.main() == 0 and "S: gflow waveform at 1e-06" in capsys.readouterr().err
+    kept = json.loads((tmp_path / "performance.json").read_text())
+    errors = {r["setting"]: r["error"] for r in kept["results"] if r["solver"] == "gflow waveform"}
+    assert set(errors) == {10.0**-k for k in range(3, 10)} and max(errors.values()) < 1e-2
+    assert errors[1e-9] < 1e-6 < 100 * errors[1e-3]
+    assert [size for size, _ in kept["early"]] == [6 * 4 * 5, 12 * 8 * 5]
+    (n, m, steps, step, wall), = kept["late"]
+    assert (n, m) == (100, 10) and steps > 10 and 0 < step < wall
+    assert "| S | gflow DOP853 | 1e-06 |" in (tmp_path / "performance.md").read_text()
+    assert (tmp_path / "work-precision.png").stat().st_size > 1000
+
+
+def test_peers_of_the_environment_agree_with_the_engines(tiny):
+    truth = at_once("gflow waveform", "S", 1e-10, 60)
+    for solver, setting, off in (("gflow DOP853", 1e-9, 1e-7), ("solve_ivp RK45", 1e-6, 1e-3),
+                                 ("compiled descent", 1e-3, 1e-2)):
+        found = at_once(solver, "S", setting, 60)
+        assert found.finished, found.note
+        assert np.abs(np.array(found.outputs) - truth.outputs).max() < off
+
+
+def test_a_child_that_is_too_slow_or_fails_is_told(monkeypatch):
+    late_one = harness.run("gflow waveform", "S", 1e-11, 1e-4)
+    assert not late_one.finished and "not finished" in late_one.note
+    wrong = harness.run("gflow waveform", "S", 2.0, 30.0)
+    assert "rtol = 2" in wrong.note and not wrong.finished
+
+
+def test_ratios_extrapolate_descent():
+    def result(solver, setting, wall, error):
+        return harness.Result(solver, "S", setting, wall=wall, error=error,
+                              outputs=[np.zeros(1)])
+
+    found = report.ratios([result("gflow waveform", 1e-7, 0.1, 1e-8),
+                           result("solve_ivp RK45", 1e-6, 50.0, 1e-7),
+                           result("compiled descent", 1e-3, 1.0, 1e-4)])
+    # A hundred times the steps of the last one: 100 s, which is more than 50.
+    assert len(found) == 1 and "solve_ivp RK45, 50 s: 500 times" in found[0]
