@@ -12,6 +12,7 @@ import numpy as np
 from .problem.checks import generator, positive, whole
 from .problem.network import TwoLayerReLU
 from .problem.norms import row_norms
+from .problem.words import short
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
 
@@ -198,7 +199,7 @@ def _prepare(m: int, d: int, scale: float, rng: Any,
     whole(d, "d")
     scale = positive(scale, "scale")
     if scaling not in SCALINGS:
-        raise ValueError(f"unknown scaling {scaling!r}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
+        raise ValueError(f"unknown scaling {short(scaling)}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
     s = scale / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
     if s < TINY:
         raise ValueError(f"scale = {scale} with {m} neurons gives weights of size {s}: "

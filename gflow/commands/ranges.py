@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+from ..problem.words import short
 
 LONGEST = 100_000
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"
@@ -52,35 +53,35 @@ def _value(word: str, kind: type, text: str) -> Any:
         return word
     if kind is bool:
         if word.lower() not in ("true", "false"):
-            raise ValueError(f"{text!r}: give true or false")
+            raise ValueError(f"{short(text)}: give true or false")
         return word.lower() == "true"
     try:
         value = kind(word)
     except ValueError:
         what = "a whole number" if kind is int else "a number" if kind is float else "a value"
-        raise ValueError(f"{text!r}: {word!r} is not {what}; give {HELP}") from None
+        raise ValueError(f"{short(text)}: {short(word)} is not {what}; give {HELP}") from None
     if not np.isfinite(value):
-        raise ValueError(f"{text!r}: give finite numbers")
+        raise ValueError(f"{short(text)}: give finite numbers")
     return value
 
 
 def _range(part: str, kind: type) -> list[Any]:
     words = part.split(":")
     if len(words) > 3:
-        raise ValueError(f"{part!r} has too many colons; give {HELP}")
+        raise ValueError(f"{short(part)} has too many colons; give {HELP}")
     first, last = (_value(word.strip(), kind, part) for word in words[:2])
     if first > last:
-        raise ValueError(f"{part!r} runs downwards: give the smaller end first")
+        raise ValueError(f"{short(part)} runs downwards: give the smaller end first")
     if len(words) == 2:
         if kind is float:
-            raise ValueError(f"{part!r} does not say how many values: write {part}:lin5, "
+            raise ValueError(f"{short(part)} does not say how many values: write {part}:lin5, "
                              f"{part}:log5, or a step as in 0:1:0.25")
         return _stepped(first, last, 1, part, kind)
     spaced = re.fullmatch(r"(lin|log)(\d+)", words[2].strip())
     if spaced is None:
         step = _value(words[2].strip(), kind, part)
         if step <= 0:
-            raise ValueError(f"{part!r} has the step {step}: give a positive one")
+            raise ValueError(f"{short(part)} has the step {step}: give a positive one")
         return _stepped(first, last, step, part, kind)
     return _spaced(first, last, spaced[1], int(spaced[2]), part, kind)
 
@@ -95,16 +96,16 @@ def _stepped(first: Any, last: Any, step: Any, part: str, kind: type) -> list[An
 def _spaced(first: Any, last: Any, how: str, count: int, part: str, kind: type) -> list[Any]:
     _check_count(count, part)
     if count < 2:
-        raise ValueError(f"{part!r} asks for {count} values: a range with both ends has 2 or more")
+        raise ValueError(f"{short(part)} asks for {count} values: a range with both ends has 2 or more")
     if how == "log" and first <= 0:
-        raise ValueError(f"{part!r} is logarithmic: both ends must be positive")
+        raise ValueError(f"{short(part)} is logarithmic: both ends must be positive")
     points = (np.geomspace if how == "log" else np.linspace)(first, last, count)
     return [_rounded(float(point), kind) for point in points]
 
 
 def _check_count(count: int, part: str) -> None:
     if count > LONGEST:
-        raise ValueError(f"{part!r} has {count} values: give at most {LONGEST}")
+        raise ValueError(f"{short(part)} has {count} values: give at most {LONGEST}")
 
 
 def _rounded(value: Any, kind: type) -> Any:

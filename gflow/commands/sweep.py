@@ -16,6 +16,7 @@ from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
+from ..problem.words import short
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -154,7 +155,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     free = (arguments.x, arguments.y, arguments.by) != (None, None, None)
     if arguments.figure is not None:
         if arguments.figure not in own:
-            raise ValueError(f"there is no figure {arguments.figure!r} of this sweep: "
+            raise ValueError(f"there is no figure {short(arguments.figure)} of this sweep: "
                              + (f"choose one of {', '.join(own)}" if own else
                                 "give --x, --y and --by"))
         if free:

@@ -9,8 +9,10 @@ import numpy as np
 
 from ..problem.checks import real_array
 from ..problem.data import Data
+from ..problem.inputs import within
 from ..problem.network import ModelPath, TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.words import listed
 from .events import KINDS
 from .protocol import Path
 
@@ -61,7 +63,7 @@ class Record:
     def _whole(self, what: str) -> None:
         """Refuse what needs the dense output if only some quantities were kept."""
         if self.saved is not None:
-            raise ValueError(f"this run kept only {', '.join(self.saved) or 'nothing'}, not "
+            raise ValueError(f"this run kept only {listed(self.saved) or 'nothing'}, not "
                              f"{what}: leave save= away, or add it there")
 
     def _kept(self, name: str) -> np.ndarray | None:
@@ -183,10 +185,9 @@ class Record:
 
     def _reached(self, t: Any) -> np.ndarray:
         times = real_array(np.atleast_1d(t), "t", 1)
-        if times.size and (times.min() < 0 or times.max() > self.t_end):
-            wrong = times[(times < 0) | (times > self.t_end)][0]
-            raise ValueError(f"t = {wrong:g} is outside [0, {self.t_end:g}], the times reached")
-        return times
+        wrong = [float(s) for s in times[(times < 0) | (times > self.t_end)][:1]]
+        return within(times, self.t_end, getattr(t, "dtype", None), f"t = {wrong} is outside "
+                      f"[0, {self.t_end!r}], the times reached")
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{self.stats[k]} {k}"

@@ -77,7 +77,7 @@ class Waveform:
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = Guess(r)
-        self.t, self.latest = 0.0, (0.0, r)
+        self.t, self.latest = 0.0, (np.nan if self.refusal else 0.0, r)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         power = np.frexp(size)[1].astype(np.int64)
         self.power = power + self.unit
