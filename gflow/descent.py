@@ -18,12 +18,14 @@ from .problem.data import Data
 from .problem.inputs import LOWEST, default_times, model_and_data
 from .problem.network import TwoLayerReLU
 from .problem.words import short
+from .problem.quiet import quiet
 
 __all__ = ["Descent", "descend", "distances"]
 
 STREAM = (0xDE5C,)
 
 
+@quiet
 def descend(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], lr: float,
             steps: int, *, optimizer: str = "gd", batch: int | None = None,
             rng: int | np.random.Generator = 0, momentum: float = 0.9,

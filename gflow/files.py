@@ -63,10 +63,7 @@ class Output:
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
         self.name = plain(path)
         self.target = os.path.abspath(self.name)
-        try:
-            self.there: os.stat_result | None = os.stat(self.target)
-        except FileNotFoundError:
-            self.there = None
+        self.there = self._now()
         self.special = self.there is not None and (
             not stat.S_ISREG(self.there.st_mode) or self.target.startswith(PLACES))
         self.pipe = -1
@@ -81,6 +78,13 @@ class Output:
         self.beside = os.access(folder, os.W_OK | os.X_OK)
         if self.there is None and not self.beside:
             raise PermissionError(f"{folder} cannot be written to: choose another directory")
+
+    def _now(self) -> os.stat_result | None:
+        """What is there."""
+        try:
+            return os.stat(self.target)
+        except FileNotFoundError:
+            return None
 
     def _refuse(self, mode: int) -> None:
         if stat.S_ISDIR(mode):
@@ -116,6 +120,9 @@ class Output:
             the sentence says where it is.
         """
         apart = self.special or not self.beside
+        if not self.special:
+            # It may have come while the work was done.
+            self.there = self._now()
         folder = tempfile.gettempdir() if apart else os.path.dirname(self.target)
         # Short: the name that was asked for may be as long as names can be.
         temporary = os.path.join(folder, f".{secrets.token_hex(8)}.part")
@@ -171,7 +178,7 @@ class Output:
 
 
 @contextmanager
-def whole_file(path: str | os.PathLike[str] | bytes) -> Iterator[IO[bytes]]:
+def whole_file(path: str | os.PathLike[str] | bytes | Output) -> Iterator[IO[bytes]]:
     """A file to write to that takes its place at ``path`` only if all went well; see `Output`.
 
     Raises
@@ -179,7 +186,7 @@ def whole_file(path: str | os.PathLike[str] | bytes) -> Iterator[IO[bytes]]:
     TypeError, ValueError, OSError
         As `Output`, and if there is no room.
     """
-    with Output(path).writing() as file:
+    with (path if isinstance(path, Output) else Output(path)).writing() as file:
         yield file
 
 

@@ -13,6 +13,7 @@ from .problem.checks import generator, positive, whole
 from .problem.network import TwoLayerReLU
 from .problem.norms import row_norms
 from .problem.words import short
+from .problem.quiet import quiet
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
 
@@ -20,6 +21,7 @@ SCALINGS = ("1/sqrt(m)", "1/sqrt(m*d)")
 TINY = float(np.finfo(float).tiny)
 
 
+@quiet
 def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
              scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Balanced start: Gaussian hidden weights, :math:`a_i = \pm|w_i|`.
@@ -76,6 +78,7 @@ def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(_signs(draw, m) * row_norms(W), W, log_scale)
 
 
+@quiet
 def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
               scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Dominated start: :math:`|a_i| \ge |w_i|`, so that no output weight changes sign.
@@ -114,6 +117,7 @@ def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(_signs(draw, m) * (s * np.sqrt(d)), W, log_scale)
 
 
+@quiet
 def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
                scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Unbalanced start: every weight is N(0, s^2), with ``s = scale / sqrt(m)``.
@@ -148,6 +152,7 @@ def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(s * draw.standard_normal(m), W, log_scale)
 
 
+@quiet
 def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
                   scaling: str = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Start with zero output: balanced neurons, then the same with ``a`` negated.

@@ -10,13 +10,15 @@ import warnings
 from typing import Any, Callable, Sequence
 
 from .. import experiments
+from .outputs import SHOWN, Figure
+from .parser import Parser
 from .ranges import HELP, parse
 from ..sweeping.records import load_sweep
 from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
-from ..problem.words import short
+from ..problem.words import cut, short
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -39,8 +41,8 @@ def command(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gflow sweep", description="Many runs on a grid, kept in a store, resumable.")
+    parser = Parser(prog="gflow sweep",
+                    description="Many runs on a grid, kept in a store, resumable.")
     commands = parser.add_subparsers(required=True, metavar="EXPERIMENT|status|plot")
 
     look = commands.add_parser("status", help="how far a sweep is; also while it runs")
@@ -148,6 +150,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _plot(arguments: argparse.Namespace) -> int:
     from ..sweeping.figure import overview
+    out = Figure(arguments.out or f"{arguments.file.removesuffix('.db')}.png")
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]
@@ -165,7 +168,6 @@ def _plot(arguments: argparse.Namespace) -> int:
     else:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
-    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
-    fig.savefig(out, dpi=150)
-    print(f"figure of {len(table)} tasks written to {out}")
+    out.write(fig, dpi=150)
+    print(f"figure of {len(table)} tasks written to {cut(out.name, SHOWN)}")
     return 0

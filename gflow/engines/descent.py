@@ -13,7 +13,7 @@ from ..kernels.descent import ADAM, GD, MOMENTUM, advance, gradient
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .record import read_only
-from .run import OUTCOMES, Run, Stop
+from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
 from .trajectory import Trajectory
 
@@ -177,7 +177,8 @@ class Training:
             except KeyboardInterrupt:
                 status, message = "interrupted", OUTCOMES["interrupted"]
             except BaseException as error:
-                status, message, raised = "exception", OUTCOMES["exception"], error
+                status, message = "exception", OUTCOMES["exception"]
+                raised = error.error if isinstance(error, Foreign) else error
             if self.trainer.step > self._kept["step"][-1] and np.isfinite(self.trainer.loss):
                 self._keep()
         if self.record.meter:
@@ -208,7 +209,7 @@ class Training:
             if rule.locate:
                 self.trainer = origin
                 self._advance(origin.step + 1)
-                while origin.step < number and not rule(self._state()):
+                while origin.step < number and not asked(rule, self._state()):
                     self._advance(origin.step + 1)
             raise Stop(rule.status, rule.message)
 
@@ -225,7 +226,7 @@ class Training:
 
     def _rule_that_holds(self) -> Rule | None:
         state = self._state()
-        return next((rule for rule in self.record.rules if rule(state)), None)
+        return next((rule for rule in self.record.rules if asked(rule, state)), None)
 
     def _state(self) -> State:
         trainer, theta = self.trainer, self.trainer.theta.copy()

@@ -15,6 +15,7 @@ from ..problem.norms import row_norms
 from ..problem.words import listed
 from .events import KINDS
 from .protocol import Path
+from ..problem.quiet import quiet
 
 
 class Record:
@@ -55,6 +56,7 @@ class Record:
         return {name: value for name, value in self.__dict__.items() if name not in cached}
 
     @cached_property
+    @quiet
     def _states(self) -> ModelPath:
         self._whole("the weights")
         models = self._models(self.t)
@@ -92,6 +94,7 @@ class Record:
         return self._models(np.array([self.t_end]))[0]
 
     @cached_property
+    @quiet
     def loss(self) -> np.ndarray:
         """Loss at the reported times, shape (T,)."""
         kept = self._kept("loss")
@@ -102,12 +105,14 @@ class Record:
             for a, W in zip(self.a, self.W)]))
 
     @cached_property
+    @quiet
     def norms(self) -> np.ndarray:
         """Norms ``|w_i|`` at the reported times, shape (T, m)."""
         kept = self._kept("norms")
         return read_only(row_norms(self.W)) if kept is None else kept
 
     @cached_property
+    @quiet
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
         kept = self._kept("directions")
@@ -117,6 +122,7 @@ class Record:
         return read_only(np.divide(W, norms, out=np.zeros_like(W), where=norms > 0))
 
     @cached_property
+    @quiet
     def log_norms(self) -> np.ndarray:
         """``log |w_i|`` at the reported times, shape (T, m): also below the range of ``norms``."""
         W, power = self._scaled
@@ -124,6 +130,7 @@ class Record:
             return read_only(np.log(row_norms(W)) + power * np.log(2.0))
 
     @cached_property
+    @quiet
     def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` in units of 2 to the power (T, m), and that."""
         if self.saved is None:
@@ -161,6 +168,7 @@ class Record:
         models = self._models(times)
         return models[0] if np.ndim(t) == 0 else models
 
+    @quiet
     def _models(self, times: np.ndarray) -> ModelPath:
         states = self.path(times)
         m = self.path.m

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Callable
 
 import numpy as np
@@ -119,9 +119,9 @@ class Recorder:
         self.reached: list[float] = []
         self.rows: list[dict[str, np.ndarray]] = []
 
-    def collect(self, path: Path, state: Callable[..., State], end: bool = False) -> None:
-        """Take the times up to where ``path`` goes, and where it goes to if that is
-        the ``end`` of a run that stopped."""
+    def due(self, path: Path, end: bool = False) -> Iterator[tuple[float, np.ndarray]]:
+        """The times to be kept up to where ``path`` goes, with the flat states there; and where it
+        goes to if that is the ``end`` of a run that stopped."""
         upto = int(np.searchsorted(self.times, path.t_end, side="right"))
         due = list(self.times[len(self.reached):upto])
         if end and not (due or self.reached)[-1:] == [path.t_end]:
@@ -130,9 +130,12 @@ class Recorder:
         some = max(1, CHUNK // (path.m * (path.d + 1)))
         for k in range(0, len(due), some):
             times = np.array(due[k:k + some])
-            for t, y in zip(times.tolist(), path(times)):
-                self.rows.append(kept(self.quantities(state(t, y))))
-                self.reached.append(t)
+            yield from zip(times.tolist(), path(times))
+
+    def keep(self, state: State) -> None:
+        """Keep what is wanted of a state."""
+        self.rows.append(kept(self.quantities(state)))
+        self.reached.append(state.t)
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What was kept, a row for every time; where there was none, one of no numbers."""

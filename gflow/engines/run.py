@@ -9,7 +9,7 @@ import time
 from functools import cache
 from types import FrameType
 from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator
+from typing import Any, Callable, Iterator, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -19,6 +19,8 @@ from .protocol import Measure, Path
 from .record import read_only
 from .recorder import Recorder
 from .rules import Rule, State
+
+T = TypeVar("T")
 
 OUTCOMES = {
     "finished": "reached t_max",
@@ -40,6 +42,25 @@ class Stop(Exception):
         super().__init__(status)
         self.status = status
         self.message = message or OUTCOMES[status]
+
+
+class Foreign(BaseException):
+    """What a function of the user raised, on its way through an engine that must not take it for
+    its own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def asked(function: Callable[[State], T], state: State) -> T:
+    """What a function of the user says to a state."""
+    try:
+        return function(state)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise Foreign(error) from error
 
 
 class Run:
@@ -114,23 +135,26 @@ class Run:
         t1 = self.path.t_end
         end = state(t1)
         for rule in self.rules:
-            if not rule(end):
+            if not asked(rule, end):
                 continue
             if rule.locate and t1 > t0:
                 lo, hi = t0, t1
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
-                    lo, hi = (lo, mid) if rule(state(mid)) else (mid, hi)
+                    lo, hi = (lo, mid) if asked(rule, state(mid)) else (mid, hi)
                 self.path.cut(hi)
             raise Stop(rule.status, rule.message)
 
     def collect(self, measure: Measure, end: bool = False) -> None:
         """Let the recorder take what it wants of the last piece, and forget the ones before."""
         assert self.recorder is not None
-        self.recorder.collect(self.path, self.observer(measure), end)
+        state = self.observer(measure)
+        keep = self.recorder.keep
+        for t, y in self.recorder.due(self.path, end):
+            asked(keep, state(t, y))
         # States that somebody has kept are values: what they are is found while it can be.
-        for state in list(self._handed.values()):
-            state()
+        for find in list(self._handed.values()):
+            find()
         self._handed.clear()
         self.path.forget()
 

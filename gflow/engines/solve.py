@@ -19,7 +19,7 @@ from .protocol import Engine
 from .record import Record, read_only
 from .recorder import Quantities, Recorder
 from .rules import Rule
-from .run import FAILURES, OUTCOMES, Run, Stop
+from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .warmup import announced
 
 STEPPERS = ("DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA")
@@ -162,9 +162,10 @@ def _carry(engine: Engine, run: Run) -> tuple[str, str, BaseException | None]:
         except KeyboardInterrupt:
             run.interrupted = True
         except BaseException as error:
-            status, raised = "exception", error
-            message = cut(f"{type(error).__name__} was raised after t = {engine.path.t_end:.6g}: "
-                          f"{error}", 200)
+            raised = error.error if isinstance(error, Foreign) else error
+            status = "exception"
+            message = cut(f"{type(raised).__name__} was raised after t = {engine.path.t_end:.6g}: "
+                          f"{raised}", 200)
     if run.interrupted and status in ("finished", "interrupted"):
         status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:

@@ -202,6 +202,8 @@ class Stepping:
         their stability limit, steppers with a poor interpolant): then the step must be shorter.
         """
         t0 = self.t
+        if not t1 > t0:
+            self._fail(self.state, "a step of no length")
         series = self._series(dense, t0, t1)
         if not np.isfinite(series).all():
             self._fail(series[-1], "")

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
 from .protocol import FROZEN
+from ..problem.quiet import quiet
 
 
 class Trajectory:
@@ -78,6 +79,7 @@ class Trajectory:
         keep = max(1, int(np.searchsorted(-tails, -self.trim)))
         return np.ascontiguousarray(series[:keep])
 
+    @quiet
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         out = np.empty((t.size, self.start.size))
@@ -87,6 +89,7 @@ class Trajectory:
             out[here] = self.start if p < 0 else self.evaluate(int(p), t[here])
         return out
 
+    @quiet
     def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m): 0."""
         states = self(t)
@@ -99,11 +102,13 @@ class Trajectory:
         last = len(self.pieces) - 1
         return np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, last)
 
+    @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) of piece ``p``."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
         return chebval(2 * (t - t0) / (t1 - t0) - 1, self.pieces[p]).T.reshape(t.size, -1)
 
+    @quiet
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]

@@ -22,6 +22,7 @@ from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.roots import nodes
 from ..theory.early import EarlyFlow, early_flow
+from ..problem.quiet import quiet
 
 
 CLOSE = 0.1
@@ -149,12 +150,14 @@ class Alignment:
         self.t = flow.t
 
     @cached_property
+    @quiet
     def early(self) -> EarlyFlow:
         """The early flow of the start."""
         a, W, unit = self._neurons(np.zeros(1))
         return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), self.flow.data)
 
     @cached_property
+    @quiet
     def D(self) -> np.ndarray:
         """Fields at the reported times, shape (T, m, d)."""
         X, y = self.flow.data.X, self.flow.data.y
@@ -172,11 +175,13 @@ class Alignment:
         return D
 
     @cached_property
+    @quiet
     def cosine(self) -> np.ndarray:
         """Cosines of neurons to their fields, shape (T, m)."""
         return _cosines(self.flow.directions, self.D)
 
     @cached_property
+    @quiet
     def cosine_extremal(self) -> np.ndarray:
         """Cosines of neurons to their final extremal vectors, shape (T, m)."""
         return _cosines(self.flow.directions, self.early.D)
@@ -192,6 +197,7 @@ class Alignment:
         return (~self.dead).sum(axis=1)
 
     @cached_property
+    @quiet
     def phases(self) -> Phases:
         """Ends of the phases of the run."""
         t, loss = _loss_curve(self.flow)
@@ -204,6 +210,7 @@ class Alignment:
         return Phases(self._alignment_end(), escape, _plateaus(t, loss, fall, convergence),
                       convergence)
 
+    @quiet
     def groups(self, t: float | None = None, angle: float = CLOSE) -> Groups:
         """Neurons grouped by direction and sign of the output weight.
 

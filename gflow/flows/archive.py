@@ -12,7 +12,7 @@ import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
-from ..files import whole_file
+from ..files import Output, whole_file
 from ..problem.ragged import is_ragged, pack
 
 FORMAT = 2
@@ -20,7 +20,7 @@ FORMAT = 2
 NOT_SUMMED = "checksum"
 
 
-def save(flow: Record, path: str | os.PathLike[str] | bytes) -> None:
+def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     """Write a run to ``path``; see `Flow.save`."""
     saved = flow.saved or {}
     header = {"format": FORMAT, "version": __version__, "status": flow.status,

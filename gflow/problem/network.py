@@ -8,6 +8,7 @@ import numpy as np
 
 from .checks import real_array
 from .norms import row_norms
+from .quiet import quiet
 
 if TYPE_CHECKING:  # pragma: no cover
     from .data import Data
@@ -73,10 +74,12 @@ class TwoLayerReLU:
         return self.W.shape[1]
 
     @property
+    @quiet
     def norms(self) -> np.ndarray:
         """Norms :math:`|w_i|`, shape (m,)."""
         return row_norms(self.W) * np.exp(self.log_scale)
 
+    @quiet
     def __call__(self, X: Any) -> np.ndarray:
         """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
         X = real_array(X, "X", 2)
@@ -85,6 +88,7 @@ class TwoLayerReLU:
                              "inputs and hidden weights must have the same dimension")
         return np.maximum(X @ self.W.T, 0.0) @ (self.a * np.exp(2 * self.log_scale))
 
+    @quiet
     def loss(self, data: Data) -> float:
         r"""Loss :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`."""
         return float(np.mean((self(data.X) - data.y) ** 2) / 2)

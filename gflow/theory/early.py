@@ -17,12 +17,14 @@ from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..engines.events import CHANGE, as_table, changed_points
 from .field import in_range
+from ..problem.quiet import quiet
 
 BLOCK = 256
 """Neurons that share one table of events."""
 LN2 = float(np.log(2.0))
 
 
+@quiet
 def early_flow(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], *,
                threads: int | None = None) -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.

@@ -18,6 +18,7 @@ from .faces import candidates, checks
 from .fans import Undecided
 from .field import as_data, in_range
 from .kinks import Kinks, kinks_of
+from ..problem.quiet import quiet
 
 LARGEST = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -114,6 +115,7 @@ class ExtremalVectors:
         return f"ExtremalVectors({kinds}; {state})"
 
 
+@quiet
 def extremal_vectors(data: Data | tuple[Any, Any], *, complete: bool = True, progress: bool = False,
                      starts: int = 2000, rng: int | np.random.Generator = 0) -> ExtremalVectors:
     r"""All extremal vectors of a data set, with a certificate that none is missing.

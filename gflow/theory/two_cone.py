@@ -20,6 +20,7 @@ from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
 from .field import LARGEST, as_data
+from ..problem.quiet import quiet
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
@@ -112,6 +113,7 @@ class TwoCone:
                 f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
 
 
+@quiet
 def two_cone_least_squares(data: Data | tuple[Any, Any],
                            model: TwoLayerReLU | tuple[Any, Any] | None = None) -> TwoCone:
     r"""Self-consistent least squares pair: the end state of training from a small scale.

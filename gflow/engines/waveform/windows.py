@@ -12,6 +12,7 @@ from .calm import Calm, Stretch
 from .crew import Crew
 from .marcher import Marcher
 from .window import Window
+from ...problem.quiet import quiet
 
 
 class Windows:
@@ -86,6 +87,7 @@ class Windows:
             self._known = (0, self.first_side)
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
 
+    @quiet
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         return flat(*self.scaled(t))
@@ -98,6 +100,7 @@ class Windows:
         if self.frozen:
             raise RuntimeError(FROZEN)
 
+    @quiet
     def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m)."""
         neurons = np.empty((t.size, self.m, self.d + 1))
@@ -116,6 +119,7 @@ class Windows:
                     power[here] = self.pieces[p].power
         return neurons, power
 
+    @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) in window ``p``."""
         with Crew(self.threads) as crew:
@@ -135,6 +139,7 @@ class Windows:
         neurons[order] = frame.states.transpose(1, 0, 2)
         return neurons
 
+    @quiet
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
         window = self.pieces[p]

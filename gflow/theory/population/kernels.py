@@ -13,6 +13,7 @@ import numpy as np
 
 from ...problem.checks import real_array
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 
 SMALL = 0.1
 """Below this angle ``sin x - x cos x`` is taken from its series."""
@@ -29,6 +30,7 @@ class Pairs(NamedTuple):
     angle: np.ndarray
 
 
+@quiet
 def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     r"""Kernel :math:`K(w, v) = E[\max(w \cdot x, 0) \max(v \cdot x, 0)]`.
 
@@ -71,6 +73,7 @@ def arc_cosine_kernel(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(w_norm[:, None] * v_norm * shape)
 
 
+@quiet
 def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     r"""Field :math:`g(w, v) = E[1\{w \cdot x > 0\} \max(v \cdot x, 0) x]`.
 
@@ -108,6 +111,7 @@ def arc_cosine_field(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     return np.asarray(g @ root)
 
 
+@quiet
 def arc_cosine_moments(W: Any, V: Any, Sigma: Any = None) -> np.ndarray:
     r"""Second moments :math:`E[1\{w \cdot x > 0\} 1\{v \cdot x > 0\} x x^T]`.
 

@@ -10,6 +10,7 @@ from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
 from .kernels import covariance_root, unit
+from ...problem.quiet import quiet
 
 LARGEST = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
@@ -24,6 +25,7 @@ class Law(NamedTuple):
     V: np.ndarray
 
 
+@quiet
 def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = None) -> np.ndarray:
     r"""Population field :math:`D_j = E[1\{w_j \cdot x > 0\} (y - h(x)) x]` of every neuron.
 
@@ -63,6 +65,7 @@ def field(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, Sigma: Any = N
     return field_at(model.a, model.W, law)
 
 
+@quiet
 def test_loss(model: TwoLayerReLU | tuple[Any, Any], teacher: Any, *, noise: float = 0.0,
               Sigma: Any = None) -> float:
     r"""Population loss :math:`\frac12 E[(h(x) - y)^2]`, exactly.
