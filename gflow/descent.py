@@ -17,7 +17,7 @@ from .problem.checks import generator, non_negative, positive, whole
 from .problem.data import Data
 from .problem.inputs import LOWEST, default_times, model_and_data
 from .problem.network import TwoLayerReLU
-from .problem.words import short
+from .words import short
 from .problem.quiet import quiet
 
 __all__ = ["Descent", "descend", "distances"]

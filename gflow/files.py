@@ -11,8 +11,13 @@ import tempfile
 from contextlib import contextmanager
 from typing import IO, Iterator
 
+from .words import cut
+
 PLACES = ("/dev/", "/proc/")
 """What lies here is a device or an open file of some program, whatever it looks like."""
+
+LONGEST, LONGEST_PART = 4095, 255
+"""Bytes of a name, with its directories and without, on the systems that we know."""
 
 
 def plain(path: str | os.PathLike[str] | bytes) -> str:
@@ -35,6 +40,10 @@ def plain(path: str | os.PathLike[str] | bytes) -> str:
     name = os.path.expanduser(os.fsdecode(path))
     if not name or "\0" in name:
         raise ValueError("the name of the file is empty or has a zero byte: give another")
+    if len(os.fsencode(name)) > LONGEST or any(len(os.fsencode(part)) > LONGEST_PART
+                                               for part in name.split(os.sep)):
+        raise ValueError(f"the name of the file is too long: give one of at most {LONGEST_PART} "
+                         f"bytes, {LONGEST} with its directories")
     return name
 
 
@@ -62,6 +71,7 @@ class Output:
 
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
         self.name = plain(path)
+        self.shown = cut(self.name, 200)
         self.target = os.path.abspath(self.name)
         self.there = self._now()
         self.special = self.there is not None and (
@@ -74,10 +84,10 @@ class Output:
         self.target = os.path.realpath(self.target)
         folder = os.path.dirname(self.target)
         if not os.path.isdir(folder):
-            raise FileNotFoundError(f"{folder} is not a directory: make it first")
+            raise FileNotFoundError(f"{cut(folder, 200)} is not a directory: make it first")
         self.beside = os.access(folder, os.W_OK | os.X_OK)
         if self.there is None and not self.beside:
-            raise PermissionError(f"{folder} cannot be written to: choose another directory")
+            raise PermissionError(f"{cut(folder, 200)} cannot be written to: choose another directory")
 
     def _now(self) -> os.stat_result | None:
         """What is there."""
@@ -88,19 +98,19 @@ class Output:
 
     def _refuse(self, mode: int) -> None:
         if stat.S_ISDIR(mode):
-            raise IsADirectoryError(f"{self.name} is a directory: give the name of a file")
+            raise IsADirectoryError(f"{self.shown} is a directory: give the name of a file")
         if stat.S_ISBLK(mode) or stat.S_ISSOCK(mode):
             what = "a disk" if stat.S_ISBLK(mode) else "a socket"
-            raise OSError(f"{self.name} is {what}: give the name of a file")
+            raise OSError(f"{self.shown} is {what}: give the name of a file")
         if not (mode & 0o222 and os.access(self.target, os.W_OK)):
             # Root may write anything, but whoever took the permission away meant it.
-            raise PermissionError(f"{self.name} is write protected: choose another name")
+            raise PermissionError(f"{self.shown} is write protected: choose another name")
         if stat.S_ISFIFO(mode):
             try:
                 # Opened now and kept, because its reader sees an end when it is closed.
                 self.pipe = os.open(self.target, os.O_WRONLY | os.O_NONBLOCK)
             except OSError as error:
-                raise OSError(f"nobody reads the pipe {self.name}: start its reader "
+                raise OSError(f"nobody reads the pipe {self.shown}: start its reader "
                               "first") from error
             os.set_blocking(self.pipe, True)
 
@@ -173,7 +183,7 @@ class Output:
                 shutil.copyfileobj(file, target)
                 _flush(target)
         except OSError as error:
-            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {self.name} could not be "
+            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {self.shown} could not be "
                           f"written; the whole file is {temporary}") from error
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from .problem.checks import generator, positive, whole
 from .problem.network import TwoLayerReLU
 from .problem.norms import row_norms
-from .problem.words import short
+from .words import short
 from .problem.quiet import quiet
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]

@@ -11,7 +11,7 @@ from typing import Sequence
 
 from .._version import __version__
 from ..files import Output
-from ..problem.words import cut
+from ..words import cut
 from .parser import LONGEST, Parser
 
 
@@ -89,7 +89,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _integrate(arguments: argparse.Namespace) -> int:
-    from .outputs import SHOWN, save_run
+    from .outputs import save_run
     # Say before a long run that its result could not be written.
     out = Output(arguments.out)
     from .. import datasets, init
@@ -104,7 +104,7 @@ def _integrate(arguments: argparse.Namespace) -> int:
     print(flow)
     print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
     print(flow.certificate())
-    print(f"written to {cut(name, SHOWN)}")
+    print(f"written to {name}")
     return _code(flow.status, flow.success)
 
 

@@ -12,8 +12,7 @@ from ..flows.flow import Flow
 from ..init import balanced
 from ..flows.integration import integrate
 from ..stop import gradient_below
-from ..problem.words import cut
-from .outputs import SHOWN, Figure
+from .outputs import Figure
 
 STATIONARY = 1e-8
 RTOL = 1e-10
@@ -54,7 +53,7 @@ def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) ->
     flow = integrate(model, data, LONGEST, rtol=RTOL, stop=gradient_below(STATIONARY))
     print(summary(flow))
     picture.write(figure(flow), dpi=160)
-    print(f"figure written to {cut(picture.name, SHOWN)}")
+    print(f"figure written to {picture.shown}")
     return flow
 
 

@@ -8,11 +8,7 @@ from typing import Any
 
 from ..files import Output
 from ..flows.flow import Flow
-from ..problem.words import cut, listed
-
-SHOWN = 200
-"""Letters of a file's name in what is printed."""
-
+from ..words import cut, listed
 
 class Figure(Output):
     """A figure to be written.
@@ -37,7 +33,7 @@ class Figure(Output):
             self.kind = "png"
         if self.kind not in known:
             ending = f"the ending {cut('.' + self.kind, 20)}" if self.kind else "no ending"
-            raise ValueError(f"{cut(self.name, SHOWN)} has {ending}: give a figure one of "
+            raise ValueError(f"{self.shown} has {ending}: give a figure one of "
                              f"{listed(sorted('.' + kind for kind in known), 20)}")
 
     def write(self, figure: Any, dpi: float) -> None:
@@ -47,10 +43,16 @@ class Figure(Output):
 
 
 def save_run(flow: Flow, out: Output) -> str:
-    """Save a run, if need be elsewhere; where it is."""
+    """Save a run; what its file is called.
+
+    Raises
+    ------
+    OSError
+        If that cannot be; the run is then in the directory for temporary files.
+    """
     try:
         flow.save(out)
-        return out.name
+        return out.shown
     except OSError as error:
         handle, name = tempfile.mkstemp(prefix="gflow-run-", suffix=".npz")
         os.close(handle)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import NoReturn
 
-from ..problem.words import cut
+from ..words import cut
 
 LONGEST = 500
 """Letters of a message."""

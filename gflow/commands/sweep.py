@@ -10,7 +10,7 @@ import warnings
 from typing import Any, Callable, Sequence
 
 from .. import experiments
-from .outputs import SHOWN, Figure
+from .outputs import Figure
 from .parser import Parser
 from .ranges import HELP, parse
 from ..sweeping.records import load_sweep
@@ -18,7 +18,7 @@ from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
-from ..problem.words import cut, short
+from ..words import short
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -169,5 +169,5 @@ def _plot(arguments: argparse.Namespace) -> int:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
     out.write(fig, dpi=150)
-    print(f"figure of {len(table)} tasks written to {cut(out.name, SHOWN)}")
+    print(f"figure of {len(table)} tasks written to {out.shown}")
     return 0

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..problem.data import Data
 from ..files import plain
-from ..problem.words import cut, listed, short
+from ..words import cut, listed, short
 from .table import SHOWN, read_table
 from .common import with_bias
 

@@ -12,7 +12,7 @@ from typing import Iterator
 
 import numpy as np
 
-from ..problem.words import cut, short
+from ..words import cut, short
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)

@@ -12,7 +12,7 @@ from ..problem.data import Data
 from ..problem.inputs import within
 from ..problem.network import ModelPath, TwoLayerReLU
 from ..problem.norms import row_norms
-from ..problem.words import listed
+from ..words import listed
 from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
@@ -54,6 +54,13 @@ class Record:
         cached = {name for name in self.__dict__
                   if isinstance(getattr(type(self), name, None), cached_property)}
         return {name: value for name, value in self.__dict__.items() if name not in cached}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrays that come out of a pickle can be written to."""
+        self.__dict__.update(state)
+        self.path.freeze()
+        for array in (self.events, self.initial_pattern, self.t, *(self.saved or {}).values()):
+            read_only(array)
 
     @cached_property
     @quiet

@@ -11,7 +11,7 @@ from ..problem.norms import row_norms
 from .protocol import Path
 from .rules import State
 from ..problem.ragged import stacked
-from ..problem.words import short
+from ..words import short
 
 Quantities = Callable[[State], Mapping[str, Any]]
 """From a state to what is kept of it."""

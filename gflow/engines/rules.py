@@ -8,7 +8,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ..problem.words import cut, short
+from ..words import cut, short
 
 __all__ = ["Rule", "State", "as_rules"]
 

@@ -13,7 +13,7 @@ from ..problem.data import Data
 from ..problem.inputs import default_times, thread_count
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
-from ..problem.words import cut
+from ..words import cut
 from .events import count_kinds
 from .protocol import Engine
 from .record import Record, read_only

@@ -16,7 +16,7 @@ from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
                                 SIGN, crossings, multipliers)
 from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..problem.norms import row_norms
-from ..problem.words import cut, listed
+from ..words import cut, listed
 from .pattern import Pattern, start_residual
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron

@@ -67,6 +67,8 @@ class Trajectory:
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
         self.frozen = True
+        for array in (self.start, *self.pieces):
+            array.flags.writeable = False
 
     def _growing(self) -> None:
         if self.frozen:
@@ -125,8 +127,18 @@ class Trajectory:
 
     @classmethod
     def from_arrays(cls, m: int, d: int, arrays: Mapping[str, np.ndarray]) -> Trajectory:
-        """Inverse of `to_arrays`."""
-        path = cls(m, d, arrays["start"], 0.0)
+        """Inverse of `to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together.
+        """
+        start, lengths, series = arrays["start"], arrays["lengths"], arrays["series"]
+        if (start.shape != (m * (d + 1),) or series.shape != (lengths.sum(), start.size)
+                or arrays["breaks"].shape != (lengths.size + 1,) or (lengths < 1).any()):
+            raise ValueError("the pieces of the path do not fit together")
+        path = cls(m, d, start, 0.0)
         path.breaks = [float(t) for t in arrays["breaks"]]
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []

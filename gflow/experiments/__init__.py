@@ -17,7 +17,7 @@ from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
 from .settings import Setting, published
-from ..problem.words import short
+from ..words import short
 
 __all__ = ["Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment", "find",
            "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",

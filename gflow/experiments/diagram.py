@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..problem.checks import generator
-from ..problem.words import short
+from ..words import short
 
 LEVEL = 0.95
 STEEPNESS = np.geomspace(0.5, 50.0, 40)

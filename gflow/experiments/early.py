@@ -12,7 +12,7 @@ from ..problem.norms import row_norms
 from ..theory.early import early_flow
 from .columns import complete
 from .training import evidence, run
-from ..problem.words import short
+from ..words import short
 
 DATA: dict[str, Callable[[int, int, float, Any], Data]] = {
     "three_points": lambda n, d, noise, rng: datasets.three_points(),

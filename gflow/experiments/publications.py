@@ -13,7 +13,7 @@ from ..problem.norms import row_norms
 from .columns import complete
 from .settings import published as settings
 from .training import ending, evidence, run
-from ..problem.words import short
+from ..words import short
 
 CURVE = 300
 FIRST = 1e-4

@@ -16,7 +16,7 @@ from ..problem.checks import generator
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from . import clouds, one_neuron
-from ..problem.words import short
+from ..words import short
 
 BPF = "Boursier, Pillaud-Vivien and Flammarion, arXiv:2206.00939, published code"
 EA = "Boursier and Flammarion, arXiv:2401.10791, published code"

@@ -13,7 +13,7 @@ from ..problem.inputs import EPS, LOWEST, model_and_data, reported_times, thread
 from ..problem.network import TwoLayerReLU
 from .errors import IntegrationError
 from .flow import Flow
-from ..problem.words import short
+from ..words import short
 
 
 def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any], t_max: float, *,

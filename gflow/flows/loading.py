@@ -17,7 +17,7 @@ from ..engines.waveform.windows import Windows
 from ..files import plain
 from ..problem.data import Data
 from ..problem.ragged import unpack
-from ..problem.words import cut
+from ..words import cut
 from .archive import FORMAT, NOT_SUMMED, checksum
 from .discrete import Descent
 from .flow import Flow

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .words import cut, short
+from ..words import cut, short
 
 
 def real_array(value: Any, name: str, ndim: int) -> np.ndarray:

@@ -140,6 +140,8 @@ class EarlyFlow:
     """
 
     def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
+        # Its own: the user may go on with the arrays of his network.
+        model = TwoLayerReLU(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
         self._planes = _planes(data)
@@ -156,6 +158,9 @@ class EarlyFlow:
         self.D, self.end_direction = ends.vectors
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
+        for array in (self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
+                      self.dead, self.settled, self.crossings, *self._log):
+            array.flags.writeable = False
 
     @property
     def pattern(self) -> np.ndarray:

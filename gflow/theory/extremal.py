@@ -89,6 +89,11 @@ class ExtremalVectors:
     morse_expected: int | None
     message: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     @property
     def morse_sum(self) -> int:
         """Sum of ``index``."""

@@ -68,6 +68,11 @@ class TwoCone:
     groups: tuple[int, int] | None
     message: str
 
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     def __call__(self, X: Any) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""
         return self.model(X)

@@ -95,6 +95,8 @@ class Windows:
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
         self.frozen = True
+        for array in (*self.origin, self.first_side):
+            array.flags.writeable = False
 
     def _growing(self) -> None:
         if self.frozen:
@@ -204,7 +206,19 @@ class Windows:
     @classmethod
     def from_arrays(cls, marcher: Marcher, arrays: Mapping[str, np.ndarray],
                     threads: int = 1) -> Windows:
-        """Inverse of `to_arrays`."""
+        """Inverse of `to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together.
+        """
+        one, n = arrays["start"].shape, marcher.data.n
+        if ((arrays["U"].size and arrays["U"].shape[1:] != one) or arrays["end"].shape != one
+                or arrays["start_power"].shape != one[:1] or arrays["end_power"].shape != one[:1]
+                or (arrays["values"].size and arrays["values"].shape[2:] != (n,))
+                or arrays["breaks"].shape != (arrays["calm"].size + 1,)):
+            raise ValueError("the windows of the path do not fit together")
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
         lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
                                                         "calm_lam", "calm_field")}
