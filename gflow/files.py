@@ -87,7 +87,8 @@ class Output:
             raise FileNotFoundError(f"{cut(folder, 200)} is not a directory: make it first")
         self.beside = os.access(folder, os.W_OK | os.X_OK)
         if self.there is None and not self.beside:
-            raise PermissionError(f"{cut(folder, 200)} cannot be written to: choose another directory")
+            raise PermissionError(f"{cut(folder, 200)} cannot be written to: choose another "
+                                  "directory")
 
     def _now(self) -> os.stat_result | None:
         """What is there."""
@@ -183,8 +184,8 @@ class Output:
                 shutil.copyfileobj(file, target)
                 _flush(target)
         except OSError as error:
-            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {self.shown} could not be "
-                          f"written; the whole file is {temporary}") from error
+            raise OSError(error.errno, f"{os.strerror(error.errno or 0)}: {self.shown} could not "
+                          f"be written; the whole file is {temporary}") from error
 
 
 @contextmanager

@@ -204,7 +204,8 @@ def _prepare(m: int, d: int, scale: float, rng: Any,
     whole(d, "d")
     scale = positive(scale, "scale")
     if scaling not in SCALINGS:
-        raise ValueError(f"unknown scaling {short(scaling)}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
+        raise ValueError(f"unknown scaling {short(scaling)}: choose "
+                         "\"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
     s = scale / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
     if s < TINY:
         raise ValueError(f"scale = {scale} with {m} neurons gives weights of size {s}: "

@@ -168,7 +168,8 @@ def test_the_directory_may_change_meanwhile(tmp_path, monkeypatch):
 
 def test_the_ending_of_a_figure_is_looked_at_first(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    for name, words in (("fig", "no ending"), ("fig.npz", "the ending .npz"), (".png", "no ending")):
+    for name, words in (("fig", "no ending"), (".png", "no ending"),
+                        ("fig.npz", "the ending .npz")):
         assert main(["demo", "--out", name]) == 2
         printed = capsys.readouterr()
         assert words in printed.err and ".pdf" in printed.err and printed.err.count("\n") == 1

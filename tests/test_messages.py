@@ -28,29 +28,30 @@ HUGE = ["a" * 34_000, "x\n" * 9000, 10**5000, -(10**5000), np.arange(900.0).resh
 
 
 @pytest.mark.parametrize("value", HUGE, ids=range(len(HUGE)))
-def test_messages_are_short(value, capsys, tmp_path):
+def test_messages_are_short(value, tmp_path):
     calls = [
         lambda: gflow.integrate(ONE, POINT, value), lambda: gflow.integrate(value, POINT, 1.0),
-        lambda: gflow.integrate(ONE, value, 1.0), lambda: gflow.integrate((value, ONE[1]), POINT, 1),
+        lambda: gflow.integrate(ONE, value, 1.0),
+        lambda: gflow.integrate((value, ONE[1]), POINT, 1),
         lambda: gflow.integrate(ONE, (POINT[0], value), 1.0),
         lambda: gflow.integrate(ONE, POINT, 1.0, method=value),
         lambda: gflow.integrate(ONE, POINT, 1.0, rtol=value),
         lambda: gflow.integrate(ONE, POINT, 1.0, stop=value),
         lambda: gflow.integrate(ONE, POINT, 1.0, stop=lambda state: [value]),
         lambda: gflow.integrate(ONE, POINT, 1.0, save=value),
-        lambda: gflow.integrate(ONE, POINT, 1.0, save=lambda state: {"x": Shy(), str(value): 1}),
-        lambda: gflow.integrate(ONE, POINT, 1.0, max_events=-1 if value is HUGE[2] else value),
-        lambda: gflow.init.balanced(2, 2, value), lambda: gflow.init.balanced(2, 2, 1.0, rng=value)
-        if value is not HUGE[2] else gflow.init.balanced(2, 2, 1.0, value, scaling=value),
+        lambda: gflow.integrate(ONE, POINT, 1.0, save=lambda state: value if value is not HUGE[4]
+                                and value is not HUGE[6] else Shy()),
+        lambda: gflow.init.balanced(2, 2, value),
         lambda: gflow.init.balanced(2, 2, 1.0, scaling=value), lambda: gflow.Data(value, [1.0]),
         lambda: gflow.TwoLayerReLU([1.0], value), lambda: gflow.stop.loss_below(value),
         lambda: gflow.datasets.from_csv(value, "y"),
         lambda: gflow.datasets.from_csv(str(tmp_path / "none"), value),
         lambda: gflow.descend(ONE, POINT, 0.1, 2, optimizer=value)]
+    if value is not HUGE[2]:        # a limit and a seed like any other
+        calls += [lambda: gflow.integrate(ONE, POINT, 1.0, max_events=value),
+                  lambda: gflow.init.balanced(2, 2, 1.0, rng=value)]
     for call in calls:
         with pytest.raises((TypeError, ValueError, OSError)) as caught:
-            if call is calls[10] and value is not HUGE[0]:
-                raise ValueError
             call()
         assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
 

@@ -311,7 +311,8 @@ def test_nothing_edited_reaches_a_result():
     flows = [gflow.integrate(model, data, 20.0, method=method, t_eval=times)
              for method in ("DOP853", "waveform")]
     early = gflow.theory.early_flow(model, data)
-    before = [flow(3.0).W for flow in flows], [flow.t.copy() for flow in flows], early.log_norms(1.0)
+    before = ([flow(3.0).W for flow in flows], [flow.t.copy() for flow in flows],
+              early.log_norms(1.0))
     for array in (model.a, model.W, model.log_scale, X, y, times):
         array[:] = 9.0
     flows[0].model.W[:] = 9.0

@@ -110,4 +110,3 @@ def _integrate(arguments: argparse.Namespace) -> int:
 
 def _code(status: str, success: bool) -> int:
     return 0 if success else 130 if status == "interrupted" else 1
-

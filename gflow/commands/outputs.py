@@ -10,6 +10,7 @@ from ..files import Output
 from ..flows.flow import Flow
 from ..words import cut, listed
 
+
 class Figure(Output):
     """A figure to be written.
 

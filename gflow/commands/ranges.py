@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
-from ..words import short
+from ..words import cut, short
 
 LONGEST = 100_000
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"
@@ -74,8 +74,8 @@ def _range(part: str, kind: type) -> list[Any]:
         raise ValueError(f"{short(part)} runs downwards: give the smaller end first")
     if len(words) == 2:
         if kind is float:
-            raise ValueError(f"{short(part)} does not say how many values: write {part}:lin5, "
-                             f"{part}:log5, or a step as in 0:1:0.25")
+            raise ValueError(f"{short(part)} does not say how many values: write {cut(part)}:lin5, "
+                             f"{cut(part)}:log5, or a step as in 0:1:0.25")
         return _stepped(first, last, 1, part, kind)
     spaced = re.fullmatch(r"(lin|log)(\d+)", words[2].strip())
     if spaced is None:
@@ -96,7 +96,8 @@ def _stepped(first: Any, last: Any, step: Any, part: str, kind: type) -> list[An
 def _spaced(first: Any, last: Any, how: str, count: int, part: str, kind: type) -> list[Any]:
     _check_count(count, part)
     if count < 2:
-        raise ValueError(f"{short(part)} asks for {count} values: a range with both ends has 2 or more")
+        raise ValueError(f"{short(part)} asks for {count} values: a range with both ends has 2 or "
+                         "more")
     if how == "log" and first <= 0:
         raise ValueError(f"{short(part)} is logarithmic: both ends must be positive")
     points = (np.geomspace if how == "log" else np.linspace)(first, last, count)

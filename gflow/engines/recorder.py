@@ -70,8 +70,8 @@ def as_quantities(save: Any) -> Quantities | None:
                         f"{', '.join(QUANTITIES)}, or a callable of a State")
     for name in names:
         if name not in QUANTITIES:
-            raise ValueError(f"save has {short(name)}: choose among {', '.join(QUANTITIES)}, or give a "
-                             "callable of a State")
+            raise ValueError(f"save has {short(name)}: choose among {', '.join(QUANTITIES)}, or "
+                             "give a callable of a State")
     return lambda state: {name: QUANTITIES[name](state) for name in names}
 
 

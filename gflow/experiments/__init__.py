@@ -64,5 +64,6 @@ def find(name: str) -> Experiment:
     True
     """
     if name not in REGISTRY:
-        raise ValueError(f"there is no experiment {short(name)}: choose one of {', '.join(REGISTRY)}")
+        raise ValueError(f"there is no experiment {short(name)}: choose one of "
+                         f"{', '.join(REGISTRY)}")
     return REGISTRY[name]

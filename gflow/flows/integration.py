@@ -60,7 +60,8 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
         long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
         "grad_norm", or a function of a `gflow.stop.State` that returns an array of numbers or a
         mapping of arrays. One whose shape changes, or that is not there at every time, is kept as
-        an array of arrays, (T,), with an empty one where it is missing. Events are kept; ``flow(t)`` and the certificate are not to be had then.
+        an array of arrays, (T,), with an empty one where it is missing. Events are kept;
+        ``flow(t)`` and the certificate are not to be had then.
 
     Returns
     -------

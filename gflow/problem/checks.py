@@ -62,8 +62,8 @@ def _as_array(value: Any, name: str) -> np.ndarray:
         raise TypeError(f"{name} is a sparse {type(value).__name__}: give its toarray()")
     try:
         raw = np.asarray(value)
-        kinds = {getattr(kind, "kind", "O") for kind in np.ravel(getattr(value, "dtypes", None))}
-        if raw.dtype.kind == "O" and kinds <= set("biuf"):
+        kinds = {getattr(kind, "kind", "O") for kind in np.ravel(getattr(value, "dtypes", []))}
+        if raw.dtype.kind == "O" and kinds and kinds <= set("biuf"):
             # A pandas table whose columns know missing values; these become NaN.
             raw = value.to_numpy(dtype=np.float64, na_value=np.nan)
     except ValueError as error:
@@ -117,7 +117,8 @@ def generator(rng: Any, stream: tuple[int, ...] = ()) -> np.random.Generator:
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral):
-        raise TypeError(f"rng is {short(rng)}: give a whole number as the seed, or a numpy Generator")
+        raise TypeError(f"rng is {short(rng)}: give a whole number as the seed, or a numpy "
+                        "Generator")
     if rng < 0:
         raise ValueError(f"rng = {short(rng)}: a seed is a whole number that is not negative")
     return np.random.default_rng([int(rng), *stream] if stream else int(rng))

@@ -7,7 +7,8 @@ from typing import Callable, ParamSpec, TypeVar
 
 import numpy as np
 
-P, R = ParamSpec("P"), TypeVar("R")
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def quiet(function: Callable[P, R]) -> Callable[P, R]:
