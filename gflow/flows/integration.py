@@ -87,7 +87,7 @@ def integrate(model: TwoLayerReLU | tuple[Any, Any], data: Data | tuple[Any, Any
     --------
     One balanced neuron on one point grows like a logistic curve:
 
-    >>> import gflow
+    >>> import gflow, numpy as np
     >>> flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), t_max=10.0)
     >>> V = 1 / (1 + (1 / 0.01 - 1) * np.exp(-20.0))
     >>> bool(abs(flow.a[-1, 0] * flow.W[-1, 0, 0] - V) < 1e-7)

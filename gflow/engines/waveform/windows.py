@@ -95,8 +95,6 @@ class Windows:
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
         self.frozen = True
-        for array in (*self.origin, self.first_side):
-            array.flags.writeable = False
 
     def _growing(self) -> None:
         if self.frozen:
