@@ -1,4 +1,4 @@
-"""Hypothesis profiles ("ci" repeats the same few examples, "explore" looks for new ones); Ctrl-C."""
+"""Profiles of Hypothesis ("ci" repeats the same few examples, "explore" finds new ones); Ctrl-C."""
 
 import os
 import signal
