@@ -10,17 +10,21 @@ import numpy as np
 from .engines.descent import OPTIMIZERS, Optimizer, Trainer, Training, compile_kernels
 from .engines.rules import StopLike, as_rules
 from .engines.run import FAILURES
+from .engines.solve import with_flow
 from .flows.discrete import Descent, distances
 from .flows.errors import IntegrationError
 from .problem.checks import generator, non_negative, positive, whole
 from .problem.inputs import LOWEST, DataLike, ModelLike, default_times, model_and_data
 from .problem.loss import LossLike, as_loss, loss_label
+from .problem.quiet import quiet
+from .problem.words import short
 
 __all__ = ["Descent", "descend", "distances"]
 
 STREAM = (0xDE5C,)
 
 
+@quiet
 def descend(model: ModelLike, data: DataLike, lr: float,
             steps: int, *, optimizer: Optimizer = "gd", batch: int | None = None,
             rng: int | np.random.Generator = 0, momentum: float = 0.9,
@@ -83,6 +87,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         On bad input, in one sentence.
     IntegrationError
         With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
+    Exception
+        What a rule raises; what was reached is then its attribute ``flow``.
 
     References
     ----------
@@ -105,14 +111,15 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     model, data = model_and_data(model, data)
     lr, steps = positive(lr, "lr"), whole(steps, "steps")
     if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {optimizer!r}: choose one of {', '.join(OPTIMIZERS)}")
+        raise ValueError(f"unknown optimizer {short(optimizer)}: choose one of "
+                         f"{', '.join(OPTIMIZERS)}")
     size = data.n if batch is None else whole(batch, "batch")
     if size > data.n:
         raise ValueError(f"batch = {size} but there are {data.n} points: give at most {data.n}, or "
                          "None for all")
     momentum = _fraction(momentum, "momentum")
     if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise TypeError(f"betas is {betas!r}: give a pair of numbers in [0, 1)")
+        raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
     decay = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
     eps = positive(eps, "eps")
     rules = as_rules(stop)
@@ -138,13 +145,15 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, decay[1], eps),
                       loss)
     training = Training(trainer, step_time, steps, rules, progress)
-    status, message = training.run(numbers)
+    status, message, raised = training.run(numbers)
     saved = training.saved()
     flow = Descent(data=data, path=training.path, times=saved["step"] * step_time,
                    events=training.record.event_table(), initial_pattern=training.initial_pattern,
                    status=status, message=message, success=status not in FAILURES,
                    stats={**training.stats(), "method": f"{optimizer}, lr = {lr:g}"},
                    settings=settings, saved=saved, loss=loss)
+    if raised is not None:
+        raise with_flow(raised, flow)
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

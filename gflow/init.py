@@ -12,6 +12,8 @@ import numpy as np
 from .problem.checks import generator, positive, whole
 from .problem.network import TwoLayerReLU
 from .problem.norms import row_norms
+from .problem.words import short
+from .problem.quiet import quiet
 
 __all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
 
@@ -20,6 +22,7 @@ SCALINGS: tuple[str, ...] = get_args(Scaling)
 TINY = float(np.finfo(float).tiny)
 
 
+@quiet
 def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
              scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Balanced start: Gaussian hidden weights, :math:`a_i = \pm|w_i|`.
@@ -76,6 +79,7 @@ def balanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(_signs(draw, m) * row_norms(W), W, log_scale)
 
 
+@quiet
 def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
               scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     r"""Dominated start: :math:`|a_i| \ge |w_i|`, so that no output weight changes sign.
@@ -114,6 +118,7 @@ def dominated(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(_signs(draw, m) * (s * np.sqrt(d)), W, log_scale)
 
 
+@quiet
 def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
                scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Unbalanced start: every weight is N(0, s^2), with ``s = scale / sqrt(m)``.
@@ -148,6 +153,7 @@ def unbalanced(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
     return TwoLayerReLU(s * draw.standard_normal(m), W, log_scale)
 
 
+@quiet
 def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
                   scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
     """Start with zero output: balanced neurons, then the same with ``a`` negated.
@@ -199,7 +205,8 @@ def _prepare(m: int, d: int, scale: float, rng: int | np.random.Generator,
     whole(d, "d")
     scale = positive(scale, "scale")
     if scaling not in SCALINGS:
-        raise ValueError(f"unknown scaling {scaling!r}: choose \"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
+        raise ValueError(f"unknown scaling {short(scaling)}: choose "
+                         "\"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
     s = scale / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))
     if s < TINY:
         raise ValueError(f"scale = {scale} with {m} neurons gives weights of size {s}: "

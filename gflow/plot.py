@@ -25,15 +25,41 @@ def _axes(ax: Any, **options: Any) -> Any:
     return plt.subplots(**options)[1]
 
 
-def _neuron_lines(ax: Any, flow: Flow, values: np.ndarray, options: dict[str, Any]) -> None:
+def _options(own: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
+    """Options for a line: those given, under any name that matplotlib knows, before our own."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+    return {**own, **normalize_kwargs(given, Line2D)}
+
+
+def _dots(t: np.ndarray) -> dict[str, Any]:
+    """A line through one time would not be seen."""
+    return {"marker": "o"} if t.size == 1 else {}
+
+
+def _positive(values: Any) -> np.ndarray:
+    """What a logarithmic axis can show; NaN elsewhere."""
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def _logarithmic(ax: Any, values: np.ndarray) -> None:
+    """A logarithmic axis, if there is anything that it can show."""
+    if np.isfinite(values).any():
+        ax.set_yscale("log")
+
+
+def _neuron_lines(ax: Any, flow: Flow, values: np.ndarray, given: dict[str, Any]) -> None:
     """One line a neuron against time, styled by the sign of its output weight at the end."""
-    up = flow.a[-1] >= 0
+    up = flow.model.a >= 0
     alpha = max(0.15, min(1.0, 12 / max(1, up.size)))
     for chosen, style, label in ((up, UP, r"$a_i > 0$"), (~up, DOWN, r"$a_i < 0$")):
-        lines = ax.plot(flow.t, values[:, chosen], alpha=alpha, linewidth=1.0,
-                        **{**style, **options})
-        if lines:
-            ax.plot([], [], label=f"{label} ({chosen.sum()} neurons)", **style)
+        own = {"alpha": alpha, "linewidth": 1.0, **_dots(flow.t), **style}
+        options = _options(own, given)
+        # The legend has a line for all, and not one for each.
+        label = options.pop("label", f"{label} ({chosen.sum()} neurons)")
+        if ax.plot(flow.t, values[:, chosen], **options):
+            ax.plot([], [], **{**options, "alpha": None, "label": label})
     _time_axis(ax, flow.t)
 
 
@@ -62,9 +88,10 @@ def loss(flow: Flow, ax: Any = None, **options: Any) -> Any:
     matplotlib Axes
     """
     ax = _axes(ax)
-    ax.plot(flow.t, flow.loss, **{"color": DARK, **options})
+    values = _positive(flow.loss)
+    ax.plot(flow.t, values, **_options({"color": DARK, **_dots(flow.t)}, options))
     _time_axis(ax, flow.t)
-    ax.set_yscale("log")
+    _logarithmic(ax, values)
     ax.set_ylabel("loss $L$")
     return ax
 
@@ -72,9 +99,9 @@ def loss(flow: Flow, ax: Any = None, **options: Any) -> Any:
 def norms(flow: Flow, ax: Any = None, **options: Any) -> Any:
     """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`."""
     ax = _axes(ax)
-    values = np.where(flow.norms > 0, flow.norms, np.nan)
+    values = _positive(flow.norms)
     _neuron_lines(ax, flow, values, options)
-    ax.set_yscale("log")
+    _logarithmic(ax, values)
     ax.set_ylabel(r"norm $|w_i|$")
     return ax
 
@@ -87,7 +114,8 @@ def directions(flow: Flow, ax: Any = None, **options: Any) -> Any:
     """
     ax = _axes(ax)
     if flow.path.d == 2:
-        angles = np.degrees(np.unwrap(np.arctan2(flow.W[..., 1], flow.W[..., 0]), axis=0))
+        u = flow.directions
+        angles = np.degrees(np.unwrap(np.arctan2(u[..., 1], u[..., 0]), axis=0))
         angles -= 360 * np.round(angles[-1] / 360)
         normal = flow.data.arrangement.normal
         edges = np.degrees(np.arctan2(normal[:, 1], normal[:, 0]))
@@ -138,7 +166,8 @@ def function(flow: Flow, t: float | None = None, ax: Any = None, **options: Any)
     line = np.linalg.lstsq(X, y, rcond=None)[0]
     ax.plot(x, grid @ line, color="#E69F00", linestyle="-", linewidth=5, alpha=0.45,
             label="least squares line")
-    ax.plot(x, model(grid), **{"color": DARK, "linewidth": 1.8, "label": "network", **options})
+    ax.plot(x, model(grid), **_options({"color": DARK, "linewidth": 1.8, "label": "network"},
+                                       options))
     ax.plot(X[:, 0], y, "o", color="#0072B2", markersize=8, markeredgecolor="white", label="data")
     ax.set(xlabel="input $x$", ylabel="output")
     return ax
@@ -177,8 +206,8 @@ def neurons(flow: Flow, t: float | None = None, ax: Any = None, **options: Any) 
     up = model.a >= 0
     for chosen, color, marker, label in ((up, UP["color"], "o", r"$a_i > 0$"),
                                          (~up, DOWN["color"], "x", r"$a_i < 0$")):
-        ax.plot(*points[chosen].T, **{"linestyle": "", "marker": marker, "color": color,
-                                      "alpha": 0.7, "label": label, **options})
+        ax.plot(*points[chosen].T, **_options({"linestyle": "", "marker": marker, "color": color,
+                                               "alpha": 0.7, "label": label}, options))
     reach = 1.1 * max(float(np.abs(points).max()), 1e-300)
     ax.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal", xlabel="$w_{i1}$",
            ylabel="$w_{i2}$")
@@ -215,9 +244,10 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Any = None, **options: Any
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
     ax = _axes(ax)
-    ax.loglog(lr, far, **{"color": DARK, "marker": "o", **options})
+    shown = _positive(far)
+    ax.loglog(lr, shown, **_options({"color": DARK, "marker": "o"}, options))
     drawn = any(line.get_label() == "slope 1" for line in ax.lines)
-    ax.loglog(lr, far[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
+    ax.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
               label="_slope 1" if drawn else "slope 1")
     ax.set(xlabel="step size (learning rate)", ylabel=r"largest distance to the flow, relative")
     return ax

@@ -1,10 +1,21 @@
-"""Hypothesis profiles: "ci" repeats the same few examples, "explore" looks for new ones."""
+"""Profiles of Hypothesis ("ci" repeats the same few examples, "explore" finds new ones); Ctrl-C."""
 
 import os
+import signal
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.register_profile("explore", deadline=None, max_examples=500,
                           suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts():
+    """A background job of a script ignores Ctrl-C, and so would the runs of the tests."""
+    before = signal.getsignal(signal.SIGINT)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

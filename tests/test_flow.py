@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 import gflow
+from gflow.flows.archive import checksum
 from gflow.stop import gradient_below, loss_below, wall_time
 from problems import random_problem, reference, solve
 
@@ -331,7 +332,7 @@ def tampered(tmp_path, change):
     with np.load(tmp_path / "run.npz") as content:
         arrays = dict(content)
     change(arrays)
-    np.savez(tmp_path / "run.npz", **arrays)
+    np.savez(tmp_path / "run.npz", **{**arrays, "checksum": checksum(arrays)})
     return gflow.load(tmp_path / "run.npz").certificate()
 
 

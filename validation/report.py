@@ -13,6 +13,7 @@ import numpy as np
 import scipy
 
 import gflow
+from gflow.problem.files import whole_file
 
 from .check import GROUPS, group
 from .suite import Finding, Task, called
@@ -51,10 +52,12 @@ def versions() -> dict[str, str]:
 def write(findings: list[Finding], facts: dict[str, Any], folder: Path) -> None:
     """Write ``report.html``, ``report.md`` and ``report.json``."""
     facts = {**facts, **versions()}
-    (folder / "report.json").write_text(json.dumps(
-        {"facts": facts, "checks": [_plain(finding) for finding in findings]}, indent=1))
-    (folder / "report.md").write_text(markdown(findings, facts))
-    (folder / "report.html").write_text(page(findings, facts))
+    found = {"facts": facts, "checks": [_plain(finding) for finding in findings]}
+    for name, text in (("report.json", json.dumps(found, indent=1)),
+                       ("report.md", markdown(findings, facts)),
+                       ("report.html", page(findings, facts))):
+        with whole_file(folder / name) as file:
+            file.write(text.encode())
 
 
 def _plain(finding: Finding) -> dict[str, Any]:

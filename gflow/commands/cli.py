@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
-from pathlib import Path
+from contextlib import suppress
 from typing import Sequence
 
 from .._version import __version__
+from ..problem.files import Output
+from ..problem.words import cut
+from .parser import LONGEST, Parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -19,6 +23,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv : sequence of str, optional
         Arguments; those of the process if None.
     """
+    if argv is None:
+        # Names of files may have letters that a terminal cannot show.
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
         if argv[:1] == ["sweep"]:
@@ -28,8 +37,14 @@ def main(argv: Sequence[str] | None = None) -> int:
         arguments = _parser().parse_args(argv)
         code: int = arguments.run(arguments)
         return code
-    except (ValueError, TypeError, OSError) as error:
-        print(f"gflow: {error}", file=sys.stderr)
+    except BrokenPipeError:
+        # Whoever read what is printed has gone; files are written by then.
+        with suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 2
+    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
+        words = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
+        print(f"gflow: {cut(words, LONGEST)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
@@ -37,8 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gflow", description="Exact gradient flow of two-layer ReLU networks.")
+    parser = Parser(prog="gflow", description="Exact gradient flow of two-layer ReLU networks.")
     parser.add_argument("--version", action="version", version=f"gflow {__version__}")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
@@ -69,41 +83,30 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(arguments: argparse.Namespace) -> int:
-    _check_folder(arguments.out)
     from .demo import run_demo
     flow = run_demo(arguments.out, arguments.neurons, arguments.scale, arguments.seed)
     return _code(flow.status, flow.success)
 
 
 def _integrate(arguments: argparse.Namespace) -> int:
-    _check_folder(arguments.out)
+    from .outputs import save_run
+    # Say before a long run that its result could not be written.
+    out = Output(arguments.out)
     from .. import datasets, init
     from ..flows.integration import integrate
     data = datasets.from_csv(arguments.file, arguments.target, standardise=arguments.standardise,
                              bias=arguments.bias)
     model = init.balanced(arguments.width, data.d, arguments.scale, rng=arguments.seed)
     flow = integrate(model, data, arguments.t_max, method=arguments.method, rtol=arguments.rtol,
-                     progress=sys.stderr.isatty())
-    flow.save(arguments.out)
+                     progress=sys.stderr is not None and sys.stderr.isatty())
+    name = save_run(flow, out)
     alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())
     print(flow)
     print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
     print(flow.certificate())
-    print(f"written to {arguments.out}")
+    print(f"written to {name}")
     return _code(flow.status, flow.success)
 
 
 def _code(status: str, success: bool) -> int:
     return 0 if success else 130 if status == "interrupted" else 1
-
-
-def _check_folder(out: str) -> None:
-    """Say before a long run that its result could not be written."""
-    target = Path(out)
-    folder = target.parent
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a directory: make it first, or change --out")
-    if target.is_dir():
-        raise IsADirectoryError(f"{out} is a directory: give a file name to --out")
-    if not os.access(folder, os.W_OK):
-        raise PermissionError(f"{folder} cannot be written to: change --out")

@@ -12,7 +12,7 @@ from ..flows.flow import Flow
 from ..init import balanced
 from ..flows.integration import integrate
 from ..stop import gradient_below
-from ..flows.archive import whole_file
+from .outputs import Figure
 
 STATIONARY = 1e-8
 RTOL = 1e-10
@@ -37,18 +37,23 @@ def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) ->
     -------
     Flow
 
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        Before the run, if the figure could not be written.
+
     References
     ----------
     Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
     JMLR 2025, section 5: the limit fits the least squares line, not the data.
     """
+    picture = out if isinstance(out, Figure) else Figure(out)
     data = three_points()
     model = balanced(neurons, data.d, scale, rng=seed)
     flow = integrate(model, data, T_MAX, rtol=RTOL, stop=gradient_below(STATIONARY))
     print(summary(flow))
-    with whole_file(out) as temporary:
-        figure(flow).savefig(temporary, dpi=160)
-    print(f"figure written to {out}")
+    picture.write(figure(flow), dpi=160)
+    print(f"figure written to {picture.shown}")
     return flow
 
 

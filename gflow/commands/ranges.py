@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 import numpy as np
+from ..problem.words import short
 
 from ..sweeping.grid import LARGEST
 
@@ -56,19 +57,19 @@ def _value(word: str, kind: type, text: str) -> Any:
         return word
     if kind is bool:
         if word.lower() not in ("true", "false"):
-            raise ValueError(f"{_short(text)}: give true or false")
+            raise ValueError(f"{short(text)}: give true or false")
         return word.lower() == "true"
     what = "a whole number" if kind is int else "a number" if kind is float else "a value"
     if kind is float and word.lower().strip("+-") in ("nan", "inf", "infinity"):
-        raise ValueError(f"{_short(text)}: give finite numbers")
+        raise ValueError(f"{short(text)}: give finite numbers")
     if kind is str or not re.fullmatch(WRITTEN[kind], word):
-        raise ValueError(f"{_short(text)}: {_short(word)} is not {what}; give {HELP}")
+        raise ValueError(f"{short(text)}: {short(word)} is not {what}; give {HELP}")
     # Before Python reads it: it takes no more than 4300 digits.
     if kind is int and (len(word.lstrip("+-0")) > 16 or abs(int(word[-17:])) > LARGEST):
-        raise ValueError(f"{_short(text)}: give whole numbers up to 2**53")
+        raise ValueError(f"{short(text)}: give whole numbers up to 2**53")
     value = int(word[0] + word[-17:]) if kind is int and len(word) > 18 else kind(word)
     if not np.isfinite(value):
-        raise ValueError(f"{_short(text)}: give finite numbers")
+        raise ValueError(f"{short(text)}: give finite numbers")
     return value
 
 
@@ -86,31 +87,27 @@ def whole(word: str) -> int:
     12
     """
     if not re.fullmatch(WRITTEN[int], word) or len(word) > 1000:
-        raise ValueError(f"{_short(word)} is not a whole number: give digits only")
+        raise ValueError(f"{short(word)} is not a whole number: give digits only")
     return int(word)
-
-
-def _short(text: str) -> str:
-    return repr(text if len(text) <= 60 else f"{text[:40]}...{text[-10:]}")
 
 
 def _range(part: str, kind: type) -> list[Any]:
     words = part.split(":")
     if len(words) > 3:
-        raise ValueError(f"{_short(part)} has too many colons; give {HELP}")
+        raise ValueError(f"{short(part)} has too many colons; give {HELP}")
     first, last = (_value(word.strip(), kind, part) for word in words[:2])
     if first > last:
-        raise ValueError(f"{_short(part)} runs downwards: give the smaller end first")
+        raise ValueError(f"{short(part)} runs downwards: give the smaller end first")
     if len(words) == 2:
         if kind is float:
-            raise ValueError(f"{_short(part)} does not say how many values: write it with :lin5 "
+            raise ValueError(f"{short(part)} does not say how many values: write it with :lin5 "
                              "or :log5 at the end, or with a step as in 0:1:0.25")
         return _stepped(first, last, 1, part, kind)
     spaced = re.fullmatch(r"(lin|log)([0-9]{1,9})", words[2].strip())
     if spaced is None:
         step = _value(words[2].strip(), kind, part)
         if step <= 0:
-            raise ValueError(f"{_short(part)} has the step {step}: give a positive one")
+            raise ValueError(f"{short(part)} has the step {step}: give a positive one")
         return _stepped(first, last, step, part, kind)
     return _spaced(first, last, spaced[1], int(spaced[2]), part, kind)
 
@@ -125,21 +122,21 @@ def _stepped(first: Any, last: Any, step: Any, part: str, kind: type) -> list[An
 def _spaced(first: Any, last: Any, how: str, count: int, part: str, kind: type) -> list[Any]:
     _check_count(count, part)
     if count < 2:
-        raise ValueError(f"{_short(part)} asks for {count} values: a range with both ends "
+        raise ValueError(f"{short(part)} asks for {count} values: a range with both ends "
                          "has 2 or more")
     if how == "log" and first <= 0:
-        raise ValueError(f"{_short(part)} is logarithmic: both ends must be positive")
+        raise ValueError(f"{short(part)} is logarithmic: both ends must be positive")
     with np.errstate(all="ignore"):
         points = (np.geomspace if how == "log" else np.linspace)(first, last, count)
     if not np.isfinite(points).all():
-        raise ValueError(f"{_short(part)} is too wide for double precision: give smaller ends")
+        raise ValueError(f"{short(part)} is too wide for double precision: give smaller ends")
     # The ends as they were given.
     return [first, *(_rounded(float(point), kind) for point in points[1:-1]), last]
 
 
 def _check_count(count: int, part: str) -> None:
     if count > MOST_VALUES:
-        raise ValueError(f"{_short(part)} has {count} values: give at most {MOST_VALUES}")
+        raise ValueError(f"{short(part)} has {count} values: give at most {MOST_VALUES}")
 
 
 def _rounded(value: Any, kind: type) -> Any:

@@ -10,12 +10,15 @@ import warnings
 from typing import Any, Callable, Sequence
 
 from .. import experiments
+from .outputs import Figure
+from .parser import Parser
 from .ranges import HELP, parse, whole
 from ..sweeping.records import load_sweep
 from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
+from ..problem.words import short
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -38,8 +41,8 @@ def command(argv: Sequence[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="gflow sweep", description="Many runs on a grid, kept in a store, resumable.")
+    parser = Parser(prog="gflow sweep",
+                    description="Many runs on a grid, kept in a store, resumable.")
     commands = parser.add_subparsers(required=True, metavar="EXPERIMENT|status|plot")
 
     look = commands.add_parser("status", help="how far a sweep is; also while it runs")
@@ -154,6 +157,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _plot(arguments: argparse.Namespace) -> int:
     from ..sweeping.figure import overview
+    out = Figure(arguments.out or f"{arguments.file.removesuffix('.db')}.png")
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]
@@ -161,7 +165,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     free = (arguments.x, arguments.y, arguments.by) != (None, None, None)
     if arguments.figure is not None:
         if arguments.figure not in own:
-            raise ValueError(f"there is no figure {arguments.figure!r} of this sweep: "
+            raise ValueError(f"there is no figure {short(arguments.figure)} of this sweep: "
                              + (f"choose one of {', '.join(own)}" if own else
                                 "give --x, --y and --by"))
         if free:
@@ -171,9 +175,8 @@ def _plot(arguments: argparse.Namespace) -> int:
     else:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
-    out = arguments.out or f"{arguments.file.removesuffix('.db')}.png"
-    fig.savefig(out, dpi=150)
-    _say(f"figure of {len(table)} tasks written to {out}")
+    out.write(fig, dpi=150)
+    _say(f"figure of {len(table)} tasks written to {out.shown}")
     return 0
 
 

@@ -7,7 +7,9 @@ import os
 import numpy as np
 
 from ..problem.data import Data
-from .table import read_table
+from ..problem.files import plain
+from ..problem.words import cut, listed, short
+from .table import SHOWN, read_table
 from .common import with_bias
 
 
@@ -15,13 +17,14 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
              bias: bool = False) -> Data:
     """Read a regression data set from a text file with a header row.
 
-    Fields are separated by commas, semicolons or tabs, whichever splits the header most. The
-    file is UTF-8. Lines without any character are skipped.
+    Fields are separated by commas, semicolons or tabs, whichever splits the header and the first
+    row alike. The file is UTF-8. Lines without any character are skipped. A number has digits 0 to
+    9, a decimal point, and no other marks.
 
     Parameters
     ----------
-    path : str or path
-        The file.
+    path : str, bytes or path-like
+        The file; ``~`` is the home directory.
     target : str
         Name of the column of labels. All others are inputs, in the order of the file.
     standardise : bool
@@ -58,19 +61,23 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     >>> folder.cleanup()
     """
     if not isinstance(target, str):
-        raise TypeError(f"target is {target!r}: give the name of a column")
-    names, table = read_table(os.fspath(path))
+        raise TypeError(f"target is {short(target)}: give the name of a column")
+    name = plain(path)
+    shown = cut(name, SHOWN)
+    names, table = read_table(name)
     if target not in names:
-        raise ValueError(f"{path} has no column {target!r}: its columns are {', '.join(names)}")
+        raise ValueError(f"{shown} has no column {short(target)}: its columns are {listed(names)}")
     if len(names) == 1:
-        raise ValueError(f"{path} has no column besides the target {target!r}: "
+        raise ValueError(f"{shown} has no column besides the target {short(target)}: "
                          "give at least one input")
     if standardise:
         constant = table.min(axis=0) == table.max(axis=0)
         if constant.any():
-            raise ValueError(f"column {names[int(constant.argmax())]!r} of {path} has one value "
-                             "throughout: it cannot be standardised, so drop it")
-        table = table - table.mean(axis=0)
+            raise ValueError(f"column {short(names[int(constant.argmax())])} of {shown} has one "
+                             "value throughout: it cannot be standardised, so drop it")
+        # In units in which no square overflows.
+        table = np.ldexp(table, -np.frexp(np.abs(table).max(axis=0))[1])
+        table -= table.mean(axis=0)
         table /= table.std(axis=0)
     k = names.index(target)
     X = np.delete(table, k, axis=1)

@@ -4,68 +4,117 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import math
+import os
+import re
 from typing import Iterator
 
 import numpy as np
 
+from ..problem.words import cut, short
+
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
+NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
+"""What is read as a number: Python takes 2020_01 and digits of any script for one as well."""
+MARKS = ",;\t"
+FIELD = 1 << 30
+"""Letters that a field may have; a whole header is one as long as its delimiter is not known."""
+SHOWN = 120
+"""Letters of the file's name in messages."""
 
 
 def read_table(path: str) -> tuple[list[str], np.ndarray]:
     """Column names and values (rows, columns) of a text file."""
+    shown = cut(path, SHOWN)
+    text = _text(path, shown)
+    delimiter = _delimiter(text, shown)
+    rows = _rows(text, delimiter, shown)
+    _, header = next(rows, (0, []))
+    if not header:
+        raise ValueError(f"{shown} is empty: its first row must name the columns")
+    names = [name.strip() for name in header]
+    seen: set[str] = set()
+    for k, name in enumerate(names):
+        if not name:
+            raise ValueError(f"column {k + 1} of {shown} has no name: the first row must name "
+                             "every column")
+        if name in seen:
+            raise ValueError(f"{shown} has two columns {short(name)}: rename or drop one")
+        seen.add(name)
+    values = []
+    for line, row in rows:
+        if len(row) != len(names):
+            raise ValueError(f"line {line} of {shown} has {len(row)} fields but the header has "
+                             f"{len(names)}: every row needs one field a column")
+        values.append(np.array([_value(field, name, line, shown)
+                                for name, field in zip(names, row)]))
+    if not values:
+        raise ValueError(f"{shown} has a header but no rows: give at least one point")
+    return names, np.array(values)
+
+
+def _text(path: str, shown: str) -> str:
+    if os.path.isdir(path):
+        raise IsADirectoryError(f"{shown} is a directory: give the name of a file")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             text = file.read()
     except FileNotFoundError:
-        raise FileNotFoundError(f"there is no file {path}") from None
+        raise FileNotFoundError(f"there is no file {shown}") from None
     except UnicodeDecodeError:
-        raise ValueError(f"{path} is not UTF-8 text: save it as such") from None
-    delimiter = max(",;\t", key=lambda mark: len(next(_rows(text, mark, path), (0, []))[1]))
-    rows = _rows(text, delimiter, path)
-    _, header = next(rows, (0, []))
-    if not header:
-        raise ValueError(f"{path} is empty: its first row must name the columns")
-    names = [name.strip() for name in header]
-    for k, name in enumerate(names):
-        if not name:
-            raise ValueError(f"column {k + 1} of {path} has no name: the first row must name "
-                             "every column")
-        if name in names[:k]:
-            raise ValueError(f"{path} has two columns {name!r}: rename or drop one")
-    values = []
-    for line, row in rows:
-        if len(row) != len(names):
-            raise ValueError(f"line {line} of {path} has {len(row)} fields but the header has "
-                             f"{len(names)}: every row needs one field a column")
-        values.append([_value(field, name, line, path) for name, field in zip(names, row)])
-    if not values:
-        raise ValueError(f"{path} has a header but no rows: give at least one point")
-    return names, np.array(values)
+        raise ValueError(f"{shown} is not UTF-8 text: save it as such") from None
+    if "\0" in text:
+        raise ValueError(f"{shown} is not UTF-8 text, for it has zero bytes: save it as such")
+    return text
 
 
-def _rows(text: str, delimiter: str, path: str) -> Iterator[tuple[int, list[str]]]:
+def _delimiter(text: str, shown: str) -> str:
+    """The mark that splits the header and the first row into as many fields, numbers in the row;
+    if several do the one that gives most, and if none does that splits the header most."""
+    def merit(mark: str) -> tuple[bool, bool, int]:
+        rows = [row for _, row in itertools.islice(_rows(text, mark, shown), 2)]
+        header, row = (rows + [[], []])[:2]
+        fits = len(header) == len(row) > 1
+        return fits, fits and all(NUMBER.fullmatch(field) for field in row), len(header)
+
+    return max(MARKS, key=merit)
+
+
+def _rows(text: str, delimiter: str, shown: str) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields of the rows that are not blank."""
+    # The limit is one of the whole process: a foreign one is put back before anybody else runs.
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
-    try:
-        for row in reader:
-            if row:
-                yield reader.line_num, row
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num} of {path} cannot be read: {error}") from None
+    while True:
+        limit = csv.field_size_limit(FIELD)
+        try:
+            row = next(reader, None)
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num} of {shown} cannot be read: "
+                             f"{error}") from None
+        finally:
+            csv.field_size_limit(limit)
+        if row is None:
+            return
+        if row:
+            yield reader.line_num, row
 
 
-def _value(field: str, name: str, line: int, path: str) -> float:
-    try:
-        value: float | None = float(field)
-    except ValueError:
-        value = None
-    if value is not None and math.isfinite(value):
+def _value(field: str, name: str, line: int, shown: str) -> float:
+    number = NUMBER.fullmatch(field) is not None
+    value = float(field) if number else math.nan
+    # What is written as 1e-400 is not 0.
+    if number and math.isfinite(value) and (value or not re.search("[1-9]", re.split(
+            "[eE]", field)[0])):
         return value
-    where, text = f"column {name!r}, line {line} of {path}", field.strip()
+    where, text = f"column {short(name)}, line {line} of {shown}", field.strip()
     if text.lower() in MISSING:
         raise ValueError(f"{where} has no value: fill it in or drop the row")
-    if value is None:
-        raise ValueError(f"{where} has {text!r}, which is not a number (a decimal point, "
-                         "no units): convert or drop the column")
-    raise ValueError(f"{where} has {text!r}, which is not finite: replace it or drop the row")
+    if number and not value:
+        raise ValueError(f"{where} has {short(text)}, which is too small for double precision: "
+                         "rescale the column")
+    if number or text.lower().lstrip("+-") in ("inf", "infinity"):
+        raise ValueError(f"{where} has {short(text)}, which is not finite: replace it or drop the "
+                         "row")
+    raise ValueError(f"{where} has {short(text)}, which is not a number (digits 0 to 9, a decimal "
+                     "point, no units): convert or drop the column")

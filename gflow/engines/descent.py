@@ -14,7 +14,8 @@ from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
-from .run import OUTCOMES, Run, Stop
+from .record import read_only
+from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
 from .trajectory import Trajectory
 
@@ -194,9 +195,11 @@ class Training:
         self._theta = trainer.theta.copy()
         self._kept: dict[str, list[Any]] = {"step": [], "a": [], "W": [], "loss": []}
 
-    def run(self, numbers: np.ndarray) -> tuple[str, str]:
-        """Save the steps ``numbers`` (0 first); the status and a sentence about the end."""
+    def run(self, numbers: np.ndarray) -> tuple[str, str, BaseException | None]:
+        """Save the steps ``numbers`` (0 first); the status and a sentence about the end, and what
+        a rule raised."""
         status, message = "finished", f"took {self.steps} steps"
+        raised: BaseException | None = None
         # Overflow is found and named.
         with self.record.catching_interrupts(), np.errstate(all="ignore"):
             self._keep()
@@ -214,11 +217,14 @@ class Training:
                 status, message = end.status, end.message
             except KeyboardInterrupt:
                 status, message = "interrupted", OUTCOMES["interrupted"]
+            except BaseException as error:
+                status, message = "exception", OUTCOMES["exception"]
+                raised = error.error if isinstance(error, Foreign) else error
             if self.trainer.step > self._kept["step"][-1] and np.isfinite(self.trainer.loss):
                 self._keep()
         if self.record.meter:
             self.record.meter.close()
-        return status, message
+        return status, message, raised
 
     def saved(self) -> dict[str, np.ndarray]:
         """Numbers, weights and losses of the saved steps."""
@@ -244,7 +250,7 @@ class Training:
             if rule.locate:
                 self.trainer = origin
                 self._advance(origin.step + 1)
-                while origin.step < number and not rule.test(self._state()):
+                while origin.step < number and not asked(rule, self._state()):
                     self._advance(origin.step + 1)
             raise Stop(rule.status, rule.message)
 
@@ -261,11 +267,12 @@ class Training:
 
     def _rule_that_holds(self) -> Rule | None:
         state = self._state()
-        return next((rule for rule in self.record.rules if rule.test(state)), None)
+        return next((rule for rule in self.record.rules if asked(rule, state)), None)
 
     def _state(self) -> State:
         trainer, theta = self.trainer, self.trainer.theta.copy()
-        return State(trainer.step * self.step_time, trainer.a.copy(), trainer.W.copy(),
+        return State(trainer.step * self.step_time, read_only(trainer.a.copy()),
+                     read_only(trainer.W.copy()),
                      trainer.loss, lambda: float(row_norms(trainer.gradient(theta)[1])),
                      self.record.wall)
 

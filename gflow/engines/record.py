@@ -11,11 +11,14 @@ from numpy.typing import ArrayLike
 from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.field import Field
+from ..problem.inputs import within
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
+from ..problem.words import listed
 from .events import KINDS
 from .protocol import Path
+from ..problem.quiet import quiet
 
 
 class Record:
@@ -56,7 +59,15 @@ class Record:
                   if isinstance(getattr(type(self), name, None), cached_property)}
         return {name: value for name, value in self.__dict__.items() if name not in cached}
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Arrays that come out of a pickle can be written to."""
+        self.__dict__.update(state)
+        self.path.freeze()
+        for array in (self.events, self.initial_pattern, self.t, *(self.saved or {}).values()):
+            read_only(array)
+
     @cached_property
+    @quiet
     def _states(self) -> ModelPath:
         self._whole("the weights")
         models = self._models(self.t)
@@ -65,7 +76,7 @@ class Record:
     def _whole(self, what: str) -> None:
         """Refuse what needs the dense output if only some quantities were kept."""
         if self.saved is not None:
-            raise ValueError(f"this run kept only {', '.join(self.saved) or 'nothing'}, not "
+            raise ValueError(f"this run kept only {listed(self.saved) or 'nothing'}, not "
                              f"{what}: leave save= away, or add it there")
 
     def _kept(self, name: str) -> np.ndarray | None:
@@ -99,6 +110,7 @@ class Record:
         return self._models(np.array([self.t_end]))[0]
 
     @cached_property
+    @quiet
     def loss(self) -> np.ndarray:
         """Loss at the reported times, shape (T,)."""
         kept = self._kept("loss")
@@ -109,12 +121,14 @@ class Record:
                                    for a, W in zip(self.a, self.W)]))
 
     @cached_property
+    @quiet
     def norms(self) -> np.ndarray:
         """Norms ``|w_i|`` at the reported times, shape (T, m)."""
         kept = self._kept("norms")
         return read_only(row_norms(self.W)) if kept is None else kept
 
     @cached_property
+    @quiet
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
         kept = self._kept("directions")
@@ -123,6 +137,7 @@ class Record:
         return read_only(unit_rows(self._scaled[0]))
 
     @cached_property
+    @quiet
     def log_norms(self) -> np.ndarray:
         """``log |w_i|`` at the reported times, shape (T, m): also below the range of ``norms``."""
         W, power = self._scaled
@@ -130,6 +145,7 @@ class Record:
             return read_only(np.log(row_norms(W)) + power * np.log(2.0))
 
     @cached_property
+    @quiet
     def _scaled(self) -> tuple[np.ndarray, np.ndarray]:
         """``W`` in units of 2 to the power (T, m), and that."""
         if self.saved is None:
@@ -167,6 +183,7 @@ class Record:
         models = self._models(times)
         return models[0] if np.ndim(t) == 0 else models
 
+    @quiet
     def _models(self, times: np.ndarray) -> ModelPath:
         states = self.path(times)
         m = self.path.m
@@ -191,10 +208,9 @@ class Record:
 
     def _reached(self, t: ArrayLike) -> np.ndarray:
         times = real_array(np.atleast_1d(t), "t", 1)
-        if times.size and (times.min() < 0 or times.max() > self.t_end):
-            wrong = times[(times < 0) | (times > self.t_end)][0]
-            raise ValueError(f"t = {wrong:g} is outside [0, {self.t_end:g}], the times reached")
-        return times
+        wrong = [float(s) for s in times[(times < 0) | (times > self.t_end)][:1]]
+        return within(times, self.t_end, getattr(t, "dtype", None), f"t = {wrong} is outside "
+                      f"[0, {self.t_end!r}], the times reached")
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{self.stats[k]} {k}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Callable, TypeAlias
 
 import numpy as np
@@ -10,6 +10,8 @@ import numpy as np
 from ..problem.norms import row_norms, unit_rows
 from .protocol import Path
 from .rules import State
+from ..problem.ragged import stacked
+from ..problem.words import short
 
 Quantities = Callable[[State], Mapping[str, Any]]
 """From a state to what is kept of it."""
@@ -17,6 +19,8 @@ SaveLike: TypeAlias = str | Sequence[str] | Callable[[State], object] | None
 """What to keep: names of quantities, or a function of a state."""
 CHUNK = 4_000_000
 """Numbers in the states that are made at once."""
+KEPT = "biufc"
+"""Kinds of numbers that are kept."""
 
 
 QUANTITIES: dict[str, Callable[[State], Any]] = {
@@ -36,7 +40,8 @@ def as_quantities(save: SaveLike) -> Quantities | None:
     ----------
     save : None, list of str, or callable
         Names among ``a``, ``W``, ``norms``, ``directions``, ``loss``, ``grad_norm``; or a function
-        of a `gflow.stop.State` that returns an array, kept as ``value``, or a mapping of them.
+        of a `gflow.stop.State` that returns numbers (an array of any shape), kept as ``value``, or
+        a mapping of names to such.
 
     Raises
     ------
@@ -62,9 +67,37 @@ def as_quantities(save: SaveLike) -> Quantities | None:
                         f"{', '.join(QUANTITIES)}, or a callable of a State")
     for name in names:
         if name not in QUANTITIES:
-            raise ValueError(f"save has {name!r}: choose among {', '.join(QUANTITIES)}, or give a "
-                             "callable of a State")
+            raise ValueError(f"save has {short(name)}: choose among {', '.join(QUANTITIES)}, or "
+                             "give a callable of a State")
     return lambda state: {name: QUANTITIES[name](state) for name in names}
+
+
+def kept(row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
+    """What is kept of one state: copies, so that nothing that is done later changes them.
+
+    Raises
+    ------
+    TypeError
+        If a name is not a string, or a value is not made of numbers.
+
+    Examples
+    --------
+    >>> kept({"top": [1, 2]})
+    {'top': array([1, 2])}
+    """
+    out = {}
+    for name, value in row.items():
+        if not isinstance(name, str):
+            raise TypeError(f"save= has the name {short(name)}: give a string")
+        try:
+            array = np.array(value) if not np.ma.is_masked(value) else None
+        except ValueError:
+            array = None
+        if array is None or array.dtype.kind not in KEPT:
+            raise TypeError(f"save= has {short(value)} as {short(name)}: give numbers, all of them "
+                            "known")
+        out[name] = array
+    return out
 
 
 class Recorder:
@@ -81,12 +114,11 @@ class Recorder:
     def __init__(self, times: np.ndarray, quantities: Quantities) -> None:
         self.times, self.quantities = times, quantities
         self.reached: list[float] = []
-        self.rows: list[Mapping[str, Any]] = []
+        self.rows: list[dict[str, np.ndarray]] = []
 
-    def collect(self, path: Path, state: Callable[..., State],
-                end: bool = False) -> None:
-        """Take the times up to where ``path`` goes, and where it goes to if that is
-        the ``end`` of a run that stopped."""
+    def due(self, path: Path, end: bool = False) -> Iterator[tuple[float, np.ndarray]]:
+        """The times to be kept up to where ``path`` goes, with the flat states there; and where it
+        goes to if that is the ``end`` of a run that stopped."""
         upto = int(np.searchsorted(self.times, path.t_end, side="right"))
         due = list(self.times[len(self.reached):upto])
         if end and not (due or self.reached)[-1:] == [path.t_end]:
@@ -95,12 +127,15 @@ class Recorder:
         some = max(1, CHUNK // (path.m * (path.d + 1)))
         for k in range(0, len(due), some):
             times = np.array(due[k:k + some])
-            for t, y in zip(times.tolist(), path(times)):
-                self.rows.append(self.quantities(state(t, y)))
-                self.reached.append(t)
-        path.forget()
+            yield from zip(times.tolist(), path(times))
+
+    def keep(self, state: State) -> None:
+        """Keep what is wanted of a state."""
+        self.rows.append(kept(self.quantities(state)))
+        self.reached.append(state.t)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """What was kept, a row for every time."""
-        names = self.rows[0] if self.rows else ()
-        return {name: np.array([row[name] for row in self.rows]) for name in names}
+        """What was kept, a row for every time; where there was none, one of no numbers."""
+        names = dict.fromkeys(name for row in self.rows for name in row)
+        none = np.empty(0)
+        return {name: stacked([row.get(name, none) for row in self.rows]) for name in names}

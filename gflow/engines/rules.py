@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Callable, TypeAlias, cast
+from typing import Any, Callable, TypeAlias, cast
 
 import numpy as np
+
+from ..problem.words import cut, short
 
 __all__ = ["Rule", "State", "as_rules"]
 
@@ -15,7 +18,7 @@ Number: TypeAlias = float | Callable[[], float]
 
 
 class State:
-    """What a stopping rule is shown.
+    """What a stopping rule is shown: a value, which may be kept, and whose arrays are read-only.
 
     Parameters
     ----------
@@ -55,9 +58,18 @@ class State:
         if name not in late:
             raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
                                  "grad_norm and wall")
-        value = late[name]() if callable(late[name]) else late[name]
+        # Read after the run too, when the errors of NumPy are the user's own again.
+        with np.errstate(all="ignore"):
+            value = late[name]() if callable(late[name]) else late[name]
         setattr(self, name, value)
         return value
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Copies and pickles hold numbers, not the functions that give them."""
+        return State, (self.t, self.a, self.W, self.loss, self.grad_norm, self.wall)
+
+    def __repr__(self) -> str:
+        return f"State(t={self.t:g}, loss={self.loss:g})"
 
 
 @dataclass(frozen=True)
@@ -89,13 +101,29 @@ class Rule:
     locate: bool = False
 
     def __call__(self, state: State) -> bool:
-        return bool(self.test(state))
+        """Whether to stop.
+
+        Raises
+        ------
+        TypeError
+            If ``test`` gives neither true nor false.
+        """
+        answer: Any = self.test(state)
+        plain = isinstance(answer, np.ndarray) and answer.size == 1 and not np.ma.is_masked(answer)
+        value = answer.item() if plain else answer
+        # NaN counts as true in Python, and so does a coroutine.
+        if value is None or (isinstance(value, bool | np.bool_ | numbers.Real) and value == value):
+            return bool(value)
+        what = (f"an array of shape {answer.shape}" if isinstance(answer, np.ndarray)
+                else short(answer))
+        raise TypeError(f"the rule {short(self.status)} returned {what}: return True to stop and "
+                        "False to go on")
 
     def begin(self) -> Rule:
         """The rule for one run: a ``test`` that remembers what it has seen offers
         ``begin()``, which gives a fresh one, so that no run leaves a trace in a rule."""
         fresh = getattr(self.test, "begin", None)
-        return self if fresh is None else replace(self, test=fresh())
+        return replace(self, test=fresh()) if callable(fresh) else self
 
 
 Test: TypeAlias = Rule | Callable[[State], object]
@@ -144,4 +172,4 @@ def _as_rule(rule: Test) -> Rule:
         raise TypeError(f"stop has a {type(rule).__name__}: give rules from gflow.stop, "
                         "callables of a State, or a list of these")
     name = getattr(rule, "__name__", type(rule).__name__)
-    return Rule(rule, "callback", f"the callback {name} asked to stop")
+    return Rule(rule, "callback", f"the callback {cut(str(name))} asked to stop")

@@ -8,15 +8,19 @@ import threading
 import time
 from functools import cache
 from types import FrameType
-from typing import Any, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any, Callable, Iterator, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from .events import CHANGE, as_table
 from .protocol import Measure, Path
+from .record import read_only
 from .recorder import Recorder
 from .rules import Rule, State
+
+T = TypeVar("T")
 
 OUTCOMES = {
     "finished": "reached t_max",
@@ -26,6 +30,7 @@ OUTCOMES = {
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
     "worker_failed": "a thread that integrates neurons failed; this is what was reached",
     "sliding_unresolved": "events repeat without progress in time",
+    "exception": "an exception went through the run",
 }
 FAILURES = frozenset(OUTCOMES) - {"finished"}
 
@@ -37,6 +42,25 @@ class Stop(Exception):
         super().__init__(status)
         self.status = status
         self.message = message or OUTCOMES[status]
+
+
+class Foreign(BaseException):
+    """What a function of the user raised, on its way through an engine that must not take it for
+    its own."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__(error)
+        self.error = error
+
+
+def asked(function: Callable[[State], T], state: State) -> T:
+    """What a function of the user says to a state."""
+    try:
+        return function(state)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        raise Foreign(error) from error
 
 
 class Run:
@@ -70,6 +94,7 @@ class Run:
         self.count = 0
         self.started = time.perf_counter()
         self.interrupted = False
+        self._handed: WeakKeyDictionary[State, Callable[[], np.ndarray]] = WeakKeyDictionary()
         self.meter = Meter(t_max) if progress else None
 
     @property
@@ -101,22 +126,37 @@ class Run:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count)
+        self._stop_if_asked(self.observer(measure))
+        if self.recorder:
+            self.collect(measure)
+
+    def _stop_if_asked(self, state: Callable[[float], State]) -> None:
         t0 = self.path.breaks[-2] if self.path.pieces else 0.0
         t1 = self.path.t_end
-        state = self.observer(measure)
         end = state(t1)
         for rule in self.rules:
-            if not rule.test(end):
+            if not asked(rule, end):
                 continue
             if rule.locate and t1 > t0:
                 lo, hi = t0, t1
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
-                    lo, hi = (lo, mid) if rule.test(state(mid)) else (mid, hi)
+                    lo, hi = (lo, mid) if asked(rule, state(mid)) else (mid, hi)
                 self.path.cut(hi)
             raise Stop(rule.status, rule.message)
-        if self.recorder:
-            self.recorder.collect(self.path, state)
+
+    def collect(self, measure: Measure, end: bool = False) -> None:
+        """Let the recorder take what it wants of the last piece, and forget the ones before."""
+        assert self.recorder is not None
+        state = self.observer(measure)
+        keep = self.recorder.keep
+        for t, y in self.recorder.due(self.path, end):
+            asked(keep, state(t, y))
+        # States that somebody has kept are values: what they are is found while it can be.
+        for find in list(self._handed.values()):
+            find()
+        self._handed.clear()
+        self.path.forget()
 
     def observer(self, measure: Measure) -> Callable[..., State]:
         """A function of time, and of the flat state there if that is known, that gives what rules
@@ -124,9 +164,14 @@ class Run:
         m, d = self.path.m, self.path.d
 
         def state(t: float, known: np.ndarray | None = None) -> State:
-            y = cache(lambda: self.path(np.array([t]))[0] if known is None else known)
-            return State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(t, y),
+            # A row of many states would keep all of them alive.
+            own = None if known is None else read_only(known.copy())
+            y = cache(lambda: read_only(self.path(np.array([t]))[0]) if own is None else own)
+            seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(t, y),
                          self.wall)
+            if self.recorder and own is None:
+                self._handed[seen] = y
+            return seen
 
         return state
 
@@ -138,22 +183,40 @@ class Run:
 
     @contextmanager
     def catching_interrupts(self) -> Iterator[None]:
-        """Turn Ctrl-C into a flag read between steps; a second one acts at once."""
+        """Turn Ctrl-C into a flag read between steps; a second one acts at once.
+
+        Only where Ctrl-C would end the program: one that is ignored, or that another program or a
+        function of the user takes care of, stays theirs, and what that raises goes through.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
         before = signal.getsignal(signal.SIGINT)
+        outer = getattr(before, "run", None)
+        if before not in (signal.default_int_handler, signal.SIG_DFL) and outer is None:
+            yield
+            return
 
         def handler(number: int, frame: FrameType | None) -> Any:
-            if self.interrupted and callable(before):
-                return before(number, frame)
-            self.interrupted = True
+            again, self.interrupted = self.interrupted, True
+            if isinstance(outer, Run):
+                # This run is inside a function that the outer run calls.
+                return before(number, frame)  # type: ignore[operator, misc]
+            if again:
+                signal.default_int_handler(number, frame)
 
-        signal.signal(signal.SIGINT, handler)
+        handler.run = self  # type: ignore[attr-defined]
+        try:
+            signal.signal(signal.SIGINT, handler)
+        except ValueError:
+            # An interpreter inside another program hears no signals.
+            yield
+            return
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, before)
+            if signal.getsignal(signal.SIGINT) is handler:
+                signal.signal(signal.SIGINT, before)
 
 
 class Meter:
@@ -172,9 +235,14 @@ class Meter:
             return
         self.shown, self.last = share, now
         bar = ("#" * int(30 * share)).ljust(30, ".")
-        print(f"\rgflow [{bar}] t = {t:.4g} of {self.t_max:.4g}, {events} events ",
-              end="", file=sys.stderr, flush=True)
+        self._say(f"\rgflow [{bar}] t = {t:.4g} of {self.t_max:.4g}, {events} events ", "")
 
     def close(self) -> None:
         """End the line."""
-        print(file=sys.stderr)
+        self._say("", "\n")
+
+    def _say(self, text: str, end: str) -> None:
+        # A terminal that has been closed is no reason to end a run.
+        if sys.stderr is not None:
+            with suppress(OSError, ValueError):
+                print(text, end=end, file=sys.stderr, flush=True)

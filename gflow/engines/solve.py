@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cache
 from typing import Literal, TypeVar, get_args
 
@@ -14,12 +15,13 @@ from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.words import cut
 from .events import count_kinds
 from .protocol import Engine
-from .record import Record
+from .record import Record, read_only
 from .recorder import Quantities, Recorder
 from .rules import Rule
-from .run import FAILURES, OUTCOMES, Run, Stop
+from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .warmup import announced
 
 Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
@@ -80,6 +82,11 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     Record
         Of the class ``made``.
 
+    Raises
+    ------
+    Exception
+        What a rule or ``quantities`` raise, with what was reached as its attribute ``flow``.
+
     Examples
     --------
     >>> record = solve(TwoLayerReLU([0.5], [[0.3]]), Data([[1.0]], [1.0]), 1.0, made=Record)
@@ -93,7 +100,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     _warm("waveform" if name == "waveform" else "RK45")
     engine = _engine(name, model, data, rtol, threads, loss)
     run = Run(engine.path, t_max, tuple(rules), max_events, progress, recorder)
-    status, message = _carry(engine, run)
+    status, message, raised = _carry(engine, run)
     if engine.ambiguous:
         message += (f" ({engine.ambiguous} times the solution was not unique: "
                     "the branch with the fewest active points was taken)")
@@ -105,10 +112,16 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
                 "threads": threads, "loss": loss_label(loss)}
-    return made(data=data, path=engine.path, times=times, events=events,
-                initial_pattern=engine.initial_codes, status=status, message=message,
-                success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
-                saved=None if recorder is None else recorder.arrays())
+    record = made(data=data, path=engine.path, times=times, events=events,
+                  initial_pattern=engine.initial_codes, status=status, message=message,
+                  success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
+                  saved=None if recorder is None else recorder.arrays())
+    if raised is not None:
+        if recorder is not None:
+            # A function that failed may have kept less than the run has reached.
+            record.t = read_only(np.array(recorder.reached))
+        raise with_flow(raised, record)
+    return record
 
 
 def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
@@ -132,23 +145,45 @@ def _warm(name: str) -> None:
     data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
     with announced():
         engine = _engine(name, model, data, 1e-4, 1)
-        _carry(engine, Run(engine.path, 4.0, (), None, False))
+        # Ctrl-C is not for this run: it goes to whoever waits for it.
+        with np.errstate(all="ignore"):
+            engine.integrate(Run(engine.path, 4.0, (), None, False))
 
 
-def _carry(engine: Engine, run: Run) -> tuple[str, str]:
-    """Run to the end; how it ended, as a status and a sentence."""
+def _carry(engine: Engine, run: Run) -> tuple[str, str, BaseException | None]:
+    """Run to the end; how it ended, as a status and a sentence, and what a function that was
+    handed in raised."""
     status = "finished"
     message = OUTCOMES[status]
+    raised: BaseException | None = None
     with np.errstate(all="ignore"), run.catching_interrupts():
         try:
-            engine.integrate(run)
-        except Stop as end:
-            status, message = end.status, end.message
+            try:
+                engine.integrate(run)
+            except Stop as end:
+                status, message = end.status, end.message
+            except KeyboardInterrupt:
+                run.interrupted = True
+            if run.recorder:
+                run.collect(engine.measure, end=engine.path.t_end < run.t_max)
         except KeyboardInterrupt:
-            status, message = "interrupted", OUTCOMES["interrupted"]
-        if run.recorder:
-            run.recorder.collect(engine.path, run.observer(engine.measure),
-                                 end=engine.path.t_end < run.t_max)
+            run.interrupted = True
+        except BaseException as error:
+            raised = error.error if isinstance(error, Foreign) else error
+            status = "exception"
+            message = cut(f"{type(raised).__name__} was raised after t = {engine.path.t_end:.6g}: "
+                          f"{raised}", 200)
+    if run.interrupted and status in ("finished", "interrupted"):
+        status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:
         run.meter.close()
-    return status, message
+    return status, message, raised
+
+
+def with_flow(error: BaseException, record: Record) -> BaseException:
+    """An exception that goes through a run, with what was reached."""
+    with suppress(Exception):
+        error.flow = record  # type: ignore[attr-defined]
+        error.add_note(f"What the run has reached, up to t = {record.t_end:.6g}, is in the "
+                       "attribute flow of this exception.")
+    return error

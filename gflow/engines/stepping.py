@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Callable
 
 import numpy as np
@@ -17,6 +19,7 @@ from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
+from ..problem.words import cut, listed
 from .pattern import Pattern, start
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
@@ -32,6 +35,8 @@ EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
 STALLED = 1000
+INSTANT = 1e-20
+"""Part of a neuron that is nothing: four digits below rounding, also of its sum over a run."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
@@ -104,8 +109,8 @@ class Stepping:
         if self.square:
             return np.asarray(kernels.jacobian(state, *self._arguments()))
         h = self.outputs(state)
-        return np.asarray(kernels.jacobian_under(self.field.pulls(h), self.field.curvature(h), state,
-                                                 *self._arguments()))
+        p, curvature = self.field.pulls(h), self.field.curvature(h)
+        return np.asarray(kernels.jacobian_under(p, curvature, state, *self._arguments()))
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,) on the frozen pattern."""
@@ -145,9 +150,31 @@ class Stepping:
         options: dict[str, Any] = {"jac": self.jacobian} if self.method in IMPLICIT else {}
         if h is not None:
             options["first_step"] = min(h, self.longest, self.run.t_max - self.t)
-        return getattr(scipy.integrate, self.method)(
-            self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
-            rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+        with self._foreign():
+            return getattr(scipy.integrate, self.method)(
+                self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
+                rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+
+    @contextmanager
+    def _foreign(self) -> Iterator[None]:
+        """What SciPy raises, also as a warning that the user made an error, ends the run as any
+        failed step does."""
+        try:
+            yield
+        except Exception as error:
+            self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
+
+    def _glance(self) -> bool:
+        """Take a run in which nothing changes by more than rounding as one straight step: steppers
+        divide by its length."""
+        H, v = self.run.t_max, self.velocity(0.0, self.state)
+        size = by_neuron(np.abs(self.state), self.m)
+        if not (by_neuron(np.abs(v), self.m) * H <= INSTANT * size).all():
+            return False
+        self.path.append(H, np.stack([self.state + v * (H / 2), v * (H / 2)]))
+        self.t, self.steps = H, 1
+        self.run.check(self.measure)
+        return True
 
     def integrate(self, run: Run) -> None:
         """Run to the end; pieces go to `path`, events to ``run``.
@@ -160,14 +187,19 @@ class Stepping:
         self.run = run
         if self.refusal:
             raise Stop("non_finite", self.refusal)
+        if self._glance():
+            return
         stepper = self.stepper(None)
         while self.t < self.run.t_max:
-            message = stepper.step()
+            with self._foreign():
+                message = stepper.step()
             if stepper.status == "failed":
                 self._fail(stepper.y, message)
             self.steps += 1
             h = getattr(stepper, "h_abs", None) or stepper.step_size
-            contacts = self.accept(stepper.dense_output(), stepper.t)
+            with self._foreign():
+                dense = stepper.dense_output()
+            contacts = self.accept(dense, stepper.t)
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
@@ -189,6 +221,8 @@ class Stepping:
         their stability limit, steppers with a poor interpolant): then the step must be shorter.
         """
         t0 = self.t
+        if not t1 > t0:
+            self._fail(self.state, "a step of no length")
         series = self._series(dense, t0, t1)
         if not np.isfinite(series).all():
             self._fail(series[-1], "")
@@ -315,7 +349,7 @@ class Stepping:
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement
         points = A.member[A.start[hyperplane]:A.start[hyperplane + 1]]
-        return f"point {points[0]}" if points.size == 1 else f"points {points.tolist()}"
+        return f"point {points[0]}" if points.size == 1 else f"points {listed(points)}"
 
     def _fail(self, state: np.ndarray, message: str | None) -> None:
         a, W = self._split(np.where(np.isfinite(state), state, np.inf))
@@ -324,10 +358,18 @@ class Stepping:
         if not np.isfinite(size).all():
             raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
                        f"t = {self.t:.6g}; rescale the data or start smaller")
+        v = self.velocity(self.t, state)
+        if not np.isfinite(v).all():
+            i = int(np.isfinite(by_neuron(np.abs(v), self.m)).argmin())
+            k = int(np.argmax(np.abs(self.pulls(state)) * row_norms(self.data.X)))
+            raise Stop("non_finite", f"the velocity of neuron {i} became infinite or NaN after "
+                       f"t = {self.t:.6g}, most of all by point {k}; rescale the data or start "
+                       "smaller")
         near = ""
         if self.data.arrangement.normal.size:
             z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]
             i, h = divmod(int(np.argmin(z)), z.shape[1])
             near = f"; neuron {i} is nearest to a hyperplane, that of {self._points(h)}"
         raise Stop("step_too_small",
-                   f"the step size fell below rounding at t = {self.t:.6g}{near} ({message})")
+                   f"the step size fell below rounding at t = {self.t:.6g}{near} "
+                   f"({cut(str(message))})")

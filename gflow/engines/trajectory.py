@@ -8,6 +8,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
 from .protocol import FROZEN
+from ..problem.quiet import quiet
 
 
 class Trajectory:
@@ -66,6 +67,8 @@ class Trajectory:
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
         self.frozen = True
+        for array in (self.start, *self.pieces):
+            array.flags.writeable = False
 
     def _growing(self) -> None:
         if self.frozen:
@@ -78,6 +81,7 @@ class Trajectory:
         keep = max(1, int(np.searchsorted(-tails, -self.trim)))
         return np.ascontiguousarray(series[:keep])
 
+    @quiet
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         out = np.empty((t.size, self.start.size))
@@ -87,6 +91,7 @@ class Trajectory:
             out[here] = self.start if p < 0 else self.evaluate(int(p), t[here])
         return out
 
+    @quiet
     def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m): 0."""
         states = self(t)
@@ -99,12 +104,14 @@ class Trajectory:
         last = len(self.pieces) - 1
         return np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, last)
 
+    @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) of piece ``p``."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
         s = 2 * (t - t0) / (t1 - t0) - 1
         return np.asarray(chebval(s, self.pieces[p]).T.reshape(t.size, -1))
 
+    @quiet
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
@@ -121,8 +128,18 @@ class Trajectory:
 
     @classmethod
     def from_arrays(cls, m: int, d: int, arrays: Mapping[str, np.ndarray]) -> Trajectory:
-        """Inverse of `to_arrays`."""
-        path = cls(m, d, arrays["start"], 0.0)
+        """Inverse of `to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together.
+        """
+        start, lengths, series = arrays["start"], arrays["lengths"], arrays["series"]
+        if (start.shape != (m * (d + 1),) or series.shape != (lengths.sum(), start.size)
+                or arrays["breaks"].shape != (lengths.size + 1,) or (lengths < 1).any()):
+            raise ValueError("the pieces of the path do not fit together")
+        path = cls(m, d, start, 0.0)
         path.breaks = [float(t) for t in arrays["breaks"]]
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []

@@ -17,6 +17,7 @@ from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
 from .settings import Setting, published
+from ..problem.words import short
 
 __all__ = ["Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment", "find",
            "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
@@ -63,5 +64,6 @@ def find(name: str) -> Experiment:
     True
     """
     if name not in REGISTRY:
-        raise ValueError(f"there is no experiment {name!r}: choose one of {', '.join(REGISTRY)}")
+        raise ValueError(f"there is no experiment {short(name)}: choose one of "
+                         f"{', '.join(REGISTRY)}")
     return REGISTRY[name]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from ..problem.checks import generator
+from ..problem.words import short
 
 LEVEL = 0.95
 STEEPNESS = np.geomspace(0.5, 50.0, 40)
@@ -169,7 +170,7 @@ def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> Thresho
     names = getattr(table, "dtype", np.dtype([])).names or ()
     for name in ("d", "n", "interpolated", "limit"):
         if name not in names:
-            raise ValueError(f"the table has no column {name!r}: give a sweep of "
+            raise ValueError(f"the table has no column {short(name)}: give a sweep of "
                              "gflow.experiments.threshold")
     if not len(table):
         raise ValueError("no task is done yet: there is no diagram")

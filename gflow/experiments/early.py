@@ -12,6 +12,7 @@ from ..problem.norms import row_norms
 from ..theory.early import early_flow
 from .columns import complete
 from .training import evidence, run
+from ..problem.words import short
 
 DATA: dict[str, Callable[[int, int, float, Any], Data]] = {
     "three_points": lambda n, d, noise, rng: datasets.three_points(),
@@ -92,7 +93,8 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
     (True, True, 1)
     """
     if data not in DATA:
-        raise ValueError(f"there is no data set {data!r} here: choose one of {', '.join(DATA)}")
+        raise ValueError(f"there is no data set {short(data)} here: choose one of "
+                         f"{', '.join(DATA)}")
     if not 0 < scale < 1:
         raise ValueError(f"scale = {scale:g}: early alignment needs a scale between 0 and 1")
     rng = np.random.default_rng(rng)

@@ -13,6 +13,7 @@ from ..problem.norms import row_norms
 from .columns import complete
 from .settings import published as settings
 from .training import ending, evidence, run
+from ..problem.words import short
 
 CURVE = 300
 FIRST = 1e-4
@@ -73,7 +74,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     (40.0, True, True)
     """
     if name not in settings:
-        raise ValueError(f"there is no published setting {name!r}: choose one of "
+        raise ValueError(f"there is no published setting {short(name)}: choose one of "
                          f"{', '.join(settings)}")
     setting = settings[name]
     model, data = setting.problem(size, np.random.default_rng(rng))

@@ -16,6 +16,7 @@ from ..problem.checks import generator
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from . import clouds, one_neuron
+from ..problem.words import short
 
 BPF = "Boursier, Pillaud-Vivien and Flammarion, arXiv:2206.00939, published code"
 EA = "Boursier and Flammarion, arXiv:2401.10791, published code"
@@ -94,7 +95,7 @@ class Setting:
             If ``size`` is neither.
         """
         if size not in ("full", "reduced"):
-            raise ValueError(f"size = {size!r}: choose \"full\" or \"reduced\"")
+            raise ValueError(f"size = {short(size)}: choose \"full\" or \"reduced\"")
         rng = generator(rng)
         data = self.data(rng)
         return self.start(self.width if size == "full" else self.reduced_width, rng), data

@@ -25,6 +25,7 @@ from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.chebyshev import nodes
 from ..theory.early import EarlyFlow, early_flow
+from ..problem.quiet import quiet
 
 
 ACCURATE = 1e-7
@@ -154,6 +155,7 @@ class Alignment:
         self.t = flow.t
 
     @cached_property
+    @quiet
     def early(self) -> EarlyFlow:
         """The early flow of the start."""
         a, W, unit = self._neurons(np.zeros(1))
@@ -165,6 +167,7 @@ class Alignment:
         return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), data)
 
     @cached_property
+    @quiet
     def D(self) -> np.ndarray:
         """Fields at the reported times, shape (T, m, d)."""
         field = self.flow.field
@@ -174,11 +177,13 @@ class Alignment:
         return D
 
     @cached_property
+    @quiet
     def cosine(self) -> np.ndarray:
         """Cosines of neurons to their fields, shape (T, m)."""
         return _cosines(self.flow.directions, self.D)
 
     @cached_property
+    @quiet
     def cosine_extremal(self) -> np.ndarray:
         """Cosines of neurons to their final extremal vectors, shape (T, m)."""
         return _cosines(self.flow.directions, self.early.D)
@@ -194,6 +199,7 @@ class Alignment:
         return np.asarray((~self.dead).sum(axis=1))
 
     @cached_property
+    @quiet
     def phases(self) -> Phases:
         """Ends of the phases of the run."""
         t, loss = _loss_curve(self.flow)
@@ -206,6 +212,7 @@ class Alignment:
         return Phases(self._alignment_end(), escape, _plateaus(t, loss, fall, convergence),
                       convergence)
 
+    @quiet
     def groups(self, t: float | None = None, angle: float = CLOSE) -> Groups:
         """Neurons grouped by direction and sign of the output weight.
 

@@ -1,37 +1,45 @@
-"""Saving runs: one npz file, no pickle, never half written."""
+"""Saving runs: one npz file, no pickle, never half written, with a checksum of everything."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import tempfile
-from pathlib import Path
-from typing import Any, Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
+from ..problem.files import Output, whole_file
 from ..problem.loss import NAMED, loss_label
+from ..problem.ragged import is_ragged, pack
 
-FORMAT = 1
+FORMAT = 2
+"""2 has a checksum, and kept quantities by number and of varying shape; 1 is still read."""
+NOT_SUMMED = "checksum"
 
 
-def save(flow: Record, path: str | os.PathLike[str]) -> None:
+def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     """Write a run to ``path``; see `Flow.save`."""
+    saved = flow.saved or {}
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
               "path": type(flow.path).__name__,
-              "saved": None if flow.saved is None else list(flow.saved),
+              "saved": None if flow.saved is None else list(saved),
+              "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
               "loss": loss_entry(flow)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern,
-                              **{f"saved_{k}": v for k, v in (flow.saved or {}).items()},
                               **{f"path_{k}": v for k, v in flow.path.to_arrays().items()}}
-    with whole_file(path) as temporary, open(temporary, "wb") as file:
+    for k, kept in enumerate(saved.values()):
+        arrays |= pack(f"saved_{k}", kept)
+    arrays = {name: np.asanyarray(value) for name, value in arrays.items()}
+    arrays[NOT_SUMMED] = np.array(checksum(arrays))
+    with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
 
 
@@ -45,31 +53,18 @@ def loss_entry(flow: Record) -> dict[str, Any]:
             "module": type(loss).__module__, "end": flow.model.loss(flow.data, loss)}
 
 
-@contextmanager
-def whole_file(path: str | os.PathLike[str]) -> Iterator[str]:
-    """A temporary file beside ``path`` that takes its place only if all went well.
+def checksum(arrays: Mapping[str, np.ndarray]) -> str:
+    """SHA-256 of names, types, shapes and contents, the checksum itself left out.
 
-    Raises
-    ------
-    FileNotFoundError
-        If the directory does not exist.
+    Examples
+    --------
+    >>> one, other = np.zeros(2), np.array([0.0, -0.0])
+    >>> checksum({"a": one}) == checksum({"a": one.copy()}) != checksum({"a": other})
+    True
     """
-    target = Path(os.fspath(path))
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is not a directory: make it first")
-    handle, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.",
-                                         suffix=target.suffix)
-    os.close(handle)
-    try:
-        yield temporary
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+    total = hashlib.sha256()
+    for name in sorted(set(arrays) - {NOT_SUMMED}):
+        array = arrays[name]
+        total.update(repr((name, array.dtype.descr, array.shape)).encode())
+        total.update(np.ascontiguousarray(array).tobytes())
+    return total.hexdigest()

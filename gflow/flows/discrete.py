@@ -8,6 +8,7 @@ import numpy as np
 
 from ..problem.network import ModelPath
 from .flow import Flow
+from ..problem.quiet import quiet
 
 
 class Descent(Flow):
@@ -52,6 +53,7 @@ class Descent(Flow):
     def _whole(self, what: str) -> None:
         """Nothing is refused: what was saved and straight lines between are all there is."""
 
+    @quiet
     def _models(self, times: np.ndarray) -> ModelPath:
         """Straight lines between saved steps, and these exactly."""
         assert self.saved is not None
@@ -64,6 +66,7 @@ class Descent(Flow):
                          (1 - s)[:, None, None] * W[before] + s[:, None, None] * W[k])
 
 
+@quiet
 def distances(flow: Flow, twin: Flow) -> np.ndarray:
     r"""How far a twin is from the flow, at its saved steps.
 

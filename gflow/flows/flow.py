@@ -5,9 +5,11 @@ from __future__ import annotations
 from os import PathLike
 
 from ..engines.record import Record
+from ..problem.files import Output
 from .alignment import Alignment
 from .archive import save
 from .certificate import Certificate, certify
+from ..problem.quiet import quiet
 
 
 class Flow(Record):
@@ -66,6 +68,7 @@ class Flow(Record):
     TwoLayerReLU(m=1, d=1)
     """
 
+    @quiet
     def certificate(self, most: int | None = None) -> Certificate:
         """Evidence that the run can be trusted, recomputed from the trajectory.
 
@@ -88,9 +91,23 @@ class Flow(Record):
         self._whole("what an alignment needs")
         return Alignment(self)
 
-    def save(self, path: str | PathLike[str]) -> None:
+    def save(self, path: str | PathLike[str] | bytes | Output) -> None:
         """Write everything to one ``.npz`` file, without pickle.
 
-        The file appears whole or not at all; an existing one is replaced only at the end.
+        The file appears whole or not at all; an existing one is replaced only at the end, by one
+        with its permissions and owner, and at the end of a symbolic link. A device or a pipe is
+        written to.
+
+        Parameters
+        ----------
+        path : str, bytes or path-like
+            The file; ``~`` is the home directory.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``path`` is no name of a file.
+        OSError
+            If it cannot be written to, or there is no room; see `gflow.problem.files.Output`.
         """
         save(self, path)

@@ -13,6 +13,7 @@ from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, 
 from ..problem.loss import LossLike, as_loss
 from .errors import IntegrationError
 from .flow import Flow
+from ..problem.words import short
 
 
 def integrate(model: ModelLike, data: DataLike, t_max: float, *,
@@ -60,8 +61,10 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     save : list of str or callable, optional
         What to keep at the times ``t_eval`` in ``flow.saved``, instead of the dense output, so that
         long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
-        "grad_norm", or a function of a `gflow.stop.State` that returns an array or a mapping of
-        arrays. Events are kept; ``flow(t)`` and the certificate are not to be had then.
+        "grad_norm", or a function of a `gflow.stop.State` that returns an array of numbers or a
+        mapping of arrays. One whose shape changes, or that is not there at every time, is kept as
+        an array of arrays, (T,), with an empty one where it is missing. Events are kept;
+        ``flow(t)`` and the certificate are not to be had then.
     loss : str or object
         "square", :math:`\ell = (h - y)^2 / 2`; or an object with the methods ``value(h, y)``,
         ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and ``curvature(h, y)``
@@ -80,6 +83,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         On bad input, in one sentence.
     IntegrationError
         With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
+    Exception
+        What a function handed in as ``stop`` or ``save`` raises; what was reached is then its
+        attribute ``flow``.
 
     References
     ----------
@@ -100,7 +106,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     model, data = model_and_data(model, data)
     t_max = positive(t_max, "t_max")
     if not isinstance(method, str) or method not in METHODS:
-        raise ValueError(f"unknown method {method!r}: choose one of {', '.join(METHODS)}")
+        raise ValueError(f"unknown method {short(method)}: choose one of {', '.join(METHODS)}")
     rtol = positive(rtol, "rtol")
     if rtol < 100 * EPS:
         raise ValueError(f"rtol = {rtol:g} is below 100 eps = {100 * EPS:.2g}: "

@@ -2,35 +2,44 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import zipfile
-import zlib
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 
+from ..engines.events import EVENT, KINDS
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
+from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
-from .archive import FORMAT
+from ..problem.ragged import unpack
+from ..problem.words import cut
+from .archive import FORMAT, NOT_SUMMED, checksum
 from .discrete import Descent
 from .flow import Flow
 
+DENSEST = 1100
+"""Bytes that one byte of a compressed file can stand for: deflate has no more than 1032."""
+TYPES = {"status": str, "message": str, "success": bool, "stats": dict, "settings": dict,
+         "m": int, "d": int, "path": str, "version": str}
+"""Of the entries of a header."""
 
 SAME = 1e-9
 """Relative difference of two losses at the end of a run that are one."""
 
 
-def load(file: str | os.PathLike[str], loss: Any = None) -> Flow:
+def load(file: str | os.PathLike[str] | bytes, loss: Any = None) -> Flow:
     """Read a run that `Flow.save` wrote.
 
     Parameters
     ----------
-    file : str or path-like
-        The ``.npz`` file.
+    file : str, bytes or path-like
+        The ``.npz`` file; ``~`` is the home directory.
     loss : object, optional
         The loss of the run, if it was one of your own: files have numbers only, no code.
 
@@ -43,25 +52,32 @@ def load(file: str | os.PathLike[str], loss: Any = None) -> Flow:
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no run of gflow, or one of a newer format; if its loss is needed and not given, or
-        another one is given.
+        If it is no run of gflow, a damaged one, or one of a newer format; if its loss is needed and
+        not given, or another one is given.
     """
-    name = os.fspath(file)
+    name = plain(file)
+    shown = cut(name, 120)
     try:
-        with np.load(name, allow_pickle=False) as content:
-            arrays = {key: content[key] for key in content.files}
-        header = json.loads(str(arrays["header"]))
-        newer = header["format"] > FORMAT
-        flow = None if newer else _rebuild(header, arrays)
-        entry = header.get("loss", {"name": SQUARE.name})
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, EOFError, zlib.error,
-            zipfile.BadZipFile) as error:
-        raise ValueError(f"{name} is not a run saved by gflow: give a file written by "
-                         "flow.save") from error
+        content = open(name, "rb")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {shown}") from None
+    with content:
+        try:
+            arrays = _arrays(content)
+            header = json.loads(str(arrays["header"]))
+            newer = header["format"] > FORMAT
+            flow = None if newer else _rebuild(header, arrays)
+            entry = header.get("loss", {"name": SQUARE.name})
+        except MemoryError:
+            raise
+        except Exception as error:
+            # A damaged archive has errors of many modules: zipfile, zlib, struct, json, numpy.
+            raise ValueError(f"{shown} is not a run saved by gflow, or it is damaged: give a file "
+                             "written by flow.save") from error
     if flow is None:
-        raise ValueError(f"{name} was written by gflow {header['version']}, in a newer format: "
-                         "upgrade gflow to read it")
-    flow.loss_function = _loss(name, entry, flow, loss)
+        raise ValueError(f"{shown} was written by gflow {cut(str(header.get('version')), 20)}, in "
+                         "a newer format: upgrade gflow to read it")
+    flow.loss_function = _loss(shown, entry, flow, loss)
     return flow
 
 
@@ -85,9 +101,42 @@ def _loss(file: str, entry: dict[str, Any], flow: Flow, loss: Any) -> Loss:
     return own
 
 
+def _arrays(content: IO[bytes]) -> dict[str, np.ndarray]:
+    """The arrays of an archive; no more memory is taken than its size can stand for."""
+    arrays, size = {}, os.fstat(content.fileno()).st_size
+    with zipfile.ZipFile(content) as archive:
+        if sum(member.file_size for member in archive.infolist()) > DENSEST * size:
+            raise ValueError("it says that it holds more than it can")
+        for member in archive.infolist():
+            # Read to its end, where its checksum is looked at.
+            file = io.BytesIO(archive.read(member))
+            version = np.lib.format.read_magic(file)
+            read = (np.lib.format.read_array_header_1_0 if version == (1, 0) else
+                    np.lib.format.read_array_header_2_0)
+            shape, _, dtype = read(file, max_header_size=10_000)
+            if file.tell() + dtype.itemsize * int(np.prod(shape, dtype=object)) != member.file_size:
+                raise ValueError(f"{member.filename} has another size than it says")
+            file.seek(0)
+            array = np.lib.format.read_array(file, allow_pickle=False)
+            arrays[member.filename.removesuffix(".npy")] = array
+    return arrays
+
+
 def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
-    """The run whose parts these are."""
+    """The run whose parts these are.
+
+    Raises
+    ------
+    Exception
+        Any, if they do not fit together.
+    """
+    if header["format"] >= 2 and checksum(arrays) != str(arrays[NOT_SUMMED]):
+        raise ValueError("the checksum is another")
+    for name, kind in TYPES.items():
+        if type(header[name]) is not kind:
+            raise TypeError(f"{name} is a {type(header[name])}")
     data = Data(arrays["X"], arrays["y"])
+    _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     path: Trajectory | Windows
     if header["path"] == "Windows":
@@ -95,12 +144,37 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         path = Windows.from_arrays(marcher, own)
     else:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
-    names = header["saved"]
-    saved = None if names is None else {name: arrays[f"saved_{name}"] for name in names}
+    if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
+        raise ValueError("the path is of another network")
+    saved = None
+    if header["saved"] is not None:
+        keys = range(len(header["saved"])) if header["format"] >= 2 else header["saved"]
+        saved = {name: unpack(f"saved_{key}", arrays, name in header.get("ragged", ()))
+                 for name, key in zip(header["saved"], keys)}
     made: type[Flow] = Flow
     if "optimizer" in header["settings"]:
         made = Descent
-    return made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
+    flow = made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
                 settings=header["settings"])
+    if flow.model.W.shape != (header["m"], header["d"]) or flow.t.shape != arrays["t"].shape:
+        raise ValueError("the network at the end has another shape")
+    repr(flow)
+    return flow
+
+
+def _check(header: dict[str, Any], arrays: dict[str, np.ndarray], data: Data) -> None:
+    """Whether what no other part would notice makes sense."""
+    m, t, events, codes = header["m"], arrays["t"], arrays["events"], arrays["initial_pattern"]
+    if t.dtype != float or t.ndim != 1 or not np.isfinite(t).all() or (np.diff(t) <= 0).any():
+        raise ValueError("the times do not increase")
+    if codes.shape != (m, data.n) or codes.dtype != np.int8 or not np.isin(codes, (0, 1, 2)).all():
+        raise ValueError("the pattern at the start is none")
+    if events.dtype != EVENT or events.ndim != 1:
+        raise ValueError("the events are none")
+    time, neuron, point = events["time"], events["neuron"], events["point"]
+    if not (np.isfinite(time).all() and (np.diff(time) >= 0).all()
+            and ((0 <= neuron) & (neuron < m)).all() and ((0 <= point) & (point < data.n)).all()
+            and np.isin(events["kind"], KINDS).all() and np.isin(events["to"], (0, 1, 2)).all()):
+        raise ValueError("an event is of no neuron, point or kind")

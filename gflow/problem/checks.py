@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import numbers
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike
+
+from .words import cut, short
 
 
 def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
@@ -31,12 +35,9 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     >>> real_array([1, 2], "y", 1)
     array([1., 2.])
     """
-    try:
-        raw = np.asarray(value)
-    except ValueError as error:
-        raise ValueError(f"{name} is ragged: give one rectangular array of numbers") from error
+    raw = _as_array(value, name)
     if raw.dtype.kind not in "biuf":
-        raise TypeError(f"{name} has dtype {raw.dtype}: give real numbers (float64)")
+        raise TypeError(f"{name} has dtype {cut(str(raw.dtype))}: give real numbers (float64)")
     if raw.ndim != ndim:
         raise ValueError(f"{name} has shape {raw.shape}: give an array with {ndim} "
                          f"{'axis' if ndim == 1 else 'axes'}")
@@ -48,23 +49,52 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     return array
 
 
+def _as_array(value: Any, name: str) -> np.ndarray:
+    """``value`` as NumPy sees it, but nothing that it hides."""
+    if isinstance(value, list | tuple) and any(np.ma.isMaskedArray(part) for part in value):
+        value = np.ma.stack([np.ma.asanyarray(part) for part in value])
+    if np.ma.isMaskedArray(value):
+        hidden = np.ma.getmaskarray(value)
+        if hidden.dtype.kind == "b" and hidden.any():
+            where = tuple(int(i) for i in np.argwhere(hidden)[0])
+            raise ValueError(f"{name} is masked (first at index {where}): fill or remove these "
+                             "entries")
+    if hasattr(value, "toarray"):
+        raise TypeError(f"{name} is a sparse {type(value).__name__}: give its toarray()")
+    try:
+        raw = np.asarray(value)
+        kinds = {getattr(kind, "kind", "O") for kind in np.ravel(getattr(value, "dtypes", []))}
+        if raw.dtype.kind == "O" and kinds and kinds <= set("biuf"):
+            # A pandas table whose columns know missing values; these become NaN.
+            raw = value.to_numpy(dtype=np.float64, na_value=np.nan)
+    except ValueError as error:
+        if isinstance(value, list | tuple):
+            raise ValueError(f"{name} is ragged: give one rectangular array of numbers") from error
+        raise TypeError(f"{name} is a {type(value).__name__} that is no array of real numbers: "
+                        "give one (float64)") from error
+    except Exception as error:
+        raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read "
+                        f"({cut(str(error))}): give an array of numbers") from error
+    return raw
+
+
 def positive(value: object, name: str) -> float:
     """Return a positive finite number, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}: give a positive number")
+        raise TypeError(f"{name} is {short(value)}: give a positive number")
     try:
         number = float(value)
     except OverflowError:
         number = value = np.inf
     if not 0 < number < np.inf:
-        raise ValueError(f"{name} = {value}: give a positive finite number")
+        raise ValueError(f"{name} = {short(value)}: give a positive finite number")
     return number
 
 
 def non_negative(value: object, name: str) -> float:
     """Return a finite number that is 0 or more, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {value!r}: give a number, 0 or more")
+        raise TypeError(f"{name} is {short(value)}: give a number, 0 or more")
     try:
         number = float(value)
     except OverflowError:
@@ -77,9 +107,9 @@ def non_negative(value: object, name: str) -> float:
 def whole(value: object, name: str) -> int:
     """Return a positive whole number, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
-        raise TypeError(f"{name} is {value!r}: give a positive whole number")
+        raise TypeError(f"{name} is {short(value)}: give a positive whole number")
     if value < 1:
-        raise ValueError(f"{name} = {value}: give a positive whole number")
+        raise ValueError(f"{name} = {short(value)}: give a positive whole number")
     return int(value)
 
 
@@ -88,7 +118,8 @@ def generator(rng: int | np.random.Generator, stream: tuple[int, ...] = ()) -> n
     if isinstance(rng, np.random.Generator):
         return rng
     if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral):
-        raise TypeError(f"rng is {rng!r}: give a whole number as the seed, or a numpy Generator")
+        raise TypeError(f"rng is {short(rng)}: give a whole number as the seed, or a numpy "
+                        "Generator")
     if rng < 0:
-        raise ValueError(f"rng = {rng}: a seed is a whole number that is not negative")
+        raise ValueError(f"rng = {short(rng)}: a seed is a whole number that is not negative")
     return np.random.default_rng([int(rng), *stream] if stream else int(rng))

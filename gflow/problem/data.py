@@ -71,6 +71,11 @@ class Data:
                              "give one label a point")
         self.X.flags.writeable = self.y.flags.writeable = False
 
+    def __setstate__(self, state: dict[str, object]) -> None:
+        """Arrays that come out of a pickle can be written to."""
+        self.__dict__.update(state)
+        self.X.flags.writeable = self.y.flags.writeable = False
+
     @property
     def n(self) -> int:
         """Number of points."""

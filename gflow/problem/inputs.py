@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,6 +21,9 @@ TeacherLike: TypeAlias = ArrayLike | ModelLike
 """What labels are the values of: the ``beta`` of a linear function, or a network."""
 LOWEST = -300 * float(np.log(10.0))
 """Natural logarithm of the smallest scale whose weights double precision holds."""
+ROUNDING = 1e-12
+"""Times may pass an end by this part of it: what sums and quotients of floats lose, and far below
+any ``rtol`` that a flow resolves."""
 
 
 def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data]:
@@ -85,10 +88,43 @@ def reported_times(t_eval: ArrayLike | None, t_max: float) -> np.ndarray:
         raise ValueError("t_eval is empty: give at least one time, or None for the default")
     if (np.diff(times) <= 0).any():
         raise ValueError("t_eval is not increasing: sort it and drop repeated times")
-    if times[0] < 0 or times[-1] > t_max:
-        raise ValueError(f"t_eval reaches from {times[0]:g} to {times[-1]:g}: its times must lie "
-                         f"in [0, t_max] = [0, {t_max:g}]")
-    return times
+    return within(times, t_max, getattr(t_eval, "dtype", None),
+                  f"t_eval reaches from {float(times[0])!r} to {float(times[-1])!r}: its times "
+                  f"must lie in [0, t_max] = [0, {t_max!r}]")
+
+
+def within(times: np.ndarray, end: float, dtype: np.dtype[Any] | None, refusal: str) -> np.ndarray:
+    """Times in [0, end], put there if they are outside by rounding only.
+
+    Parameters
+    ----------
+    times : ndarray, shape (T,)
+        In any order.
+    end : float
+    dtype : dtype or None
+        Of the numbers that the user gave: single precision rounds more.
+    refusal : str
+        Said if they are further out.
+
+    Raises
+    ------
+    ValueError
+        If they are.
+
+    Examples
+    --------
+    >>> within(np.array([0.1, 0.1 + 0.2]), 0.3, None, "too late").tolist()
+    [0.1, 0.3]
+    """
+    if not times.size:
+        return times
+    single = isinstance(dtype, np.dtype) and dtype.kind == "f" and dtype.itemsize < 8
+    slack = (4 * float(np.finfo(dtype).eps) if single else ROUNDING) * end
+    late = np.flatnonzero(times > end)
+    # Several are no rounding, and would become one.
+    if times.min() < -slack or times.max() > end + slack or np.unique(times[late]).size > 1:
+        raise ValueError(refusal)
+    return np.asarray(np.clip(times, 0.0, end))
 
 
 def thread_count(threads: int | None = None) -> int:

@@ -11,6 +11,7 @@ from .checks import real_array
 from .field import mean_loss, outputs
 from .loss import LossLike, as_loss
 from .norms import row_norms
+from .quiet import quiet
 
 if TYPE_CHECKING:  # pragma: no cover
     from .data import Data
@@ -76,10 +77,12 @@ class TwoLayerReLU:
         return int(self.W.shape[1])
 
     @property
+    @quiet
     def norms(self) -> np.ndarray:
         """Norms :math:`|w_i|`, shape (m,)."""
         return np.asarray(row_norms(self.W) * np.exp(self.log_scale))
 
+    @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
         X = real_array(X, "X", 2)
@@ -88,6 +91,7 @@ class TwoLayerReLU:
                              "inputs and hidden weights must have the same dimension")
         return outputs(X, self.a * np.exp(2 * self.log_scale), self.W)
 
+    @quiet
     def loss(self, data: Data, loss: LossLike = "square") -> float:
         r"""Loss :math:`L = \frac{1}{n} \sum_k \ell(h(x_k), y_k)`.
 

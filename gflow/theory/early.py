@@ -18,11 +18,13 @@ from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
 from .field import in_range
+from ..problem.quiet import quiet
 
 BLOCK = 256
 """Neurons that share one table of events."""
 
 
+@quiet
 def early_flow(model: ModelLike, data: DataLike, *,
                threads: int | None = None) -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.
@@ -140,6 +142,8 @@ class EarlyFlow:
     """
 
     def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
+        # Its own: the user may go on with the arrays of his network.
+        model = TwoLayerReLU(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
         self._planes = _planes(data)
@@ -156,6 +160,9 @@ class EarlyFlow:
         self.D, self.end_direction = ends.vectors
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
+        for array in (self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
+                      self.dead, self.settled, self.crossings, *self._log):
+            array.flags.writeable = False
 
     @property
     def pattern(self) -> np.ndarray:

@@ -19,6 +19,7 @@ from .faces import candidates, checks
 from .fans import Undecided
 from .field import as_data, in_range
 from .kinks import Kinks, kinks_of
+from ..problem.quiet import quiet
 
 MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -90,6 +91,11 @@ class ExtremalVectors:
     morse_expected: int | None
     message: str = field(repr=False)
 
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     @property
     def morse_sum(self) -> int:
         """Sum of ``index``."""
@@ -116,6 +122,7 @@ class ExtremalVectors:
         return f"ExtremalVectors({kinds}; {state})"
 
 
+@quiet
 def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = False,
                      starts: int = 2000, rng: int | np.random.Generator = 0) -> ExtremalVectors:
     r"""All extremal vectors of a data set, with a certificate that none is missing.

@@ -11,6 +11,7 @@ from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
 from ..kernels.filippov import ROUNDING, box_least_squares
 from ..problem.norms import row_norms
+from ..problem.quiet import quiet
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""
@@ -18,6 +19,7 @@ LARGEST_POWER = 960
 """Binary logarithm, up to sign, of the largest ``|y_k x_k|`` that leaves room for sums."""
 
 
+@quiet
 def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
     r"""The field :math:`D_n(w, 0)` that turns the neurons of a vanishing network.
 
@@ -80,6 +82,7 @@ def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
     return D
 
 
+@quiet
 def alignment_potential(W: ArrayLike, data: DataLike) -> np.ndarray:
     r"""The potential :math:`G_n(w) = \frac{1}{n} \sum_k y_k \max(w \cdot x_k, 0)`.
 

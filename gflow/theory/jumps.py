@@ -14,6 +14,7 @@ from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from .early import early_flow
 from .field import in_range
+from ..problem.quiet import quiet
 
 ORTHOGONAL = 1e-10
 """Largest cosine of two points that counts as zero."""
@@ -21,6 +22,7 @@ TIE = 1e-12
 """Relative difference of two jump times that counts as none."""
 
 
+@quiet
 def jump_process(model: ModelLike,
                  data: DataLike) -> JumpProcess:
     r"""The saddle-to-saddle limit of the flow on orthogonal data, in the time ``t / ln(1/lambda)``.

@@ -10,6 +10,7 @@ import numpy as np
 from ..problem.checks import whole
 from ..problem.norms import row_norms
 from ..engines.record import Record
+from ..problem.quiet import quiet
 
 
 BATCH = 2_000_000
@@ -57,6 +58,7 @@ class LocalLorentz:
                 f"{'' if self.complete else ', a sample'}, largest drift {self.largest:.2e}{where}")
 
 
+@quiet
 def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     r"""Check that neurons with one activation pattern are transformed alike.
 

@@ -22,6 +22,7 @@ from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
 from .field import LARGEST_POWER, as_data
+from ..problem.quiet import quiet
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
@@ -69,6 +70,11 @@ class TwoCone:
     groups: tuple[int, int] | None
     message: str
 
+    def __post_init__(self) -> None:
+        for value in vars(self).values():
+            if isinstance(value, np.ndarray):
+                value.flags.writeable = False
+
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""
         return self.model(X)
@@ -115,6 +121,7 @@ class TwoCone:
                 f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
 
 
+@quiet
 def two_cone_least_squares(data: DataLike,
                            model: ModelLike | None = None) -> TwoCone:
     r"""Self-consistent least squares pair: the end state of training from a small scale.

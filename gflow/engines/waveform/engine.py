@@ -83,7 +83,7 @@ class Waveform:
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = self.response.guess(h)
-        self.t, self.latest = 0.0, (0.0, h)
+        self.t, self.latest = 0.0, (np.nan if self.refusal else 0.0, h)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         power = np.frexp(size)[1].astype(np.int64)
         self.power = power + self.unit
@@ -132,7 +132,14 @@ class Waveform:
         if self.refusal:
             raise Stop("non_finite", self.refusal)
         with self.crew:
-            self._advance()
+            try:
+                self._advance()
+            except (ArithmeticError, np.linalg.LinAlgError) as error:
+                i = int(np.argmax(self.power))
+                k = int(np.argmax(np.abs(self.guess.r) * self.lengths))
+                raise Stop("non_finite", f"numbers overflow after t = {self.t:.6g}, most of all "
+                           f"those of neuron {i} and of point {k}; rescale the data or start "
+                           "smaller") from error
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""

@@ -12,6 +12,7 @@ from .calm import Calm, Stretch
 from .crew import Crew
 from .marcher import Marcher
 from .window import Window
+from ...problem.quiet import quiet
 
 
 class Windows:
@@ -86,6 +87,7 @@ class Windows:
             self._known = (0, self.first_side)
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
 
+    @quiet
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         return flat(*self.scaled(t))
@@ -98,6 +100,7 @@ class Windows:
         if self.frozen:
             raise RuntimeError(FROZEN)
 
+    @quiet
     def scaled(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) at the times ``t`` (T,), in units of 2 to the power (T, m)."""
         neurons = np.empty((t.size, self.m, self.d + 1))
@@ -116,6 +119,7 @@ class Windows:
                     power[here] = self.pieces[p].power
         return neurons, power
 
+    @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) in window ``p``."""
         with Crew(self.threads) as crew:
@@ -135,6 +139,7 @@ class Windows:
         neurons[order] = frame.states.transpose(1, 0, 2)
         return neurons
 
+    @quiet
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
         window = self.pieces[p]
@@ -199,7 +204,19 @@ class Windows:
     @classmethod
     def from_arrays(cls, marcher: Marcher, arrays: Mapping[str, np.ndarray],
                     threads: int = 1) -> Windows:
-        """Inverse of `to_arrays`."""
+        """Inverse of `to_arrays`.
+
+        Raises
+        ------
+        ValueError
+            If the shapes do not fit together.
+        """
+        one, n = arrays["start"].shape, marcher.data.n
+        if ((arrays["U"].size and arrays["U"].shape[1:] != one) or arrays["end"].shape != one
+                or arrays["start_power"].shape != one[:1] or arrays["end_power"].shape != one[:1]
+                or (arrays["values"].size and arrays["values"].shape[2:] != (n,))
+                or arrays["breaks"].shape != (arrays["calm"].size + 1,)):
+            raise ValueError("the windows of the path do not fit together")
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
         lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
                                                         "calm_lam", "calm_field")}

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike
 
 from ...problem.checks import real_array
 from ...problem.norms import row_norms, unit_rows
+from ...problem.quiet import quiet
 
 SMALL = 0.1
 """Below this angle ``sin x - x cos x`` is taken from its series."""
@@ -30,6 +31,7 @@ class Pairs(NamedTuple):
     angle: np.ndarray
 
 
+@quiet
 def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Kernel :math:`K(w, v) = E[\max(w \cdot x, 0) \max(v \cdot x, 0)]`.
 
@@ -72,6 +74,7 @@ def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None
     return np.asarray(w_norm[:, None] * v_norm * shape)
 
 
+@quiet
 def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Field :math:`g(w, v) = E[1\{w \cdot x > 0\} \max(v \cdot x, 0) x]`.
 
@@ -109,6 +112,7 @@ def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None)
     return np.asarray(g @ root)
 
 
+@quiet
 def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Second moments :math:`E[1\{w \cdot x > 0\} 1\{v \cdot x > 0\} x x^T]`.
 

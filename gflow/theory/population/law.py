@@ -12,6 +12,7 @@ from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .kernels import covariance_root
+from ...problem.quiet import quiet
 
 LARGEST_LOG = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
@@ -26,6 +27,7 @@ class Law(NamedTuple):
     V: np.ndarray
 
 
+@quiet
 def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = None) -> np.ndarray:
     r"""Population field :math:`D_j = E[1\{w_j \cdot x > 0\} (y - h(x)) x]` of every neuron.
 
@@ -65,6 +67,7 @@ def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = N
     return field_at(model.a, model.W, law)
 
 
+@quiet
 def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
               Sigma: ArrayLike | None = None) -> float:
     r"""Population loss :math:`\frac12 E[(h(x) - y)^2]`, exactly.

@@ -17,11 +17,13 @@ from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
 from ...problem.network import ModelPath, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
+from ...problem.quiet import quiet
 
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
 
+@quiet
 def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLike | None = None,
          noise: float = 0.0, rtol: float = 1e-8, t_eval: ArrayLike | None = None) -> PopulationFlow:
     r"""Gradient flow of a two-layer ReLU network on the population square loss.

@@ -1,0 +1,65 @@
+"""What ``--out`` names: looked at before the work, written after it."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from typing import Any
+
+from ..problem.files import Output
+from ..flows.flow import Flow
+from ..problem.words import cut, listed
+
+
+class Figure(Output):
+    """A figure to be written.
+
+    Parameters
+    ----------
+    path : str, bytes or path-like
+        Its ending says what kind of figure it is; a device or a pipe gets a PNG.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        As `gflow.problem.files.Output`, and if no figure has the ending.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
+        super().__init__(path)
+        from matplotlib.backend_bases import FigureCanvasBase
+        known = FigureCanvasBase.get_supported_filetypes()
+        self.kind = os.path.splitext(self.name)[1].lower().removeprefix(".")
+        if self.special and self.kind not in known:
+            self.kind = "png"
+        if self.kind not in known:
+            ending = f"the ending {cut('.' + self.kind, 20)}" if self.kind else "no ending"
+            raise ValueError(f"{self.shown} has {ending}: give a figure one of "
+                             f"{listed(sorted('.' + kind for kind in known), 20)}")
+
+    def write(self, figure: Any, dpi: float) -> None:
+        """Draw it; the file appears whole or not at all."""
+        with self.writing() as file:
+            figure.savefig(file, format=self.kind, dpi=dpi)
+
+
+def save_run(flow: Flow, out: Output) -> str:
+    """Save a run; what its file is called.
+
+    Raises
+    ------
+    OSError
+        If that cannot be; the run is then in the directory for temporary files.
+    """
+    try:
+        flow.save(out)
+        return out.shown
+    except OSError as error:
+        handle, name = tempfile.mkstemp(prefix="gflow-run-", suffix=".npz")
+        os.close(handle)
+        try:
+            flow.save(name)
+        except OSError:
+            os.unlink(name)
+            raise error from None
+        raise OSError(f"{error}; the run is in {name} instead") from error

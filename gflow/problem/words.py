@@ -1,0 +1,63 @@
+"""Words of messages: what users hand in may be long, or have no words at all."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any, Iterable
+
+MOST = 80
+"""Letters of what is shown of a value."""
+FEW = 8
+"""Names that are listed."""
+
+
+def short(value: Any, most: int = MOST) -> str:
+    """A value as in Python, on one line, its middle left out if it is long.
+
+    Examples
+    --------
+    >>> short("price"), short("a" * 100, 20)
+    ("'price'", "'aaaaaaa...aaaaaaaa'")
+    """
+    brief = reprlib.Repr()
+    brief.maxstring = brief.maxother = brief.maxlong = most
+    try:
+        text = repr(value) if isinstance(value, str | float | complex | bool) else brief.repr(value)
+    except Exception:
+        # Whole numbers of more than 4300 digits have none, and classes may have bad ones.
+        text = f"a {type(value).__name__}"
+    return cut(text, most)
+
+
+def cut(text: str, most: int = MOST) -> str:
+    """A text on one line, its middle left out if it is long.
+
+    Examples
+    --------
+    >>> cut("one\\ntwo"), cut("abcdefghij", 7)
+    ('one two', 'ab...ij')
+    """
+    long = len(text) > 4 * most
+    text = _line(text[:2 * most] + text[-2 * most:] if long else text)
+    if not long and len(text) <= most:
+        return text
+    return text[:(most - 3) // 2] + "..." + text[-((most - 2) // 2):]
+
+
+def _line(text: str) -> str:
+    """On one line, with letters that any terminal can show."""
+    text = " ".join(text.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def listed(names: Iterable[Any], most: int = FEW) -> str:
+    """Names joined by commas; of many the first ones, and how many more there are.
+
+    Examples
+    --------
+    >>> listed(["a", "b"]), listed(range(100), 3)
+    ('a, b', '0, 1, 2 and 97 more')
+    """
+    names = list(names)
+    some = ", ".join(cut(str(name), 40) for name in names[:most])
+    return some if len(names) <= most else f"{some} and {len(names) - most} more"

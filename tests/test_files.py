@@ -1,0 +1,287 @@
+"""Files: where they are written, and what becomes of what was there."""
+
+import json
+import os
+import socket
+import stat
+import subprocess
+import sys
+import threading
+
+import matplotlib.figure
+import numpy as np
+import pytest
+
+import gflow
+from gflow.commands.cli import main
+from gflow.commands.outputs import Figure, save_run
+from gflow.problem.files import Output, whole_file
+from gflow.flows.archive import checksum
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return gflow.integrate(([0.1, 0.2], [[0.1], [-0.2]]), ([[1.0]], [1.0]), 1.0)
+
+
+def write(path, content=b"new"):
+    with whole_file(path) as file:
+        file.write(content)
+
+
+def mode(path):
+    return stat.S_IMODE(os.stat(path).st_mode)
+
+
+# What is there decides
+
+def test_links_stay_links(tmp_path):
+    (tmp_path / "there").mkdir()
+    target, link, dangling = (tmp_path / name for name in ("there/file", "link", "dangling"))
+    target.write_bytes(b"old")
+    link.symlink_to("there/file")
+    dangling.symlink_to("there/none")
+    for path in (link, dangling):
+        write(path)
+        assert path.is_symlink() and path.read_bytes() == b"new"
+    hard = tmp_path / "hard"
+    os.link(target, hard)
+    write(hard, b"newer")
+    assert target.read_bytes() == hard.read_bytes() == b"newer" and hard.stat().st_nlink == 2
+    assert sorted(os.listdir(tmp_path / "there")) == ["file", "none"]
+
+
+@pytest.mark.parametrize("bits", [0o600, 0o640, 0o755])
+def test_permissions_stay(tmp_path, bits):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    path.chmod(bits)
+    seen = []
+    with whole_file(path) as file:
+        seen = [mode(tmp_path / name) for name in os.listdir(tmp_path) if name != "file"]
+        file.write(b"new")
+    assert mode(path) == bits and path.read_bytes() == b"new"
+    assert seen == [0o600]
+    # A new file is like any other of the user.
+    write(tmp_path / "one")
+    (tmp_path / "other").touch()
+    assert mode(tmp_path / "one") == mode(tmp_path / "other")
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() != 0, reason="gives files away")
+def test_owners_stay(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"old")
+    os.chown(path, 4321, 1234)
+    write(path)
+    assert (os.stat(path).st_uid, os.stat(path).st_gid) == (4321, 1234)
+    assert path.read_bytes() == b"new"
+
+
+def test_devices_and_pipes_are_written_to(tmp_path, flow):
+    flow.save("/dev/null")
+    assert stat.S_ISCHR(os.stat("/dev/null").st_mode)
+    pipe, got = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="nobody reads the pipe"):
+        flow.save(pipe)
+    reader = threading.Thread(target=lambda: got.append(pipe.read_bytes()))
+    reader.start()
+    while True:
+        try:
+            out = Output(pipe)
+            break
+        except OSError:         # until the reader has opened its end
+            assert reader.is_alive()
+    flow.save(out)
+    reader.join(60)
+    assert stat.S_ISFIFO(os.stat(pipe).st_mode)
+    (tmp_path / "run.npz").write_bytes(got[0])
+    assert (gflow.load(tmp_path / "run.npz").W == flow.W).all()
+
+
+def test_what_cannot_be_written_is_refused_at_once(tmp_path, monkeypatch):
+    locked = tmp_path / "locked"
+    locked.write_bytes(b"old")
+    locked.chmod(0o444)
+    with socket.socket(socket.AF_UNIX) as server:
+        monkeypatch.chdir(tmp_path)         # names of sockets are short
+        server.bind("socket")
+        for path, words in ((locked, "write protected"), (tmp_path, "is a directory"),
+                            (tmp_path / "socket", "is a socket"),
+                            (tmp_path / "none" / "file", "make it first")):
+            with pytest.raises(OSError, match=words) as caught:
+                Output(path)
+            assert "\n" not in str(caught.value)
+    for path in ("", "a\0b"):
+        with pytest.raises(ValueError, match="name of the file"):
+            Output(path)
+    with pytest.raises(TypeError, match="name"):
+        Output(3.0)
+    assert locked.read_bytes() == b"old"
+
+
+def test_a_copy_that_fails_is_kept_elsewhere(flow, tmp_path):
+    if not os.path.exists("/dev/full"):
+        pytest.skip("no device that is always full")
+    with pytest.raises(OSError, match="the whole file is ") as caught:
+        flow.save("/dev/full")
+    name = str(caught.value).rpartition(" is ")[2]
+    try:
+        assert (gflow.load(name).W == flow.W).all()
+    finally:
+        os.unlink(name)
+
+
+def test_the_command_saves_a_run_elsewhere_if_it_must(flow, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    (tmp_path / "folder").mkdir()
+    out = Output(tmp_path / "folder" / "run.npz")
+    (tmp_path / "folder").rmdir()
+    with pytest.raises(OSError, match="instead") as caught:
+        save_run(flow, out)
+    name = str(caught.value).partition("the run is in ")[2].partition(" instead")[0]
+    assert (gflow.load(name).W == flow.W).all()
+
+
+# Names
+
+def test_names_of_any_length_and_letters(tmp_path, flow, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("a" * 251 + ".npz", "line\nbreak", "ä", "-", b"\xff.npz", "~/home.npz"):
+        for _ in range(2):      # new, and in place of another
+            flow.save(name)
+        assert gflow.load(name).status == "finished"
+    assert (tmp_path / "home.npz").exists() and len(os.listdir(tmp_path)) == 6
+
+
+def test_the_directory_may_change_meanwhile(tmp_path, monkeypatch):
+    (tmp_path / "other").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with whole_file("file") as file:
+        monkeypatch.chdir("other")
+        file.write(b"new")
+    assert (tmp_path / "file").read_bytes() == b"new"
+
+
+def test_the_ending_of_a_figure_is_looked_at_first(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name, words in (("fig", "no ending"), (".png", "no ending"),
+                        ("fig.npz", "the ending .npz")):
+        assert main(["demo", "--out", name]) == 2
+        printed = capsys.readouterr()
+        assert words in printed.err and ".pdf" in printed.err and printed.err.count("\n") == 1
+        assert not printed.out
+    assert os.listdir(tmp_path) == []
+    Figure("fig.SVG").write(matplotlib.figure.Figure(), 100)
+    assert b"<svg" in (tmp_path / "fig.SVG").read_bytes()
+    Figure("/dev/null").write(matplotlib.figure.Figure(), 100)
+
+
+def test_names_that_a_terminal_cannot_show(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n2,1\n")
+    done = subprocess.run([sys.executable, "-m", "gflow", "integrate", tmp_path / "t.csv",
+                           "--target", "y", "--width", "2", "--t-max", "0.1", "--out",
+                           os.fsencode(tmp_path) + b"/\xff\xe4.npz"], capture_output=True,
+                          env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONPATH": os.pathsep
+                               .join(filter(None, sys.path))})
+    assert done.returncode == 0 and b"written to" in done.stdout
+
+
+# Damage
+
+def spoiled(content, at, how):
+    if how == "cut":
+        return content[:at]
+    if how == "flip":
+        return content[:at] + bytes([content[at] ^ 1 << at % 8]) + content[at + 1:]
+    return content[:at] + content[at + 1:]
+
+
+def test_a_damaged_file_is_refused_or_the_same(flow, tmp_path):
+    path = tmp_path / "run.npz"
+    flow.save(path)
+    content, rng = path.read_bytes(), np.random.default_rng(0)
+    for how in ("cut", "flip", "lose"):
+        # Everywhere, and at every byte of the directory at the end.
+        for at in [*rng.integers(len(content), size=60), *range(len(content) - 100, len(content))]:
+            path.write_bytes(spoiled(content, int(at), how))
+            try:
+                again = gflow.load(path)
+            except ValueError as error:
+                assert "not a run saved by gflow" in str(error)
+            else:
+                assert (again.W == flow.W).all() and repr(again) == repr(flow)
+
+
+def rewritten(path, change):
+    """A file with other content, and the checksum of that."""
+    with np.load(path) as content:
+        arrays = dict(content)
+    header = json.loads(str(arrays["header"]))
+    change(header, arrays)
+    arrays["header"] = np.array(json.dumps(header))
+    arrays["checksum"] = np.array(checksum(arrays))
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize("change", [
+    lambda header, arrays: header.update(status=3),
+    lambda header, arrays: header.update(m=1),
+    lambda header, arrays: header.update(m="2"),
+    lambda header, arrays: header.pop("stats"),
+    lambda header, arrays: header["stats"].pop("nfev"),
+    lambda header, arrays: header["settings"].update(t_max="1"),
+    lambda header, arrays: arrays.update(t=arrays["t"][::-1]),
+    lambda header, arrays: arrays.update(t=arrays["t"].astype(str)),
+    lambda header, arrays: arrays.update(initial_pattern=arrays["initial_pattern"] + np.int8(7)),
+    lambda header, arrays: arrays.update(events=np.ones(3)),
+    lambda header, arrays: arrays.update(path_series=arrays["path_series"][:, :1]),
+    lambda header, arrays: arrays.update(path_breaks=arrays["path_breaks"][:2]),
+    lambda header, arrays: arrays.update(X=np.array([["1"]])),
+])
+def test_content_that_does_not_fit_is_refused(flow, tmp_path, change):
+    flow.save(tmp_path / "run.npz")
+    rewritten(tmp_path / "run.npz", lambda header, arrays: None)
+    assert (gflow.load(tmp_path / "run.npz").W == flow.W).all()
+    rewritten(tmp_path / "run.npz", change)
+    with pytest.raises(ValueError, match="not a run saved by gflow"):
+        gflow.load(tmp_path / "run.npz")
+
+
+def test_other_numbers_need_another_checksum(flow, tmp_path):
+    flow.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as content:
+        arrays = dict(content)
+    np.savez(tmp_path / "run.npz", **{**arrays, "y": arrays["y"] + 1})
+    with pytest.raises(ValueError, match="damaged"):
+        gflow.load(tmp_path / "run.npz")
+
+
+def test_files_of_format_1_are_read(tmp_path):
+    flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1.0, save=["loss", "a"])
+    flow.save(tmp_path / "run.npz")
+
+    def older(header, arrays):
+        header["format"] = 1
+        del header["ragged"]
+        for k, name in enumerate(header["saved"]):
+            arrays[f"saved_{name}"] = arrays.pop(f"saved_{k}")
+    rewritten(tmp_path / "run.npz", older)
+    again = gflow.load(tmp_path / "run.npz")
+    assert (again.loss == flow.loss).all() and (again.a == flow.a).all()
+
+
+def test_a_huge_shape_takes_no_memory(flow, tmp_path):
+    flow.save(tmp_path / "run.npz")
+    with np.load(tmp_path / "run.npz") as content:
+        arrays = dict(content)
+    np.savez(tmp_path / "run.npz", **arrays)
+    content = (tmp_path / "run.npz").read_bytes()
+    shape = b"'shape': (1, 1), }"
+    assert shape in content
+    (tmp_path / "run.npz").write_bytes(content.replace(shape, b"'shape': (9**9,9)}"[:len(shape)]))
+    with pytest.raises(ValueError, match="not a run saved by gflow"):
+        gflow.load(tmp_path / "run.npz")
