@@ -78,6 +78,8 @@ def load(file: str | os.PathLike[str] | bytes, loss: Any = None) -> Flow:
         raise ValueError(f"{shown} was written by gflow {cut(str(header.get('version')), 20)}, in "
                          "a newer format: upgrade gflow to read it")
     flow.loss_function = _loss(shown, entry, flow, loss)
+    # What has been looked at so far was that of the square loss.
+    vars(flow).pop("loss", None)
     return flow
 
 
