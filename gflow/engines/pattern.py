@@ -7,6 +7,8 @@ from typing import Iterable, NamedTuple
 import numpy as np
 
 from ..problem.data import Data
+from ..problem.network import TwoLayerReLU
+from ..problem.units import mantissas
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.modes import orthonormal_rows
 from ..kernels.switch import switch
@@ -14,15 +16,27 @@ from ..problem.norms import row_norms
 from .events import OFF, ON, SLIDING
 
 
-def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, str]:
-    """Residuals of a start, shape (n,); zeros and a sentence if the loss overflows there."""
-    h = np.maximum(data.X @ W.T, 0.0) * a
-    r = data.y - h.sum(axis=1)
-    if not np.isfinite(r @ r):
+def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Residuals of a start, shape (n,)."""
+    return np.asarray(data.y - np.maximum(data.X @ W.T, 0.0) @ a)
+
+
+def overflow(model: TwoLayerReLU, data: Data) -> str:
+    """A sentence if the weights or the loss of a start leave double precision, or nothing."""
+    with np.errstate(all="ignore"):
+        U, power = mantissas(model)
+        start = np.ldexp(U, power[:, None])
+        lost = (U[:, 1:].any(axis=1) != model.W.any(axis=1)) | ~np.isfinite(start).all(axis=1)
+        if lost.any():
+            return (f"the weights of neuron {int(np.argmax(lost))} overflow, or are too far from "
+                    "each other for double precision; start smaller or less unbalanced")
+        h = np.maximum(data.X @ start[:, 1:].T, 0.0) * start[:, 0]
+        r = data.y - h.sum(axis=1)
+        if np.isfinite(r @ r):
+            return ""
         k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(h), np.inf, np.abs(h)))), h.shape)
-        return np.zeros(data.n), (f"the loss of the start overflows, most of all through neuron "
-                                  f"{i} at point {k}; rescale the data or start smaller")
-    return r, ""
+        return (f"the loss of the start overflows, most of all through neuron {i} at point {k}; "
+                "rescale the data or start smaller")
 
 
 class Slide(NamedTuple):

@@ -12,10 +12,13 @@ from ..problem.data import Data
 from ..problem.inputs import default_times, thread_count
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.units import Units, mantissas
 from .events import count_kinds
-from .protocol import Engine
+from .pattern import overflow
+from .protocol import Engine, Path
 from .record import Record
 from .recorder import Quantities, Recorder
+from .rescaled import Rescaled
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Run, Stop
 from .warmup import announced
@@ -26,7 +29,8 @@ MANY_PAIRS = 500
 """Neurons times points beyond which events are too many for a stepper."""
 LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
-
+SMALLEST = -1000
+"""Exponent of the smallest hidden weights that a stepper holds."""
 
 _R = TypeVar("_R", bound=Record)
 
@@ -44,7 +48,8 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float) -> tuple[str, str]:
     pairs = model.m * data.n
     if pairs > MANY_PAIRS:
         return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
-    turns = t_max * float(np.abs(data.y) @ row_norms(data.X)) / data.n
+    with np.errstate(over="ignore", under="ignore"):
+        turns = t_max * float(np.abs(data.y) @ row_norms(data.X)) / data.n
     if turns > LONG:
         return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
@@ -85,9 +90,12 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    engine = _engine(name, model, data, rtol, threads)
-    run = Run(engine.path, t_max, tuple(rules), max_events, progress, recorder)
-    status, message = _carry(engine, run)
+    units = Units.of(model, data, t_max)
+    engine = _engine(name, model, units.data(data), rtol, threads, units)
+    path: Path = Rescaled(engine.path, units) if any(units) else engine.path
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
+    status, message = _carry(engine, run,
+                             overflow(model, data) or _underflow(model, units, name))
     if engine.ambiguous:
         message += (f" ({engine.ambiguous} times the solution was not unique: "
                     "the branch with the fewest active points was taken)")
@@ -99,22 +107,35 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
                 "threads": threads}
-    return made(data=data, path=engine.path, times=times, events=events,
+    return made(data=data, path=path, times=times, events=events,
                 initial_pattern=engine.initial_codes, status=status, message=message,
                 success=status not in FAILURES, stats=stats, settings=settings,
                 saved=None if recorder is None else recorder.arrays())
 
 
-def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int) -> Engine:
+def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
+            units: Units = Units()) -> Engine:
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
+        U, power = mantissas(model)
+        power -= units.weights
         if name == "waveform":
             from .waveform.engine import Waveform
-            return Waveform(data, model, rtol, threads)
+            return Waveform(data, U, power, rtol, threads)
         from .stepping import Stepping
-        scale = np.exp(model.log_scale)
-        start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
-        return Stepping(data, start, name, rtol)
+        start = np.ldexp(U, power[:, None])
+        return Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol)
+
+
+def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
+    """A sentence if a stepper cannot hold the weights of a start in its units, or nothing."""
+    U, power = mantissas(model)
+    size = np.frexp(np.abs(U[:, 1:]).max(axis=1))[1] + power - units.weights
+    lost = model.W.any(axis=1) & (size < SMALLEST)
+    if name == "waveform" or not lost.any():
+        return ""
+    return (f"the weights of neuron {int(np.argmax(lost))} are too small for {name}, beside the "
+            "data: use method=\"waveform\"")
 
 
 @cache
@@ -125,22 +146,24 @@ def _warm(name: str) -> None:
     data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
     with announced():
         engine = _engine(name, model, data, 1e-4, 1)
-        _carry(engine, Run(engine.path, 4.0, (), None, False))
+        _carry(engine, Run(engine.path, 4.0, (), None, False), "")
 
 
-def _carry(engine: Engine, run: Run) -> tuple[str, str]:
-    """Run to the end; how it ended, as a status and a sentence."""
+def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str]:
+    """Run to the end, unless there is a ``refusal``; how it ended, as a status and a sentence."""
     status = "finished"
     message = OUTCOMES[status]
     with np.errstate(all="ignore"), run.catching_interrupts():
         try:
+            if refusal:
+                raise Stop("non_finite", refusal)
             engine.integrate(run)
         except Stop as end:
-            status, message = end.status, end.message
+            status, message = end.status, end.told(run.units)
         except KeyboardInterrupt:
             status, message = "interrupted", OUTCOMES["interrupted"]
         if run.recorder:
-            run.recorder.collect(engine.path, run.observer(engine.measure),
+            run.recorder.collect(run.path, run.observer(engine.measure),
                                  end=engine.path.t_end < run.t_max)
     if run.meter:
         run.meter.close()

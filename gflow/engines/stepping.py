@@ -65,8 +65,7 @@ class Stepping:
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
-        r, self.refusal = start_residual(data, a, W)
-        self.pattern = Pattern(data, a, W, r)
+        self.pattern = Pattern(data, a, W, start_residual(data, a, W))
         self.balance = Balance(a, W)
         self.shift = 0.0
         self.t = 0.0
@@ -139,8 +138,6 @@ class Stepping:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        if self.refusal:
-            raise Stop("non_finite", self.refusal)
         stepper = self.stepper(None)
         while self.t < self.run.t_max:
             message = stepper.step()
@@ -219,7 +216,7 @@ class Stepping:
         if self.stalled > STALLED:
             raise Stop("sliding_unresolved",
                        f"neuron {contact[1]} meets {self._points(contact[2])} again and again at "
-                       f"t = {self.t:.6g}; loosen rtol or perturb the start")
+                       "t = {t}; loosen rtol or perturb the start", self.t)
 
     def contacts(self, series: np.ndarray, t0: float,
                  t1: float) -> list[tuple[float, int, int, int]]:
@@ -298,11 +295,11 @@ class Stepping:
         i = int(np.argmax(size))
         if not np.isfinite(size).all():
             raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
-                       f"t = {self.t:.6g}; rescale the data or start smaller")
+                       "t = {t}; rescale the data or start smaller", self.t)
         near = ""
         if self.data.arrangement.normal.size:
             z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]
             i, h = divmod(int(np.argmin(z)), z.shape[1])
             near = f"; neuron {i} is nearest to a hyperplane, that of {self._points(h)}"
         raise Stop("step_too_small",
-                   f"the step size fell below rounding at t = {self.t:.6g}{near} ({message})")
+                   f"the step size fell below rounding at t = {{t}}{near} ({message})", self.t)

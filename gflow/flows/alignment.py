@@ -17,7 +17,6 @@ from ..problem.checks import positive
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..engines.record import Record
-from ..engines.trajectory import Trajectory
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.roots import nodes
@@ -340,7 +339,6 @@ def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),
                 np.append(loss[inside], flow.model.loss(data)))
-    assert isinstance(path, Trajectory)
     breaks = np.unique(np.append(path.breaks, flow.t))
     t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
     return t, np.array([flow(float(s)).loss(data) for s in t])

@@ -22,7 +22,7 @@ def save(flow: Record, path: str | os.PathLike[str]) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "path": type(flow.path).__name__,
+              "path": type(getattr(flow.path, "inner", flow.path)).__name__,
               "saved": None if flow.saved is None else list(flow.saved)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,

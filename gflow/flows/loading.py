@@ -10,10 +10,13 @@ from typing import Any
 
 import numpy as np
 
+from ..engines.protocol import Path
+from ..engines.rescaled import Rescaled
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
 from ..problem.data import Data
+from ..problem.units import Units
 from .archive import FORMAT
 from .discrete import Descent
 from .flow import Flow
@@ -59,12 +62,14 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     """The run whose parts these are."""
     data = Data(arrays["X"], arrays["y"])
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
-    path: Trajectory | Windows
+    units = Units(*own.pop("units", np.zeros(4)).astype(int).tolist())
+    path: Path
     if header["path"] == "Windows":
-        marcher = Marcher(data, header["settings"]["rtol"])
+        marcher = Marcher(units.data(data), header["settings"]["rtol"])
         path = Windows.from_arrays(marcher, own)
     else:
         path = Trajectory.from_arrays(header["m"], header["d"], own)
+    path = Rescaled(path, units) if any(units) else path
     names = header["saved"]
     saved = None if names is None else {name: arrays[f"saved_{name}"] for name in names}
     made: type[Flow] = Flow

@@ -19,7 +19,6 @@ from ...kernels.modes import orthonormal_rows
 from ...kernels.neurons import normalise
 from ...kernels.roots import nodes
 from ...kernels.slides import keep_on
-from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
@@ -47,8 +46,8 @@ class Waveform:
     Parameters
     ----------
     data : Data
-    model : TwoLayerReLU
-        Start.
+    U, power : ndarray, shapes (m, d + 1) and (m,)
+        Start: neurons ``(a, w)`` in units of ``2 ** power``, see `gflow.problem.units.mantissas`.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
     threads : int
@@ -60,17 +59,14 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1) -> None:
+    def __init__(self, data: Data, U: np.ndarray, power: np.ndarray, rtol: float,
+                 threads: int = 1) -> None:
         self.data, self.rtol = data, rtol
-        m, d = model.m, data.d
-        # Mantissas, and powers of two.
-        units = np.floor(model.log_scale / np.log(2.0))
-        rest = np.exp(model.log_scale - units * np.log(2.0))
-        a, W = model.a * rest, model.W * rest[:, None]
-        self.unit = units.astype(np.int64)
+        m, d = len(U), data.d
+        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        self.unit = power.copy()
         self.balance = Balance(a, W)
-        r, self.refusal = start_residual(data, np.ldexp(a, self.unit),
-                                         np.ldexp(W, self.unit[:, None]))
+        r = start_residual(data, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(data, a, W, r)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
@@ -79,9 +75,9 @@ class Waveform:
         self.guess = Guess(r)
         self.t, self.latest = 0.0, (0.0, r)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
-        power = np.frexp(size)[1].astype(np.int64)
-        self.power = power + self.unit
-        self.U = np.ldexp(np.column_stack([a, W]), -power[:, None])
+        mantissa = np.frexp(size)[1].astype(np.int64)
+        self.power = mantissa + self.unit
+        self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, march.NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
@@ -129,8 +125,6 @@ class Waveform:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        if self.refusal:
-            raise Stop("non_finite", self.refusal)
         with self.crew:
             self._advance()
 
@@ -142,7 +136,7 @@ class Waveform:
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             if self.quiet >= self.patience:
                 H = self.glide(H)
             else:
@@ -207,7 +201,7 @@ class Waveform:
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
             if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             piece, longer, rounds = system.window(self.t, t1, self.run)
             self.nfev += rounds
             if piece is None:
