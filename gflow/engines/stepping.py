@@ -14,6 +14,8 @@ from ..kernels.contacts import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
                                 SIGN, crossings, multipliers)
 from ..kernels.roots import first_exit, halves, nodes, restrict, to_series
 from ..problem.norms import row_norms
+from . import rest
+from .events import OFF
 from .pattern import Pattern, start_residual
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
@@ -30,6 +32,8 @@ TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
 MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
+LOOK = 50
+"""Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
@@ -138,27 +142,76 @@ class Stepping:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        stepper = self.stepper(None)
+        look, stepper = 0, None
         while self.t < self.run.t_max:
-            message = stepper.step()
-            if stepper.status == "failed":
-                self._fail(stepper.y, message)
+            last = None
+            if self.steps >= look:
+                look, last = self.steps + self.steps // 2 + LOOK, self._last_piece()
+            if last is not None:
+                look, h, stepper = self.steps, self.run.t_max - self.t, None
+            else:
+                stepper = stepper or self.stepper(None)
+                message = stepper.step()
+                if stepper.status == "failed":
+                    self._fail(stepper.y, message)
+                h = getattr(stepper, "h_abs", None) or stepper.step_size
+                last = stepper.dense_output(), stepper.t
             self.steps += 1
-            h = getattr(stepper, "h_abs", None) or stepper.step_size
-            contacts = self.accept(stepper.dense_output(), stepper.t)
+            contacts = self.accept(*last)
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
             self.run.check(self.measure)
             if contacts:
+                look = max(look, self.steps + LOOK) if stepper is None else look
                 self.switch(contacts)
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
             elif self.shift > SHIFTED * self.rtol and self.t < self.run.t_max:
                 stepper = self.stepper(h)
-            else:
+            elif stepper is not None:
                 stepper.atol = self.tolerance(self.state)
                 stepper.max_step = self.longest
+
+    def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
+        """Dense output to where nothing is left to do, if that is already known; see `rest`."""
+        t0, t1, state = self.t, self.run.t_max, self.state
+        v = self.velocity(t0, state)
+        if not np.isfinite(v).all():
+            return None
+        a, W = self._split(state)
+        X, y = self.data.X, self.data.y
+        move = np.zeros_like(state)
+        if rest.rate(a, W, self.residual(state), X) * (t1 - t0) <= rest.INSTANT:
+            move = v * (t1 - t0)
+        elif v.any():
+            D = (self.pattern.codes != OFF) @ rest.rounding(a, W, X, y)
+            noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
+            limit = self.rtol * by_neuron(np.abs(state), self.m)
+            for _ in range(rest.ROUNDS):
+                if (np.abs(v) <= noise).all():
+                    break
+                if state.size > rest.MOST:
+                    return None
+                more, settled = rest.newton(v, self._symmetric(state + move), noise, t1 - t0)
+                move += more
+                if not (by_neuron(np.abs(move), self.m) <= limit).all():
+                    return None
+                if settled:
+                    break
+                v = self.velocity(t0, state + move)
+            else:
+                return None
+            t1 = min(t1, t0 + self.longest) if move.any() else t1
+        return lambda t: state[:, None] + move[:, None] * ((t - t0) / (t1 - t0)), t1
+
+    def _symmetric(self, state: np.ndarray) -> np.ndarray:
+        """The Jacobian on the surfaces that neurons slide on, where it is symmetric."""
+        J = self.jacobian(self.t, state)
+        for i, slide in self.pattern.slides.items():
+            own = slice(self.m + i * self.d, self.m + (i + 1) * self.d)
+            J[:, own] -= (J[:, own] @ slide.basis.T) @ slide.basis
+        return J
 
     def accept(self, dense: Any, t1: float) -> list[tuple[int, int, int]] | None:
         """Record the step up to its first contact; return the contacts there.

@@ -23,17 +23,21 @@ from ...problem.norms import row_norms
 from ..pattern import Pattern, start_residual
 from ..run import Run, Stop
 from ..events import changed_points
+from .. import rest
+from .calm import Calm, Stretch
 from .crew import Crew
 from .window import Window
 from .windows import Windows
 from .guess import DEGREE, Guess
 from .marcher import Frame, Marcher
 from .pace import next_length
-from .reduced import Reduced
+from .reduced import ACCURACY, Reduced
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
+LOOK = 10
+"""Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
 FOLDINGS = 200.0
@@ -130,18 +134,47 @@ class Waveform:
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""
-        H = self.grows(1.0)
+        H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
             H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
+            if self.steps >= look:
+                look = self.steps + self.steps // 2 + LOOK
+                if self.at_rest():
+                    self.stand()
+                    return
             if self.quiet >= self.patience:
                 H = self.glide(H)
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def at_rest(self) -> bool:
+        """Whether no neuron moves, or none by more than rounding; see `rest`."""
+        a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
+        X = self.data.X
+        _, first = np.unique(self.key, return_index=True)
+        patterns = self.side[first[(self.U[first, 1:] != 0.0).any(axis=1)]]
+        on = self.marcher.active(patterns)
+        D = on @ (self.guess.r[:, None] * X) / self.data.n
+        for g in np.flatnonzero((patterns == 0).any(axis=1)):
+            basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
+            D[g] -= (D[g] @ basis.T) @ basis
+        return bool((row_norms(D) <= on @ rest.rounding(a, W, X, self.data.y)).all())
+
+    def stand(self) -> None:
+        """Stay here until ``t_max``."""
+        m, e = self.U.shape
+        none = np.empty((0, e, e))
+        stretch = Stretch(self.U, self.power, np.full(m, -1), none)
+        self.path.append(Calm(self.t, self.run.t_max, stretch, none,
+                              np.empty((0, DEGREE + 1, e - 1)), ACCURACY))
+        self.steps += 1
+        self.t = self.run.t_max
+        self.run.check(self.measure)
 
     def grows(self, foldings: float) -> float:
         """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""
@@ -195,14 +228,23 @@ class Waveform:
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
-        taken = 0
+        taken, look = 0, LOOK
         while self.t < self.run.t_max:
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
-            piece, longer, rounds = system.window(self.t, t1, self.run)
+            if system.at_rest:
+                self._take(system.neurons())
+                self.stand()
+                return H
+            piece, longer, rounds = None, H, 0
+            if taken >= look:
+                look = taken + taken // 2 + LOOK
+                piece = system.settle(self.t, t1, self.run.t_max - self.t)
+            if piece is None:
+                piece, longer, rounds = system.window(self.t, t1, self.run)
             self.nfev += rounds
             if piece is None:
                 self.rejected += longer > 0

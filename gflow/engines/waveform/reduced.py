@@ -18,6 +18,8 @@ from ...kernels.contacts import ON_SURFACE, RESIDUAL_ERROR
 from ...kernels.modes import orthonormal_rows
 from ...kernels.roots import halves, nodes, to_series
 from ...kernels.slides import slide_exit
+from ...problem.norms import row_norms
+from ..rest import NOISE, ROUNDS
 from ..run import Run
 from .guess import DEGREE, Guess
 from .marcher import Marcher, from_unit, monomials
@@ -145,6 +147,53 @@ class Reduced:
     def neurons(self) -> np.ndarray:
         """Neurons (m, d + 1) now."""
         return self.stretch.neurons(self.lam[:, None])[:, 0]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no field is more than rounding; see `gflow.engines.rest`."""
+        return self._resting(self.guess.r, self.N)
+
+    def _resting(self, r: np.ndarray, N: np.ndarray) -> bool:
+        G, d = self.P.shape[:2]
+        D = (r @ self.R).reshape(G, 1, d) @ self.P
+        terms = np.abs(self.target) + np.abs(self.R) @ np.abs(N[:, 0, 1:]).ravel()
+        noise = NOISE * (terms @ np.abs(self.R)).reshape(G, d)
+        return bool((row_norms(D[:, 0]) <= row_norms(noise)).all())
+
+    def settle(self, t0: float, t1: float, time: float) -> Calm | None:
+        """A piece from ``t0`` to ``t1`` that ends at rest, where the flow would be after ``time``
+        but for less than ``rtol``; None if there is none.
+
+        Near rest residuals decay by the tangent kernel ``K``: fields have the integrals
+        ``P_g R_g^T K^-1 r / n``, by which neurons move, relative to what they are.
+        """
+        G, d = self.P.shape[:2]
+        n, N, r = self.data.n, self.N, self.guess.r
+        most = float(np.trace(N, axis1=1, axis2=2).max()) * float((self.R**2).sum()) / n
+        D = (r @ self.R).reshape(G, 1, d) @ self.P / n
+        if not float(row_norms(D).max()) <= self.rtol * most:
+            return None
+        phi = np.zeros((G, 1, d))
+        step = np.empty((G, DEGREE + 1, d + 1, d + 1))
+        for _ in range(ROUNDS):
+            roots = _roots(N[:, :1, :1] * self.P + N[:, 1:, 1:], 1 / n)
+            features = np.einsum("qgc,gce->qge", self.R.reshape(-1, G, d), roots)
+            left, values, _ = np.linalg.svd(features.reshape(-1, G * d), full_matrices=False)
+            part = r @ left
+            moves = (values**2 * time > 1.0) & (values > NOISE * values.max())
+            part = np.divide(part, values**2, out=np.zeros_like(part), where=moves)
+            phi += (left @ part @ self.R).reshape(G, 1, d) @ self.P / n
+            if not float(row_norms(phi).max()) <= self.rtol:
+                return None
+            bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
+            N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
+            r = self.target - self.R @ N[:, 0, 1:].ravel()
+            if self._resting(r, N):
+                piece = Calm(t0, t1, self.stretch, self.lam, phi / 2, ACCURACY)
+                self.lam, self.N = self.lam @ step[:, -1], N
+                self.guess = Guess(r)
+                return piece
+        return None
 
     def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
         """A window from ``t0``; the length to try next, and the rounds it took.
