@@ -122,6 +122,13 @@ class Pattern:
         self._pack()
         return changes
 
+    def keep_on(self, W: np.ndarray) -> None:
+        """Put sliding neurons back on their hyperplanes, in place: what they are off does not
+        shrink when they do, and is all that is left of them in the end."""
+        for i, slide in self.slides.items():
+            if len(slide.basis) < self.data.d:
+                W[i] -= (W[i] @ slide.basis.T) @ slide.basis
+
     def tighten(self, W: np.ndarray, band: float) -> None:
         """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
         i, h = np.nonzero(self.loose)

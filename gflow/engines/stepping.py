@@ -242,6 +242,7 @@ class Stepping:
         if t1 > t0:
             self.path.append(t1, series)
             self.state = series.sum(axis=0)
+            self.pattern.keep_on(self._split(self.state)[1])
             self.shift = self.balance.restore(*self._split(self.state))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
