@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from typing import Callable, Iterable, NamedTuple
 
 import numpy as np
 
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
-from ..problem.units import mantissas
+from ..problem.units import exponent, mantissas
 from ..kernels.contacts import ON_SURFACE
 from ..kernels.modes import orthonormal_rows
-from ..kernels.switch import switch
+from ..kernels.switch import AT_REST, SMALL, switch
 from ..problem.norms import row_norms
 from .events import OFF, ON, SLIDING
+
+APART = 250
+"""Weights reach outputs above the labels by no more than this power of two: products of four
+residuals must not underflow."""
+LAUNCH = 3.0
+"""A ``|w|`` far below ``|a|`` grows by no more than this a step, in units of itself."""
 
 
 def start_residual(data: Data, a: np.ndarray, W: np.ndarray) -> np.ndarray:
@@ -30,6 +36,13 @@ def overflow(model: TwoLayerReLU, data: Data) -> str:
         if lost.any():
             return (f"the weights of neuron {int(np.argmax(lost))} overflow, or are too far from "
                     "each other for double precision; start smaller or less unbalanced")
+        live = U.any(axis=1) & bool(data.X.any())
+        if live.any() and data.y.any():
+            reach = 2 * power + exponent(np.abs(data.X).max())
+            i = int(np.argmax(np.where(live, reach, -APART)))
+            if live[i] and reach[i] > exponent(np.abs(data.y).max()) + APART:
+                return (f"the weights of neuron {i} are too large beside the labels for double "
+                        "precision; rescale the data or start smaller")
         h = np.maximum(data.X @ start[:, 1:].T, 0.0) * start[:, 0]
         r = data.y - h.sum(axis=1)
         if np.isfinite(r @ r):
@@ -93,6 +106,7 @@ class Pattern:
         self.ambiguous = 0
         none = np.empty(0, dtype=np.int64)
         size = row_norms(W)
+        self.begun = np.where(size < SMALL * np.abs(a), size, np.inf)
         touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
         for i in np.flatnonzero(touches).tolist():
             self._settle(i, a, W, none, none, r)
@@ -129,6 +143,21 @@ class Pattern:
             if len(slide.basis) < self.data.d:
                 W[i] -= (W[i] @ slide.basis.T) @ slide.basis
 
+    def launch(self, a: np.ndarray, W: np.ndarray, dW: Callable[[], np.ndarray]) -> float:
+        """The longest step on which no ``|w|`` that began far below ``|a|`` grows manifold.
+
+        Such a neuron turns while ``|w|`` is of the size that it began with; what comes after
+        depends on the cones that it goes through then. ``dW`` gives the velocity of ``W``.
+        """
+        small = np.flatnonzero(self.begun < np.inf)
+        if not small.size:
+            return np.inf
+        size = row_norms(W[small])
+        self.begun[small[size >= SMALL * np.abs(a[small])]] = np.inf
+        speed = row_norms(dW()[small])
+        waiting = (self.begun[small] < np.inf) & (size > 0) & (speed > 0)
+        return float(LAUNCH * (size[waiting] / speed[waiting]).min(initial=np.inf))
+
     def tighten(self, W: np.ndarray, band: float) -> None:
         """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
         i, h = np.nonzero(self.loose)
@@ -139,8 +168,10 @@ class Pattern:
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
                 kinds: np.ndarray, r: np.ndarray) -> None:
         A = self.arrangement
+        lowest = AT_REST * min(abs(a[i]), self.begun[i])
         side, w, sign, rest, on_it, choices = switch(
-            a[i], W[i], self.side[i], touched, kinds, r, self.data.X, A.label, A.length, A.normal)
+            a[i], W[i], self.side[i], touched, kinds, r, self.data.X, A.label, A.length, A.normal,
+            lowest)
         W[i] = w
         self.side[i] = side
         self.rest[i] = rest

@@ -32,6 +32,8 @@ TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
 MULTIPLIER_ROUNDING = 1e-13
 STALLED = 1000
+SHORTEST = 64
+"""Steps are not made shorter than this, in units of the rounding of time."""
 LOOK = 50
 """Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
@@ -143,6 +145,7 @@ class Stepping:
         """
         self.run = run
         look, stepper = 0, None
+        self._launch()
         while self.t < self.run.t_max:
             last = None
             if self.steps >= look:
@@ -246,8 +249,15 @@ class Stepping:
             self.shift = self.balance.restore(*self._split(self.state))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
+        self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
+
+    def _launch(self) -> None:
+        a, W = self._split(self.state)
+        longest = self.pattern.launch(
+            a, W, lambda: self._split(self.velocity(self.t, self.state))[1])
+        self.longest = min(self.longest, max(longest, SHORTEST * np.spacing(self.t)))
 
     def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
         degree = DEGREE[self.method]

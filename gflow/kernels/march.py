@@ -17,7 +17,7 @@ from .contacts import ON_SURFACE, RELEASE_BELOW
 from .jit import leaf, maker
 from .modes import ROUNDING, choose_side, choose_sides, row_dot
 from .slides import project, slide_exit, sliding_planes
-from .switch import AT_REST, norm, put_on, sign_after
+from .switch import AT_REST, SMALL, norm, put_on, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -191,10 +191,12 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     s, j_out, stalled = -1.0, 0, 0
     first_row = room[0]
     gap = 2.0
-    rest = True
+    rest, begun = True, 0.0
     for c in range(d):
         rest = rest and u[1 + c] == 0.0
         w[c] = u[1 + c]
+        begun += w[c] * w[c]
+    begun = np.sqrt(begun) if begun < (SMALL * u[0]) ** 2 else np.inf
     near_count, fresh, rescanned = closest[NEAR], False, False
     for q in range(near_count):
         near[q] = closest[q]
@@ -302,7 +304,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         for c in range(d):
             w[c] = u[1 + c]
         size_w = norm(w)
-        if size_w <= AT_REST * abs(u[0]) or size_w == 0.0:
+        if size_w <= AT_REST * min(abs(u[0]), begun) or size_w == 0.0:
             rest = True
             for c in range(d):
                 u[1 + c] = 0.0

@@ -74,6 +74,7 @@ class Waveform:
         pattern = Pattern(data, a, W, r)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
+        self.pattern, self.small = pattern, bool((pattern.begun < np.inf).any())
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = Guess(r)
@@ -136,7 +137,7 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS))
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch())
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -146,11 +147,20 @@ class Waveform:
                 if self.at_rest():
                     self.stand()
                     return
-            if self.quiet >= self.patience:
+            if self.quiet >= self.patience and not self.small:
                 H = self.glide(H)
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def launch(self) -> float:
+        """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
+        if not self.small:
+            return np.inf
+        D = self.marcher.active(self.side) @ (self.guess.r[:, None] * self.data.X) / self.data.n
+        length = self.pattern.launch(self.U[:, 0], self.U[:, 1:], lambda: self.U[:, :1] * D)
+        self.small = bool((self.pattern.begun < np.inf).any())
+        return max(length, 64 * float(np.spacing(self.t)))
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
