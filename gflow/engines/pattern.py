@@ -36,12 +36,12 @@ def overflow(model: TwoLayerReLU, data: Data) -> str:
         if lost.any():
             return (f"the weights of neuron {int(np.argmax(lost))} overflow, or are too far from "
                     "each other for double precision; start smaller or less unbalanced")
-        live = U.any(axis=1) & bool(data.X.any())
-        if live.any() and data.y.any():
-            reach = 2 * power + exponent(np.abs(data.X).max())
-            i = int(np.argmax(np.where(live, reach, -APART)))
-            if live[i] and reach[i] > exponent(np.abs(data.y).max()) + APART:
-                return (f"the weights of neuron {i} are too large beside the labels for double "
+        live = np.flatnonzero(U.any(axis=1))
+        if live.size and data.X.any() and data.y.any():
+            strongest = int(live[np.argmax(power[live])])
+            reach = 2 * int(power[strongest]) + exponent(np.abs(data.X).max())
+            if reach > exponent(np.abs(data.y).max()) + APART:
+                return (f"the weights of neuron {strongest} are too large beside the labels for double "
                         "precision; rescale the data or start smaller")
         h = np.maximum(data.X @ start[:, 1:].T, 0.0) * start[:, 0]
         r = data.y - h.sum(axis=1)

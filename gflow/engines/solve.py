@@ -92,7 +92,9 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     _warm("waveform" if name == "waveform" else "RK45")
     units = Units.of(model, data, t_max)
     engine = _engine(name, model, units.data(data), rtol, threads, units)
-    path: Path = Rescaled(engine.path, units) if any(units) else engine.path
+    path: Path = engine.path
+    if any(units):
+        path = Rescaled(path, units)
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
     status, message = _carry(engine, run,
                              overflow(model, data) or _underflow(model, units, name))

@@ -63,13 +63,15 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     data = Data(arrays["X"], arrays["y"])
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = Units(*own.pop("units", np.zeros(4)).astype(int).tolist())
-    path: Path
+    inner: Path
     if header["path"] == "Windows":
         marcher = Marcher(units.data(data), header["settings"]["rtol"])
-        path = Windows.from_arrays(marcher, own)
+        inner = Windows.from_arrays(marcher, own)
     else:
-        path = Trajectory.from_arrays(header["m"], header["d"], own)
-    path = Rescaled(path, units) if any(units) else path
+        inner = Trajectory.from_arrays(header["m"], header["d"], own)
+    path: Path = inner
+    if any(units):
+        path = Rescaled(inner, units)
     names = header["saved"]
     saved = None if names is None else {name: arrays[f"saved_{name}"] for name in names}
     made: type[Flow] = Flow

@@ -1,8 +1,8 @@
 """Units of a problem, powers of two, in which its numbers are near 1.
 
-The flow has two exact symmetries: labels times ``s`` with ``(a, W)`` times ``sqrt(s)`` and ``t`` over
-``s``; inputs times ``s`` with ``(a, W)`` and ``t`` over ``sqrt(s)`` and ``s``. In units of powers of
-two they hold to the last bit, and nothing overflows on the way that does not in the end.
+The flow has two exact symmetries: labels times ``s`` with ``(a, W)`` times ``sqrt(s)`` and ``t``
+over ``s``; inputs times ``s`` with ``(a, W)`` and ``t`` over ``sqrt(s)`` and ``s``. In units of
+powers of two they hold to the last bit, and nothing overflows on the way that does not in the end.
 """
 
 from __future__ import annotations
