@@ -41,8 +41,8 @@ def overflow(model: TwoLayerReLU, data: Data) -> str:
             strongest = int(live[np.argmax(power[live])])
             reach = 2 * int(power[strongest]) + exponent(np.abs(data.X).max())
             if reach > exponent(np.abs(data.y).max()) + APART:
-                return (f"the weights of neuron {strongest} are too large beside the labels for double "
-                        "precision; rescale the data or start smaller")
+                return (f"the weights of neuron {strongest} are too large beside the labels for "
+                        "double precision; rescale the data or start smaller")
         h = np.maximum(data.X @ start[:, 1:].T, 0.0) * start[:, 0]
         r = data.y - h.sum(axis=1)
         if np.isfinite(r @ r):
