@@ -6,6 +6,7 @@ from hypothesis import given, strategies as st
 
 import gflow
 from gflow.engines.waveform.calm import Calm
+from gflow.engines.waveform.reduced import Reduced
 from gflow.engines.waveform import engine as waveform
 from gflow.kernels import bundles
 from gflow.kernels.roots import nodes, to_series
@@ -15,6 +16,13 @@ def run(n, d, t_max=2000.0, noise=0.5, **options):
     data = gflow.datasets.linear_teacher(n, d, noise=noise, rng=1)
     model = gflow.init.balanced(20, d, 1e-2, rng=2)
     return gflow.integrate(model, data, t_max, method="waveform", **options)
+
+
+@pytest.fixture(autouse=True)
+def restless(monkeypatch):
+    """No flow is carried to its end at once because it rests: windows are what is tested."""
+    monkeypatch.setattr(Reduced, "at_rest", False)
+    monkeypatch.setattr(waveform, "LOOK", 10**9)
 
 
 @pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
