@@ -106,7 +106,7 @@ class Pattern:
         self.ambiguous = 0
         none = np.empty(0, dtype=np.int64)
         size = row_norms(W)
-        self.begun = np.where(size < SMALL * np.abs(a), size, np.inf)
+        self.begun = np.where((size > 0) & (size < SMALL * np.abs(a)), size, np.inf)
         touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
         for i in np.flatnonzero(touches).tolist():
             self._settle(i, a, W, none, none, r)

@@ -74,7 +74,7 @@ class Waveform:
         pattern = Pattern(data, a, W, r)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
-        self.pattern, self.small = pattern, bool((pattern.begun < np.inf).any())
+        self.pattern, self.small = pattern, False
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = Guess(r)
@@ -155,11 +155,13 @@ class Waveform:
 
     def launch(self) -> float:
         """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
-        if not self.small:
+        self.small = False
+        if not (self.pattern.begun < np.inf).any():
             return np.inf
         D = self.marcher.active(self.side) @ (self.guess.r[:, None] * self.data.X) / self.data.n
         length = self.pattern.launch(self.U[:, 0], self.U[:, 1:], lambda: self.U[:, :1] * D)
-        self.small = bool((self.pattern.begun < np.inf).any())
+        # One that does not move need not be waited for.
+        self.small = length < np.inf
         return max(length, 64 * float(np.spacing(self.t)))
 
     def at_rest(self) -> bool:
