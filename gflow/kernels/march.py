@@ -17,7 +17,7 @@ from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .slides import active_sum, project, slide_exit, sliding_planes
-from .switch import AT_REST, sign_after
+from .switch import AT_REST, SMALL, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -198,6 +198,10 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     rest = True
     for c in range(d):
         rest = rest and u[1 + c] == 0.0
+        w[c] = u[1 + c]
+    begun = norm(w)
+    if begun >= SMALL * abs(u[0]):
+        begun = np.inf
     near_count = recall(axis, closest, work)
     switched = not rest
     fresh = rescanned = rest and switched
@@ -252,7 +256,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         for c in range(d):
             w[c] = u[1 + c]
         size_w = norm(w)
-        if size_w <= AT_REST * abs(u[0]) or size_w == 0.0:
+        if size_w <= AT_REST * lesser(abs(u[0]), begun) or size_w == 0.0:
             rest = True
             for c in range(d):
                 u[1 + c] = 0.0
