@@ -6,6 +6,7 @@ machine code and given a wrapper for Python by itself, and so would everything b
 level again. That takes half of the time, and nobody calls the result.
 """
 
+import gc
 from functools import cached_property, partial, update_wrapper
 from typing import Any
 
@@ -25,6 +26,9 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True,
 
 class _DraftLibrary(JITCodeLibrary):
     """Code that is only linked into that of its callers, which optimise it there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        ll_module.data_layout = self._codegen._data_layout
 
     def finalize(self) -> None:
         seen = set()
@@ -71,6 +75,19 @@ class _DraftCompiler(CompilerBase):
         return [passes]
 
 
+def _undisturbed(compiler: Any) -> Any:
+    """Compile without the collector of garbage, which looks again and again at all that is made."""
+    def compiled(signature: Any) -> Any:
+        wanted = gc.isenabled()
+        gc.disable()
+        try:
+            return compiler(signature)
+        finally:
+            if wanted:
+                gc.enable()
+    return compiled
+
+
 class Kernel:
     """A compiled function: from Python, or within other kernels.
 
@@ -100,6 +117,7 @@ class Kernel:
     def alone(self) -> Any:
         """The dispatcher that Python calls."""
         dispatcher = njit(**self._options)(self.py_func)
+        dispatcher.compile = _undisturbed(dispatcher.compile)
         if not _OFF and folder(self.py_func) is not None:
             dispatcher._cache = KernelCache(self.py_func)
         return dispatcher
