@@ -387,7 +387,7 @@ def finish(status, u, a, sign, t, power, out, ray, times, states, logs, field, d
 
 
 @kernel
-def begin(u, side, planes, work):
+def begin(u, side, first_side, planes, work):
     """Put a neuron where it is worked on, with its sides and its field; |w|."""
     w, tally = work.w, work.tally
     for q in range(tally.size):
@@ -397,6 +397,7 @@ def begin(u, side, planes, work):
         work.e[j] = 0.0
     for h in range(side.size):
         side[h] = 1 if row_dot(planes.normal, h, w) > 0.0 else -1
+        first_side[h] = side[h]
     size_w = norm(w)
     if size_w == 0.0:
         # It stays at w = 0, off at every point.
@@ -449,13 +450,11 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     out, t, hit, stalled, status = 0, 0.0, -1, 0, SETTLED
     started, rescan = False, True
     a, sign = abs(u[0]), np.sign(u[0])
-    size_w = begin(u, side, planes, work)
+    size_w = begin(u, side, first_side, planes, work)
     tol = ON_SURFACE * size_w
     ray = launch(a, 0.0, 0.0, 0.0, True, kind, offset)
     if size_w == 0.0:
         status = STANDS
-        for h in range(C):
-            first_side[h] = side[h]
     while status == SETTLED:
         # 1. The hyperplanes that it lies on.
         look(rescan, side, planes, work)
