@@ -19,7 +19,8 @@ class _DraftLibrary(JITCodeLibrary):
         for library in self._linking_libraries:
             if library not in seen:
                 seen.add(library)
-                self._reload_init.update(library._reload_init)
+                if hasattr(library, "_reload_init"):
+                    self._reload_init.update(library._reload_init)
                 self._final_module.link_in(library._get_module_for_linking(), preserve=True)
         self._finalize_dynamic_globals()
         self._finalized = True

@@ -80,8 +80,26 @@ class Kernel:
         dispatcher = njit(**self._options)(self.py_func)
         if not _OFF:
             _keep(dispatcher)
-            dispatcher.compile = _careful(dispatcher.compile)
+            dispatcher.compile = partial(self._compile, dispatcher.compile)
         return dispatcher
+
+    def _compile(self, compiler: Any, signature: Any) -> Any:
+        """Compile, once more without drafts if that fails; and without the collector of garbage,
+        which would look again and again at all that is made."""
+        wanted = gc.isenabled()
+        gc.disable()
+        try:
+            return compiler(signature)
+        except Exception:
+            if not Kernel.drafts:
+                raise
+            Kernel.drafts = False
+            # By another dispatcher: the first one remembers that it failed.
+            self.__dict__.pop("alone", None)
+            return self.alone.compile(signature)
+        finally:
+            if wanted:
+                gc.enable()
 
     @cached_property
     def draft(self) -> Any:
@@ -91,25 +109,6 @@ class Kernel:
     @property
     def _numba_type_(self) -> Any:
         return types.Dispatcher(self.draft if Kernel.drafts else self.alone)
-
-
-def _careful(compiler: Any) -> Any:
-    """Compile once more without drafts if that fails, and without the collector of garbage, which
-    would look again and again at all that is made."""
-    def compiled(signature: Any) -> Any:
-        wanted = gc.isenabled()
-        gc.disable()
-        try:
-            return compiler(signature)
-        except Exception:
-            if not Kernel.drafts:
-                raise
-            Kernel.drafts = False
-            return compiler(signature)
-        finally:
-            if wanted:
-                gc.enable()
-    return compiled
 
 
 def _decorator(function: Any, **options: Any) -> Any:
