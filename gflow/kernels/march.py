@@ -195,13 +195,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
     gap, lenient = 2.0, 1.0
-    rest = True
-    for c in range(d):
-        rest = rest and u[1 + c] == 0.0
-        w[c] = u[1 + c]
-    begun = norm(w)
-    if begun >= SMALL * abs(u[0]):
-        begun = np.inf
+    begun = width_at_start(u, work.w)
+    rest = begun == 0.0
     near_count = recall(axis, closest, work)
     switched = not rest
     fresh = rescanned = rest and switched
@@ -406,6 +401,15 @@ def emit(s, x_end, K, ends, times, j, states, weight, energy, u, U):
     for c in range(u.size):
         finite += abs(u[c])
     return j if np.isfinite(finite) else -1
+
+
+@leaf
+def width_at_start(u, w):
+    """Norm of the weight, put in ``w``, if that is small beside ``a``; infinite if not."""
+    for c in range(w.size):
+        w[c] = u[1 + c]
+    size = norm(w)
+    return np.inf if size >= SMALL * abs(u[0]) and size != 0.0 else size
 
 
 @leaf
