@@ -190,8 +190,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     int
         FINE, GROUPED, STUCK, FULL or BROKEN.
     """
-    d, C = D.shape[1], side.size
-    U = work.U
+    C, U = side.size, work.U
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
     gap, lenient = 2.0, 1.0
