@@ -117,6 +117,8 @@ class Stepping:
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,) on the frozen pattern."""
+        if self.square:
+            return np.asarray(self.data.y - self.pulls(state))
         return np.asarray(kernels.outputs(*self._split(state), self.pattern.on, self.data.X))
 
     def pulls(self, state: np.ndarray) -> np.ndarray:

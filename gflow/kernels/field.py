@@ -108,48 +108,35 @@ def velocity(state, m, on, X, y, slider, rank, basis):
     return velocity_under(residual(state[:m], W, on, X, y), state, m, on, X, slider, rank, basis)
 
 
-@kernel
 def jacobian_under(p, curvature, state, m, on, X, slider, rank, basis):
-    """Derivative of `velocity_under`, where ``dp = -curvature dh``."""
+    """Derivative of `velocity_under`, where ``dp = -curvature dh``.
+
+    In NumPy: it is wanted once in many steps, and takes long to compile.
+    """
     n, d = X.shape
+    a, W = state[:m], state[m:].reshape(m, d)
     N = state.size
-    a = state[:m]
-    W = state[m:].reshape(m, d)
-    D = fields(p, on, X, slider, rank, basis)
     # dh[k] = gradient of h(x_k) with respect to the state.
-    dh = np.zeros((n, N))
-    for k in range(n):
-        for i in range(m):
-            if on[i, k] != 0.0:
-                for c in range(d):
-                    dh[k, i] += W[i, c] * X[k, c]
-                    dh[k, m + i * d + c] = a[i] * X[k, c]
-    out = np.zeros((N, N))
-    where = np.full(m, -1)
-    for j in range(slider.size):
-        where[slider[j]] = j
-    for i in range(m):
-        weighted = np.zeros((d, n))
-        for k in range(n):
-            if on[i, k] != 0.0:
-                for c in range(d):
-                    weighted[c, k] = -curvature[k] * X[k, c] / n
-        dD = np.dot(weighted, dh)
-        if where[i] >= 0:
-            Q = np.ascontiguousarray(basis[where[i], :rank[where[i]]])
-            dD -= np.dot(Q.T, np.dot(Q, dD))
-        for c in range(d):
-            for j in range(N):
-                out[i, j] += W[i, c] * dD[c, j]
-                out[m + i * d + c, j] = a[i] * dD[c, j]
-            out[i, m + i * d + c] += D[i, c]
-            out[m + i * d + c, i] += D[i, c]
+    dh = np.concatenate([on.T * (X @ W.T),
+                         ((on.T * a)[:, :, None] * X[:, None, :]).reshape(n, m * d)], axis=1)
+    D = on @ (p[:, None] / n * X)
+    weighted = on[:, None, :] * (-curvature / n * X.T)
+    dD = (weighted.reshape(m * d, n) @ dh).reshape(m, d, N)
+    for i, r, Q in zip(slider, rank, basis):
+        Q = Q[:r]
+        D[i] -= Q.T @ (Q @ D[i])
+        dD[i] -= Q.T @ (Q @ dD[i])
+    out = np.empty((N, N))
+    out[:m] = np.einsum("ic,icj->ij", W, dD)
+    out[m:] = (a[:, None, None] * dD).reshape(m * d, N)
+    row = np.arange(m)
+    column = m + np.arange(m * d).reshape(m, d)
+    out[row[:, None], column] += D
+    out[column, row[:, None]] += D
     return out
 
 
-@kernel
 def jacobian(state, m, on, X, y, slider, rank, basis):
     """Derivative of `velocity`, shape (N, N) with ``N = m (d + 1)``."""
-    W = state[m:].reshape(m, X.shape[1])
-    return jacobian_under(residual(state[:m], W, on, X, y), np.ones(y.size), state, m, on, X,
-                          slider, rank, basis)
+    p = residual(state[:m], state[m:].reshape(m, X.shape[1]), on, X, y)
+    return jacobian_under(p, np.ones(p.size), state, m, on, X, slider, rank, basis)
