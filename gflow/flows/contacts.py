@@ -1,0 +1,156 @@
+"""Whether events are what the weights say: at their times, a little before and a little after."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.events import OFF, ON, SLIDING
+from ..engines.record import Record
+from .defect import Reference, Sight
+
+STEP = 1e-3
+"""Sides are looked at so long before and after an event, in units of the time in which the neuron
+turns or grows, and at most `GAP` of the way to the next event of the pair."""
+GAP = 0.3
+SURE = 5.0
+"""A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
+
+
+class Contacts:
+    """The records of a run by pair, and what contradicts them.
+
+    Attributes
+    ----------
+    before : ndarray of int8, shape (E,)
+        Code of the pair of every event before it.
+    gap : ndarray, shape (E, 2)
+        Time since the last event of the pair, or the start, and until the next, or the end.
+    found : list of str
+        Contradictions: the first of every kind as a sentence.
+    count : int
+        How many records are contradicted.
+    off : float
+        Largest ``|w.x| / (|(a, w)| |x|)`` at an event.
+    looked : int
+        At how many events.
+    """
+
+    def __init__(self, flow: Record, reference: Reference) -> None:
+        self.events, self.reference, self.width = flow.events, reference, reference.band
+        self.found: list[str] = []
+        self.count, self.off, self.looked = 0, 0.0, 0
+        events, n = flow.events, flow.data.n
+        pair = events["neuron"] * n + events["point"]
+        order = np.argsort(pair, kind="stable")
+        now, time, owner = events["to"][order], events["time"][order], pair[order]
+        fresh = np.append(True, owner[1:] != owner[:-1])[:owner.size]
+        first = flow.initial_pattern.reshape(-1)[owner]
+        self.before = np.empty(owner.size, dtype=np.int8)
+        self.before[order] = np.where(fresh, first, np.roll(now, 1))
+        self.gap = np.empty((owner.size, 2))
+        self.gap[order, 0] = time - np.where(fresh, 0.0, np.roll(time, 1))
+        last = np.append(fresh[1:], True)[:owner.size]
+        self.gap[order, 1] = np.where(last, flow.t_end, np.roll(time, -1)) - time
+        self.pair, self.by_pair, self.pair_order = pair, owner, order
+        self._chain(flow)
+
+    def _chain(self, flow: Record) -> None:
+        """Every record changes the code of its pair, is called what it is, and time runs on."""
+        events, before = self.events, self.before
+        to = events["to"]
+        kind = np.select([to == SLIDING, before == SLIDING, to == ON], ["slide", "release",
+                                                                       "activate"], "deactivate")
+        self._note("has a record that does not follow from the one before",
+                   np.flatnonzero((to == before) | (kind != events["kind"])
+                                  | ~((0 <= to) & (to <= SLIDING))))
+        t = events["time"]
+        self._note("has a record that is not in time order, or at no time of the run",
+                   np.flatnonzero(~((t >= 0) & (t <= flow.t_end)
+                                    & (np.diff(t, prepend=0.0) >= 0))))
+
+    def _note(self, what: str, where: np.ndarray) -> None:
+        if where.size:
+            e = self.events[where[0]]
+            self.contradict(int(e["neuron"]), int(e["point"]), float(e["time"]), what,
+                            int(where.size))
+
+    def contradict(self, i: int, k: int, t: float, what: str, count: int = 1) -> None:
+        """Count a contradiction; of each kind the first is told."""
+        self.count += count
+        if not any(what in told for told in self.found):
+            self.found.append(f"neuron {i} {what} (point {k}, t = {t:.9g})")
+
+    def times(self, which: np.ndarray, t0: float, t1: float, rate: np.ndarray) -> np.ndarray:
+        """Times (3, E) at, before and after events; NaN outside of the piece [t0, t1].
+
+        ``rate`` (m,) is how fast neurons turn or grow.
+        """
+        t = self.events["time"][which]
+        turn = STEP / np.maximum(rate[self.events["neuron"][which]], STEP / max(t1 - t0, 1e-300))
+        early = t - np.minimum(turn, GAP * self.gap[which, 0])
+        late = t + np.minimum(turn, GAP * self.gap[which, 1])
+        out = np.array([t, early, late])
+        out[(out < t0) | (out > t1)] = np.nan
+        out[1:][out[1:] == t] = np.nan
+        return out
+
+    def look(self, which: np.ndarray, times: np.ndarray, sight: Sight) -> None:
+        """Compare events with the weights at `times`, seen in the order of those not NaN."""
+        codes = np.array([self.before[which], self.before[which], self.events["to"][which]])
+        row = np.cumsum(np.isfinite(times).ravel()).reshape(times.shape) - 1
+        for moment in range(3):
+            for e in np.flatnonzero(np.isfinite(times[moment])):
+                i, k = (int(self.events[name][which[e]]) for name in ("neuron", "point"))
+                j, t = int(row[moment, e]), float(times[moment, e])
+                z = float(sight.z[j, i, k])
+                if moment == 0:
+                    if sight.size[j, i] > 0:
+                        self.off = max(self.off, abs(z)) if z == z else np.nan
+                    self.looked += 1
+                else:
+                    self.side(sight, j, i, k, t, int(codes[moment, e]),
+                              abs(t - float(times[0, e])) if times[0, e] == times[0, e]
+                              else abs(t - float(self.events["time"][which[e]])))
+
+    def side(self, sight: Sight, j: int, i: int, k: int, t: float, code: int,
+             since: float) -> None:
+        """Compare the code of a pair with state ``j``, ``since`` its last or next event."""
+        z = float(sight.z[j, i, k])
+        if sight.size[j, i] == 0.0 or not sight.W[j, i].any():
+            return
+        wrong = {OFF: z, ON: -z, SLIDING: abs(z)}[code]
+        if not wrong <= self.width:
+            self.contradict(i, k, t, "is not on its recorded side")
+        elif abs(z) <= self.width and code != SLIDING:
+            push = self.push(sight, j, i, k)
+            if push * since > SURE * self.width:
+                self.contradict(i, k, t, "slides, and no record says so")
+
+    def since(self, i: int, k: int, t: float) -> float:
+        """Time from the event of a pair that is nearest to ``t``, or from the start."""
+        pair = i * self.reference.n + k
+        lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
+        own = self.events["time"][self.pair_order[lo:hi]]
+        return float(np.abs(np.append(own, 0.0) - t).min())
+
+    def push(self, sight: Sight, j: int, i: int, k: int) -> float:
+        """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
+        either side, relative to its size; negative if one of them leads away."""
+        reference = self.reference
+        A = reference.field.data.arrangement
+        near = np.abs(sight.z[j, i]) <= self.width
+        near &= reference.lengths > 0
+        D = reference.fields(Sight(*(x[j:j + 1] for x in sight)),
+                             np.broadcast_to(near, (1, *sight.z.shape[1:])))[:, i]
+        own = A.label == A.label[k]
+        rest = near & ~own
+        a = float(sight.a[j, i])
+        if rest.any():
+            least = reference.least(D, np.sign(a), rest, sight.p[j:j + 1])
+            if least is None:
+                return -1.0
+            D = least
+        V, below, above = reference.limits(own, sight.p[j:j + 1])
+        across = float(D[0] @ V[0])
+        return min(a * (across + float(below[0, 0])),
+                   -a * (across + float(above[0, 0]))) / float(sight.size[j, i])
