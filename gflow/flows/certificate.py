@@ -13,13 +13,15 @@ from ..engines.record import Record
 from ..engines.trajectory import by_neuron
 from ..theory.lorentz import local_lorentz
 from .contacts import Contacts
-from .defect import NARROWEST, WIDTH, Look, Reference, Sight, choose, defects
+from .defect import AT_ZERO, NARROWEST, WIDTH, Look, Reference, Sight, choose, defects
 
 
-AT_ZERO = 1e-9
-"""``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing."""
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
 """Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
+GONE = 1e-15
+"""Weights carry rounding of this part of the largest that their neuron has been. One below that
+over the width of a hyperplane has no direction left to judge, and is left out: at ``rtol`` 1e-8
+below 3e-8 of its largest."""
 MOST_PIECES = 500
 """Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
 MOST_PAIRS = 500
@@ -34,8 +36,10 @@ ENOUGH = 8
 """Of so many intervals the mean of the defects of a neuron is judged."""
 DEFECT, DEFECT_ROUNDING = 100.0, 3e-9
 """A defect is ``max(DEFECT rtol, DEFECT_ROUNDING)`` at most."""
-LASTING, LASTING_ROUNDING = 6.0, 3e-10
-"""And so is the mean of many."""
+LASTING, OUTLIERS = 1.0, 3
+"""Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
+run come and go, so that it is ``LASTING`` at most, and so many outliers."""
+CLIP, CLIP_ROUNDING = 10.0, 3e-10
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
@@ -54,7 +58,8 @@ class Certificate:
         `gflow.problem.field.Field` with the signs of ``w.x``; divided by 1 plus what an error of 1
         of all weights would do to the integral.
     lasting : ndarray, shape (m,)
-        Norm of the mean of these defects, signs kept, over the run; 0 of less than 8 intervals.
+        Norm of the mean of these defects, signs kept, each cut to `CLIP` ``rtol``, over what it
+        may be; 0 of less than 8 intervals.
     off_event : float
         Largest ``|w_i.x_k| / (|(a_i, w_i)| |x_k|)`` at the time of an event.
     contradictions : int
@@ -134,7 +139,7 @@ class Certificate:
         wide, plane = self.tolerance, max(WIDTH * self.rtol, NARROWEST)
         step = max(DEFECT * self.rtol, DEFECT_ROUNDING)
         return {"defect": (peak(self.defect), step),
-                "lasting": (peak(self.lasting), max(LASTING * self.rtol, LASTING_ROUNDING)),
+                "lasting": (peak(self.lasting), 1.0),
                 "off_event": (self.off_event, plane),
                 "contradictions": (float(self.contradictions), 0.0),
                 "stored": (self.stored, step), "gap": (self.gap, step),
@@ -250,6 +255,7 @@ class _Audit:
         self.field = flow.field
         self.reference = Reference(flow.field, self.m, self.rtol)
         self.contacts = Contacts(flow, self.reference)
+        self.clip = max(CLIP * self.rtol, CLIP_ROUNDING)
         self.codes = flow.initial_pattern.copy()
         self.next_event = 0
         self.marks = np.random.default_rng(0).random(flow.data.n)
@@ -267,6 +273,7 @@ class _Audit:
         self.last_piece, self.last_state = -1, path.start
         self.pair = (-1, -1)
         self.checked = 1
+        self.peak = start.size[0]
         self._first(start)
 
     def _first(self, start: Sight) -> None:
@@ -307,6 +314,10 @@ class _Audit:
         self.lost += losses[0]
         sight = self.reference.see(states)
         self.scale = max(self.scale, self.first_loss + self._margin(sight))
+        self.peak = np.maximum(self.peak, sight.size.max(axis=0))
+        floor = self.contacts.floor = np.maximum(
+            GONE / self.reference.band * self.peak, FEWER_DIGITS)
+        self.gone = (sight.size <= floor).any(axis=0)
         for j in (1, 2):
             self._replay(times[j])
             self.rise = worst(self.rise, losses[j] - self.last_loss)
@@ -353,19 +364,19 @@ class _Audit:
 
     def _follow(self, look: Look, first: np.ndarray, last: np.ndarray, sight: Sight) -> None:
         found, spread = defects(self.reference, look, first, last, sight)
-        size = row_norms(np.concatenate([first[:, :self.m, None], first[:, self.m:].reshape(
-            len(first), self.m, self.d)], axis=2))
-        moves = (np.abs(sight.a).max(axis=0) > 0) & (size > FEWER_DIGITS)
-        living = moves & (sight.z > -self.reference.band).any(axis=(0, 2))
+        moves = (np.abs(sight.a).max(axis=0) > 0) & ~self.gone
+        living = np.tile(moves & (sight.z > -self.reference.band).any(axis=(0, 2)),
+                         (len(first), 1))
         left = np.isnan(found).any(axis=2) & np.isfinite(first).all() & np.isfinite(last).all()
         seen = living & ~left
         self.shown += int(living.sum())
         self.looked += int(seen.sum())
         found /= 1 + spread[:, :, None]
-        sizes = np.where(size > FEWER_DIGITS, np.sqrt((found**2).sum(axis=2)), 0.0)
+        sizes = np.where(self.gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect = np.where(self.defect >= sizes.max(axis=0), self.defect, sizes.max(axis=0))
-        self.total += np.where(seen[..., None], found, 0.0).sum(axis=0)
+        cut = np.minimum(1.0, self.clip / np.maximum(sizes, self.clip))
+        self.total += np.where(seen[..., None], found * cut[..., None], 0.0).sum(axis=0)
         self.count += seen.sum(axis=0)
 
     def _state(self, sight: Sight, j: int, t: float) -> None:
@@ -374,7 +385,7 @@ class _Audit:
         self.checked += 1
         norms = row_norms(sight.W[j])
         # A neuron that has reached w = 0 is on every hyperplane.
-        known = norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)
+        known = (norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)) & ~self.gone
         z = np.where(known[:, None], sight.z[j], 0.0)
         wrong = np.where(self.codes == ON, -z, np.where(self.codes == OFF, z, np.abs(z)))
         at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
@@ -451,13 +462,15 @@ class _Audit:
         scale = self.scale or 1.0
         lost = self.first_loss - self._losses(end[None, :])[0] if whole_run else self.lost
         size = np.where(self.size > 0, self.size, 1.0)
-        mean = row_norms(self.total / np.maximum(self.count, 1)[:, None])
+        # Over what it may be: sums, so that three outliers weigh the less the more there are.
+        sums = row_norms(self.total) / (self.clip / CLIP * (LASTING * self.count
+                                                            + CLIP * OUTLIERS))
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(lost - dissipated) / scale, loss_rise=worst(0.0, self.rise) / scale,
             gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
             multiplier=self.multiplier, defect=self.defect,
-            lasting=np.where(self.count >= ENOUGH, mean, 0.0), off_event=self.contacts.off,
+            lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,
             contradictions=self.contacts.count, first=tuple(self.contacts.found),
             stored=self._stored(),
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,

@@ -33,10 +33,13 @@ class Contacts:
         Largest ``|w.x| / (|(a, w)| |x|)`` at an event.
     looked : int
         At how many events.
+    floor : ndarray, shape (m,)
+        Neurons smaller than this are gone.
     """
 
     def __init__(self, flow: Record, reference: Reference) -> None:
         self.events, self.reference, self.width = flow.events, reference, reference.band
+        self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
         self.found: list[str] = []
         self.count, self.off, self.looked = 0, 0.0, 0
         events, n = flow.events, flow.data.n
@@ -58,8 +61,8 @@ class Contacts:
         """Every record changes the code of its pair, is called what it is, and time runs on."""
         events, before = self.events, self.before
         to = events["to"]
-        kind = np.select([to == SLIDING, before == SLIDING, to == ON], ["slide", "release",
-                                                                       "activate"], "deactivate")
+        kind = np.select([to == SLIDING, before == SLIDING, to == ON],
+                         ["slide", "release", "activate"], "deactivate")
         self._note("has a record that does not follow from the one before",
                    np.flatnonzero((to == before) | (kind != events["kind"])
                                   | ~((0 <= to) & (to <= SLIDING))))
@@ -104,19 +107,18 @@ class Contacts:
                 j, t = int(row[moment, e]), float(times[moment, e])
                 z = float(sight.z[j, i, k])
                 if moment == 0:
-                    if sight.size[j, i] > 0:
-                        self.off = max(self.off, abs(z)) if z == z else np.nan
+                    if not sight.size[j, i] <= self.floor[i]:
+                        self.off = float(np.maximum(self.off, abs(z)))
                     self.looked += 1
                 else:
                     self.side(sight, j, i, k, t, int(codes[moment, e]),
-                              abs(t - float(times[0, e])) if times[0, e] == times[0, e]
-                              else abs(t - float(self.events["time"][which[e]])))
+                              abs(t - float(self.events["time"][which[e]])))
 
     def side(self, sight: Sight, j: int, i: int, k: int, t: float, code: int,
              since: float) -> None:
         """Compare the code of a pair with state ``j``, ``since`` its last or next event."""
         z = float(sight.z[j, i, k])
-        if sight.size[j, i] == 0.0 or not sight.W[j, i].any():
+        if sight.size[j, i] <= self.floor[i] or not sight.W[j, i].any():
             return
         wrong = {OFF: z, ON: -z, SLIDING: abs(z)}[code]
         if not wrong <= self.width:
@@ -127,11 +129,12 @@ class Contacts:
                 self.contradict(i, k, t, "slides, and no record says so")
 
     def since(self, i: int, k: int, t: float) -> float:
-        """Time from the event of a pair that is nearest to ``t``, or from the start."""
+        """Time from the event of a pair that is nearest to ``t``, or from the start or the end:
+        the next may come just after it."""
         pair = i * self.reference.n + k
         lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
         own = self.events["time"][self.pair_order[lo:hi]]
-        return float(np.abs(np.append(own, 0.0) - t).min())
+        return float(np.abs(np.append(own, [0.0, self.end]) - t).min())
 
     def push(self, sight: Sight, j: int, i: int, k: int) -> float:
         """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
@@ -144,13 +147,14 @@ class Contacts:
                              np.broadcast_to(near, (1, *sight.z.shape[1:])))[:, i]
         own = A.label == A.label[k]
         rest = near & ~own
-        a = float(sight.a[j, i])
-        if rest.any():
-            least = reference.least(D, np.sign(a), rest, sight.p[j:j + 1])
+        a, p = float(sight.a[j, i]), sight.p[j:j + 1]
+        V, below, above = reference.limits(own, p)
+        speeds = []
+        for limit in (below, above):
+            # What the other hyperplanes hold back is another thing on either side.
+            side = D + limit @ V
+            least = reference.least(side, np.sign(a), rest, p) if rest.any() else side
             if least is None:
                 return -1.0
-            D = least
-        V, below, above = reference.limits(own, sight.p[j:j + 1])
-        across = float(D[0] @ V[0])
-        return min(a * (across + float(below[0, 0])),
-                   -a * (across + float(above[0, 0]))) / float(sight.size[j, i])
+            speeds.append(a * float(least[0] @ V[0]) / float(sight.size[j, i]))
+        return min(speeds[0], -speeds[1])

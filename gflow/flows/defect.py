@@ -16,12 +16,15 @@ from ..problem.norms import row_norms
 
 NODES = 5
 """Of a Gauss-Legendre rule between two kinks."""
+RULE = np.polynomial.legendre.leggauss(NODES)
 WIDTH, NARROWEST = 3.0, 1e-11
 """``|w.x|`` below ``max(WIDTH rtol, NARROWEST) |(a, w)| |x|`` is on the hyperplane: weights are
 right to within ``rtol``, and a neuron that leaves a hyperplane along it is not seen to leave
 before. 1.001 ``rtol`` is the most measured on right runs."""
 MOST_KINKS = 5
 """An interval ends at the next event after so many: each costs `NODES` states more."""
+AT_ZERO = 1e-9
+"""``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing and the least norm is 0."""
 TURN = 1.0
 """Length of an interval at most, in units of the fastest rate: the rule of 5 nodes is then exact
 to ``(1/2)^10 8e-10`` for exponentials."""
@@ -71,6 +74,10 @@ class Reference:
         self.lengths = row_norms(self.X)
         self.unit = self.X / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
         self.band = max(WIDTH * rtol, NARROWEST)
+        A, slope = field.data.arrangement, field.activation.slope
+        own = (A.label == np.arange(len(A.normal))[:, None]) / self.n
+        plus, minus = np.maximum(A.length, 0.0), np.minimum(A.length, 0.0)
+        self._below, self._above = own * (minus + slope * plus), own * (plus + slope * minus)
 
     def see(self, states: np.ndarray) -> Sight:
         """Signs, pulls and their errors at states (J, m (d + 1))."""
@@ -101,12 +108,9 @@ class Reference:
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Normals (c, d) of the hyperplanes of some points (n,), and what pulls (J, n) add to the
         field along them on their negative side (J, c) and on their positive side."""
-        A, slope = self.field.data.arrangement, self.field.activation.slope
+        A = self.field.data.arrangement
         planes = np.unique(A.label[points])
-        own = (A.label == planes[:, None]) / self.n
-        plus, minus = np.maximum(A.length, 0.0), np.minimum(A.length, 0.0)
-        return (A.normal[planes], p @ (own * (minus + slope * plus)).T,
-                p @ (own * (plus + slope * minus)).T)
+        return A.normal[planes], p @ self._below[planes].T, p @ self._above[planes].T
 
     def least(self, D: np.ndarray, sign: float, points: np.ndarray, p: np.ndarray
               ) -> np.ndarray | None:
@@ -138,7 +142,7 @@ def choose(rng: np.random.Generator, t0: float, t1: float, kinks: np.ndarray, ra
     Their lengths are spread evenly on a logarithmic scale down to 1/30 of the longest: of a piece,
     or `TURN` over ``rate``.
     """
-    x, w = np.polynomial.legendre.leggauss(NODES)
+    x, w = RULE
     ends, nodes, weights, part, of = [], [], [], [], []
     longest = min(t1 - t0, TURN / rate if rate > 0 else np.inf)
     parts = 0
@@ -189,17 +193,21 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     """
     m, d, count = reference.m, reference.d, len(look.ends)
     near = np.abs(sight.z) <= reference.band
-    near[:, :, reference.lengths == 0] = False
+    live = reference.lengths > 0
+    near[:, :, ~live] = False
     D = reference.fields(sight, near)
     starts = np.flatnonzero(np.append(True, np.diff(look.part) != 0))
     always = np.logical_and.reduceat(near, starts, axis=0)
     ever = np.logical_or.reduceat(near, starts, axis=0)
     on = sight.z > 0
-    same = ((np.logical_and.reduceat(on, starts, axis=0) == np.logical_or.reduceat(on, starts,
-                                                                                  axis=0)) | ever)
+    all_on, some_on = (op.reduceat(on, starts, axis=0) for op in (np.logical_and, np.logical_or))
+    same = (all_on == some_on) | ever
     good = (same & (always == ever)).all(axis=2)
     for s, i in zip(*np.nonzero(always.any(axis=2) & good)):
         rows = slice(starts[s], starts[s] + NODES)
+        if always[s, i, live].all():
+            good[s, i] = (row_norms(sight.W[rows, i]) <= AT_ZERO * np.abs(sight.a[rows, i])).all()
+            continue
         sign = np.sign(sight.a[rows, i])
         least = None
         if (sign == sign[0]).all():
