@@ -9,9 +9,9 @@ import gflow
 from gflow.flows.archive import checksum
 from gflow.kernels.chebyshev import nodes, to_series
 
-RTOL, T = 1e-8, 40.0
+RTOL, T = 1e-8, 15.0
 DATA = gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1)
-MODEL = gflow.init.balanced(8, 3, scale=0.1, rng=2)
+MODEL = gflow.init.balanced(6, 3, scale=0.1, rng=2)
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +58,7 @@ def test_neurons_that_stand_still_are_doubted(runs, tmp_path):
     norms = runs["DOP853"].norms
     living = np.flatnonzero(runs["DOP853"].pattern(T).any(axis=1))
     largest = sorted(living, key=lambda i: -norms[-1, i])
-    for who in [[i] for i in living] + [largest[:3], list(range(8))]:
+    for who in [[i] for i in living] + [largest[:3], list(range(6))]:
         certificate = freeze(again(runs["DOP853"], tmp_path), who).certificate()
         assert "defect" in certificate.doubts, who
         assert certificate.defect.argmax() in who
@@ -92,14 +92,21 @@ def test_changed_data_are_doubted(runs, tmp_path, method):
             assert not again(runs[method], tmp_path, edit).certificate().ok, (name, k)
 
 
+def local(flow, event):
+    """2e-3 of the time in which the neuron of an event turns or grows."""
+    i, t, h = event["neuron"], event["time"], 1e-4
+    before, after = flow(max(t - h, 0.0)), flow(min(t + h, T))
+    turn = np.abs(np.append(after.a[i] - before.a[i], after.W[i] - before.W[i])).max() / 2 / h
+    return 2e-3 * np.abs(after.a[i]) / turn
+
+
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
 def test_changed_events_are_doubted(runs, tmp_path, method):
     flow = again(runs[method], tmp_path)
     events, codes = flow.events, flow.initial_pattern
-    speed = np.abs(DATA.X.T @ DATA.y).max() / DATA.n
     rng = np.random.default_rng(0)
     slides = np.flatnonzero(events["kind"] == "slide")
-    for j in np.unique(np.append(rng.integers(0, len(events), 6), slides[-3:])):
+    for j in np.unique(np.append(rng.integers(0, len(events), 4), slides[-2:])):
         flow.events = np.delete(events, j)
         assert not flow.certificate().ok, ("dropped", events[j])
         flow.events = np.insert(events, j, events[j])
@@ -107,7 +114,7 @@ def test_changed_events_are_doubted(runs, tmp_path, method):
         for change in ("later", "neuron", "to"):
             flow.events = events.copy()
             if change == "later":
-                flow.events["time"][j] = min(T, events["time"][j] + 3e-3 / speed)
+                flow.events["time"][j] = min(T, events["time"][j] + local(flow, events[j]))
                 flow.events = np.sort(flow.events, order="time", kind="stable")
             elif change == "neuron":
                 flow.events["neuron"][j] = (events["neuron"][j] + 1) % MODEL.a.size
@@ -115,7 +122,7 @@ def test_changed_events_are_doubted(runs, tmp_path, method):
                 flow.events["to"][j] = (events["to"][j] + 1) % 3
             assert not flow.certificate().ok, (change, events[j])
     flow.events = events
-    for i, k in zip(rng.integers(0, 8, 4), rng.integers(0, 20, 4)):
+    for i, k in zip(rng.integers(0, 6, 3), rng.integers(0, 20, 3)):
         flow.initial_pattern = codes.copy()
         flow.initial_pattern[i, k] = (codes[i, k] + 1) % 3
         assert not flow.certificate().ok, ("flipped", i, k)
@@ -156,7 +163,7 @@ def test_what_is_no_number_is_doubted(runs, tmp_path):
                                           ("waveform", 1e-11)])
 def test_right_runs_are_not_doubted(method, rtol, tmp_path):
     rng = np.random.default_rng(5)
-    for seed in range(12):
+    for seed in range(8):
         scale = 10.0 ** rng.uniform(-6, 0)
         problem = random_problem(seed, 7, 6, 3, KINDS[seed % len(KINDS)],
                                  STARTS[seed % len(STARTS)], scale)

@@ -11,6 +11,8 @@ from .defect import Reference, Sight
 STEP = 1e-3
 """Sides are looked at so long before and after an event, in units of the time in which the neuron
 turns or grows, and at most `GAP` of the way to the next event of the pair."""
+ARRIVAL = 0.3
+"""Of that time for the arrival at a slide: one recorded late is there already."""
 GAP = 0.3
 SURE = 5.0
 """A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
@@ -90,7 +92,8 @@ class Contacts:
         """
         t = self.events["time"][which]
         turn = STEP / np.maximum(rate[self.events["neuron"][which]], STEP / max(t1 - t0, 1e-300))
-        early = t - np.minimum(turn, GAP * self.gap[which, 0])
+        arrives = self.events["to"][which] == SLIDING
+        early = t - np.minimum(np.where(arrives, ARRIVAL, 1.0) * turn, GAP * self.gap[which, 0])
         late = t + np.minimum(turn, GAP * self.gap[which, 1])
         out = np.array([t, early, late])
         out[(out < t0) | (out > t1)] = np.nan

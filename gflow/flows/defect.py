@@ -53,8 +53,8 @@ class Sight(NamedTuple):
     p : ndarray, shape (J, n)
         Pulls.
     error : ndarray, shape (J, n)
-        What errors of the weights by 1, relative, do to pulls: ``l'' |x| sum |a| |w|`` over the
-        neurons that are active.
+        What errors of the weights by 1, relative to their neuron, do to pulls: ``l'' |x| sum
+        (a^2 + |w|^2) / 2`` over the neurons that are active, at least ``|a| |w|`` of each.
     """
 
     a: np.ndarray
@@ -83,14 +83,13 @@ class Reference:
         """Signs, pulls and their errors at states (J, m (d + 1))."""
         a = states[:, :self.m]
         W = states[:, self.m:].reshape(len(states), self.m, self.d)
-        norms = row_norms(W)
-        size = np.hypot(a, norms)
+        size = np.hypot(a, row_norms(W))
         scale = np.where(size > 0, size, 1.0)
         z = (W / scale[:, :, None]) @ self.unit.T
         on = z > 0
         up = self.field.activation(z) * scale[:, :, None]
         h = np.einsum("jm,jmn->jn", a, up) * self.lengths
-        reach = np.einsum("jm,jmn->jn", np.abs(a) * norms, on.astype(float)) * self.lengths
+        reach = np.einsum("jm,jmn->jn", size**2 / 2, on.astype(float)) * self.lengths
         return Sight(a, W, size, z, self.field.pulls(h), self.field.curvature(h) * reach)
 
     def fields(self, sight: Sight, on_plane: np.ndarray) -> np.ndarray:
