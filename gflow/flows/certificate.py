@@ -44,6 +44,9 @@ LASTING, OUTLIERS = 1.0, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
 run come and go, so that it is ``LASTING`` at most, and so many outliers."""
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
+MARGIN = 0.1
+"""Losses are judged by this part of what errors of the weights do to them, if that is more than
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
@@ -80,8 +83,8 @@ class Certificate:
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
         sample of pairs, relative to the two; see `gflow.theory.local_lorentz`.
     energy : float
-        ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)`` and what relative errors of the
-        weights do to ``L``; of the pieces looked at, if there is a limit on them.
+        ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``, or to `MARGIN` times what relative
+        errors of the weights do to ``L``; of the pieces looked at, if there is a limit on them.
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to the same.
     gap : float
@@ -269,7 +272,7 @@ class _Audit:
         self.invariant = self._invariant(start)[0]
         self.size = start.size[0]**2
         self.first_loss = self.last_loss = self._losses(path.start[None, :])[0]
-        self.scale = self.first_loss + self._margin(start)
+        self.scale = max(self.first_loss, MARGIN * self._margin(start))
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
         self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
         self.shown = self.looked = 0
@@ -317,7 +320,7 @@ class _Audit:
         losses = self._losses(states)
         self.lost += losses[0]
         sight = self.reference.see(states)
-        self.scale = max(self.scale, self.first_loss + self._margin(sight))
+        self.scale = max(self.scale, MARGIN * self._margin(sight))
         self.peak = np.maximum(self.peak, sight.size.max(axis=0))
         floor = self.contacts.floor = np.maximum(
             GONE / self.reference.band * self.peak, FEWER_DIGITS)

@@ -96,12 +96,12 @@ class Reference:
         """Fields (J, m, d) with ``on_plane`` (J, m, n) left out of the sums."""
         s = np.where(sight.z > 0, 1.0, self.field.activation.slope)
         s[on_plane] = 0.0
-        return (s * sight.p[:, None, :]) @ self.X / self.n
+        return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
 
     def sensitivity(self, sight: Sight) -> np.ndarray:
         """By how much fields move, (J, m), if all weights are wrong by 1, relative."""
         seen = (sight.z > -self.band).astype(float)
-        return np.einsum("jmn,jn->jm", seen, sight.error * self.lengths) / self.n
+        return np.asarray(np.einsum("jmn,jn->jm", seen, sight.error * self.lengths) / self.n)
 
     def limits(self, points: np.ndarray, p: np.ndarray
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -123,12 +123,12 @@ class Reference:
         if len(V) == 1:
             across = base @ V[0]
             eta = np.divide(-across, jump[:, 0], out=np.zeros(len(D)), where=jump[:, 0] != 0)
-            return base + (np.clip(eta, 0.0, 1.0) * jump[:, 0])[:, None] * V[0]
+            return np.asarray(base + (np.clip(eta, 0.0, 1.0) * jump[:, 0])[:, None] * V[0])
         if (jump == 0).any():
             return None
         total = np.linalg.lstsq(V.T, -base.T, rcond=None)[0].T
         eta = total / jump
-        out = base + total @ V
+        out: np.ndarray = base + total @ V
         for j in np.flatnonzero(((eta < 0) | (eta > 1)).any(axis=1)):
             out[j] = box_least_squares(base[j].copy(), V.copy(), jump[j].copy(), 0.0)[1]
         return out
@@ -142,7 +142,11 @@ def choose(rng: np.random.Generator, t0: float, t1: float, kinks: np.ndarray, ra
     or `TURN` over ``rate``.
     """
     x, w = RULE
-    ends, nodes, weights, part, of = [], [], [], [], []
+    ends: list[tuple[float, float]] = []
+    nodes: list[np.ndarray] = []
+    weights: list[np.ndarray] = []
+    part: list[np.ndarray] = []
+    of: list[np.ndarray] = []
     longest = min(t1 - t0, TURN / rate if rate > 0 else np.inf)
     parts = 0
     for i in range(count):
