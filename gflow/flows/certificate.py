@@ -40,7 +40,7 @@ DEFECT, DEFECT_ROUNDING = 100.0, 3e-9
 by some ``rtol`` a step: 42 is the most measured on right runs, most are below 10."""
 JUMP, JUMP_ROUNDING = 10.0, 3e-10
 """The same for jumps between pieces: 1.8 ``rtol`` is the most measured on right runs."""
-LASTING, OUTLIERS = 1.0, 3
+LASTING, OUTLIERS = 1.5, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
 run come and go, so that it is ``LASTING`` at most, and so many outliers."""
 CLIP, CLIP_ROUNDING = 10.0, 3e-10

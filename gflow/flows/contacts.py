@@ -14,6 +14,8 @@ turns or grows, and at most `GAP` of the way to the next event of the pair."""
 ARRIVAL = 0.3
 """Of that time for the arrival at a slide: one recorded late is there already."""
 GAP = 0.3
+CLEAR = 30.0
+"""Of a neuron whose ``|w|`` is not so many widths it is not known which hyperplanes hold it."""
 SURE = 5.0
 """A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
 
@@ -126,7 +128,8 @@ class Contacts:
         wrong = {OFF: z, ON: -z, SLIDING: abs(z)}[code]
         if not wrong <= self.width:
             self.contradict(i, k, t, "is not on its recorded side")
-        elif abs(z) <= self.width and code != SLIDING:
+        elif (abs(z) <= self.width and code != SLIDING and np.abs(sight.W[j, i]).max()
+              > CLEAR * self.width * sight.size[j, i]):
             push = self.push(sight, j, i, k)
             if push * since > SURE * self.width:
                 self.contradict(i, k, t, "slides, and no record says so")
