@@ -33,7 +33,7 @@ def tiny(tmp_path):
     package = tmp_path / "tiny"
     package.mkdir()
     (package / "__init__.py").touch()
-    for name in ("jit.py", "store.py"):
+    for name in ("jit.py", "drafts.py", "store.py"):
         (package / name).write_bytes((KERNELS / name).read_bytes())
     (package / "inner.py").write_text(INNER.format(factor=3.0))
     (package / "outer.py").write_text(OUTER)
@@ -101,3 +101,22 @@ def test_nothing_can_be_written_but_temporary_files(tiny, tmp_path):
     assert at("b") == (7.0, 0) and at("b") == (7.0, 0) and not files(tmp_path / "b")
     (tmp_path / "c" / private.name).symlink_to(private)
     assert at("c") == (7.0, 0) and at("c") == (7.0, 0)
+
+
+@pytest.mark.parametrize("file, text", [
+    ("drafts.py", "from numba.core.compiler import NoSuchThing\n"),
+    ("drafts.py", "from numba.core.compiler import CompilerBase\n\n"
+                  "class DraftCompiler(CompilerBase):\n    pass\n"),
+    ("store.py", "from numba.core.caching import NoSuchThing\n"),
+    ("store.py", "def folder(function):\n    raise AttributeError\n\nKernelCache = None\n")])
+def test_another_numba_does_it_its_own_way(tiny, file, text):
+    (tiny / file).write_text(text)
+    assert run(tiny) == (7.0, 0)
+    assert run(tiny) == (7.0, 1)
+
+
+@pytest.mark.parametrize("name", ["NoSuchLocator", "InTreeCacheLocator"])
+def test_locators_of_numba_do_not_matter(tiny, name):
+    assert run(tiny, NUMBA_CACHE_LOCATOR_CLASSES=name) == (7.0, 0)
+    (tiny / "inner.py").write_text(INNER.format(factor=5.0))
+    assert run(tiny, NUMBA_CACHE_LOCATOR_CLASSES=name) == (11.0, 0)

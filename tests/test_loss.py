@@ -63,6 +63,22 @@ def test_labels_of_any_size(scale, loss):
     assert one.certificate().ok and two.certificate().ok
 
 
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_inputs_of_any_size(method):
+    # Powers of two that leave outputs alone: a symmetry of every loss, to the last bit.
+    a, W, X, y, t_max = random_problem(5, 8, 8, 3, "generic", "balanced", 0.3)[:5]
+    ends = []
+    for x in (-300, 60, 300):
+        u = -x // 2
+        flow = gflow.integrate((np.ldexp(a, u), np.ldexp(W, u)), (np.ldexp(X, x), y),
+                               float(np.ldexp(t_max, -x)), method=method, loss=LOSSES[0])
+        assert flow.status == "finished" and flow.path.units.labels == 0
+        ends.append((np.ldexp(flow.W, -u), flow.loss, np.ldexp(flow.events["time"], x)))
+    assert len(ends[0][2]) > 3
+    for other in ends[1:]:
+        assert all((one == two).all() for one, two in zip(ends[0], other))
+
+
 @pytest.mark.parametrize("method, quadratic", [
     ("DOP853", False), ("Radau", False), ("waveform", False), ("waveform", True)])
 def test_the_square_loss_written_again(method, quadratic):

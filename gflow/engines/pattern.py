@@ -2,32 +2,65 @@
 
 from __future__ import annotations
 
-from typing import Iterable, NamedTuple
+from typing import Callable, Iterable, NamedTuple
 
 import numpy as np
 
 from ..problem.data import Data
-from ..kernels.crossings import ON_SURFACE
 from ..kernels.algebra import orthonormal_rows
+from ..kernels.crossings import ON_SURFACE
+from ..kernels.switch import AT_REST, SMALL, switch
 from ..problem.field import Field
-from ..kernels.switch import switch
+from ..problem.loss import SQUARE, Loss
+from ..problem.network import TwoLayerReLU
+from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
 from .events import OFF, ON, point_codes
 
+APART = 250
+"""Weights reach outputs above the labels by no more than this power of two: products of four
+residuals must not underflow."""
+LAUNCH = 3.0
+"""A ``|w|`` far below ``|a|`` grows by no more than this a step, in units of itself."""
 
-def start(field: Field, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, str]:
-    """Outputs and pulls of a start, shapes (n,); zeros and a sentence if the loss overflows."""
+
+def start(field: Field, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Outputs and pulls of a start, shapes (n,); no pulls where the loss overflows, see
+    `overflow`."""
     h = field.outputs(a, W)
     p = field.pulls(h)
-    if not np.isfinite(field.value(h) * field.data.n + p @ p):
-        data = field.data
-        each = field.activation(data.X @ W.T) * a
+    return h, p if _holds(field, h, p) else np.zeros_like(p)
+
+
+def _holds(field: Field, h: np.ndarray, p: np.ndarray) -> bool:
+    return bool(np.isfinite(field.value(h) * field.data.n + p @ p))
+
+
+def overflow(model: TwoLayerReLU, data: Data, loss: Loss = SQUARE) -> str:
+    """A sentence if the weights or the loss of a start leave double precision, or nothing."""
+    with np.errstate(all="ignore"):
+        U, power = mantissas(model)
+        start = np.ldexp(U, power[:, None])
+        lost = (U[:, 1:].any(axis=1) != model.W.any(axis=1)) | ~np.isfinite(start).all(axis=1)
+        if lost.any():
+            return (f"the weights of neuron {int(np.argmax(lost))} overflow, or are too far from "
+                    "each other for double precision; start smaller or less unbalanced")
+        live = np.flatnonzero(U.any(axis=1))
+        if loss == SQUARE and live.size and data.X.any() and data.y.any():
+            strongest = int(live[np.argmax(power[live])])
+            reach = 2 * int(power[strongest]) + exponent(np.abs(data.X).max())
+            if reach > exponent(np.abs(data.y).max()) + APART:
+                return (f"the weights of neuron {strongest} are too large beside the labels for "
+                        "double precision; rescale the data or start smaller")
+        field = Field(data, loss)
+        each = field.activation(data.X @ start[:, 1:].T) * start[:, 0]
+        h = each.sum(axis=1)
+        if _holds(field, h, field.pulls(h)):
+            return ""
         k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(each), np.inf, np.abs(each)))),
                                 each.shape)
-        return np.zeros(data.n), np.zeros(data.n), (
-            f"the loss of the start overflows, most of all through neuron {i} at point {k}; "
-            "rescale the data or start smaller")
-    return h, p, ""
+        return (f"the loss of the start overflows, most of all through neuron {i} at point {k}; "
+                "rescale the data or start smaller")
 
 
 class Slide(NamedTuple):
@@ -82,6 +115,7 @@ class Pattern:
         self.ambiguous = 0
         none = np.empty(0, dtype=np.int64)
         size = row_norms(W)
+        self.begun = np.where((size > 0) & (size < SMALL * np.abs(a)), size, np.inf)
         touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
         for i in np.flatnonzero(touches).tolist():
             self._settle(i, a, W, none, none, p)
@@ -111,6 +145,28 @@ class Pattern:
         self._pack()
         return changes
 
+    def keep_on(self, W: np.ndarray) -> None:
+        """Put sliding neurons back on their hyperplanes, in place: what they are off does not
+        shrink when they do, and is all that is left of them in the end."""
+        for i, slide in self.slides.items():
+            if len(slide.basis) < self.data.d:
+                W[i] -= (W[i] @ slide.basis.T) @ slide.basis
+
+    def launch(self, a: np.ndarray, W: np.ndarray, dW: Callable[[], np.ndarray]) -> float:
+        """The longest step on which no ``|w|`` that began far below ``|a|`` grows manifold.
+
+        Such a neuron turns while ``|w|`` is of the size that it began with; what comes after
+        depends on the cones that it goes through then. ``dW`` gives the velocity of ``W``.
+        """
+        small = np.flatnonzero(self.begun < np.inf)
+        if not small.size:
+            return np.inf
+        size = row_norms(W[small])
+        self.begun[small[size >= SMALL * np.abs(a[small])]] = np.inf
+        speed = row_norms(dW()[small])
+        waiting = (self.begun[small] < np.inf) & (size > 0) & (speed > 0)
+        return float(LAUNCH * (size[waiting] / speed[waiting]).min(initial=np.inf))
+
     def tighten(self, W: np.ndarray, band: float) -> None:
         """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
         i, h = np.nonzero(self.loose)
@@ -121,8 +177,10 @@ class Pattern:
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
                 kinds: np.ndarray, p: np.ndarray) -> None:
         A = self.arrangement
+        lowest = AT_REST * min(abs(a[i]), self.begun[i])
         side, w, sign, rest, on_it, choices = switch(
-            a[i], W[i], self.side[i], touched, kinds, p, self.data.X, A.label, A.length, A.normal)
+            a[i], W[i], self.side[i], touched, kinds, p, self.data.X, A.label, A.length, A.normal,
+            lowest)
         W[i] = w
         self.side[i] = side
         self.rest[i] = rest

@@ -38,7 +38,10 @@ class Path(Protocol):
 
     m: int
     d: int
-    breaks: list[float]
+
+    @property
+    def breaks(self) -> list[float]:
+        """Times between pieces, both ends included."""
 
     @property
     def pieces(self) -> Sequence[Any]:

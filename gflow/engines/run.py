@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..problem.units import Units
 from .events import CHANGE, as_table
 from .protocol import Measure, Path
 from .record import read_only
@@ -36,12 +37,19 @@ FAILURES = frozenset(OUTCOMES) - {"finished"}
 
 
 class Stop(Exception):
-    """Ends a run: a status and a sentence."""
+    """Ends a run: a status, and a sentence in which ``{t}`` stands for the time ``t`` in units of
+    the engine."""
 
-    def __init__(self, status: str, message: str = "") -> None:
+    def __init__(self, status: str, message: str = "", t: float | None = None) -> None:
         super().__init__(status)
-        self.status = status
+        self.status, self.t = status, t
         self.message = message or OUTCOMES[status]
+
+    def told(self, units: Units) -> str:
+        """The sentence, with the time in units of 1."""
+        if self.t is None:
+            return self.message
+        return self.message.replace("{t}", f"{units.outside(self.t):.6g}", 1)
 
 
 class Foreign(BaseException):
@@ -80,13 +88,20 @@ class Run:
         Whether to draw a text meter on standard error.
     recorder : Recorder or None
         What is kept instead of the pieces.
+    units : Units
+        Units of the engine; ``path`` and rules are in units of 1.
+
+    Attributes
+    ----------
+    t_max : float
+        Where the run ends, in units of the engine.
     """
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool,
-                 recorder: Recorder | None = None) -> None:
-        self.path = path
-        self.t_max = t_max
+                 recorder: Recorder | None = None, units: Units = Units()) -> None:
+        self.path, self.units = path, units
+        self.t_max = float(units.inside(t_max))
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -107,6 +122,7 @@ class Run:
         if not len(neuron):
             return
         table = np.empty(len(neuron), dtype=CHANGE)
+        time = self.units.outside(time)
         for name, column in zip(CHANGE.names or (), (time, neuron, point, before, after)):
             table[name] = column
         self.changes.append(table)
@@ -167,13 +183,23 @@ class Run:
             # A row of many states would keep all of them alive.
             own = None if known is None else read_only(known.copy())
             y = cache(lambda: read_only(self.path(np.array([t]))[0]) if own is None else own)
-            seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d), *measure(t, y),
-                         self.wall)
+            seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
+                         *self._seen(measure, t, y), self.wall)
             if self.recorder and own is None:
                 self._handed[seen] = y
             return seen
 
         return state
+
+    def _seen(self, measure: Measure, t: float, state: Callable[[], np.ndarray]
+              ) -> tuple[Callable[[], float], Callable[[], float]]:
+        """What ``measure`` gives, in units of 1."""
+        units = self.units
+        if not any(units):
+            return measure(t, state)
+        loss, gradient = measure(float(units.inside(t)),
+                                 lambda: np.ldexp(state(), -units.weights))
+        return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
     def event_table(self) -> np.ndarray:
         """All events as a structured array in time order."""

@@ -15,11 +15,14 @@ from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.units import Units, mantissas
 from ..problem.words import cut
 from .events import count_kinds
-from .protocol import Engine
+from .pattern import overflow
+from .protocol import Engine, Path
 from .record import Record, read_only
 from .recorder import Quantities, Recorder
+from .rescaled import Rescaled
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .warmup import announced
@@ -30,7 +33,8 @@ MANY_PAIRS = 500
 """Neurons times points beyond which events are too many for a stepper."""
 LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
-
+SMALLEST = -1000
+"""Exponent of the smallest hidden weights that a stepper holds."""
 
 _R = TypeVar("_R", bound=Record)
 
@@ -49,8 +53,9 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float,
     pairs = model.m * data.n
     if pairs > MANY_PAIRS:
         return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
-    pulls = np.abs(Field(data, loss).first_pulls)
-    turns = t_max * float(pulls @ row_norms(data.X)) / data.n
+    with np.errstate(over="ignore", under="ignore"):
+        pulls = np.abs(Field(data, loss).first_pulls)
+        turns = t_max * float(pulls @ row_norms(data.X)) / data.n
     if turns > LONG:
         return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
@@ -98,9 +103,14 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    engine = _engine(name, model, data, rtol, threads, loss)
-    run = Run(engine.path, t_max, tuple(rules), max_events, progress, recorder)
-    status, message, raised = _carry(engine, run)
+    units = Units.of(model, data, t_max, loss)
+    engine = _engine(name, model, units.data(data), rtol, threads, units, loss)
+    path: Path = engine.path
+    if any(units):
+        path = Rescaled(path, units)
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
+    status, message, raised = _carry(
+        engine, run, overflow(model, data, loss) or _underflow(model, units, name))
     if engine.ambiguous:
         message += (f" ({engine.ambiguous} times the solution was not unique: "
                     "the branch with the fewest active points was taken)")
@@ -112,7 +122,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
                 "threads": threads, "loss": loss_label(loss)}
-    record = made(data=data, path=engine.path, times=times, events=events,
+    record = made(data=data, path=path, times=times, events=events,
                   initial_pattern=engine.initial_codes, status=status, message=message,
                   success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
                   saved=None if recorder is None else recorder.arrays())
@@ -125,16 +135,28 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
 
 
 def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
-            loss: Loss = SQUARE) -> Engine:
+            units: Units = Units(), loss: Loss = SQUARE) -> Engine:
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
+        U, power = mantissas(model)
+        power -= units.weights
         if name == "waveform":
             from .waveform.engine import Waveform
-            return Waveform(data, model, rtol, threads, loss)
+            return Waveform(data, U, power, rtol, threads, loss)
         from .stepping import Stepping
-        scale = np.exp(model.log_scale)
-        start = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
-        return Stepping(data, start, name, rtol, loss)
+        start = np.ldexp(U, power[:, None])
+        return Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss)
+
+
+def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
+    """A sentence if a stepper cannot hold the weights of a start in its units, or nothing."""
+    U, power = mantissas(model)
+    size = np.frexp(np.abs(U[:, 1:]).max(axis=1))[1] + power - units.weights
+    lost = model.W.any(axis=1) & (size < SMALLEST)
+    if name == "waveform" or not lost.any():
+        return ""
+    return (f"the weights of neuron {int(np.argmax(lost))} are too small for {name}, beside the "
+            "data: use method=\"waveform\"")
 
 
 @cache
@@ -150,18 +172,20 @@ def _warm(name: str) -> None:
             engine.integrate(Run(engine.path, 4.0, (), None, False))
 
 
-def _carry(engine: Engine, run: Run) -> tuple[str, str, BaseException | None]:
-    """Run to the end; how it ended, as a status and a sentence, and what a function that was
-    handed in raised."""
+def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseException | None]:
+    """Run to the end, unless there is a ``refusal``; how it ended, as a status and a sentence, and
+    what a function that was handed in raised."""
     status = "finished"
     message = OUTCOMES[status]
     raised: BaseException | None = None
     with np.errstate(all="ignore"), run.catching_interrupts():
         try:
             try:
+                if refusal:
+                    raise Stop("non_finite", refusal)
                 engine.integrate(run)
             except Stop as end:
-                status, message = end.status, end.message
+                status, message = end.status, end.told(run.units)
             except KeyboardInterrupt:
                 run.interrupted = True
             if run.recorder:
@@ -171,7 +195,7 @@ def _carry(engine: Engine, run: Run) -> tuple[str, str, BaseException | None]:
         except BaseException as error:
             raised = error.error if isinstance(error, Foreign) else error
             status = "exception"
-            message = cut(f"{type(raised).__name__} was raised after t = {engine.path.t_end:.6g}: "
+            message = cut(f"{type(raised).__name__} was raised after t = {run.path.t_end:.6g}: "
                           f"{raised}", 200)
     if run.interrupted and status in ("finished", "interrupted"):
         status, message = "interrupted", OUTCOMES["interrupted"]

@@ -20,6 +20,8 @@ from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
+from . import rest
+from .events import OFF
 from .pattern import Pattern, start
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
@@ -35,8 +37,10 @@ EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
 STALLED = 1000
-INSTANT = 1e-20
-"""Part of a neuron that is nothing: four digits below rounding, also of its sum over a run."""
+SHORTEST = 64
+"""Steps are not made shorter than this, in units of the rounding of time."""
+LOOK = 50
+"""Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
@@ -75,8 +79,7 @@ class Stepping:
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
-        _, p, self.refusal = start(self.field, a, W)
-        self.pattern = Pattern(data, a, W, p)
+        self.pattern = Pattern(data, a, W, start(self.field, a, W)[1])
         self.balance = Balance(a, W)
         self.shift = 0.0
         self.t = 0.0
@@ -164,18 +167,6 @@ class Stepping:
         except Exception as error:
             self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
 
-    def _glance(self) -> bool:
-        """Take a run in which nothing changes by more than rounding as one straight step: steppers
-        divide by its length."""
-        H, v = self.run.t_max, self.velocity(0.0, self.state)
-        size = by_neuron(np.abs(self.state), self.m)
-        if not (by_neuron(np.abs(v), self.m) * H <= INSTANT * size).all():
-            return False
-        self.path.append(H, np.stack([self.state + v * (H / 2), v * (H / 2)]))
-        self.t, self.steps = H, 1
-        self.run.check(self.measure)
-        return True
-
     def integrate(self, run: Run) -> None:
         """Run to the end; pieces go to `path`, events to ``run``.
 
@@ -185,34 +176,85 @@ class Stepping:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        if self.refusal:
-            raise Stop("non_finite", self.refusal)
-        if self._glance():
-            return
-        stepper = self.stepper(None)
+        look, stepper = 0, None
+        self._launch()
         while self.t < self.run.t_max:
-            with self._foreign():
-                message = stepper.step()
-            if stepper.status == "failed":
-                self._fail(stepper.y, message)
+            last = None
+            if self.steps >= look:
+                look, last = self.steps + self.steps // 2 + LOOK, self._last_piece()
+            if last is not None:
+                look, h, stepper = self.steps, self.run.t_max - self.t, None
+            else:
+                stepper = stepper or self.stepper(None)
+                with self._foreign():
+                    message = stepper.step()
+                if stepper.status == "failed":
+                    self._fail(stepper.y, message)
+                h = getattr(stepper, "h_abs", None) or stepper.step_size
+                with self._foreign():
+                    last = stepper.dense_output(), stepper.t
             self.steps += 1
-            h = getattr(stepper, "h_abs", None) or stepper.step_size
-            with self._foreign():
-                dense = stepper.dense_output()
-            contacts = self.accept(dense, stepper.t)
+            contacts = self.accept(*last)
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
             self.run.check(self.measure)
             if contacts:
+                look = max(look, self.steps + LOOK) if stepper is None else look
                 self.switch(contacts)
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
             elif self.shift > SHIFTED * self.rtol and self.t < self.run.t_max:
                 stepper = self.stepper(h)
-            else:
+            elif stepper is not None:
                 stepper.atol = self.tolerance(self.state)
                 stepper.max_step = self.longest
+
+    def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
+        """Dense output to where nothing is left to do, if that is already known; see `rest`."""
+        t0, t1, state = self.t, self.run.t_max, self.state
+        v = self.velocity(t0, state)
+        if not np.isfinite(v).all():
+            return None
+        a, W = self._split(state)
+        h = self.outputs(state)
+        p = self.pulls(state)
+        curvature = None if self.square else self.field.curvature(h)
+        move = np.zeros_like(state)
+        if rest.rate(a, W, p, self.data.X, curvature) * (t1 - t0) <= rest.INSTANT:
+            move = v * (t1 - t0)
+        elif v.any():
+            terms = rest.terms(self.field.first_pulls, p, curvature, rest.reach(a, W, self.data.X))
+            D = (self.pattern.codes != OFF) @ rest.rounding(terms, self.data.X)
+            noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
+            limit = self.rtol * by_neuron(np.abs(state), self.m)
+            for _ in range(rest.ROUNDS):
+                if (np.abs(v) <= noise).all():
+                    break
+                if state.size > rest.MOST:
+                    return None
+                J = self._symmetric(state + move)
+                if not np.isfinite(J).all():
+                    return None
+                more, settled = rest.newton(v, J, noise, t1 - t0)
+                move += more
+                if not (by_neuron(np.abs(move), self.m) <= limit).all():
+                    return None
+                if settled:
+                    break
+                v = self.velocity(t0, state + move)
+            else:
+                return None
+            t1 = min(t1, t0 + self.longest) if move.any() else t1
+        return lambda t: state[:, None] + move[:, None] * ((t - t0) / (t1 - t0)), t1
+
+    def _symmetric(self, state: np.ndarray) -> np.ndarray:
+        """The Jacobian on the surfaces that neurons slide on, where it is symmetric."""
+        J = self.jacobian(self.t, state)
+        for i, slide in self.pattern.slides.items():
+            own = slice(self.m + i * self.d, self.m + (i + 1) * self.d)
+            J[:, own] -= (J[:, own] @ slide.basis.T) @ slide.basis
+        return J
 
     def accept(self, dense: Any, t1: float) -> list[tuple[int, int, int]] | None:
         """Record the step up to its first contact; return the contacts there.
@@ -245,11 +287,19 @@ class Stepping:
         if t1 > t0:
             self.path.append(t1, series)
             self.state = series.sum(axis=0)
+            self.pattern.keep_on(self._split(self.state)[1])
             self.shift = self.balance.restore(*self._split(self.state))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
+        self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
+
+    def _launch(self) -> None:
+        a, W = self._split(self.state)
+        longest = self.pattern.launch(
+            a, W, lambda: self._split(self.velocity(self.t, self.state))[1])
+        self.longest = min(self.longest, max(longest, SHORTEST * np.spacing(self.t)))
 
     def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
         degree = DEGREE[self.method]
@@ -272,7 +322,7 @@ class Stepping:
         if self.stalled > STALLED:
             raise Stop("sliding_unresolved",
                        f"neuron {contact[1]} meets {self._points(contact[2])} again and again at "
-                       f"t = {self.t:.6g}; loosen rtol or perturb the start")
+                       "t = {t}; loosen rtol or perturb the start", self.t)
 
     def contacts(self, series: np.ndarray, t0: float,
                  t1: float) -> list[tuple[float, int, int, int]]:
@@ -357,19 +407,19 @@ class Stepping:
         i = int(np.argmax(size))
         if not np.isfinite(size).all():
             raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
-                       f"t = {self.t:.6g}; rescale the data or start smaller")
+                       "t = {t}; rescale the data or start smaller", self.t)
         v = self.velocity(self.t, state)
         if not np.isfinite(v).all():
             i = int(np.isfinite(by_neuron(np.abs(v), self.m)).argmin())
             k = int(np.argmax(np.abs(self.pulls(state)) * row_norms(self.data.X)))
             raise Stop("non_finite", f"the velocity of neuron {i} became infinite or NaN after "
-                       f"t = {self.t:.6g}, most of all by point {k}; rescale the data or start "
-                       "smaller")
+                       f"t = {{t}}, most of all by point {k}; rescale the data or start smaller",
+                       self.t)
         near = ""
         if self.data.arrangement.normal.size:
             z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]
             i, h = divmod(int(np.argmin(z)), z.shape[1])
             near = f"; neuron {i} is nearest to a hyperplane, that of {self._points(h)}"
         raise Stop("step_too_small",
-                   f"the step size fell below rounding at t = {self.t:.6g}{near} "
-                   f"({cut(str(message))})")
+                   f"the step size fell below rounding at t = {{t}}{near} ({cut(str(message))})",
+                   self.t)

@@ -20,7 +20,7 @@ from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..engines.record import Record
-from ..engines.trajectory import Trajectory
+from ..engines.rescaled import units_of
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.chebyshev import nodes
@@ -330,25 +330,25 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
-    path, field = flow.path, flow.field
+    field, (path, units) = flow.field, units_of(flow.path)
     if isinstance(path, Windows):
         times, losses = [np.zeros(1)], [_losses(flow, np.zeros(1))]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
-            times.append(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
+            times.append(units.outside(window.t0 + (s + 1) / 2 * (window.t1 - window.t0)))
             if isinstance(window, Calm) or field.loss != SQUARE:
                 inside = times[-1] <= flow.t_end
                 times[-1] = times[-1][inside]
                 losses.append(_losses(flow, times[-1]))
             else:
                 # Its pulls are the residuals: nothing needs to be marched again.
-                losses.append(field.value(field.data.y - window.values[1:]))
+                residuals = np.ldexp(window.values[1:], units.labels)
+                losses.append(field.value(field.data.y - residuals))
         t, loss = np.concatenate(times), np.concatenate(losses)
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),
                 np.append(loss[inside], _losses(flow, np.array([flow.t_end]))))
-    assert isinstance(path, Trajectory)
-    breaks = np.unique(np.append(path.breaks, flow.t))
+    breaks = np.unique(np.append(flow.path.breaks, flow.t))
     t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
     return t, _losses(flow, t)
 

@@ -6,11 +6,14 @@ import io
 import json
 import os
 import zipfile
+from copy import copy
 from typing import IO, Any
 
 import numpy as np
 
 from ..engines.events import EVENT, KINDS
+from ..engines.protocol import Path
+from ..engines.rescaled import Rescaled
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
@@ -18,6 +21,7 @@ from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
+from ..problem.units import Units
 from ..problem.words import cut
 from .archive import FORMAT, NOT_SUMMED, checksum
 from .discrete import Descent
@@ -28,7 +32,8 @@ DENSEST = 1100
 TYPES = {"status": str, "message": str, "success": bool, "stats": dict, "settings": dict,
          "m": int, "d": int, "path": str, "version": str}
 """Of the entries of a header."""
-
+LARGEST = 10_000
+"""Exponent of a unit: times have those of inputs and labels added up."""
 SAME = 1e-9
 """Relative difference of two losses at the end of a run that are one."""
 
@@ -78,6 +83,8 @@ def load(file: str | os.PathLike[str] | bytes, loss: Any = None) -> Flow:
         raise ValueError(f"{shown} was written by gflow {cut(str(header.get('version')), 20)}, in "
                          "a newer format: upgrade gflow to read it")
     flow.loss_function = _loss(shown, entry, flow, loss)
+    # What has been looked at so far was that of the square loss.
+    vars(flow).pop("loss", None)
     return flow
 
 
@@ -138,12 +145,15 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     data = Data(arrays["X"], arrays["y"])
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
-    path: Trajectory | Windows
+    units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
+    inner: Path
+    path: Path
     if header["path"] == "Windows":
-        marcher = Marcher(data, header["settings"]["rtol"])
-        path = Windows.from_arrays(marcher, own)
+        marcher = Marcher(units.data(data), header["settings"]["rtol"])
+        inner = Windows.from_arrays(marcher, own)
     else:
-        path = Trajectory.from_arrays(header["m"], header["d"], own)
+        inner = Trajectory.from_arrays(header["m"], header["d"], own)
+    path = Rescaled(inner, units) if any(units) else inner
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
     saved = None
@@ -160,8 +170,17 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
                 settings=header["settings"])
     if flow.model.W.shape != (header["m"], header["d"]) or flow.t.shape != arrays["t"].shape:
         raise ValueError("the network at the end has another shape")
-    repr(flow)
+    # Of a copy: it would keep a loss that is not known yet.
+    repr(copy(flow))
     return flow
+
+
+def _units(exponents: np.ndarray) -> Units:
+    """The units of a run; those of 1 in a file that says nothing of them."""
+    if (exponents.shape != (4,) or exponents.dtype.kind != "i"
+            or (np.abs(exponents) > LARGEST).any()):
+        raise ValueError("the units are none")
+    return Units(*exponents.tolist())
 
 
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray], data: Data) -> None:

@@ -4,18 +4,24 @@ A `Kernel` that Python calls is compiled and kept on disk (`store`). A kernel th
 is a draft in its caller: the plain function of a numba dispatcher would be optimised, turned into
 machine code and given a wrapper for Python by itself, and so would everything below it, at every
 level again. That takes half of the time, and nobody calls the result.
+
+Drafts and files use parts of numba that may change. Where one fails, numba does it its own way.
 """
 
+import gc
 from functools import cached_property, partial, update_wrapper
 from typing import Any
 
 from numba import config, njit, types
-from numba.core.codegen import JITCodeLibrary
-from numba.core.compiler import CompilerBase, DefaultPassBuilder
-from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
 
-from .store import KernelCache, folder
+try:
+    from .drafts import DraftCompiler
+except Exception:
+    DraftCompiler = None  # type: ignore[assignment,misc]
+try:
+    from .store import KernelCache, folder
+except Exception:
+    KernelCache = None  # type: ignore[assignment,misc]
 
 _OFF = bool(getattr(config, "DISABLE_JIT", 0))
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True,
@@ -23,52 +29,21 @@ _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True,
                             "no_cfunc_wrapper": True}
 
 
-class _DraftLibrary(JITCodeLibrary):
-    """Code that is only linked into that of its callers, which optimise it there."""
-
-    def finalize(self) -> None:
-        seen = set()
-        for library in self._linking_libraries:
-            if library not in seen:
-                seen.add(library)
-                self._reload_init.update(library._reload_init)
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
-        self._finalize_dynamic_globals()
-        self._finalized = True
-
-
-@register_pass(mutates_CFG=True, analysis_only=False)
-class _DraftLowering(NativeLowering):
-    """The last pass of a draft: no machine code."""
-
-    _name = "draft_lowering"
-
-    def run_pass(self, state: Any) -> bool:
-        codegen = state.targetctx.codegen()
-        state.library = _DraftLibrary(codegen, state.func_id.func_qualname)
-        state.flags.no_compile = state.flags.no_cpython_wrapper = True
-        NativeLowering.run_pass(self, state)
-        # What `no_compile` leaves out: callers find the function by this object.
-        key = _DraftKey().__reduce__
-        state.targetctx.insert_user_function(key, state["cr"].fndesc, [state.library])
-        state["cr"] = state["cr"]._replace(cfunc=key)
-        return True
-
-
-class _DraftKey:
-    """Its bound methods are what a dispatcher takes for compiled functions."""
-
-
-class _DraftCompiler(CompilerBase):
-    """The usual compiler with another last pass."""
-
-    def define_pipelines(self) -> list[Any]:
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_DraftLowering, note) if step is NativeLowering else (step, note)
-                         for step, note in passes.passes]
-        passes._finalized = False
-        passes.finalize()
-        return [passes]
+def _keep(dispatcher: Any) -> None:
+    """Have what a dispatcher compiles kept on disk, if that is possible."""
+    function = dispatcher.py_func
+    if KernelCache is not None:
+        try:
+            if folder(function) is not None:
+                dispatcher._cache = KernelCache(function)
+            return
+        except Exception:
+            pass
+    try:
+        dispatcher.enable_caching()
+    except Exception:
+        # No folder that numba likes: compiled in every process.
+        pass
 
 
 class Kernel:
@@ -89,6 +64,9 @@ class Kernel:
     1.5
     """
 
+    drafts = DraftCompiler is not None
+    """Whether kernels within others are drafts: until that fails."""
+
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         update_wrapper(self, function)
         self.py_func, self._options = function, _OPTIONS | options
@@ -100,18 +78,37 @@ class Kernel:
     def alone(self) -> Any:
         """The dispatcher that Python calls."""
         dispatcher = njit(**self._options)(self.py_func)
-        if not _OFF and folder(self.py_func) is not None:
-            dispatcher._cache = KernelCache(self.py_func)
+        if not _OFF:
+            _keep(dispatcher)
+            dispatcher.compile = partial(self._compile, dispatcher.compile)
         return dispatcher
+
+    def _compile(self, compiler: Any, signature: Any) -> Any:
+        """Compile, once more without drafts if that fails; and without the collector of garbage,
+        which would look again and again at all that is made."""
+        wanted = gc.isenabled()
+        gc.disable()
+        try:
+            return compiler(signature)
+        except Exception:
+            if not Kernel.drafts:
+                raise
+            Kernel.drafts = False
+            # By another dispatcher: the first one remembers that it failed.
+            self.__dict__.pop("alone", None)
+            return self.alone.compile(signature)
+        finally:
+            if wanted:
+                gc.enable()
 
     @cached_property
     def draft(self) -> Any:
         """The dispatcher that other kernels call."""
-        return njit(pipeline_class=_DraftCompiler, **self._options)(self.py_func)
+        return njit(pipeline_class=DraftCompiler, **self._options)(self.py_func)
 
     @property
     def _numba_type_(self) -> Any:
-        return types.Dispatcher(self.draft)
+        return types.Dispatcher(self.draft if Kernel.drafts else self.alone)
 
 
 def _decorator(function: Any, **options: Any) -> Any:

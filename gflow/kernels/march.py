@@ -17,7 +17,7 @@ from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .slides import active_sum, project, slide_exit, sliding_planes
-from .switch import AT_REST, sign_after
+from .switch import AT_REST, SMALL, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -190,14 +190,12 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     int
         FINE, GROUPED, STUCK, FULL or BROKEN.
     """
-    d, C = D.shape[1], side.size
-    U, w = work.U, work.w
+    C, U = side.size, work.U
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
     gap, lenient = 2.0, 1.0
-    rest = True
-    for c in range(d):
-        rest = rest and u[1 + c] == 0.0
+    begun = width_at_start(u, work.w)
+    rest = begun == 0.0
     near_count = recall(axis, closest, work)
     switched = not rest
     fresh = rescanned = rest and switched
@@ -210,17 +208,12 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
                                                        work)
         F = work.P if count > 0 else D
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
-        if rest:
-            K, x = 0, 1.0 - s
-            for c in range(d + 1):
-                U[0, c] = u[c]
-        else:
-            x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
-            K, x, near_count, looked = piece(u, s, x, F, side, near_count, fresh, geometry, force,
-                                             work)
-            fresh, rescanned = fresh or looked, rescanned or looked
-            if K < 0:
-                return BROKEN
+        x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
+        K, x, near_count, looked = piece(u, s, x, F, rest, side, near_count, fresh, geometry,
+                                         force, work)
+        fresh, rescanned = fresh or looked, rescanned or looked
+        if K < 0:
+            return BROKEN
         # 2. Its first contact.
         hits, first, released = 0, 2.0 * x + 1e-300, False
         if not rest:
@@ -249,30 +242,15 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 4. The switch.
         if room[0] + C + 1 > log.shape[0]:
             return FULL
-        for c in range(d):
-            w[c] = u[1 + c]
-        size_w = norm(w)
-        if size_w <= AT_REST * abs(u[0]) or size_w == 0.0:
-            rest = True
-            for c in range(d):
-                u[1 + c] = 0.0
-            row = room[0]
-            log[row, 0], log[row, 1], log[row, 2] = neuron, s, -1.0
-            log[row, 3], log[row, 4], log[row, 5] = 0.0, 0.0, 0.0
-            room[0] += 1
+        rest = comes_to_rest(neuron, u, s, begun, log, room, work)
+        if rest:
             count, exit_s = 0, 2.0
             continue
         before = room[0]
-        drift, blunt = 0.0, False
-        if released:
-            total = let_go(count, exit_plane, exit_kind, loose, work)
-        else:
-            drift = approach(F, geometry.normal, work.touched[0], s)
-            blunt = work.touched[0] >= 0
-            total, sign = land(u, s, size_w, sign, count, hits, first, near_count, side, D,
-                               geometry, force, room, work)
-        slides, near_count, looked = turn(neuron, u, s, total, released, count, drift, side, loose,
-                                          D, near_count, geometry, force, log, room, weight, work)
+        blunt = not released and work.touched[0] >= 0
+        slides, near_count, looked, sign = switch(
+            neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, first, near_count,
+            side, loose, D, geometry, force, log, room, weight, work)
         rescanned, switched = rescanned or looked, True
         # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
         if room[0] > before:
@@ -284,9 +262,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     if rescanned:
         remember(axis, closest, near_count, work)
     if not rest:
-        for c in range(d):
-            w[c] = u[1 + c]
-        tighten(w, side, loose, geometry.normal, force.band)
+        tighten(u[1:], side, loose, geometry.normal, force.band)
     return GROUPED if grouped and not rest and room[0] == first_row else FINE
 
 
@@ -347,8 +323,9 @@ def aim(s, sign, side, slides, D, geometry, force, work):
 
 
 @leaf
-def piece(u, s, x, F, side, near_count, fresh, geometry, force, work):
-    """Taylor series ``work.U`` of a neuron from ``s`` in the field ``F``, for at most ``x``.
+def piece(u, s, x, F, rest, side, near_count, fresh, geometry, force, work):
+    """Taylor series ``work.U`` of a neuron from ``s`` in the field ``F``, for at most ``x``, or to
+    the end of the window if it rests.
 
     Returns its order (-1 if it is not finite), its length, the number of hyperplanes that are near
     on it, and whether all of them were looked at.
@@ -356,6 +333,10 @@ def piece(u, s, x, F, side, near_count, fresh, geometry, force, work):
     T, U, w, axis = work.T, work.U, work.w, work.axis
     d = F.shape[1]
     looked = False
+    if rest:
+        for c in range(d + 1):
+            U[0, c] = u[c]
+        return np.int64(0), 1.0 - s, near_count, looked
     shift(F, s, T)
     if axis[d] < np.inf:
         for c in range(d):
@@ -419,6 +400,55 @@ def emit(s, x_end, K, ends, times, j, states, weight, energy, u, U):
     for c in range(u.size):
         finite += abs(u[c])
     return j if np.isfinite(finite) else -1
+
+
+@leaf
+def width_at_start(u, w):
+    """Norm of the weight, put in ``w``, if that is small beside ``a``; infinite if not."""
+    for c in range(w.size):
+        w[c] = u[1 + c]
+    size = norm(w)
+    return np.inf if size >= SMALL * abs(u[0]) and size != 0.0 else size
+
+
+@leaf
+def comes_to_rest(neuron, u, s, begun, log, room, work):
+    """Whether a neuron has reached ``w = 0``, where it is put; else ``work.w`` is its weight.
+
+    ``begun`` is the norm that it started with if that was small beside ``a``, or infinite.
+    """
+    w = work.w
+    for c in range(w.size):
+        w[c] = u[1 + c]
+    size_w = norm(w)
+    if size_w > AT_REST * lesser(abs(u[0]), begun) and size_w != 0.0:
+        return False
+    for c in range(w.size):
+        u[1 + c] = 0.0
+    row = room[0]
+    log[row, 0], log[row, 1], log[row, 2] = neuron, s, -1.0
+    log[row, 3], log[row, 4], log[row, 5] = 0.0, 0.0, 0.0
+    room[0] += 1
+    return True
+
+
+@leaf
+def switch(neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, first, near_count,
+           side, loose, D, geometry, force, log, room, weight, work):
+    """Let a neuron go from a hyperplane, or `land` it on those that it met; see `turn`.
+
+    The sign of the output weight after comes last.
+    """
+    drift = 0.0
+    if released:
+        total = let_go(count, exit_plane, exit_kind, loose, work)
+    else:
+        drift = approach(F, geometry.normal, work.touched[0], s)
+        total, sign = land(u, s, norm(work.w), sign, count, hits, first, near_count, side, D,
+                           geometry, force, room, work)
+    slides, near_count, grew = turn(neuron, u, s, total, released, count, drift, side, loose, D,
+                                    near_count, geometry, force, log, room, weight, work)
+    return slides, near_count, grew, sign
 
 
 @leaf

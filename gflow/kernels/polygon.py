@@ -37,11 +37,21 @@ MOST = 10_000
 """So many events, and a hundred for each hyperplane, are no progress but rounding."""
 GROWS, SHRINKS, STAYS = 0, 1, 2
 """What ``w`` does on a ray: grows in the end, shrinks to 0 for ever, or moves for a finite time."""
+NEVER, MEETS, TURNS, RESTS = 0, 1, 2, 3
+"""How a ray ends: not at all; at a hyperplane; at a = 0, where it turns back; at w = 0."""
+EVENTS, CHOICES, SLIDES, CHANGES, NEARBY = 0, 1, 2, 3, 4
+"""What ``Work.tally`` counts: events, instants at which the solution was not unique, hyperplanes it
+slides on, changes of the field since it was last summed, hyperplanes in ``Work.near``."""
 
 Planes = namedtuple("Planes", "normal columns below above plus minus size")
 """Unit normals (C, d), their transpose, points active on side -1 and 1 (C,); field along each
 normal on side 1 and -1 (C, 1); magnitude of the terms of a field."""
-Work = namedtuple("Work", "w F e D P basis planes near axis z speed Z new field jump")
+Events = namedtuple("Events", "time plane code")
+"""Events of one neuron (E,), ``3 (old + 1) + new + 1`` of a hyperplane, or `AT_REST_EVENT`."""
+Ray = namedtuple("Ray", "speed q across c P M goes")
+"""A ray from where it begins: ``|D|``, ``e.w``, size of the part of ``w`` across ``e``, invariant
+``c``, ``P`` and ``M``, and what ``w`` does on it."""
+Work = namedtuple("Work", "w F e D P basis planes near axis z speed Z new field jump tally")
 
 
 @kernel
@@ -51,7 +61,8 @@ def work_space(C, d):
     return Work(np.empty(d), np.empty(d), np.empty(d), np.empty((1, d)), np.empty((1, d)),
                 np.empty((d, d)), np.empty(d, np.int64), np.empty(room, np.int64),
                 np.empty(d + 1), np.empty(C), np.empty(C), np.empty(room, np.int64),
-                np.empty(room, np.int8), np.empty(d), np.empty(room))
+                np.empty(room, np.int8), np.empty(d), np.empty(room),
+                np.empty(5, np.int64))
 
 
 @kernel
@@ -172,8 +183,234 @@ def reach(w, F, axis):
 
 
 @kernel
-def follow(u, power, kind, offset, side, planes, times, states, logs, first_side, event_time,
-           event_plane, event_code, field, direction, tail, work):
+def look(rescan, side, planes, work):
+    """Find the hyperplanes to look at anew, if that is due."""
+    if rescan:
+        work.tally[NEARBY] = watched(work.w, side, planes.columns, work.axis, work.near, work.z)
+
+
+@kernel
+def refresh(side, planes, work):
+    """Sum the field anew, free of the rounding of its changes."""
+    whole_field(side, planes, work.D)
+    work.tally[CHANGES] = 0
+
+
+@kernel
+def note(t, plane, code, events, tally):
+    """Write down an event, if they are wanted; whether there was room."""
+    count = tally[EVENTS]
+    if events.time.size > 0:
+        if count == events.time.size:
+            return False
+        events.time[count], events.plane[count], events.code[count] = t, plane, code
+    tally[EVENTS] = count + 1
+    return True
+
+
+@kernel
+def land(u, sign, t, hit, tol, started, side, planes, events, work):
+    """`settle` a neuron on every hyperplane that it lies on, ``hit`` among them.
+
+    ``u`` and ``work.w`` are put on them. Returns the sign of the output weight after, whether the
+    neuron has to look around again, and whether there was room for the events.
+    """
+    w, D, Z, tally = work.w, work.D, work.Z, work.tally
+    total = sliding_planes(side, Z, side.size) if tally[SLIDES] > 0 else 0
+    for j in range(tally[NEARBY]):
+        h = work.near[j]
+        if side[h] != 0 and (h == hit or abs(row_dot(planes.normal, h, w)) <= tol):
+            Z[total] = h
+            total += 1
+    if total == 0:
+        if not started or u[0] == 0.0:
+            sign = sign_after(u[0], w, D[0], planes.size)
+        return sign, False, True
+    after, solutions = settle(u, 0.0, total, Z, D, side, planes.normal, planes.below, planes.above,
+                              planes.plus, planes.minus, planes.size, work.new, work.field, w,
+                              work.jump)
+    tally[CHOICES] += solutions > 1
+    if after != sign:
+        u[0] = 0.0
+    for j in range(w.size):
+        w[j] = u[1 + j]
+    rescan = False
+    for j in range(total):
+        h, now = Z[j], work.new[j]
+        old = side[h]
+        if now == old:
+            continue
+        if started and not note(t, h, 3 * (old + 1) + now + 1, events, tally):
+            return after, rescan, False
+        tally[SLIDES] += (now == 0) - (old == 0)
+        rescan = rescan or old == 0
+        tally[CHANGES] += 1
+        change_side(h, now, side, D, planes.plus, planes.minus, planes.normal)
+    return after, rescan, True
+
+
+@kernel
+def heading(sign, size_w, side, planes, work):
+    """Put the field that a neuron follows, on what it slides on, in ``work.F``; its norm."""
+    w, F, D = work.w, work.F, work.D
+    d = w.size
+    count = sliding_planes(side, work.planes, d) if work.tally[SLIDES] > 0 else 0
+    rank = 0
+    if count > 0:
+        rank = project(work.planes, count, planes.normal, D, work.P, work.basis)
+    for j in range(d):
+        F[j] = sign * (work.P[0, j] if count > 0 else D[0, j])
+    if rank > 0 and rank == d - 1:
+        # On a ray w itself tells the direction, which a small rest of D does not.
+        along = dot(F, w) / size_w
+        for j in range(d):
+            F[j] = along * w[j] / size_w
+    return norm(F)
+
+
+@kernel
+def aim(sign, size_w, still, side, planes, work):
+    """The ray from here, along ``work.F`` with its unit vector ``work.e``, and its end.
+
+    Returns its speed |F|, ``e.w`` and the size of what is left of ``w``; whether ``w`` is
+    antiparallel to the field; how far it is to the first hyperplane, in s, and which that is (-1 if
+    there is none); whether all hyperplanes were looked at.
+    """
+    w, F, e, tally = work.w, work.F, work.e, work.tally
+    speed, q, across, s, hit = 0.0, 0.0, 0.0, np.inf, -1
+    against = complete = False
+    for _ in range(2):
+        speed = heading(sign, size_w, side, planes, work)
+        final = speed <= still
+        if not final:
+            for j in range(w.size):
+                e[j] = F[j] / speed
+            q = dot(e, w)
+            for j in range(w.size):
+                work.field[j] = w[j] - q * e[j]
+            across = norm(work.field)
+            # Antiparallel to its field to rounding.
+            against = q < 0.0 and across <= ON_SURFACE * size_w
+            if not (complete or against):
+                s, hit = first_of_near(w, F, side, planes.normal, still, work.near, tally[NEARBY])
+                if hit >= 0 and s <= reach(w, F, work.axis):
+                    break
+            s, hit = first_of_all(w, F, side, planes.columns, still, work.z, work.speed)
+            complete = True
+            final = against or hit < 0
+        if not final or tally[CHANGES] == 0:
+            break
+        # Nothing comes after: once more, with a field free of the rounding of many changes.
+        refresh(side, planes, work)
+    return speed, q, across, against, s, hit, complete
+
+
+@kernel
+def launch(a, speed, q, across, against, kind, offset):
+    """The `Ray` from ``a`` and ``q = e.w``: kind and offset as for `follow`."""
+    if kind >= 0.0:
+        c = offset * offset + (0.0 if against else across * across)
+    else:
+        c = (a - q) * (a + q)
+    P = c / (a - q) if q < 0.0 else a + q
+    M = a - q if q <= 0.0 else c / (a + q)
+    goes = GROWS if P > 0.0 else SHRINKS if against and kind == 0.0 else STAYS
+    return Ray(speed, q, across, c, P, M, goes)
+
+
+@kernel
+def flight(a, s, hit, against, kind, ray):
+    """How a ray that meets ``hit`` at ``s`` ends, where, after which ``|D| t``, and ``|a|`` there
+    (if ``kind`` is negative)."""
+    c, q, speed = ray.c, ray.q, ray.speed
+    if ray.goes == SHRINKS or ray.goes == STAYS and c == 0.0 and s * speed >= -q:
+        return NEVER, s, 0.0, a
+    turns, rests = c < 0.0 and q < 0.0, against and kind > 0.0
+    if turns:
+        # a = 0 comes first: from there on it goes back.
+        s_turn = a * a / (np.sqrt(-c) - q) / speed
+        turns = s_turn < s
+        if turns:
+            return TURNS, s_turn, np.arctanh(a / -q), 0.0
+    elif rests:
+        s = -q / speed
+    elif hit < 0:
+        return NEVER, s, 0.0, a
+    p = q + s * speed
+    if kind < 0.0:
+        b = np.sqrt(max(a * a + s * speed * (q + p), 0.0))
+        return MEETS, s, ray_time(a, q, b, p, max(c, 0.0)), b
+    b = np.hypot(p, np.sqrt(c))
+    return RESTS if rests else MEETS, s, ray_time(a, q, b, p, c), b
+
+
+@kernel
+def emit(out, until, t, ray, goes, sign, power, times, states, logs, work):
+    """States at ``times[out:]`` before ``until`` on a ray that begins at ``t``; the next out."""
+    while out < times.size and (times[out] < until or until == np.inf):
+        logs[out] = on_ray((times[out] - t) * ray.speed, ray.P, ray.M, goes, work.w, ray.q,
+                           work.e, states[out])
+        states[out, 0] *= sign
+        logs[out] += power * np.log(2.0)
+        out += 1
+    return out
+
+
+@kernel
+def finish(status, u, a, sign, t, power, out, ray, times, states, logs, field, direction, tail,
+           work):
+    """The last ray, or the rest: what `follow` returns in ``u`` and the arrays that follow."""
+    w, e = work.w, work.e
+    u[0] = sign * a
+    for j in range(w.size):
+        u[1 + j] = w[j]
+        field[j] = 0.0 if status == STANDS else sign * work.F[j]
+        direction[j] = np.nan
+    rate, height = 0.0, 0.0
+    if status != SETTLED:
+        ray = Ray(0.0, 0.0, 0.0, 0.0, a, a, STAYS + 0)
+        height = np.log(norm(w))
+    elif ray.goes == GROWS:
+        rate, height = ray.speed, np.log(ray.P / 2) - ray.speed * t
+        for j in range(w.size):
+            direction[j] = e[j]
+    elif ray.goes == SHRINKS:
+        rate, height = -ray.speed, np.log(ray.M / 2) + ray.speed * t
+        for j in range(w.size):
+            direction[j] = -e[j]
+    else:
+        height = np.log(ray.across)
+        for j in range(w.size):
+            direction[j] = (w[j] - ray.q * e[j]) / ray.across
+    emit(out, np.inf, t, ray, ray.goes, sign, power, times, states, logs, work)
+    tail[0], tail[1], tail[2], tail[3] = sign, rate, height + power * np.log(2.0), t
+
+
+@kernel
+def begin(u, side, first_side, planes, work):
+    """Put a neuron where it is worked on, with its sides and its field; |w|."""
+    w, tally = work.w, work.tally
+    for q in range(tally.size):
+        tally[q] = 0
+    for j in range(w.size):
+        w[j] = u[1 + j]
+        work.e[j] = 0.0
+    for h in range(side.size):
+        side[h] = 1 if row_dot(planes.normal, h, w) > 0.0 else -1
+        first_side[h] = side[h]
+    size_w = norm(w)
+    if size_w == 0.0:
+        # It stays at w = 0, off at every point.
+        for j in range(w.size):
+            work.D[0, j] = 0.0
+    else:
+        whole_field(side, planes, work.D)
+    return size_w
+
+
+@kernel
+def follow(u, power, kind, offset, side, planes, times, states, logs, first_side, events,
+           field, direction, tail, work):
     """Carry one neuron from time 0 to its last ray, or to where it stands still.
 
     Parameters
@@ -193,9 +430,8 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         Receive ``(a, w)`` over ``exp(log)``.
     first_side : int8 array (C,)
         Receives the sides at the start.
-    event_time, event_plane, event_code : arrays (E,)
-        Receive the events: ``3 (old + 1) + new + 1`` of a hyperplane, or `AT_REST_EVENT`. If empty
-        they are not wanted, and nothing after ``times``.
+    events : Events
+        Receives the events. If empty they are not wanted, and nothing after ``times``.
     field, direction : arrays (d,)
         Receive the field ``D`` at the end, and the limit of ``w / |w|``, NaN at rest.
     tail : array (4,)
@@ -208,75 +444,27 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
     status, events, choices : int
         How it ended, number of events, number of instants at which the solution was not unique.
     """
-    normal, plus, minus, size = planes.normal, planes.plus, planes.minus, planes.size
-    w, F, e, D, P_D, near, axis, Z, new = (work.w, work.F, work.e, work.D, work.P, work.near,
-                                           work.axis, work.Z, work.new)
-    C, d = normal.shape
-    J, room, still = times.size, event_time.size, ROUNDING * size
-    out, t, events, choices, stalled = 0, 0.0, 0, 0, 0
-    count = slides = near_count = changes = 0
-    started, rescan, hit, status = False, True, -1, SETTLED
-    sign, delta, q, P, M, goes = 0.0, 0.0, 0.0, 0.0, 0.0, STAYS
-    for j in range(d):
-        w[j] = u[1 + j]
-        e[j] = 0.0
-    a = abs(u[0])
-    sign = np.sign(u[0])
-    size_w = norm(w)
-    for h in range(C):
-        side[h] = 1 if row_dot(normal, h, w) > 0.0 else -1
+    w, D, tally = work.w, work.D, work.tally
+    C, d = planes.normal.shape
+    still = ROUNDING * planes.size
+    out, t, hit, stalled, status = 0, 0.0, -1, 0, SETTLED
+    started, rescan = False, True
+    a, sign = abs(u[0]), np.sign(u[0])
+    size_w = begin(u, side, first_side, planes, work)
+    tol = ON_SURFACE * size_w
+    ray = launch(a, 0.0, 0.0, 0.0, True, kind, offset)
     if size_w == 0.0:
-        # It stays at w = 0, off at every point.
-        for h in range(C):
-            first_side[h] = side[h]
-        for j in range(d):
-            D[0, j] = 0.0
         status = STANDS
-    else:
-        whole_field(side, planes, D)
-        tol = ON_SURFACE * size_w
     while status == SETTLED:
         # 1. The hyperplanes that it lies on.
-        if rescan:
-            near_count = watched(w, side, planes.columns, axis, near, work.z)
-            rescan = False
-        total = sliding_planes(side, Z, C) if slides > 0 else 0
-        for j in range(near_count):
-            h = near[j]
-            if side[h] != 0 and (h == hit or abs(row_dot(normal, h, w)) <= tol):
-                Z[total] = h
-                total += 1
-        if total > 0:
-            u[0] = sign * a
-            for j in range(d):
-                u[1 + j] = w[j]
-            before = sign
-            sign, solutions = settle(u, 0.0, total, Z, D, side, normal, planes.below, planes.above,
-                                     plus, minus, size, new, work.field, w, work.jump)
-            choices += solutions > 1
-            if sign != before:
-                a = 0.0
-            for j in range(d):
-                w[j] = u[1 + j]
-            size_w = norm(w)
-            for j in range(total):
-                h = Z[j]
-                old = side[h]
-                if new[j] == old:
-                    continue
-                if started:
-                    if room > 0:
-                        if events == room:
-                            return FULL, events, choices
-                        event_time[events], event_plane[events] = t, h
-                        event_code[events] = 3 * (old + 1) + new[j] + 1
-                    events += 1
-                slides += (new[j] == 0) - (old == 0)
-                rescan = rescan or old == 0
-                changes += 1
-                change_side(h, new[j], side, D, plus, minus, normal)
-        elif not started or a == 0.0:
-            sign = sign_after(sign * a, w, D[0], size)
+        look(rescan, side, planes, work)
+        u[0] = sign * a
+        for j in range(d):
+            u[1 + j] = w[j]
+        sign, rescan, fits = land(u, sign, t, hit, tol, started, side, planes, events, work)
+        if not fits:
+            return FULL, tally[EVENTS], tally[CHOICES]
+        a, size_w = abs(u[0]), norm(w)
         if not started:
             for h in range(C):
                 first_side[h] = side[h]
@@ -284,117 +472,43 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
         if sign == 0.0:
             status = STANDS
             break
-        if rescan:
-            near_count = watched(w, side, planes.columns, axis, near, work.z)
-            rescan = False
-        if changes > REFRESH:
-            whole_field(side, planes, D)
-            changes = 0
+        look(rescan, side, planes, work)
+        if tally[CHANGES] > REFRESH:
+            refresh(side, planes, work)
         # 2. The ray from here, and its end.
-        complete = False
-        while True:
-            count = sliding_planes(side, work.planes, d) if slides > 0 else 0
-            rank = 0
-            if count > 0:
-                rank = project(work.planes, count, normal, D, P_D, work.basis)
-            for j in range(d):
-                F[j] = sign * (P_D[0, j] if count > 0 else D[0, j])
-            if rank > 0 and rank == d - 1:
-                # On a ray w itself tells the direction, which a small rest of D does not.
-                along = dot(F, w) / size_w
-                for j in range(d):
-                    F[j] = along * w[j] / size_w
-            delta = norm(F)
-            final = delta <= still
-            if not final:
-                for j in range(d):
-                    e[j] = F[j] / delta
-                q = dot(e, w)
-                for j in range(d):
-                    work.field[j] = w[j] - q * e[j]
-                across = norm(work.field)
-                # Antiparallel to its field to rounding.
-                against = q < 0.0 and across <= ON_SURFACE * size_w
-                if not (complete or against):
-                    s, hit = first_of_near(w, F, side, normal, still, near, near_count)
-                    if hit >= 0 and s <= reach(w, F, axis):
-                        break
-                s, hit = first_of_all(w, F, side, planes.columns, still, work.z, work.speed)
-                complete = True
-                final = against or hit < 0
-            if not final or changes == 0:
-                break
-            # Nothing comes after: with a field free of the rounding of many changes.
-            whole_field(side, planes, D)
-            changes = 0
-        if delta <= still:
+        speed, q, across, against, s, hit, rescan = aim(sign, size_w, still, side, planes, work)
+        if speed <= still:
             status = STANDS
             break
-        rescan = complete
-        if kind >= 0.0:
-            c = offset * offset + (0.0 if against else across * across)
-        else:
-            c = (a - q) * (a + q)
-        P = c / (a - q) if q < 0.0 else a + q
-        M = a - q if q <= 0.0 else c / (a + q)
-        goes = GROWS if P > 0.0 else SHRINKS if against and kind == 0.0 else STAYS
-        if goes == SHRINKS or goes == STAYS and c == 0.0 and s * delta >= -q:
+        ray = launch(a, speed, q, across, against, kind, offset)
+        end, s, x, b = flight(a, s, hit, against, kind, ray)
+        if end == NEVER:
             break
-        turns = c < 0.0 and q < 0.0
-        ends = against and kind > 0.0
-        if turns:
-            # a = 0 comes first: from there on it goes back.
-            s_turn = a * a / (np.sqrt(-c) - q) / delta
-            turns = s_turn < s
-            if turns:
-                s = s_turn
-        elif ends:
-            s = -q / delta
-        elif hit < 0:
-            break
-        goes = STAYS if turns else GROWS
-        p = q + s * delta
-        if turns:
-            x = np.arctanh(a / -q)
-            b = 0.0
-        elif kind < 0.0:
-            b = np.sqrt(max(a * a + s * delta * (q + p), 0.0))
-            x = ray_time(a, q, b, p, max(c, 0.0))
-        else:
-            b = np.hypot(p, np.sqrt(c))
-            x = ray_time(a, q, b, p, c)
-        while out < J and times[out] < t + x / delta:
-            logs[out] = on_ray((times[out] - t) * delta, P, M, goes, w, q, e, states[out])
-            states[out, 0] *= sign
-            logs[out] += power * np.log(2.0)
-            out += 1
-        if room == 0 and out == J:
-            return SETTLED, events, choices
-        stalled = stalled + 1 if s * delta <= tol else 0
-        if stalled > 1000 + C or events > MOST + 100 * C:
+        out = emit(out, t + x / speed, t, ray, STAYS if end == TURNS else GROWS, sign, power,
+                   times, states, logs, work)
+        if events.time.size == 0 and out == times.size:
+            return SETTLED, tally[EVENTS], tally[CHOICES]
+        stalled = stalled + 1 if s * speed <= tol else 0
+        if stalled > 1000 + C or tally[EVENTS] > MOST + 100 * C:
             status = STUCK
             break
-        t += x / delta
-        way = size_w + s * delta
+        # 3. On to there.
+        t += x / speed
+        way = size_w + s * speed
         for j in range(d):
-            w[j] += s * F[j]
+            w[j] += s * work.F[j]
         size_w = norm(w)
         a = np.hypot(size_w, offset) if kind >= 0.0 else b
         tol = ON_SURFACE * size_w + 4e-16 * way
-        if turns:
+        if end == TURNS:
             hit = -1
             sign = -sign
-        if ends or size_w <= VANISHED * way:
-            if room > 0:
-                if events == room:
-                    return FULL, events, choices
-                event_time[events], event_plane[events] = t, AT_REST_EVENT
-                event_code[events] = 0
-            events += 1
+        if end == RESTS or size_w <= VANISHED * way:
+            if not note(t, AT_REST_EVENT, 0, events, tally):
+                return FULL, tally[EVENTS], tally[CHOICES]
             for j in range(d):
                 w[j] = 0.0
                 D[0, j] = 0.0
-            size_w, slides = 0.0, 0
             status = STANDS
             break
         # Units in which the neuron has size one.
@@ -405,35 +519,9 @@ def follow(u, power, kind, offset, side, planes, times, states, logs, first_side
             for j in range(d):
                 w[j] = math.ldexp(w[j], -shift)
             power += shift
-    # 3. The end.
-    u[0] = sign * a
-    for j in range(d):
-        u[1 + j] = w[j]
-        field[j] = 0.0 if status == STANDS else sign * F[j]
-        direction[j] = np.nan
-    if status != SETTLED:
-        goes, delta, rate, height = STAYS, 0.0, 0.0, np.log(size_w)
-        P = M = a
-        q = 0.0
-    elif goes == GROWS:
-        rate, height = delta, np.log(P / 2) - delta * t
-        for j in range(d):
-            direction[j] = e[j]
-    elif goes == SHRINKS:
-        rate, height = -delta, np.log(M / 2) + delta * t
-        for j in range(d):
-            direction[j] = -e[j]
-    else:
-        rate, height = 0.0, np.log(across)
-        for j in range(d):
-            direction[j] = (w[j] - q * e[j]) / across
-    while out < J:
-        logs[out] = on_ray((times[out] - t) * delta, P, M, goes, w, q, e, states[out])
-        states[out, 0] *= sign
-        logs[out] += power * np.log(2.0)
-        out += 1
-    tail[0], tail[1], tail[2], tail[3] = sign, rate, height + power * np.log(2.0), t
-    return status, events, choices
+    finish(status, u, a, sign, t, power, out, ray, times, states, logs, field, direction, tail,
+           work)
+    return status, tally[EVENTS], tally[CHOICES]
 
 
 @kernel
@@ -450,5 +538,5 @@ def follow_all(neurons, start, power, kind, offset, planes, times, event_time, e
             u[c] = start[i, c]
         counts[0, i], counts[1, i], counts[2, i] = follow(
             u, power[i], kind[i], offset[i], sides[1, i], planes, times, states[i], logs[i],
-            sides[0, i], event_time[j], event_plane[j], event_code[j], vectors[0, i],
+            sides[0, i], Events(event_time[j], event_plane[j], event_code[j]), vectors[0, i],
             vectors[1, i], tail[i], work)

@@ -6,9 +6,11 @@ Files carry a digest: one that is cut off or damaged is compiled again.
 """
 
 import hashlib
+import inspect
 import os
 import pickle
 import stat
+import sys
 import tempfile
 from functools import lru_cache
 from importlib import resources
@@ -123,9 +125,16 @@ class _Locator(_CacheLocator):
 
 
 class _Implementation(CompileResultCacheImpl):
-    """Functions of the locator above."""
+    """Functions of the locator above, whatever NUMBA_CACHE_LOCATOR_CLASSES says: the other ones
+    do not see that what is inlined has changed."""
 
-    _locator_classes = [_Locator]
+    def __init__(self, function: Any) -> None:
+        self._lineno = function.__code__.co_firstlineno
+        path = inspect.getfile(function)
+        self._locator = _Locator(function, path)
+        module = os.path.splitext(os.path.basename(path))[0]
+        self._filename_base = self.get_filename_base(f"{module}.{function.__qualname__}",
+                                                     getattr(sys, "abiflags", ""))
 
 
 class _Files(IndexDataCacheFile):
@@ -184,6 +193,6 @@ class KernelCache(FunctionCache):
     def save_overload(self, sig: Any, data: Any) -> None:
         try:
             super().save_overload(sig, data)
-        except OSError:
-            # A full disk: this process has what it needs.
+        except Exception:
+            # A full disk, another numba: this process has what it needs.
             pass

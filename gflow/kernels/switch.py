@@ -8,6 +8,8 @@ from .algebra import dot, norm, put_on
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
+SMALL = 1e-6
+"""Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning."""
 
 
 @leaf
@@ -24,7 +26,7 @@ def sign_after(a, w, D, size):
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
 
 
-def switch(a, w, side, touched, kinds, r, X, label, length, normal):
+def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
     Parameters
@@ -40,6 +42,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     r : array (n,)
         Residuals, which are continuous.
     X, label, length, normal : arrays of the data and its arrangement
+    lowest : float
+        A neuron with ``|w|`` up to this has reached 0 if it touches a hyperplane.
 
     Returns
     -------
@@ -58,7 +62,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal):
     size_w = norm(w)
     side = side.copy()
     on_it = np.zeros(C, dtype=bool)
-    if size_w <= AT_REST * abs(a) and (touched.size > 0 or size_w == 0.0) or size_w == 0.0:
+    if size_w <= lowest and touched.size > 0 or size_w == 0.0:
         return side, np.zeros(w.size), np.sign(a), True, on_it, 1
     on_it[touched] = True
     released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)

@@ -63,7 +63,7 @@ def default_times(t_max: float) -> np.ndarray:
     >>> t.size, float(t[0]), float(t[-1]), bool(t[1] < 0.01)
     (200, 0.0, 50.0, True)
     """
-    times = t_max * np.expm1(np.linspace(0.0, np.log(1e4), 200)) / (1e4 - 1)
+    times = t_max * (np.expm1(np.linspace(0.0, np.log(1e4), 200)) / (1e4 - 1))
     times[-1] = t_max
     return times
 

@@ -19,24 +19,28 @@ from ...problem.loss import SQUARE, Loss
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
+from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
-from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
 from ..pattern import Pattern, start
 from ..run import Run, Stop
+from .. import rest
 from ..events import changed_points, codes_of
+from .calm import Calm, Stretch
 from .crew import Crew
 from .window import Window
 from .windows import Windows
 from .guess import DEGREE
 from .marcher import Frame, Marcher
 from .pace import next_length
-from .reduced import Reduced
+from .reduced import ACCURACY, Reduced
 from .response import response
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
+LOOK = 10
+"""Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
 FOLDINGS = 200.0
@@ -49,8 +53,8 @@ class Waveform:
     Parameters
     ----------
     data : Data
-    model : TwoLayerReLU
-        Start.
+    U, power : ndarray, shapes (m, d + 1) and (m,)
+        Start: neurons ``(a, w)`` in units of ``2 ** power``, see `gflow.problem.units.mantissas`.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
     threads : int
@@ -63,31 +67,28 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, model: TwoLayerReLU, rtol: float, threads: int = 1,
-                 loss: Loss = SQUARE) -> None:
+    def __init__(self, data: Data, U: np.ndarray, power: np.ndarray, rtol: float,
+                 threads: int = 1, loss: Loss = SQUARE) -> None:
         self.data, self.rtol = data, rtol
         self.field = Field(data, loss)
         self.response = response(self.field)
-        m, d = model.m, data.d
-        # Mantissas, and powers of two.
-        units = np.floor(model.log_scale / np.log(2.0))
-        rest = np.exp(model.log_scale - units * np.log(2.0))
-        a, W = model.a * rest, model.W * rest[:, None]
-        self.unit = units.astype(np.int64)
+        m, d = len(U), data.d
+        a, W = U[:, 0].copy(), U[:, 1:].copy()
+        self.unit = power.copy()
         self.balance = Balance(a, W)
-        h, p, self.refusal = start(self.field, np.ldexp(a, self.unit),
-                                   np.ldexp(W, self.unit[:, None]))
+        h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(data, a, W, p)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
+        self.pattern, self.small = pattern, False
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
         self.guess = self.response.guess(h)
-        self.t, self.latest = 0.0, (np.nan if self.refusal else 0.0, h)
+        self.t, self.latest = 0.0, (0.0, h)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
-        power = np.frexp(size)[1].astype(np.int64)
-        self.power = power + self.unit
-        self.U = np.ldexp(np.column_stack([a, W]), -power[:, None])
+        mantissa = np.frexp(size)[1].astype(np.int64)
+        self.power = mantissa + self.unit
+        self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
@@ -129,32 +130,72 @@ class Waveform:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        if self.refusal:
-            raise Stop("non_finite", self.refusal)
         with self.crew:
             try:
                 self._advance()
             except (ArithmeticError, np.linalg.LinAlgError) as error:
                 i = int(np.argmax(self.power))
                 k = int(np.argmax(np.abs(self.guess.r) * self.lengths))
-                raise Stop("non_finite", f"numbers overflow after t = {self.t:.6g}, most of all "
-                           f"those of neuron {i} and of point {k}; rescale the data or start "
-                           "smaller") from error
+                raise Stop("non_finite", "numbers overflow after t = {t}, most of all those of "
+                           f"neuron {i} and of point {k}; rescale the data or start smaller",
+                           self.t) from error
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""
-        H = self.grows(1.0)
+        H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS))
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch())
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
-            if self.quiet >= self.patience:
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
+            if self.steps >= look:
+                look = self.steps + self.steps // 2 + LOOK
+                if self.at_rest():
+                    self.stand()
+                    return
+            if self.quiet >= self.patience and not self.small:
                 H = self.glide(H)
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def launch(self) -> float:
+        """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
+        self.small = False
+        if not (self.pattern.begun < np.inf).any():
+            return np.inf
+        D = self.marcher.active(self.side) @ (self.guess.r[:, None] * self.data.X) / self.data.n
+        length = self.pattern.launch(self.U[:, 0], self.U[:, 1:], lambda: self.U[:, :1] * D)
+        # One that does not move need not be waited for.
+        self.small = length < np.inf
+        return max(length, 64 * float(np.spacing(self.t)))
+
+    def at_rest(self) -> bool:
+        """Whether no neuron moves, or none by more than rounding; see `rest`."""
+        a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
+        X = self.data.X
+        _, first = np.unique(self.key, return_index=True)
+        patterns = self.side[first[(self.U[first, 1:] != 0.0).any(axis=1)]]
+        on = self.marcher.active(patterns)
+        D = on @ (self.guess.r[:, None] * X) / self.data.n
+        for g in np.flatnonzero((patterns == 0).any(axis=1)):
+            basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
+            D[g] -= (D[g] @ basis.T) @ basis
+        terms = rest.terms(self.response.target, self.guess.r, self.guess.weight,
+                           rest.reach(a, W, X))
+        return bool((row_norms(D) <= on @ rest.rounding(terms, X)).all())
+
+    def stand(self) -> None:
+        """Stay here until ``t_max``."""
+        m, e = self.U.shape
+        none = np.empty((0, e, e))
+        stretch = Stretch(self.U, self.power, np.full(m, -1), none)
+        self.path.append(Calm(self.t, self.run.t_max, stretch, none,
+                              np.empty((0, DEGREE + 1, e - 1)), ACCURACY))
+        self.steps += 1
+        self.t = self.run.t_max
+        self.run.check(self.measure)
 
     def grows(self, foldings: float) -> float:
         """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""
@@ -211,14 +252,23 @@ class Waveform:
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
-        taken = 0
+        taken, look = 0, LOOK
         while self.t < self.run.t_max:
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
             if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", f"windows fell below rounding at t = {self.t:.6g}")
-            piece, longer, rounds = system.window(self.t, t1, self.run)
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
+            if system.at_rest:
+                self._take(system.neurons())
+                self.stand()
+                return H
+            piece, longer, rounds = None, H, 0
+            if taken >= look:
+                look = taken + taken // 2 + LOOK
+                piece = system.settle(self.t, t1, self.run.t_max - self.t)
+            if piece is None:
+                piece, longer, rounds = system.window(self.t, t1, self.run)
             self.nfev += rounds
             if piece is None:
                 self.rejected += longer > 0

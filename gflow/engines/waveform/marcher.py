@@ -278,10 +278,10 @@ class Frame:
         for status, i in results:
             if status == march.BROKEN:
                 raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
-                           f"t = {window.t0:.6g}; rescale the data or start smaller")
+                           "t = {t}; rescale the data or start smaller", window.t0)
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
-                           f"after t = {window.t0:.6g}; loosen rtol or perturb the start")
+                           "after t = {t}; loosen rtol or perturb the start", window.t0)
         self.log = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
         self.ambiguous = int(rooms[:, 1].sum())
         h: np.ndarray = heights.sum(axis=0)

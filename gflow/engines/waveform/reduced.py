@@ -20,8 +20,10 @@ from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
 from ...kernels.slides import slide_exit
+from ...problem.norms import row_norms
+from ..rest import NOISE, ROUNDS, terms
 from ..run import Run
-from .guess import DEGREE
+from .guess import DEGREE, Guess
 from .marcher import Marcher
 from .pace import next_length
 from .response import Quadratic, response
@@ -169,6 +171,59 @@ class Reduced:
     def neurons(self) -> np.ndarray:
         """Neurons (m, d + 1) now."""
         return self.stretch.neurons(self.lam[:, None])[:, 0]
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether no field is more than rounding; see `gflow.engines.rest`."""
+        return self._resting(self.guess, self.N)
+
+    def _resting(self, guess: Guess, N: np.ndarray) -> bool:
+        G, d = self.P.shape[:2]
+        D = (guess.r @ self.R).reshape(G, 1, d) @ self.P
+        reached = np.abs(self.R) @ np.abs(N[:, 0, 1:]).ravel()
+        size = terms(self.response.target, guess.r, guess.weight, reached)
+        noise = NOISE * (size @ np.abs(self.R)).reshape(G, d)
+        return bool((row_norms(D[:, 0]) <= row_norms(noise)).all())
+
+    def settle(self, t0: float, t1: float, time: float) -> Calm | None:
+        """A piece from ``t0`` to ``t1`` that ends at rest, where the flow would be after ``time``
+        but for less than ``rtol``; None if there is none.
+
+        Near rest pulls decay by the tangent kernel ``K`` and the curvature ``C``, as
+        ``p' = -C K p``: fields have the integrals ``P_g R_g^T K^-1 C^-1 p / n``, by which neurons
+        move, relative to what they are. Roots of ``C`` on both sides of ``K`` make that symmetric.
+        """
+        G, d = self.P.shape[:2]
+        n, N, guess = self.data.n, self.N, self.guess
+        most = float(np.trace(N, axis1=1, axis2=2).max()) * float((self.R**2).sum()) / n
+        D = (guess.r @ self.R).reshape(G, 1, d) @ self.P / n
+        if not float(row_norms(D).max()) <= self.rtol * most:
+            return None
+        phi = np.zeros((G, 1, d))
+        step = np.empty((G, DEGREE + 1, d + 1, d + 1))
+        for _ in range(ROUNDS):
+            roots = _roots(N[:, :1, :1] * self.P + N[:, 1:, 1:], 1 / n)
+            bend = np.ones_like(guess.r) if guess.weight is None else np.sqrt(guess.weight)
+            if not (bend > 0).all():
+                return None
+            features = np.einsum("qgc,gce->qge", self.R.reshape(-1, G, d), roots)
+            left, values, _ = np.linalg.svd(bend[:, None] * features.reshape(-1, G * d),
+                                            full_matrices=False)
+            part = guess.r / bend @ left
+            moves = (values**2 * time > 1.0) & (values > NOISE * values.max())
+            part = np.divide(part, values**2, out=np.zeros_like(part), where=moves)
+            phi += (bend * (left @ part) @ self.R).reshape(G, 1, d) @ self.P / n
+            if not float(row_norms(phi).max()) <= self.rtol:
+                return None
+            bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
+            N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
+            guess = self.response.guess(self.R @ N[:, 0, 1:].ravel())
+            if self._resting(guess, N):
+                piece = Calm(t0, t1, self.stretch, self.lam, phi / 2, ACCURACY)
+                self.lam, self.N = self.lam @ step[:, -1], N
+                self.guess = guess
+                return piece
+        return None
 
     def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
         """A window from ``t0``; the length to try next, and the rounds it took.

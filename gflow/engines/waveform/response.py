@@ -15,6 +15,7 @@ class Quadratic:
     Parameters
     ----------
     target : ndarray, shape (n,)
+        Pulls at output 0.
     """
 
     def __init__(self, target: np.ndarray) -> None:
@@ -47,6 +48,7 @@ class OfLoss(Quadratic):
     """
 
     def __init__(self, field: Field) -> None:
+        super().__init__(field.first_pulls)
         self.field = field
 
     def pulls(self, h: np.ndarray) -> np.ndarray:

@@ -1,0 +1,77 @@
+"""Starts and data of extreme proportions: right, or no success."""
+
+import numpy as np
+import pytest
+
+import gflow
+from validation import faults
+
+ENGINES = ["DOP853", "waveform"]
+
+
+def problem(seed):
+    rng = np.random.default_rng(seed)
+    X, y, W = rng.standard_normal((8, 3)), rng.standard_normal(8), rng.standard_normal((4, 3))
+    return np.sqrt((W**2).sum(axis=1)) * rng.choice([-1.0, 1.0], 4), W, X, y
+
+
+@pytest.mark.parametrize("method", [*ENGINES, "Radau"])
+@pytest.mark.parametrize("x, u", [(-300, 150), (300, 0), (-300, -150), (60, -200)])
+def test_units_of_powers_of_two_change_no_bit(method, x, u):
+    a, W, X, y = problem(0)
+    ends = []
+    for x, u in ((60, 0), (x, u)):
+        flow = gflow.integrate((np.ldexp(a, u), np.ldexp(W, u)),
+                               (np.ldexp(X, x), np.ldexp(y, x + 2 * u)),
+                               float(np.ldexp(5.0, -2 * x - 2 * u)), method=method)
+        assert flow.status == "finished" and flow.t_end == np.ldexp(5.0, -2 * x - 2 * u)
+        ends.append((np.ldexp(flow.a, -u), np.ldexp(flow.events["time"], 2 * x + 2 * u)))
+    assert (ends[0][0] == ends[1][0]).all() and (ends[0][1] == ends[1][1]).all()
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_units_and_none_agree(method, tmp_path):
+    a, W, X, y = problem(1)
+    plain = gflow.integrate((a, W), (X, y), 5.0, method=method)
+    flow = gflow.integrate((a, W), (2.0**200 * X, 2.0**200 * y), 2.0**-400 * 5.0, method=method)
+    np.testing.assert_allclose(flow.W[-1], plain.W[-1], atol=1e-6)
+    flow.save(tmp_path / "flow.npz")
+    assert (gflow.load(tmp_path / "flow.npz").W == flow.W).all()
+    assert flow(flow.t[50]).a == pytest.approx(flow.a[50], rel=1e-12)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("ratio", [1e-12, 1e-17, 1e-100])
+def test_hidden_weights_far_below_output_weights(method, ratio):
+    # The limit is reached at 1e-8 to that accuracy: only the first cones count.
+    for seed in (0, 3):
+        a, W, X, y = problem(seed)
+        loss = [gflow.integrate((a, small * W), (X, y), 3.0, method=method).loss[-1]
+                for small in (1e-8, ratio)]
+        assert loss[1] == pytest.approx(loss[0], rel=1e-5)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_overflow_is_not_recorded_as_a_perfect_fit(method):
+    flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1e200]), 5.0, method=method, save=["loss"])
+    assert flow.status == "non_finite" and "point 0" in flow.message
+    assert flow.saved["loss"].tolist() == [np.inf]
+
+
+def test_weights_below_a_stepper():
+    start = gflow.TwoLayerReLU([1.0], [[1e-305]])
+    flow = gflow.integrate(start, ([[1.0]], [1.0]), 1.0, method="DOP853")
+    assert flow.status == "non_finite" and "neuron 0" in flow.message
+
+
+def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
+    steps = []
+    assert faults.examine(0, steps.append) is not None and len(steps) >= 2
+    honest = faults.outputs
+    # A loose run of an ordinary problem that is off is found out.
+    monkeypatch.setattr(faults, "outputs",
+                        lambda flow: honest(flow) + (flow.settings["rtol"] > 1e-9))
+    monkeypatch.setattr(faults, "draw", lambda seed: ("plain", faults.Problem(
+        np.ones(1), np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), np.full(1, 2.0), 3.0)))
+    assert [said.split()[:2] for said in faults.examine(0, steps.append)] == [
+        ["wrong", "DOP853:"], ["wrong", "waveform:"]]

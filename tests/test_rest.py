@@ -1,0 +1,72 @@
+"""Flows at rest cost nothing, however long, and their loss does not creep."""
+
+import numpy as np
+import pytest
+
+import gflow
+from losses import LogCosh
+
+ONE = ([[1.0]], [2.0])
+
+
+def random(n=3, seed=1):
+    rng = np.random.default_rng(seed)
+    X, y = rng.standard_normal((6, 3)), rng.standard_normal(6)
+    W = 0.3 * rng.standard_normal((5, 3))
+    a = np.sqrt((W**2).sum(axis=1)) * rng.choice([-1.0, 1.0], 5)
+    return (a, W), (X[:n], y[:n])
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK23", "Radau", "BDF", "LSODA", "waveform"])
+@pytest.mark.parametrize("model, data", [
+    (([1.0], [[-1.0]]), ONE), (([0.0, 0.0], [[0.0], [0.0]]), ONE),
+    (([1.0], [[1.0]]), ([[0.0]], [2.0])), (([1.0], [[2.0]]), ONE)],
+    ids=["dead", "zero", "zero rows", "fits"])
+def test_nothing_moves_in_one_piece(model, data, method):
+    flow = gflow.integrate(model, data, 1e306, method=method)
+    assert flow.status == "finished" and flow.stats["steps"] == 1 and flow.t.size == 200
+    assert (flow.a == flow.a[0]).all() and (flow.W == flow.W[0]).all()
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("n", [3, 6], ids=["fits", "stuck"])
+@pytest.mark.parametrize("loss", ["square", LogCosh()], ids=["square", "logcosh"])
+def test_long_after_the_end(loss, method, n):
+    model, data = random(n)
+    ends = [gflow.integrate(model, data, t_max, method=method, loss=loss)
+            for t_max in (1e7, 1e12, 1e300)]
+    assert [flow.status for flow in ends] == ["finished"] * 3
+    assert max(flow.stats["steps"] for flow in ends) < 1500
+    assert ends[1].loss[-1] == ends[2].loss[-1]
+    assert abs(ends[2].loss[-1] - ends[0].loss[-1]) < 1e-15
+
+
+def test_engines_rest_at_the_same_place():
+    model, data = random(6)
+    ends = [gflow.integrate(model, data, 1e12, method=method) for method in ("DOP853", "waveform")]
+    np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK23", "Radau", "BDF", "LSODA", "waveform"])
+@pytest.mark.parametrize("t_max", [5e-324, 1e-300, 1e-100])
+def test_no_time_at_all(method, t_max):
+    flow = gflow.integrate(([1.0], [[1.0]]), ONE, t_max, method=method)
+    assert flow.success and flow.t_end == flow.t[-1] == t_max
+
+
+def test_a_slide_that_shrinks_stays_on_its_hyperplane():
+    # Off the plane by rounding, while the neuron shrinks by seventeen orders of magnitude.
+    g = np.random.default_rng([31, 60])
+    d, n = int(g.integers(1, 6)), int(g.integers(1, 60))
+    g.choice(8)
+    X, _ = g.standard_normal((n, d)), g.standard_normal(d)
+    g.choice(4)
+    g.standard_normal(n)
+    y = g.standard_normal(n)
+    pull = y @ X
+    w = 1e-3 * pull / np.linalg.norm(pull)
+    model = ([1e-3, -1e-3], [w, -w])
+    flow = gflow.integrate(model, (X, y), 3000.0, method="DOP853", rtol=1e-10)
+    assert flow.status == "finished"
+    other = gflow.integrate(model, (X, y), 3000.0, method="waveform", rtol=1e-10)
+    assert flow.loss[-1] == pytest.approx(other.loss[-1], rel=1e-9)

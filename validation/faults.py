@@ -1,0 +1,239 @@
+"""Random problems of extreme proportions, in search of faults: ``python -m validation.faults``.
+
+Every problem is run by both engines. A fault is
+
+- ``raised``: an exception;
+- ``hung``: a run of more than 20 s (runs are asked to stop after 10; a watchdog ends the worker of
+  one that does not hear);
+- ``wrong``: a success whose outputs on the data are off by more than 1e3 rtol from those of the
+  other engine at rtol 1e-12, in a well-conditioned case.
+
+Outputs are compared in units of the largest label or output. Whether a case is well-conditioned is
+judged by experiment: the start is perturbed by 1e-10, relative to every entry, three times, and run
+again by the other engine at 1e-12. If outputs change by more than 1e-7 (the perturbation grew a
+thousandfold), or if a run does not end well, nothing can be said, and the case is ``unclear``.
+So is one whose solution is not unique.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import traceback
+from collections import Counter
+from multiprocessing.connection import Connection
+from typing import Any, NamedTuple
+
+import numpy as np
+
+import gflow
+
+ENGINES = ("DOP853", "waveform")
+RTOL, TIGHT = 1e-8, 1e-12
+OFF = 1e3 * RTOL
+PERTURBED, GROWN = 1e-10, 1e3
+STOP, HUNG = 10.0, 20.0
+"""Seconds after which a run is asked to end, and after which it hangs."""
+KINDS = ("plain", "little w", "little a", "units", "rows", "scales", "parallel", "dead", "resting",
+         "long", "log_scale")
+
+
+class Problem(NamedTuple):
+    """A start, data and how far to go."""
+
+    a: np.ndarray
+    W: np.ndarray
+    log_scale: np.ndarray
+    X: np.ndarray
+    y: np.ndarray
+    t_max: float
+
+
+def draw(seed: int) -> tuple[str, Problem]:
+    """A problem, and of what kind.
+
+    Examples
+    --------
+    >>> kind, problem = draw(1)
+    >>> kind in KINDS, problem.X.shape[0] == problem.y.size
+    (True, True)
+    """
+    g = np.random.default_rng([15, seed])
+    kind = str(g.choice(KINDS))
+    n, m, d = (int(g.integers(1, most + 1)) for most in (12, 8, 4))
+    X, y = g.standard_normal((n, d)), g.standard_normal(n)
+    if kind == "parallel":
+        X = X[g.integers(0, max(1, n // 2), n)] + 10.0 ** g.uniform(-16, -4) * X
+    if kind == "rows":
+        X *= 10.0 ** g.uniform(*g.choice([[-8, 8], [-2, 2], [-8, 0]]), (n, 1))
+    W = g.standard_normal((m, d)) * 10.0 ** g.uniform(-6, 0.5)
+    a = np.sqrt((W**2).sum(axis=1)) * g.choice([-1.0, 1.0], m)
+    a *= g.choice([1.0, 2.0, 0.5], m)
+    if kind in ("little w", "little a"):
+        ratio = 10.0 ** -(g.uniform(0, g.choice([6, 20]), m))
+        W, a = (W * ratio[:, None], a) if kind == "little w" else (W, a * ratio)
+    if kind == "scales":
+        size = 10.0 ** g.uniform(-150, 0, m)
+        a, W = a * size, W * size[:, None]
+    if kind == "dead":
+        X = np.abs(X)
+        W[g.random(m) < g.choice([0.5, 1.0])] = -np.abs(W[0])
+    if kind == "resting":
+        case = g.integers(4)
+        y = np.maximum(X @ W.T, 0.0) @ a if case == 0 else 0.0 * y if case == 1 else y
+        a, W = (0.0 * a, W) if case == 2 else (a, 0.0 * W) if case == 3 else (a, W)
+    lengths = np.sqrt((X**2).sum(axis=1))
+    pull = float(np.abs(y) @ lengths) / n + 1e-3 * float(lengths @ lengths) / n
+    t_max = 10.0 ** g.uniform(-0.5, 2.0) / pull
+    if kind in ("long", "resting", "dead"):
+        t_max *= 10.0 ** g.uniform(0, 12)
+    log_scale = -10.0 ** g.uniform(0, 3, m) if kind == "log_scale" else np.zeros(m)
+    if kind == "units":
+        # X by 2^x and weights by 2^u: labels by 2^(x + 2 u), times by 2^(-2 x - 2 u).
+        x, u = g.integers(-300, 301), g.integers(-150, 151)
+        X, y = np.ldexp(X, x), np.ldexp(y, x + 2 * u)
+        a, W, t_max = np.ldexp(a, u), np.ldexp(W, u), float(np.ldexp(t_max, -2 * x - 2 * u))
+    return kind, Problem(a, W, log_scale, X, y, t_max)
+
+
+def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
+    """The run of a problem."""
+    start = gflow.TwoLayerReLU(problem.a, problem.W, problem.log_scale)
+    return gflow.integrate(start, (problem.X, problem.y), problem.t_max, method=method, rtol=rtol,
+                           threads=1, max_events=20000, stop=gflow.stop.wall_time(STOP))
+
+
+def outputs(flow: gflow.Flow) -> np.ndarray:
+    """Outputs on the data at the end, in units of the largest of them and of the labels."""
+    X, y = flow.data.X, flow.data.y
+    unit = np.abs(X).max() if X.any() else 1.0
+    h = np.maximum(X / unit @ flow.model.W.T, 0.0) @ flow.model.a
+    y = y / unit
+    size = max(np.abs(h).max(), np.abs(y).max())
+    return np.asarray(h / size if size > 0 else h)
+
+
+def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any) -> bool:
+    """Whether perturbed starts end close by."""
+    g = np.random.default_rng(0)
+    for _ in range(3):
+        a = problem.a * (1 + PERTURBED * g.uniform(-1, 1, problem.a.shape))
+        W = problem.W * (1 + PERTURBED * g.uniform(-1, 1, problem.W.shape))
+        tell("perturbed")
+        flow = run(problem._replace(a=a, W=W), method, TIGHT)
+        if flow.status != "finished":
+            return False
+        if not np.abs(outputs(flow) - expected).max() <= PERTURBED * GROWN:
+            return False
+    return True
+
+
+def examine(seed: int, tell: Any) -> list[str]:
+    """What is wrong with the runs of one problem; ``tell`` is called before each."""
+    kind, problem = draw(seed)
+    engines = ENGINES if kind != "log_scale" else ENGINES[1:]
+    found = []
+    flows: dict[tuple[str, float], gflow.Flow] = {}
+    for method in engines:
+        for rtol in (RTOL, TIGHT):
+            tell(f"{method} at {rtol:g}")
+            try:
+                flows[method, rtol] = run(problem, method, rtol)
+            except Exception:
+                said = traceback.format_exc(limit=-1).replace("\n", " ")
+                found.append(f"raised {method} at {rtol:g}: {said}")
+    for method in engines:
+        other = engines[engines.index(method) - 1]
+        flow, exact = flows.get((method, RTOL)), flows.get((other, TIGHT))
+        if flow is None or exact is None or flow.status != "finished":
+            if flow is not None and flow.status != "finished":
+                found.append(f"ended {method}: {flow.status}")
+            continue
+        if exact.status != "finished":
+            found.append(f"unclear {method}: {exact.status} of {other} at {TIGHT:g}")
+            continue
+        expected = outputs(exact)
+        off = np.abs(outputs(flow) - expected).max()
+        if off <= OFF:
+            continue
+        good = not exact.stats["ambiguous"] and well_conditioned(problem, other, expected, tell)
+        found.append(f"{'wrong' if good else 'unclear'} {method}: outputs off by {off:.1e}")
+    return found
+
+
+def serve(pipe: Connection) -> None:
+    """A worker: seeds come in, steps and findings go out."""
+    np.seterr(all="ignore")
+    while True:
+        seed = pipe.recv()
+        if seed is None:
+            return
+        pipe.send(("done", examine(seed, lambda step: pipe.send(("step", step)))))
+
+
+class Worker:
+    """A process that examines problems, under watch."""
+
+    def __init__(self) -> None:
+        context = multiprocessing.get_context("spawn")
+        self.pipe, there = context.Pipe()
+        self.process = context.Process(target=serve, args=(there,), daemon=True)
+        self.process.start()
+        self.fresh = True
+
+    def examine(self, seed: int, patience: float = HUNG) -> list[str]:
+        """Findings; a worker that hangs or dies is one, and is ended."""
+        self.pipe.send(seed)
+        step = "start"
+        # The first has kernels to compile.
+        while self.pipe.poll(patience + 600.0 * self.fresh):
+            try:
+                what, said = self.pipe.recv()
+            except EOFError:
+                return [f"died in {step}"]
+            if what == "done":
+                self.fresh = False
+                return list(said)
+            step = said
+        self.end()
+        return [f"hung {step}"]
+
+    def end(self) -> None:
+        """Stop the process."""
+        self.process.kill()
+        self.process.join()
+
+
+def search(seeds: range, show: Any = print) -> Counter[str]:
+    """Examine many problems; count the findings by their first word and the kind of problem."""
+    counts: Counter[str] = Counter()
+    worker = Worker()
+    for seed in seeds:
+        findings = worker.examine(seed)
+        if not worker.process.is_alive():
+            worker = Worker()
+        for finding in findings:
+            kind = draw(seed)[0]
+            counts[f"{finding.split()[0]} ({kind})"] += 1
+            show(f"seed {seed} ({kind}): {finding}", flush=True)
+    worker.end()
+    return counts
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Command line; the number of faults, at most 100."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
+    parser.add_argument("count", type=int, nargs="?", default=100, help="problems (100)")
+    parser.add_argument("--first", type=int, default=0, help="first seed (0)")
+    given = parser.parse_args(arguments)
+    counts = search(range(given.first, given.first + given.count))
+    for what, count in sorted(counts.items()):
+        print(f"{count:6d} {what}")
+    faults = sum(count for what, count in counts.items()
+                 if what.split()[0] in ("raised", "hung", "died", "wrong"))
+    print(f"{faults} faults in {given.count} problems")
+    return min(faults, 100)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
