@@ -109,8 +109,6 @@ class Reduced:
     ----------
     fits : bool
         Whether there are few enough patterns.
-    scans : int
-        How often all hyperplanes were looked at for a bundle.
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
@@ -148,7 +146,6 @@ class Reduced:
                           check_finite=False)[0]
             # The last row is what no output reaches.
             self.R, self.response = triangle[:G * d, :-1], Quadratic(triangle[:G * d, -1])
-        self.scans = 0
         self.begin(U, power)
 
     def begin(self, U: np.ndarray, power: np.ndarray) -> None:
@@ -257,9 +254,8 @@ class Reduced:
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry
         band = 10.0 * max(self.rtol, ON_SURFACE)
-        met, scans = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
-                                       geometry.normal, geometry.columns, to_series(DEGREE), band)
-        self.scans += scans
+        met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
+                                   geometry.normal, geometry.columns, to_series(DEGREE), band)
         if met >= 0 or self._released(frame):
             return None, 0.0, outcome.rounds
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
