@@ -8,11 +8,12 @@ Every problem is run by both engines. A fault is
 - ``wrong``: a success whose outputs on the data are off by more than 1e3 rtol from those of the
   other engine at rtol 1e-12, in a well-conditioned case.
 
-Outputs are compared in units of the largest label or output. Whether a case is well-conditioned is
-judged by experiment: the start is perturbed by 1e-10, relative to every entry, three times, and run
-again by the other engine at 1e-12. If outputs change by more than 1e-7 (the perturbation grew a
-thousandfold), or if a run does not end well, nothing can be said, and the case is ``unclear``.
-So is one whose solution is not unique.
+Outputs are compared in units of the largest label, or of the largest sum of ``|a_i relu(w_i.x)|``:
+rtol is a part of every neuron, and where neurons cancel, outputs are less than it. Whether a case
+is well-conditioned is judged by experiment: the start is perturbed by 1e-10, relative to every
+entry, three times, and run again by the other engine at 1e-12. If outputs change by more than 1e-7
+(the perturbation grew a thousandfold), or if a run does not end well, nothing can be said, and the
+case is ``unclear``. So is one whose solution is not unique.
 """
 
 from __future__ import annotations
@@ -104,13 +105,12 @@ def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
 
 
 def outputs(flow: gflow.Flow) -> np.ndarray:
-    """Outputs on the data at the end, in units of the largest of them and of the labels."""
+    """Outputs on the data at the end, in units of labels and of what neurons add to outputs."""
     X, y = flow.data.X, flow.data.y
     unit = np.abs(X).max() if X.any() else 1.0
-    h = np.maximum(X / unit @ flow.model.W.T, 0.0) @ flow.model.a
-    y = y / unit
-    size = max(np.abs(h).max(), np.abs(y).max())
-    return np.asarray(h / size if size > 0 else h)
+    parts = np.maximum(X / unit @ flow.model.W.T, 0.0) * flow.model.a
+    size = max(np.abs(parts).sum(axis=1).max(), np.abs(y / unit).max())
+    return np.asarray(parts.sum(axis=1) / size if size > 0 else parts.sum(axis=1))
 
 
 def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any) -> bool:
