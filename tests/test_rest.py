@@ -41,6 +41,16 @@ def test_long_after_the_end(loss, method, n):
     assert abs(ends[2].loss[-1] - ends[0].loss[-1]) < 1e-15
 
 
+def test_a_neuron_that_died_hides_none_that_grows():
+    # Both start on the points below 0. The first dies; the second turns round, and is small for
+    # long after nothing else happens.
+    a, W = [4e-20, 2e-14], [[-2e-20], [-4e-14]]
+    data = ([[-2.0], [-1.0], [1.0]], [-1.0, -1.0, 1.0])
+    ends = [gflow.integrate((a, W), data, 60.0, method=method) for method in ("DOP853", "waveform")]
+    assert all((flow.W[-1, 0] == 0).all() and abs(flow.W[-1, 1, 0]) > 0.5 for flow in ends)
+    np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], rtol=1e-6)
+
+
 def test_engines_rest_at_the_same_place():
     model, data = random(6)
     ends = [gflow.integrate(model, data, 1e12, method=method) for method in ("DOP853", "waveform")]

@@ -103,7 +103,7 @@ class Waveform:
         """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
         ``t`` on the pattern of now."""
         m, d, field = self.path.m, self.path.d, self.field
-        side, key, latest = self.side, self.key.copy(), self.latest
+        side, key, latest = self.side, self.key, self.latest
 
         def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             a, W = state()[:m], state()[m:].reshape(m, d)
@@ -175,8 +175,10 @@ class Waveform:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
-        _, first = np.unique(self.key, return_index=True)
-        patterns = self.side[first[(self.U[first, 1:] != 0.0).any(axis=1)]]
+        # A neuron at rest has w = 0.
+        moving = np.flatnonzero(self.U[:, 1:].any(axis=1))
+        _, first = np.unique(self.key[moving], return_index=True)
+        patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)
         D = on @ (self.guess.r[:, None] * X) / self.data.n
         for g in np.flatnonzero((patterns == 0).any(axis=1)):
@@ -329,10 +331,7 @@ class Waveform:
         self.ambiguous += frame.ambiguous
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
-        moved = log[:, 2] >= 0
-        np.add.at(self.key, log[moved, 0].astype(int),
-                  (log[moved, 4] - log[moved, 3]).astype(np.int64)
-                  * self.marcher.marks[log[moved, 2].astype(int)])
+        self.key = self.marcher.keys_after(self.key, log, self.side)
         self._take(out.U)
         self.path.append(window, (self.U, self.power))
         p, h = outcome.values[-1], outcome.outputs[-1]

@@ -69,6 +69,16 @@ class Marcher:
         """A number (m,) for every pattern."""
         return side.astype(np.int64) @ self.marks
 
+    def keys_after(self, key: np.ndarray, log: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """The same after the events ``log`` (see `march`), which led to ``side`` (m, C)."""
+        key = key.copy()
+        h = log[:, 2].astype(np.int64)
+        i, change = log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
+        np.add.at(key, i[h >= 0], change[h >= 0] * self.marks[h[h >= 0]])
+        # A neuron that comes to rest leaves all hyperplanes at once.
+        key[i[h < 0]] = self.keys(side[i[h < 0]])
+        return key
+
     def active(self, side: np.ndarray) -> np.ndarray:
         """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
         A = self.data.arrangement
@@ -209,10 +219,7 @@ class Frame:
 
     def tangent_after(self) -> Tangent:
         """The same at the end of the last round."""
-        log = self.log[self.log[:, 2] >= 0]
-        key = self.key.copy()
-        np.add.at(key, log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
-                  * self.marcher.marks[log[:, 2].astype(np.int64)])
+        key = self.marcher.keys_after(self.key, self.log, self.ends.side)
         _, first, of = np.unique(key, return_index=True, return_inverse=True)
         return self._tangent(self.ends.U, self.ends.side, of, first)
 
