@@ -6,7 +6,8 @@ import numpy as np
 
 from ..engines.events import OFF, ON, SLIDING
 from ..engines.record import Record
-from .defect import Reference, Sight
+from ..problem.norms import row_norms
+from .reference import Reference
 
 STEP = 1e-3
 """Sides are looked at so long before and after an event, in units of the time in which the neuron
@@ -102,65 +103,91 @@ class Contacts:
         out[1:][out[1:] == t] = np.nan
         return out
 
-    def look(self, which: np.ndarray, times: np.ndarray, sight: Sight) -> None:
-        """Compare events with the weights at `times`, seen in the order of those not NaN."""
-        codes = np.array([self.before[which], self.before[which], self.events["to"][which]])
-        row = np.cumsum(np.isfinite(times).ravel()).reshape(times.shape) - 1
-        for moment in range(3):
-            for e in np.flatnonzero(np.isfinite(times[moment])):
-                i, k = (int(self.events[name][which[e]]) for name in ("neuron", "point"))
-                j, t = int(row[moment, e]), float(times[moment, e])
-                z = float(sight.z[j, i, k])
-                if moment == 0:
-                    if not sight.size[j, i] <= self.floor[i]:
-                        self.off = float(np.maximum(self.off, abs(z)))
-                    self.looked += 1
-                else:
-                    self.side(sight, j, i, k, t, int(codes[moment, e]),
-                              abs(t - float(self.events["time"][which[e]])))
+    def look(self, which: np.ndarray, times: np.ndarray, states: np.ndarray, most: int) -> None:
+        """Compare events with the weights at `times`: ``states`` (K, m (d + 1)) at those that are
+        not NaN, in their order. The field is asked of ``most`` pairs at most."""
+        moment, event = np.nonzero(np.isfinite(times))
+        e = self.events[which[event]]
+        at = moment == 0
+        size, z, _ = self._stands(states, np.arange(len(states)), e["neuron"], e["point"])
+        judged = np.abs(z[at & ~(size <= self.floor[e["neuron"]])])
+        self.off = float(np.max(judged, initial=self.off))
+        self.looked += int(at.sum())
+        codes = np.where(moment == 1, self.before[which[event]], e["to"])
+        t = times[moment, event]
+        beside = np.flatnonzero(~at)
+        self.sides(states, beside, e["neuron"][beside], e["point"][beside], t[beside],
+                   codes[beside], np.abs(t - e["time"])[beside], most)
 
-    def side(self, sight: Sight, j: int, i: int, k: int, t: float, code: int,
-             since: float) -> None:
-        """Compare the code of a pair with state ``j``, ``since`` its last or next event."""
-        z = float(sight.z[j, i, k])
-        if sight.size[j, i] <= self.floor[i] or not sight.W[j, i].any():
-            return
-        wrong = {OFF: z, ON: -z, SLIDING: abs(z)}[code]
-        if not wrong <= self.width:
-            self.contradict(i, k, t, "is not on its recorded side")
-        elif (abs(z) <= self.width and code != SLIDING and np.abs(sight.W[j, i]).max()
-              > CLEAR * self.width * sight.size[j, i]):
-            push = self.push(sight, j, i, k)
-            if push * since > SURE * self.width:
-                self.contradict(i, k, t, "slides, and no record says so")
+    def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of pairs (K,) in states: size of the neuron, ``w.x / (|(a, w)| |x|)``, and ``|w|`` over
+        the size."""
+        m, d = self.reference.m, self.reference.d
+        a, w = states[row, i], states[row[:, None], m + i[:, None] * d + np.arange(d)]
+        norm = row_norms(w)
+        size = np.hypot(a, norm)
+        scale = np.where(size > 0, size, 1.0)
+        return size, ((w / scale[:, None]) * self.reference.unit[k]).sum(axis=1), norm / scale
 
-    def since(self, i: int, k: int, t: float) -> float:
-        """Time from the event of a pair that is nearest to ``t``, or from the start or the end:
+    def sides(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray,
+              t: np.ndarray, code: np.ndarray, since: np.ndarray, most: int) -> None:
+        """Compare codes of pairs (K,) with the weights.
+
+        Parameters
+        ----------
+        states : ndarray, shape (J, m (d + 1))
+        row, i, k, t, code : ndarray, shape (K,)
+            State, neuron, point, time and code of each pair.
+        since : ndarray, shape (K,)
+            Time from the last or to the next event of the pair.
+        most : int
+            Of pairs that stand on a hyperplane and do not slide so many are compared with the
+            field.
+        """
+        size, z, norm = self._stands(states, row, i, k)
+        there = ~(size <= self.floor[i]) & ~(norm == 0)
+        wrong = np.select([code == OFF, code == ON], [z, -z], np.abs(z))
+        for j in np.flatnonzero(there & ~(wrong <= self.width)):
+            self.contradict(int(i[j]), int(k[j]), float(t[j]), "is not on its recorded side")
+        near = np.flatnonzero(there & (np.abs(z) <= self.width) & (wrong <= self.width)
+                              & (code != SLIDING) & (norm > CLEAR * self.width))
+        if near.size > most:
+            near = near[np.linspace(0, near.size - 1, most).astype(int)]
+        for j in near:
+            if self.push(states[row[j]], int(i[j]), int(k[j])) * since[j] > SURE * self.width:
+                self.contradict(int(i[j]), int(k[j]), float(t[j]),
+                                "slides, and no record says so")
+
+    def since(self, i: np.ndarray, k: np.ndarray, t: float) -> np.ndarray:
+        """Time from the event of pairs that is nearest to ``t``, or from the start or the end:
         the next may come just after it."""
-        pair = i * self.reference.n + k
-        lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
-        own = self.events["time"][self.pair_order[lo:hi]]
-        return float(np.abs(np.append(own, [0.0, self.end]) - t).min())
+        nearest = np.full(i.size, min(t, abs(self.end - t)))
+        for j, pair in enumerate(i * self.reference.n + k):
+            lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
+            own = self.events["time"][self.pair_order[lo:hi]]
+            nearest[j] = np.abs(own - t).min(initial=nearest[j])
+        return nearest
 
-    def push(self, sight: Sight, j: int, i: int, k: int) -> float:
+    def push(self, state: np.ndarray, i: int, k: int) -> float:
         """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
         either side, relative to its size; negative if one of them leads away."""
         reference = self.reference
-        A = reference.field.data.arrangement
-        near = np.abs(sight.z[j, i]) <= self.width
-        near &= reference.lengths > 0
-        D = reference.fields(Sight(*(x[j:j + 1] for x in sight)),
-                             np.broadcast_to(near, (1, *sight.z.shape[1:])))[:, i]
-        own = A.label == A.label[k]
-        rest = near & ~own
-        a, p = float(sight.a[j, i]), sight.p[j:j + 1]
-        V, below, above = reference.limits(own, p)
+        label = reference.field.data.arrangement.label
+        sight = reference.see(state[None], np.array([i]))
+        near = (np.abs(sight.z) <= self.width) & (reference.lengths > 0)
+        own = label == label[k]
+        D = reference.fields(sight, near | own)[:, 0]
+        rest = near[0, 0] & ~own
+        a = sight.a[:, 0]
+        V, below, above = reference.limits(own, sight.p)
         speeds = []
         for limit in (below, above):
             # What the other hyperplanes hold back is another thing on either side.
-            side = D + limit @ V
-            least = reference.least(side, np.sign(a), rest, p) if rest.any() else side
-            if least is None:
+            least, known = D + limit @ V, np.ones(1, dtype=bool)
+            if rest.any():
+                least, known = reference.least(least, np.sign(a), rest, sight.p)
+            if not known[0]:
                 return -1.0
-            speeds.append(a * float(least[0] @ V[0]) / float(sight.size[j, i]))
+            speeds.append(float(a[0]) * float(least[0] @ V[0]) / float(sight.size[0, 0]))
         return min(speeds[0], -speeds[1])

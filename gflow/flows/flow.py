@@ -8,7 +8,8 @@ from ..engines.record import Record
 from ..problem.files import Output
 from .alignment import Alignment
 from .archive import save
-from .certificate import Certificate, certify
+from .audit import certify
+from .certificate import Certificate
 from ..problem.quiet import quiet
 
 
