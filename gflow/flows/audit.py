@@ -47,14 +47,14 @@ SUM_ROUNDING = 1e-13
 """Rounding of a multiplier, relative to the terms that it sums."""
 MOST_ASKED = 4000
 """So often, about, the field is asked for a single pair or neuron, and that often for multipliers."""
-WORK = 1e9
-"""Of neurons x points x states so many are computed, about (some seconds): on wide networks fewer
-pieces are looked at."""
-STATES = 30
-"""Of a piece, about, that are as large as the network."""
-MANY, FEW = 50_000, 64
-"""Neurons x points of which intervals are integrated: `FEW` neurons at least, those of a half
-always, the others in turn."""
+WORK = 2e8
+"""So many numbers of whole states are computed, about (some seconds), each of ``m (n + 6 (d + 1))``:
+on wide networks fewer pieces, intervals and events are looked at."""
+STATES, INTERVAL = 35, 22
+"""Of these states a piece takes so many at least, an interval about so many."""
+MANY, FEW = 100_000, 64
+"""Numbers of which intervals are integrated: those of `FEW` neurons at least, of a half of them
+always, of the others in turn."""
 
 
 def certify(flow: Record, most: int | None = None) -> Certificate:
@@ -87,14 +87,14 @@ def certify(flow: Record, most: int | None = None) -> Certificate:
     limit = MOST_PIECES if most is None else whole(most, "most")
     path = flow.path
     count = len(path.pieces)
-    one = path.m * flow.data.n * (1 + path.d / 25)
-    limit = min(limit, max(2, int(WORK / STATES / one)))
+    states = int(WORK / (path.m * (flow.data.n + 6 * (path.d + 1))))
+    limit = min(limit, max(2, states // STATES))
     sampled = set(range(count))
     if count > limit:
         # Pieces beside each other, so that jumps between them show.
         first = np.linspace(0, count - 2, max(limit // 2, 1)).astype(int)
         sampled = set(first) | set(first + 1)
-    audit = _Audit(flow, len(sampled), int(np.clip(WORK / 10 / one, 50, MOST_ASKED)))
+    audit = _Audit(flow, len(sampled), states)
     dissipated = 0.0
     for p in range(count):
         if most is None or p in sampled:
@@ -113,11 +113,11 @@ class _Audit:
     flow : Record
     pieces : int
         So many will be looked at.
-    asked : int
-        So often, about, the field may be asked for a single pair or neuron.
+    states : int
+        So many states may be computed, about.
     """
 
-    def __init__(self, flow: Record, pieces: int, asked: int) -> None:
+    def __init__(self, flow: Record, pieces: int, states: int) -> None:
         self.flow, path = flow, flow.path
         self.rtol = float(flow.settings["rtol"])
         self.m, self.d = path.m, path.d
@@ -130,10 +130,12 @@ class _Audit:
         self.next_event = 0
         rng = np.random.default_rng(SEED)
         self.marks, self.order = rng.random(flow.data.n), rng.permutation(self.m)
-        self.few = min(self.m, max(FEW, MANY // flow.data.n))
-        self.intervals = int(np.clip(FEWEST_INTERVALS // max(pieces, 1), 1, 6))
-        self.events_each = -(-min(MOST_EVENTS, asked) // max(pieces, 1))
-        self.asked_each = -(-asked // (3 * max(pieces, 1)))
+        self.few = min(self.m, max(FEW, MANY // (flow.data.n + 6 * (self.d + 1))))
+        pieces = max(pieces, 1)
+        self.intervals = int(np.clip(min(FEWEST_INTERVALS, 0.6 * states / INTERVAL) // pieces,
+                                     1, 6))
+        self.events_each = -(-min(MOST_EVENTS, states // 10) // pieces)
+        self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
         start = self.reference.see(path.start[None])
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
         self.invariant = self._invariant(start)[0]
@@ -249,7 +251,7 @@ class _Audit:
 
     def _neurons(self, states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (I, s, d + 1) at the starts and at the ends of intervals."""
-        a, W, _ = self.reference.split(states)
+        a, W = self.reference.split(states)
         both = np.concatenate([a[:, who, None], W[:, who]], axis=2)
         return both[:len(both) // 2], both[len(both) // 2:]
 

@@ -70,30 +70,27 @@ class Reference:
         plus, minus = np.maximum(length, 0.0) / self.n, np.minimum(length, 0.0) / self.n
         self._below, self._above = minus + slope * plus, plus + slope * minus
 
-    def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Weights (J, m), (J, m, d) of flat states, and the size (J, m) of the neurons."""
-        a = states[:, :self.m]
-        W = states[:, self.m:].reshape(len(states), self.m, self.d)
-        return a, W, np.hypot(a, row_norms(W))
+    def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (J, m) and (J, m, d) of flat states."""
+        return states[:, :self.m], states[:, self.m:].reshape(len(states), self.m, self.d)
 
     def see(self, states: np.ndarray, who: np.ndarray | None = None) -> Sight:
         """Signs of the neurons ``who`` (all, if None), pulls and their errors, at states
         (J, m (d + 1))."""
-        a, W, size = self.split(states)
-        scale = np.where(size > 0, size, 1.0)
-        own = np.arange(self.m) if who is None else who
-        z = np.empty((len(states), own.size, self.n))
+        a, W = self.split(states)
+        squares = a**2 + np.einsum("jmd,jmd->jm", W, W)
         h, reach = np.empty((2, len(states), self.n))
         step = max(1, CHUNK // (self.m * self.n))
         for j in range(0, len(states), step):
             rows = slice(j, j + step)
-            seen = (W[rows] / scale[rows, :, None]) @ self.unit.T
-            z[rows] = seen if who is None else seen[:, who]
-            h[rows] = ((a[rows] * scale[rows])[:, None] @ self.field.activation(seen))[:, 0]
-            reach[rows] = ((size[rows]**2 / 2)[:, None] @ (seen > 0).astype(float))[:, 0]
-        h *= self.lengths
-        return Sight(a[:, own], W[:, own], size[:, own], z, h, self.field.pulls(h),
-                     self.field.curvature(h) * reach * self.lengths)
+            z = W[rows] @ self.X.T
+            reach[rows] = ((squares[rows] / 2)[:, None] @ (z > 0).astype(float))[:, 0]
+            h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
+        if who is not None:
+            a, W = a[:, who], W[:, who]
+        size = np.hypot(a, row_norms(W))
+        return Sight(a, W, size, (W / np.where(size > 0, size, 1.0)[..., None]) @ self.unit.T, h,
+                     self.field.pulls(h), self.field.curvature(h) * reach * self.lengths)
 
     def fields(self, sight: Sight, on_plane: np.ndarray | None = None) -> np.ndarray:
         """Fields (J, s, d), with ``on_plane`` (J, s, n) left out of the sums."""
