@@ -46,10 +46,10 @@ PULLS = 2.0
 SUM_ROUNDING = 1e-13
 """Rounding of a multiplier, relative to the terms that it sums."""
 MOST_ASKED = 4000
-"""So often, about, the field is asked for a single pair or neuron, and that often for multipliers."""
+"""So often, about, the field is asked for a single pair or neuron, and for multipliers."""
 WORK = 2e8
-"""So many numbers of whole states are computed, about (some seconds), each of ``m (n + 6 (d + 1))``:
-on wide networks fewer pieces, intervals and events are looked at."""
+"""So many numbers of whole states are computed, about (some seconds), ``m (n + 6 (d + 1))`` each: on
+wide networks fewer pieces, intervals and events are looked at."""
 STATES, INTERVAL = 35, 22
 """Of these states a piece takes so many at least, an interval about so many."""
 MANY, FEW = 100_000, 64

@@ -14,6 +14,8 @@ DEFECT, DEFECT_ROUNDING = 100.0, 3e-9
 by some ``rtol`` a step: 42 is the most measured on right runs, most are below 10."""
 JUMP, JUMP_ROUNDING = 10.0, 3e-10
 """The same for jumps between pieces: 1.8 ``rtol`` is the most measured on right runs."""
+
+
 @dataclass(frozen=True)
 class Certificate:
     """Checks of a run. All are relative; small is good, and NaN is doubt.
