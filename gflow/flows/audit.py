@@ -38,9 +38,10 @@ LASTING, OUTLIERS = 1.5, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
 run come and go, so that it is ``LASTING`` at most, and so many outliers."""
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
-MARGIN = 0.1
+MARGIN, MARGIN_EACH = 0.1, 1e-3
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
-the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``."""
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by an
+``rtol`` for every piece, if that is more: errors of weights may all be of one sign."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
@@ -48,8 +49,8 @@ SUM_ROUNDING = 1e-13
 MOST_ASKED = 4000
 """So often, about, the field is asked for a single pair or neuron, and for multipliers."""
 WORK = 2e8
-"""So many numbers of whole states are computed, about (some seconds), ``m (n + 6 (d + 1))`` each: on
-wide networks fewer pieces, intervals and events are looked at."""
+"""So many numbers of whole states are computed, about (some seconds), ``m (n + 6 (d + 1))`` each:
+on wide networks fewer pieces, intervals and events are looked at."""
 STATES, INTERVAL = 35, 22
 """Of these states a piece takes so many at least, an interval about so many."""
 MANY, FEW = 100_000, 64
@@ -141,7 +142,7 @@ class _Audit:
         self.invariant = self._invariant(start)[0]
         self.peak = start.size[0]
         self.first_loss = self.last_loss = float(self.field.value(start.h)[0])
-        self.scale = max(self.first_loss, MARGIN * self._margin(start))
+        self.margin = self._margin(start)
         self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
@@ -183,7 +184,7 @@ class _Audit:
         sight = self.reference.see(states)
         losses = self.field.value(sight.h)
         self.lost += float(losses[0])
-        self.scale = max(self.scale, MARGIN * self._margin(sight))
+        self.margin = worst(self.margin, self._margin(sight))
         self.peak = np.maximum(self.peak, sight.size.max(axis=0))
         floor = self.contacts.floor = np.maximum(
             GONE / self.reference.band * self.peak, FEWER_DIGITS)
@@ -353,7 +354,9 @@ class _Audit:
         terms = np.abs(field.activation.weights(codes)) @ (
             (np.abs(p0) + np.abs(p - p0)) * self.reference.lengths) / len(p)
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
-        scale = self.scale or 1.0
+        pieces = len(flow.path.pieces) if whole_run else seen
+        rises, energies = (max(self.first_loss, part * self.margin) or 1.0
+                           for part in (MARGIN, max(MARGIN, MARGIN_EACH * pieces)))
         lost = (self.first_loss - float(field.value(field.outputs(a, W))) if whole_run
                 else self.lost)
         size = np.where(self.peak > 0, self.peak, 1.0)**2
@@ -362,7 +365,7 @@ class _Audit:
                                                             + CLIP * OUTLIERS))
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
-            energy=(lost - dissipated) / scale, loss_rise=worst(0.0, self.rise) / scale,
+            energy=(lost - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
             gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
             multiplier=self.multiplier, defect=self.defect,
             lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,

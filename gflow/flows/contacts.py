@@ -19,6 +19,8 @@ CLEAR = 30.0
 """Of a neuron whose ``|w|`` is not so many widths it is not known which hyperplanes hold it."""
 SURE = 5.0
 """A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
+BEFORE = np.array([0.3, 0.6, 0.9])
+"""Parts of the time since its last event at which it should have been pushed, too."""
 
 
 class Contacts:
@@ -44,6 +46,7 @@ class Contacts:
 
     def __init__(self, flow: Record, reference: Reference) -> None:
         self.events, self.reference, self.width = flow.events, reference, reference.band
+        self.path = flow.path
         self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
         self.found: list[str] = []
         self.count, self.off, self.looked = 0, 0.0, 0
@@ -155,9 +158,21 @@ class Contacts:
         if near.size > most:
             near = near[np.linspace(0, near.size - 1, most).astype(int)]
         for j in near:
-            if self.push(states[row[j]], int(i[j]), int(k[j])) * since[j] > SURE * self.width:
+            if self._held(states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])):
                 self.contradict(int(i[j]), int(k[j]), float(t[j]),
                                 "slides, and no record says so")
+
+    def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
+        """Whether a neuron on a hyperplane is pushed onto it so that it must be sliding: all the
+        while, as one that has just begun to be pushed is not to be found out yet."""
+        if not self.push(state, i, k) * since > SURE * self.width:
+            return False
+        for earlier in self.path(t - since * BEFORE):
+            _, z, _ = self._stands(earlier[None], np.array([0]), np.array([i]), np.array([k]))
+            if not (abs(z[0]) <= self.width
+                    and self.push(earlier, i, k) * since > SURE * self.width):
+                return False
+        return True
 
     def since(self, i: np.ndarray, k: np.ndarray, t: float) -> np.ndarray:
         """Time from the event of pairs that is nearest to ``t``, or from the start or the end:
