@@ -10,6 +10,7 @@ from .alignment import Alignment
 from .archive import save
 from .audit import certify
 from .certificate import Certificate
+from .checking import Checked
 from ..problem.quiet import quiet
 
 
@@ -60,6 +61,8 @@ class Flow(Record):
         more raise a ValueError.
     data : Data
         The data.
+    checked : Checked or None
+        With ``check=True``: differences from a run at a tenth of ``rtol``.
     loss_function : Loss
         What was minimised; ``settings["loss"]`` is its name.
 
@@ -72,6 +75,8 @@ class Flow(Record):
     >>> flow(0.5)
     TwoLayerReLU(m=1, d=1)
     """
+
+    checked: Checked | None = None
 
     @quiet
     def certificate(self, most: int | None = None) -> Certificate:
