@@ -115,7 +115,7 @@ def test_choose_sides_takes_the_fewest_active_of_all_that_stand(seed, s, d, sign
     rng = np.random.default_rng(seed)
     V, D, J = spanning(rng, s, d), rng.standard_normal(d), rng.standard_normal(s)
     below, above = rng.integers(0, 3, (2, s))
-    side, choices = choose_sides(sign, D, V, J, below, above, 1.0)
+    side, choices, other = choose_sides(sign, D, V, J, below, above, 1.0)
     assert stands(sign, D, V, J, side)[0]
     if np.linalg.matrix_rank(V) == s:
         standing = [(np.array(c), stands(sign, D, V, J, np.array(c)))
@@ -124,6 +124,7 @@ def test_choose_sides_takes_the_fewest_active_of_all_that_stand(seed, s, d, sign
         active = [above[c == 1].sum() + below[c == -1].sum() for c in standing]
         assert choices == len(standing)
         assert above[side == 1].sum() + below[side == -1].sum() == min(active)
+        assert stands(sign, D, V, J, other)[0] and (choices > 1) == (other != side).any()
 
 
 def series_of(roots, scale=1.0):
@@ -285,8 +286,8 @@ def test_planes_almost_in_line_do_not_move_a_neuron_far():
     plus, minus = np.array([[-1.0], [1e-9]]), np.array([[0.0], [1e-9]])
     new = np.empty(2, dtype=np.int8)
     _, solutions = settle(u, 0.0, 2, np.array([0, 1]), field, side, normal, np.zeros(2, np.int64),
-                          np.ones(2, np.int64), plus, minus, 1.0, new, np.empty(3), np.empty(3),
-                          np.empty(2))
+                          np.ones(2, np.int64), plus, minus, 1.0, 0.0, new, np.empty(3),
+                          np.empty(3), np.empty(2))
     assert new.tolist() == [0, 1] and solutions == 1
     assert abs(normal[0] @ u[1:]) < 1e-15
     np.testing.assert_allclose(u[1:], [0.0, angle, 1.0], atol=10 * angle**2)

@@ -96,8 +96,8 @@ class Pattern:
         Hyperplanes that a neuron has just been on and has not clearly left.
     slides : dict of int to Slide
         The sliding neurons.
-    ambiguous : int
-        Instants at which the solution was not unique and a choice was made.
+    choices : list of ndarray
+        What was chosen where the solution was not unique, see `gflow.engines.protocol.Engine`.
     """
 
     def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> None:
@@ -112,18 +112,19 @@ class Pattern:
         self.on = (self.codes == ON).astype(float)
         self.loose = np.zeros(self.side.shape, dtype=bool)
         self.slides: dict[int, Slide] = {}
-        self.ambiguous = 0
+        self.choices: list[np.ndarray] = []
         none = np.empty(0, dtype=np.int64)
         size = row_norms(W)
         self.begun = np.where((size > 0) & (size < SMALL * np.abs(a)), size, np.inf)
         touches = (np.abs(z) <= ON_SURFACE * size[:, None]).any(axis=1) | (size == 0)
         for i in np.flatnonzero(touches).tolist():
-            self._settle(i, a, W, none, none, p)
+            self._settle(i, a, W, none, none, p, 0.0)
         self._pack()
 
     def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
-               p: np.ndarray) -> list[tuple[int, int, int, int]]:
-        """Apply contacts ``(neuron, hyperplane, kind)`` at one instant; ``W`` is put on surfaces.
+               p: np.ndarray, t: float) -> list[tuple[int, int, int, int]]:
+        """Apply contacts ``(neuron, hyperplane, kind)`` at the time ``t``; ``W`` is put on
+        surfaces.
 
         Returns
         -------
@@ -139,7 +140,7 @@ class Pattern:
             hyperplanes, kinds = np.array(touched, dtype=np.int64).T
             real = hyperplanes >= 0
             self._settle(i, a, W, np.ascontiguousarray(hyperplanes[real]),
-                         np.ascontiguousarray(kinds[real]), p)
+                         np.ascontiguousarray(kinds[real]), p, t)
             for k in np.flatnonzero(before != self.codes[i]):
                 changes.append((i, int(k), int(before[k]), int(self.codes[i, k])))
         self._pack()
@@ -175,17 +176,23 @@ class Pattern:
             self.loose[i, h] = z <= band * row_norms(W[i])
 
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
-                kinds: np.ndarray, p: np.ndarray) -> None:
+                kinds: np.ndarray, p: np.ndarray, t: float) -> None:
         A = self.arrangement
         lowest = AT_REST * min(abs(a[i]), self.begun[i])
-        side, w, sign, rest, on_it, choices = switch(
+        side, w, sign, rest, on_it, choices, other = switch(
             a[i], W[i], self.side[i], touched, kinds, p, self.data.X, A.label, A.length, A.normal,
             lowest)
         W[i] = w
+        if choices != 1 and (t == 0.0 or (side != self.side[i]).any()):
+            # One that changes nothing has been made before.
+            planes = np.flatnonzero(on_it)
+            row = np.empty((planes.size, 6))
+            row[:, 0], row[:, 1], row[:, 2] = i, t, planes
+            row[:, 3], row[:, 4], row[:, 5] = side[planes], other[planes], choices
+            self.choices.append(row)
         self.side[i] = side
         self.rest[i] = rest
         self.loose[i] |= on_it
-        self.ambiguous += choices > 1
         sliding = np.flatnonzero(side == 0)
         if sliding.size and not rest:
             V = A.normal[sliding]

@@ -92,7 +92,7 @@ class Engine(Protocol):
        that names the neuron and the point. Everything up to there is in the path and in the
        record: nothing already computed is lost.
     4. It never returns numbers that it knows to be wrong: where it has to choose between several
-       solutions it counts the choice in ``ambiguous``.
+       solutions it tells the choice in ``choices``.
     5. Every loop is bounded, and `run.check` is reached in bounded time: Ctrl-C and stopping rules
        are heard.
     6. When ``integrate`` returns or raises it holds no thread. Threads do not change its numbers.
@@ -117,8 +117,10 @@ class Engine(Protocol):
         """The dense output."""
 
     @property
-    def ambiguous(self) -> int:
-        """Instants at which the solution was not unique."""
+    def choices(self) -> list[np.ndarray]:
+        """Arrays (K, 6) of choices where the solution was not unique, a row for each hyperplane
+        that the neuron lies on: neuron, time, hyperplane, side, side in another solution, number
+        of solutions."""
 
     def integrate(self, run: Run) -> None:
         """Run to the end."""

@@ -16,6 +16,7 @@ from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..problem.words import listed
+from .choices import CHOICE
 from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
@@ -38,13 +39,14 @@ class Record:
     def __init__(self, *, data: Data, path: Path, times: np.ndarray,
                  events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
                  success: bool, stats: dict[str, Any], settings: dict[str, Any],
-                 saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE) -> None:
+                 saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE,
+                 choices: np.ndarray = np.empty(0, dtype=CHOICE)) -> None:
         path.freeze()
         self.data = data
         self.loss_function = loss
         self.path = path
         self.events = read_only(events)
-        self.initial_pattern = read_only(initial_pattern)
+        self.initial_pattern, self.choices = read_only(initial_pattern), read_only(choices)
         self.status, self.message, self.success = status, message, success
         self.stats, self.settings = stats, settings
         self.saved = None if saved is None else {k: read_only(v) for k, v in saved.items()}
@@ -63,7 +65,8 @@ class Record:
         """Arrays that come out of a pickle can be written to."""
         self.__dict__.update(state)
         self.path.freeze()
-        for array in (self.events, self.initial_pattern, self.t, *(self.saved or {}).values()):
+        for array in (self.events, self.initial_pattern, self.choices, self.t,
+                      *(self.saved or {}).values()):
             read_only(array)
 
     @cached_property

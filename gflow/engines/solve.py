@@ -17,6 +17,7 @@ from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.units import Units, mantissas
 from ..problem.words import cut
+from .choices import choice_table, instants, told
 from .events import count_kinds
 from .pattern import overflow
 from .protocol import Engine, Path
@@ -111,21 +112,20 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
     status, message, raised = _carry(
         engine, run, overflow(model, data, loss) or _underflow(model, units, name))
-    if engine.ambiguous:
-        message += (f" ({engine.ambiguous} times the solution was not unique: "
-                    "the branch with the fewest active points was taken)")
+    choices = choice_table(data.arrangement, engine.choices, units, path.t_end)
+    message += told(choices)
     events = run.event_table()
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
              "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
              "reduced_steps": engine.reduced,
-             "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
+             "events": len(events), **count_kinds(events), "ambiguous": len(instants(choices)),
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
                 "threads": threads, "loss": loss_label(loss)}
     record = made(data=data, path=path, times=times, events=events,
                   initial_pattern=engine.initial_codes, status=status, message=message,
                   success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
-                  saved=None if recorder is None else recorder.arrays())
+                  choices=choices, saved=None if recorder is None else recorder.arrays())
     if raised is not None:
         if recorder is not None:
             # A function that failed may have kept less than the run has reached.

@@ -95,9 +95,9 @@ class Stepping:
         return self.m, p.on, self.data.X, *labels, p.slider, p.rank, p.basis
 
     @property
-    def ambiguous(self) -> int:
+    def choices(self) -> list[np.ndarray]:
         """Instants at which the solution was not unique."""
-        return self.pattern.ambiguous
+        return self.pattern.choices
 
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side on the frozen pattern."""
@@ -393,7 +393,7 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self._split(state)
-        changes = self.pattern.switch(contacts, a, W, self.pulls(state))
+        changes = self.pattern.switch(contacts, a, W, self.pulls(state), self.t)
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))

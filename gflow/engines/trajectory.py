@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cache
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
@@ -115,7 +116,7 @@ class Trajectory:
     def dissipation(self, p: int) -> float:
         """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
-        s, weights = np.polynomial.legendre.leggauss(max(1, len(self.pieces[p]) - 1))
+        s, weights = gauss_rule(max(1, len(self.pieces[p]) - 1))
         slope = chebval(s, np.polynomial.chebyshev.chebder(self.pieces[p]))
         return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 / (t1 - t0)
 
@@ -145,6 +146,19 @@ class Trajectory:
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
         path.freeze()
         return path
+
+
+@cache
+def gauss_rule(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the Gauss-Legendre rule of so many nodes.
+
+    Examples
+    --------
+    >>> gauss_rule(1)
+    (array([0.]), array([2.]))
+    """
+    s, weights = np.polynomial.legendre.leggauss(count)
+    return s, weights
 
 
 def by_neuron(size: np.ndarray, m: int) -> np.ndarray:

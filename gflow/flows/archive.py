@@ -34,7 +34,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
               "loss": loss_entry(flow)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
-                              "initial_pattern": flow.initial_pattern,
+                              "initial_pattern": flow.initial_pattern, "choices": flow.choices,
                               **{f"path_{k}": v for k, v in flow.path.to_arrays().items()}}
     for k, kept in enumerate(saved.values()):
         arrays |= pack(f"saved_{k}", kept)

@@ -8,7 +8,9 @@ from ..engines.record import Record
 from ..problem.files import Output
 from .alignment import Alignment
 from .archive import save
-from .certificate import Certificate, certify
+from .audit import certify
+from .certificate import Certificate
+from .checking import Checked
 from ..problem.quiet import quiet
 
 
@@ -39,6 +41,10 @@ class Flow(Record):
         In time order: ``time``, ``neuron``, ``point``, ``kind`` ("activate", "deactivate",
         "slide", "release") and ``to``, the state after (0 off, 1 on, 2 sliding). Points that share
         a hyperplane each have a record, at the same time.
+    choices : structured ndarray
+        Where the solution was not unique: ``time``, ``neuron``, ``point``, ``to``, the state after,
+        ``other``, that in another solution, and ``solutions``, how many there were (0: none was
+        found). A row for each point on whose hyperplane the neuron lay.
     status : str
         "finished", the status of a stopping rule, or what went wrong.
     message : str
@@ -46,8 +52,8 @@ class Flow(Record):
     success : bool
         Whether the run reached ``t_max`` or a stopping rule.
     stats : dict
-        ``nfev``, ``njev``, ``steps``, ``events``, events by kind, ``ambiguous`` (times at which
-        the solution was not unique), ``wall_time`` in seconds, ...
+        ``nfev``, ``njev``, ``steps``, ``events``, events by kind, ``ambiguous`` (instants at
+        which a neuron had a choice), ``wall_time`` in seconds, ...
     settings : dict
         What `integrate` was called with.
     saved : dict of ndarray, or None
@@ -55,6 +61,8 @@ class Flow(Record):
         more raise a ValueError.
     data : Data
         The data.
+    checked : Checked or None
+        With ``check=True``: differences from a run at a tenth of ``rtol``.
     loss_function : Loss
         What was minimised; ``settings["loss"]`` is its name.
 
@@ -67,6 +75,8 @@ class Flow(Record):
     >>> flow(0.5)
     TwoLayerReLU(m=1, d=1)
     """
+
+    checked: Checked | None = None
 
     @quiet
     def certificate(self, most: int | None = None) -> Certificate:

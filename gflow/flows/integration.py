@@ -11,6 +11,7 @@ from ..problem.checks import positive, whole
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
                               thread_count)
 from ..problem.loss import LossLike, as_loss
+from .checking import FINER, compare
 from .errors import IntegrationError
 from .flow import Flow
 from ..problem.words import short
@@ -21,7 +22,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               stop: StopLike = None,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
-              loss: LossLike = "square") -> Flow:
+              loss: LossLike = "square", check: bool = False) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -44,7 +45,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         and in parallel (`gflow.engines`). "auto" takes DOP853 for small problems and "waveform"
         for the others; ``flow.stats["method"]`` and ``flow.stats["choice"]`` say what and why.
     rtol : float
-        Error allowed per step, relative to the norm of each neuron; at least 100 eps.
+        Error allowed per step, relative to the norm of each neuron; at least 100 eps. What the
+        run makes of the errors of its steps is another matter, see ``check``.
     t_eval : array_like, shape (T,), optional
         Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included.
     stop : rule or list of rules, optional
@@ -71,6 +73,10 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
         (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
         refused.
+    check : bool
+        Run once more at ``rtol / 10``, and keep the differences at the reported times as
+        ``flow.checked`` (`gflow.flows.checking.Checked`): an error bar of the whole run, at some
+        twice its cost. It is not saved to files.
 
     Returns
     -------
@@ -113,6 +119,11 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
                          "double precision cannot keep it")
     if rtol >= 1:
         raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
+    if check and (rtol * FINER < 100 * EPS or save is not None):
+        raise ValueError(f"check=True compares weights with those at rtol = {rtol * FINER:.3g}: "
+                         "leave save= away" if save is not None else
+                         f"check=True needs a run at rtol = {rtol * FINER:.3g}, below 100 eps: "
+                         "give a larger rtol")
     times = reported_times(t_eval, t_max)
     rules = as_rules(stop)
     loss = as_loss(loss, data.y)
@@ -122,9 +133,15 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     if engine != "waveform" and model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          f"for method={engine!r}: use method=\"waveform\"")
-    flow = solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
-                 max_events=max_events, progress=progress, threads=thread_count(threads),
-                 quantities=as_quantities(save), made=Flow, loss=loss)
+
+    def run(rtol: float) -> Flow:
+        return solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
+                     max_events=max_events, progress=progress, threads=thread_count(threads),
+                     quantities=as_quantities(save), made=Flow, loss=loss)
+
+    flow = run(rtol)
+    if check:
+        flow.checked = compare(flow, run(FINER * rtol))
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..engines.choices import CHOICE
 from ..engines.events import EVENT, KINDS
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
@@ -161,13 +162,16 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         keys = range(len(header["saved"])) if header["format"] >= 2 else header["saved"]
         saved = {name: unpack(f"saved_{key}", arrays, name in header.get("ragged", ()))
                  for name, key in zip(header["saved"], keys)}
+    choices = arrays.get("choices", np.empty(0, dtype=CHOICE))
+    if choices.dtype != CHOICE or choices.ndim != 1:
+        raise ValueError("the choices are none")
     made: type[Flow] = Flow
     if "optimizer" in header["settings"]:
         made = Descent
     flow = made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
-                settings=header["settings"])
+                settings=header["settings"], choices=choices)
     if flow.model.W.shape != (header["m"], header["d"]) or flow.t.shape != arrays["t"].shape:
         raise ValueError("the network at the end has another shape")
     # Of a copy: it would keep a loss that is not known yet.

@@ -150,7 +150,8 @@ def choose_side(sign, across, J, below, above, slack):
     down = -sign * across >= -slack
     up = sign * (across + J) >= -slack
     if down and up:
-        return (1 if above < below else -1), (2 if abs(J) > slack else 1)
+        # With an output weight that stays 0 it does not move, on either side.
+        return (1 if above < below else -1), (2 if abs(J) > slack and sign != 0.0 else 1)
     return (1 if up else -1), (1 if up or down else 0)
 
 
@@ -184,13 +185,18 @@ def choose_sides(sign, D, V, J, below, above, size):
     choices : int
         Number of selections that stand; more than one means the solution is not unique, zero that
         none was found and the first was taken.
+    other : int8 array (s,)
+        Sides of another solution, if there is one.
     """
     s, d = V.shape
     slack = ROUNDING * size
     if s == 1:
         side = all_below(s)
         side[0], choices = choose_side(sign, row_dot(V, s - 1, D), J[0], below[0], above[0], slack)
-        return side, choices
+        other = side.copy()
+        if choices > 1:
+            other[0] = -side[0]
+        return side, choices, other
     convex = np.empty(s, np.int64)
     concave = np.empty(s, np.int64)
     many, few = 0, 0
@@ -208,6 +214,7 @@ def choose_sides(sign, D, V, J, below, above, size):
         for e in range(d):
             part_V[j, e] = V[concave[j], e]
     chosen = all_below(s)
+    other = all_below(s)
     last = zeros(d)
     base = np.empty(d)
     choices, fewest = 0, -1
@@ -241,12 +248,17 @@ def choose_sides(sign, D, V, J, below, above, size):
             apart = 0.0
             for e in range(d):
                 apart = greater(apart, abs(best[e] - last[e]))
-            if choices == 0 or apart > slack:
+            alike = apart <= slack or sign == 0.0
+            if choices == 0 or not alike:
                 choices += 1
             if fewest < 0 or active < fewest:
+                if not alike:
+                    other = chosen
                 fewest = active
                 chosen = side
                 last = best
+            elif not alike:
+                other = side
         elif code == 0:
             chosen = side
-    return chosen, choices
+    return chosen, choices, (other if choices > 1 else chosen)

@@ -12,12 +12,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from .algebra import greater, lesser, norm, put_on, row_dot
+from .algebra import greater, lesser, norm, put_on, row_dot, row_row
 from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .slides import active_sum, project, slide_exit, sliding_planes
-from .switch import AT_REST, SMALL, sign_after
+from .switch import AT_REST, DEPENDENT, SHOVE, SMALL, sign_after
 from .taylor import ORDER, at, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -83,11 +83,13 @@ def change_side(h, new, side, D, plus, minus, normal):
 
 
 @leaf
-def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new, field, w, jump):
+def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, shove, new, field, w,
+           jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
 
-    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. Returns the sign of the
-    output weight after, and the number of solutions.
+    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. ``shove`` times the
+    normal of the first is taken off the field: the instant is just after. Returns the sign of the
+    output weight after, and the number of solutions; ``jump`` has the sides of another.
     """
     p, d = D.shape
     for c in range(d):
@@ -104,10 +106,13 @@ def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new
         for c in range(d):
             field[c] += amount * normal[h, c]
     sign = sign_after(u[0], w, field, size)
+    for c in range(d if shove != 0.0 else 0):
+        field[c] -= shove * normal[Z[0], c]
     if total == 1:
         h = Z[0]
         new[0], solutions = choose_side(sign, row_dot(normal, h, field), jump[0],
                                         below[h], above[h], ROUNDING * size)
+        jump[0] = -new[0]
         if d > 1:
             along = row_dot(normal, h, w)
             for c in range(d):
@@ -118,7 +123,7 @@ def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, new
 
 @maker
 def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump):
-    """`settle` on several hyperplanes; the number of solutions."""
+    """`settle` on several hyperplanes; the number of solutions, ``jump`` the sides of another."""
     d = w.size
     V = np.empty((total, d))
     fewer = np.empty(total, np.int64)
@@ -127,13 +132,13 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
         fewer[q], more[q] = below[Z[q]], above[Z[q]]
         for c in range(d):
             V[q, c] = normal[Z[q], c]
-    sides, solutions = choose_sides(sign, field, V, jump[:total], fewer, more, size)
+    sides, solutions, other = choose_sides(sign, field, V, jump[:total], fewer, more, size)
     put = put_on(w, V)
     away, moved, kept = 0.0, 0.0, 0
     for q in range(total):
         away = greater(away, abs(row_dot(V, q, w)))
     for q in range(total):
-        new[q] = sides[q]
+        new[q], jump[q] = sides[q], other[q]
         if sides[q] == 0:
             for c in range(d):
                 V[kept, c] = V[q, c]
@@ -170,9 +175,11 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         Receives them.
     log : array (E, 6)
         Receives events: neuron, s, hyperplane (-1: at rest at w = 0), old side, new side, and how
-        much the output bends there at a point of length one.
-    room : int array (2,)
-        Number of rows of ``log`` in use, updated; number of ambiguous instants, updated.
+        much the output bends there at a point of length one. After those of a choice between
+        several solutions, or none: neuron, s, -2 - hyperplane, side in another, side, and the
+        number of solutions, for each hyperplane that the neuron lies on.
+    room : int array (1,)
+        Number of rows of ``log`` in use, updated.
     axis : array (d + 1,), closest : int array (NEAR + 1,)
         Last `scan`: direction and ``far``; the near hyperplanes and their number. Updated.
     slides : int
@@ -240,7 +247,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             continue
         gap = 0.5 * (lesser(gap, 8.0 * x_end) + x_end) + 1e-12
         # 4. The switch.
-        if room[0] + C + 1 > log.shape[0]:
+        if room[0] + 2 * C + 1 > log.shape[0]:
             return FULL
         rest = comes_to_rest(neuron, u, s, begun, log, room, work)
         if rest:
@@ -439,16 +446,48 @@ def switch(neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, 
 
     The sign of the output weight after comes last.
     """
-    drift = 0.0
-    if released:
+    drift, total, after, solutions, before = 0.0, count, sign, 1, room[0]
+    held = released and lies_on_more(count, near_count, side, geometry.normal, work)
+    if not released:
+        drift = approach(F, geometry.normal, work.touched[0], s)
+    if held or not released:
+        total, after, solutions = land(u, s, norm(work.w), count, hits, first, near_count,
+                                       exit_plane if held else -1,
+                                       sign if exit_kind == RELEASE_BELOW else -sign, side, D,
+                                       geometry, force, work)
+    if released and not (held and solutions > 0):
+        held, solutions = False, 1
         total = let_go(count, exit_plane, exit_kind, loose, work)
     else:
-        drift = approach(F, geometry.normal, work.touched[0], s)
-        total, sign = land(u, s, norm(work.w), sign, count, hits, first, near_count, side, D,
-                           geometry, force, room, work)
-    slides, near_count, grew = turn(neuron, u, s, total, released, count, drift, side, loose, D,
-                                    near_count, geometry, force, log, room, weight, work)
+        sign = after
+    slides, near_count, grew = turn(neuron, u, s, total, released and not held, count, drift, side,
+                                    loose, D, near_count, geometry, force, log, room, weight, work)
+    if solutions != 1 and room[0] > before:
+        for q in range(total):
+            row = room[0]
+            log[row, 0], log[row, 1], log[row, 2] = neuron, s, -2.0 - work.Z[q]
+            log[row, 3], log[row, 4], log[row, 5] = work.when[q], work.new[q], solutions
+            room[0] = row + 1
     return slides, near_count, grew, sign
+
+
+@leaf
+def lies_on_more(count, near_count, side, normal, work):
+    """Whether a neuron that slides on ``count`` hyperplanes lies on others whose normals depend on
+    theirs: with these its multipliers are not the only ones."""
+    if count < 2:
+        return False
+    size_w = norm(work.w)
+    for q in range(near_count):
+        plane = work.near[q]
+        if side[plane] == 0 or abs(row_dot(normal, plane, work.w)) > ON_SURFACE * size_w:
+            continue
+        outside = 1.0
+        for e in range(count):
+            outside -= row_row(normal, plane, work.basis, e) ** 2
+        if outside <= DEPENDENT:
+            return True
+    return False
 
 
 @leaf
@@ -476,15 +515,19 @@ def let_go(count, exit_plane, exit_kind, loose, work):
 
 
 @leaf
-def land(u, s, size_w, sign, count, hits, first, near_count, side, D, geometry, force, room, work):
-    """`settle` a neuron on every hyperplane it lies on: met, sliding, or within rounding.
+def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, geometry, force,
+         work):
+    """`settle` a neuron on every hyperplane it lies on: met, sliding, or within rounding; one that
+    is let go is ``freed`` (or -1), its multiplier going ``outward``.
 
-    Their number, and the sign of the output weight after.
+    Their number, the sign of the output weight after, and the number of solutions.
     """
     Z, near, touched, when = work.Z, work.near, work.touched, work.when
     total = count
     for q in range(count):
         Z[q] = work.planes[q]
+        if Z[q] == freed:
+            Z[0], Z[q] = freed, Z[0]
     for q in range(near_count):
         plane = near[q]
         if side[plane] == 0:
@@ -501,11 +544,10 @@ def land(u, s, size_w, sign, count, hits, first, near_count, side, D, geometry, 
     for q in range(total):
         size += force.plus_size[Z[q]] + force.minus_size[Z[q]]
     sign, solutions = settle(u, s, total, Z, D, side, geometry.normal, geometry.below,
-                             geometry.above, force.plus, force.minus, size, work.new, work.field,
+                             geometry.above, force.plus, force.minus, size,
+                             SHOVE * size * outward if freed >= 0 else 0.0, work.new, work.field,
                              work.w, when)
-    if solutions > 1:
-        room[1] += 1
-    return total, sign
+    return total, sign, solutions
 
 
 @leaf

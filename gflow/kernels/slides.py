@@ -26,7 +26,7 @@ def sliding_planes(side, planes, most):
 def project(planes, count, normal, D, P, basis):
     """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals.
 
-    ``basis`` receives an orthonormal basis of the normals.
+    ``basis`` receives an orthonormal basis of the normals, and zeros if they are dependent.
     """
     p, d = D.shape
     rank = 1
@@ -39,9 +39,9 @@ def project(planes, count, normal, D, P, basis):
             for c in range(d):
                 V[q, c] = normal[planes[q], c]
         found, rank = orthonormal_rows(V)
-        for q in range(rank):
+        for q in range(count):
             for c in range(d):
-                basis[q, c] = found[q, c]
+                basis[q, c] = found[q, c] if q < rank else 0.0
     for j in range(p):
         for c in range(d):
             P[j, c] = D[j, c]

@@ -4,12 +4,18 @@ import numpy as np
 from .crossings import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf
 from .filippov import ROUNDING, choose_sides
-from .algebra import dot, norm, put_on
+from .algebra import dot, norm, orthonormal_rows, put_on
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 SMALL = 1e-6
 """Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning."""
+DEPENDENT = 1e-12
+"""A unit normal with at most this part of its square outside of the span of others depends on
+them."""
+SHOVE = 1e-9
+"""A multiplier that is let go is this part of the terms beyond its bound, just after: rounding at
+that instant says nothing."""
 
 
 @leaf
@@ -57,21 +63,26 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
         Hyperplanes that the neuron lies on.
     choices : int
         Number of solutions that leave from here (`choose_sides`).
+    other : int8 array (C,)
+        Sides in another of them.
     """
     n, C = r.size, normal.shape[0]
     size_w = norm(w)
     side = side.copy()
     on_it = np.zeros(C, dtype=bool)
     if size_w <= lowest and touched.size > 0 or size_w == 0.0:
-        return side, np.zeros(w.size), np.sign(a), True, on_it, 1
+        return side, np.zeros(w.size), np.sign(a), True, on_it, 1, side
     on_it[touched] = True
     released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)
                                           | (kinds == RELEASE_ABOVE)).all())
     if not released:
         on_it |= np.abs(normal @ w) <= ON_SURFACE * size_w
     on_it |= side == 0
+    held = released and lies_on_more(side, w, normal)
+    if held:
+        on_it |= np.abs(normal @ w) <= ON_SURFACE * size_w
     if not on_it.any():
-        return side, w, np.sign(a), False, on_it, 1
+        return side, w, np.sign(a), False, on_it, 1, side
     Z = np.flatnonzero(on_it)
     V = normal[Z]
     # D with side -1 on every hyperplane of Z, and the jumps across them.
@@ -88,10 +99,30 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
     np.add.at(above, label[own & (length > 0.0)], 1)
     np.add.at(below, label[own & (length < 0.0)], 1)
     sign = sign_after(a, w, D, size)
-    choices = 1
-    if released:
+    choices, other = 1, side
+    if held:
+        # Just after: multipliers are beyond where they are let go.
+        outward = np.where(kinds == RELEASE_BELOW, sign, -sign)
+        D = D - SHOVE * size * (outward @ normal[touched])
+    if not released or held:
+        sides, choices, others = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size)
+    if released and not (held and choices):
         # The other multipliers are continuous: only what was released changes.
         side[touched] = np.where(kinds == RELEASE_BELOW, -1, 1)
+        choices = 1
     else:
-        side[Z], choices = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size)
-    return side, put_on(w, V), sign, False, on_it, choices
+        other = side.copy()
+        side[Z], other[Z] = sides, others
+    return side, put_on(w, V), sign, False, on_it, choices, other
+
+
+def lies_on_more(side, w, normal):
+    """Whether a sliding neuron lies on hyperplanes that it does not slide on, because their normals
+    depend on those of the hyperplanes that it slides on."""
+    V = normal[side == 0]
+    if len(V) < 2:
+        return False
+    near = (side != 0) & (np.abs(normal @ w) <= ON_SURFACE * norm(w))
+    basis, rank = orthonormal_rows(V)
+    inside = ((normal[near] @ basis[:rank].T) ** 2).sum(axis=1)
+    return bool((inside >= 1.0 - DEPENDENT).any())

@@ -79,7 +79,7 @@ class Waveform:
         h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(data, a, W, p)
         self.initial_codes = pattern.codes.copy()
-        self.ambiguous = pattern.ambiguous
+        self.choices = list(pattern.choices)
         self.pattern, self.small = pattern, False
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
@@ -328,7 +328,10 @@ class Waveform:
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
-        self.ambiguous += frame.ambiguous
+        n, s, plane, other, side, solutions = frame.choices.T
+        self.choices.append(np.column_stack([
+            n, window.t0 + (s + 1) / 2 * (window.t1 - window.t0), -2 - plane, side, other,
+            solutions]))
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
         self.key = self.marcher.keys_after(self.key, log, self.side)

@@ -179,8 +179,8 @@ class Frame:
         If wanted.
     log : ndarray, shape (E, 6)
         Events, see `march`.
-    ambiguous : int
-        Instants with several solutions.
+    choices : ndarray, shape (K, 6)
+        Choices between several solutions, see there too.
     """
 
     def __init__(self, marcher: Marcher, window: Window, side: np.ndarray, key: np.ndarray,
@@ -211,7 +211,7 @@ class Frame:
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
         self.log = np.empty((0, 6))
-        self.ambiguous = 0
+        self.choices = np.empty((0, 6))
 
     def tangent(self) -> Tangent:
         """How outputs answer to residuals on the patterns and weights of the start."""
@@ -289,8 +289,9 @@ class Frame:
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
                            "after t = {t}; loosen rtol or perturb the start", window.t0)
-        self.log = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
-        self.ambiguous = int(rooms[:, 1].sum())
+        rows = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
+        chosen = rows[:, 2] < -1.5
+        self.log, self.choices = rows[~chosen], rows[chosen]
         h: np.ndarray = heights.sum(axis=0)
         if large and not self.wanted:
             groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,

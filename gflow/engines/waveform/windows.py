@@ -123,7 +123,7 @@ class Windows:
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) in window ``p``."""
         with Crew(self.threads) as crew:
-            return flat(self._march(p, t, crew), np.tile(self.pieces[p].power, (t.size, 1)))
+            return flat(self._march(p, t, crew), self.pieces[p].power[None])
 
     def _march(self, p: int, t: np.ndarray, crew: Crew) -> np.ndarray:
         window = self.pieces[p]
@@ -257,6 +257,17 @@ def split(name: str, arrays: Mapping[str, np.ndarray]) -> list[np.ndarray]:
 
 
 def flat(neurons: np.ndarray, power: np.ndarray) -> np.ndarray:
-    """Flat states (T, m (d + 1)) of neurons (T, m, d + 1) in units of 2 to the power (T, m)."""
-    states = np.ldexp(neurons, power[:, :, None])
-    return np.concatenate([states[:, :, 0], states[:, :, 1:].reshape(len(states), -1)], axis=1)
+    """Flat states (T, m (d + 1)) of neurons (T, m, d + 1) in units of 2 to the power (T, m), or
+    (1, m)."""
+    count, m, columns = neurons.shape
+    states = np.empty((count, m * columns))
+    parts = ((states[:, :m], neurons[:, :, 0], power),
+             (states[:, m:].reshape(count, m, columns - 1), neurons[:, :, 1:], power[:, :, None]))
+    # Products with powers of two are rounded once, like ldexp, and take a tenth of the time.
+    normal = not power.size or int(np.abs(power).max()) <= 1022
+    for into, part, unit in parts:
+        if normal:
+            np.multiply(part, np.ldexp(1.0, unit), out=into)
+        else:
+            np.ldexp(part, unit, out=into)
+    return states

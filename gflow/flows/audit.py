@@ -1,0 +1,396 @@
+"""The making of a certificate: a run is looked at piece by piece."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.events import OFF, ON, SLIDING
+from ..engines.record import Record
+from ..engines.trajectory import by_neuron
+from ..problem.checks import whole
+from ..problem.field import speed
+from ..problem.norms import row_norms
+from ..theory.lorentz import local_lorentz
+from .certificate import DEFECT, DEFECT_ROUNDING, Certificate
+from .contacts import Contacts
+from .defect import AT_ZERO, Kinks, Look, choose, defects
+from .reference import Reference, Sight
+
+FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
+GONE = 1e-15
+"""Weights carry rounding of this part of the largest that their neuron has been. One below that
+over the width of a hyperplane has no direction left to judge, and is left out: at ``rtol`` 1e-8
+below 3e-8 of its largest."""
+MOST_PIECES = 500
+"""Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
+MOST_PAIRS = 500
+"""So many intervals of pairs of neurons are checked."""
+MOST_EVENTS = 600
+"""So many events are compared with the weights, about."""
+FEWEST_INTERVALS = 200
+"""On so many intervals of a run, about, the field is integrated; one a piece at least."""
+SEED = 20
+"""Of the random intervals."""
+ENOUGH = 8
+"""Of so many intervals the mean of the defects of a neuron is judged."""
+LASTING, OUTLIERS = 1.5, 3
+"""Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
+run come and go, so that it is ``LASTING`` at most, and so many outliers."""
+CLIP, CLIP_ROUNDING = 10.0, 3e-10
+MARGIN, MARGIN_EACH = 0.1, 1e-3
+"""Losses are judged by this part of what errors of the weights do to them, if that is more than
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by an
+``rtol`` for every piece, if that is more: errors of weights may all be of one sign."""
+PULLS = 2.0
+"""Error of the weights, over ``rtol``, that multipliers are judged with."""
+SUM_ROUNDING = 1e-13
+"""Rounding of a multiplier, relative to the terms that it sums."""
+MOST_ASKED = 4000
+"""So often, about, the field is asked for a single pair or neuron, and for multipliers."""
+WORK = 2e8
+"""So many numbers of whole states are computed, about (some seconds), ``m (n + 6 (d + 1))`` each:
+on wide networks fewer pieces, intervals and events are looked at."""
+STATES, INTERVAL = 35, 22
+"""Of these states a piece takes so many at least, an interval about so many."""
+MANY, FEW = 100_000, 64
+"""Numbers of which intervals are integrated: those of `FEW` neurons at least, of a half of them
+always, of the others in turn."""
+
+
+def certify(flow: Record, most: int | None = None) -> Certificate:
+    """Check a run with plain NumPy, from the dense output, the events and the data alone.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    most : int, optional
+        Look at no more than so many pieces of the trajectory (two at least) and pairs of neurons:
+        an even sample, for the energy identity too. Default: 500, or less on wide networks, but
+        the energy identity on all.
+
+    Returns
+    -------
+    Certificate
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``most`` is not a positive whole number.
+
+    References
+    ----------
+    Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword",
+    JMLR 2025, Lemma 1 (balancedness); `gflow.theory.local_lorentz` for pairs; the chain rule for
+    the energy identity.
+    """
+    limit = MOST_PIECES if most is None else whole(most, "most")
+    path = flow.path
+    count = len(path.pieces)
+    states = int(WORK / (path.m * (flow.data.n + 6 * (path.d + 1))))
+    limit = min(limit, max(2, states // STATES))
+    sampled = set(range(count))
+    if count > limit:
+        # Pieces beside each other, so that jumps between them show.
+        first = np.linspace(0, count - 2, max(limit // 2, 1)).astype(int)
+        sampled = set(first) | set(first + 1)
+    audit = _Audit(flow, len(sampled), states)
+    dissipated = 0.0
+    for p in range(count):
+        if most is None or p in sampled:
+            dissipated += path.dissipation(p)
+        if p in sampled:
+            audit.look(p)
+    whole_run = most is None or len(sampled) == count
+    return audit.verdict(dissipated, whole_run, min(limit, MOST_PAIRS), len(sampled))
+
+
+class _Audit:
+    """Running maxima of the checks, and the pattern replayed along the events.
+
+    Parameters
+    ----------
+    flow : Record
+    pieces : int
+        So many will be looked at.
+    states : int
+        So many states may be computed, about.
+    """
+
+    def __init__(self, flow: Record, pieces: int, states: int) -> None:
+        self.flow, path = flow, flow.path
+        self.rtol = float(flow.settings["rtol"])
+        self.m, self.d = path.m, path.d
+        self.field = flow.field
+        self.reference = Reference(flow.field, self.m, self.rtol)
+        self.contacts = Contacts(flow, self.reference)
+        self.clip = max(CLIP * self.rtol, CLIP_ROUNDING)
+        self.step = max(DEFECT * self.rtol, DEFECT_ROUNDING)
+        self.codes = flow.initial_pattern.copy()
+        self.next_event = 0
+        rng = np.random.default_rng(SEED)
+        self.marks, self.order = rng.random(flow.data.n), rng.permutation(self.m)
+        self.few = min(self.m, max(FEW, MANY // (flow.data.n + 6 * (self.d + 1))))
+        pieces = max(pieces, 1)
+        self.intervals = int(np.clip(min(FEWEST_INTERVALS, 0.6 * states / INTERVAL) // pieces,
+                                     1, 6))
+        self.events_each = -(-min(MOST_EVENTS, states // 10) // pieces)
+        self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
+        start = self.reference.see(path.start[None])
+        self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
+        self.invariant = self._invariant(start)[0]
+        self.peak = start.size[0]
+        self.first_loss = self.last_loss = float(self.field.value(start.h)[0])
+        self.margin = self._margin(start)
+        self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
+        self.alive, self.met = np.zeros((2, self.m), dtype=bool)
+        self.shown = self.looked = 0
+        self.lost = self.rise = self.gap = self.wrong = self.multiplier = 0.0
+        self.last_piece, self.last_state = -1, path.start
+        self.pair = (-1, -1)
+        self.checked = 1
+        self._first(start)
+
+    def _first(self, start: Sight) -> None:
+        """The initial pattern is that of the start, where that is off every hyperplane."""
+        z, codes = start.z[0], self.codes
+        clear = np.abs(z) > self.reference.band
+        wrong = clear & (codes != (z > 0))
+        wrong[:, self.reference.lengths == 0] |= codes[:, self.reference.lengths == 0] != OFF
+        for i, k in np.argwhere(wrong)[:1]:
+            self.contacts.contradict(int(i), int(k), 0.0, "starts with another pattern",
+                                     int(wrong.sum()))
+
+    def _margin(self, sight: Sight) -> float:
+        """What errors of the weights by ``rtol`` do to the loss, over ``rtol``: what a difference
+        of losses is judged by where they cancel, as at a loss of 0."""
+        h = (np.abs(sight.p) * sight.error + self.rtol * sight.error**2).mean(axis=1)
+        return float(h.max())
+
+    @staticmethod
+    def _invariant(sight: Sight) -> np.ndarray:
+        return np.asarray(sight.a**2 - (sight.W**2).sum(axis=2))
+
+    def look(self, p: int) -> None:
+        """Check a piece: in its middle, at its end, on random intervals and at its events."""
+        path = self.flow.path
+        t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
+        times = np.array([t0, (t0 + t1) / 2, t1])
+        states = path.evaluate(p, times)
+        if p == self.last_piece + 1:
+            self._jump(states[0], self.last_state)
+        self.last_piece, self.last_state = p, states[-1]
+        sight = self.reference.see(states)
+        losses = self.field.value(sight.h)
+        self.lost += float(losses[0])
+        self.margin = worst(self.margin, self._margin(sight))
+        self.peak = np.maximum(self.peak, sight.size.max(axis=0))
+        floor = self.contacts.floor = np.maximum(
+            GONE / self.reference.band * self.peak, FEWER_DIGITS)
+        self.gone = (sight.size <= floor).any(axis=0)
+        self.alive |= ~self.gone & (sight.z > -self.reference.band).any(axis=(0, 2))
+        for j in (1, 2):
+            self._replay(times[j])
+            self.rise = worst(self.rise, float(losses[j]) - self.last_loss)
+            self.last_loss = float(losses[j])
+            self._state(states[j], sight, j, times[j])
+        self.lost -= self.last_loss
+        self._closely(p, t0, t1, sight)
+
+    def _jump(self, one: np.ndarray, other: np.ndarray) -> None:
+        size = by_neuron(np.abs(one), self.m)
+        jump = by_neuron(np.abs(one - other), self.m)
+        self.gap = worst(self.gap, (jump / np.where(size > 0, size, 1.0)).max())
+
+    def _replay(self, t: float) -> None:
+        events = self.flow.events
+        upto = int(np.searchsorted(events["time"], t, side="right"))
+        past = events[self.next_event:upto]
+        self.codes[past["neuron"], past["point"]] = past["to"]
+        self.next_event = max(upto, self.next_event)
+
+    def _chosen(self, p: int) -> np.ndarray:
+        """The neurons of which intervals of a piece are integrated, in order."""
+        half = self.few // 2
+        rest = self.order[half:]
+        turn = (p * (self.few - half) + np.arange(self.few - half)) % rest.size
+        return np.sort(np.append(self.order[:half], rest[turn]))
+
+    def _closely(self, p: int, t0: float, t1: float, sight: Sight) -> None:
+        """The field on random intervals of a piece, and its events."""
+        if not t1 > t0:
+            return
+        reference, contacts, path = self.reference, self.contacts, self.flow.path
+        events = self.flow.events
+        first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
+        here = events[first:last]
+        turning = row_norms(reference.fields(sight)).max(axis=0)
+        rate = max(float(reference.sensitivity(sight).max()), float(turning.max()))
+        who = self._chosen(p)
+        known = np.isin(here["neuron"], who)
+        # The output at a point changes its slope by |a| |w'.x| when a neuron crosses there, w'
+        # being a D at most.
+        i, k = here["neuron"][~known], here["point"][~known]
+        jolts = ((sight.size.max(axis=0)**2 * turning)[i] * (
+            self.field.curvature(sight.h).max(axis=0) * reference.lengths**3)[k]
+            * reference.lengths[k] / reference.n) if i.size else np.empty(0)
+        look = choose(np.random.default_rng([SEED, p]), t0, t1,
+                      Kinks(np.unique(here["time"][known]), here["time"][~known], jolts), rate,
+                      self.intervals, self.step)
+        which = np.arange(first, last)
+        if which.size > self.events_each:
+            which = which[np.linspace(0, which.size - 1, self.events_each).astype(int)]
+        moments = contacts.times(which, t0, t1, turning)
+        states = path.evaluate(p, np.concatenate([look.ends[:, 0], look.ends[:, 1], look.nodes,
+                                                  moments[np.isfinite(moments)]]))
+        count, nodes = len(look.ends), len(look.nodes)
+        if count:
+            self._follow(look, who, *self._neurons(states[:2 * count], who),
+                         reference.see(states[2 * count:2 * count + nodes], who))
+        contacts.look(which, moments, states[2 * count + nodes:], self.asked_each)
+
+    def _neurons(self, states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (I, s, d + 1) at the starts and at the ends of intervals."""
+        a, W = self.reference.split(states)
+        both = np.concatenate([a[:, who, None], W[:, who]], axis=2)
+        return both[:len(both) // 2], both[len(both) // 2:]
+
+    def _follow(self, look: Look, who: np.ndarray, first: np.ndarray, last: np.ndarray,
+                sight: Sight) -> None:
+        found, spread = defects(self.reference, look, first, last, sight)
+        gone = self.gone[who]
+        living = np.tile((np.abs(sight.a).max(axis=0) > 0) & ~gone
+                         & (sight.z > -self.reference.band).any(axis=(0, 2)), (len(first), 1))
+        left = np.isnan(found).any(axis=2) & np.isfinite(first).all() & np.isfinite(last).all()
+        seen = living & ~left
+        self.shown += int(living.sum())
+        self.looked += int(seen.sum())
+        self.met[who] |= seen.any(axis=0)
+        found /= (1 + spread + look.blur[:, None] / self.step)[..., None]
+        sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
+        sizes[left] = 0.0
+        self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
+        cut = np.minimum(1.0, self.clip / np.maximum(sizes, self.clip))
+        self.total[who] += np.where(seen[..., None], found * cut[..., None], 0.0).sum(axis=0)
+        self.count[who] += seen.sum(axis=0)
+
+    def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
+        self.drift = np.maximum(self.drift, np.abs(self._invariant(sight)[j] - self.invariant))
+        self.checked += 1
+        norms = row_norms(sight.W[j])
+        # A neuron that has reached w = 0 is on every hyperplane.
+        known = (norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)) & ~self.gone
+        z = np.where(known[:, None], sight.z[j], 0.0)
+        wrong = np.where(self.codes == ON, -z, np.where(self.codes == OFF, z, np.abs(z)))
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
+            self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
+        there = (np.abs(z) <= self.reference.band) & (self.codes != SLIDING) & known[:, None]
+        there &= (self.reference.lengths > 0) & (sight.a[j] != 0)[:, None]
+        i, k = spread_out(np.argwhere(there), self.asked_each).T
+        self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k, np.full(i.size, t),
+                            self.codes[i, k], self.contacts.since(i, k, t), self.asked_each)
+        sliding = np.flatnonzero((self.codes == SLIDING).any(axis=1))
+        if sliding.size:
+            # Neurons of one pattern have the same multipliers.
+            marks = self.codes[sliding].astype(float) @ self.marks
+            for i in spread_out(sliding[np.unique(marks, return_index=True)[1]], self.asked_each):
+                self.multiplier = worst(self.multiplier, self._excess(sight, j, int(i)))
+
+    def _excess(self, sight: Sight, j: int, i: int) -> float:
+        """How far multipliers of one neuron, one a hyperplane, leave [0, 1], beyond what errors
+        of the weights by `PULLS` ``rtol`` do to the pulls that this neuron sees."""
+        reference, X = self.reference, self.flow.data.X
+        points = self.codes[i] == SLIDING
+        active = (self.field.activation.weights(self.codes[i]) * ~points) / reference.n
+        p, error = sight.p[j], PULLS * self.rtol * sight.error[j]
+        V, below, above = reference.limits(points, p[None, :])
+        if len(V) > np.linalg.matrix_rank(V):
+            return 0.0
+        solve = np.linalg.pinv(V.T)
+        total = -solve @ ((active * p) @ X)
+        jump = (above - below)[0]
+        # As in kernels.crossings.multiplier_errors: of the pulls on the active side, and its own.
+        A = self.flow.data.arrangement
+        planes = np.unique(A.label[points])
+        own = (A.label == planes[:, None]) * np.abs(A.length) / reference.n
+        slack = np.abs(solve @ X.T) @ (active * error) + own @ error
+        low, high = np.minimum(below[0], above[0]), np.maximum(below[0], above[0])
+        size = np.abs(solve @ X.T) @ (active * np.abs(p)) + own @ np.abs(p)
+        slack = slack + SUM_ROUNDING * size
+        over = np.maximum(low - total, total - high) - slack
+        return float(np.max(np.where(over > 0, over, 0.0) / (np.abs(jump) + slack + FEWER_DIGITS)))
+
+    def _stored(self) -> float:
+        """Largest difference of what is stored of the weights from the path."""
+        flow, path = self.flow, self.flow.path
+        last = len(path.pieces) - 1
+        if last < 0:
+            return 0.0
+        ends = np.array([path.t_end])
+        pairs = [(path(ends)[0], path.evaluate(last, ends)[0])]
+        known = flow.__dict__.get("_states")
+        if known is not None and flow.t.size:
+            rows = np.unique(np.linspace(0, flow.t.size - 1, min(flow.t.size, 20)).astype(int))
+            pairs += [(np.append(known.a[r], known.W[r]), path(flow.t[r:r + 1])[0]) for r in rows]
+        off = 0.0
+        for one, other in pairs:
+            size = by_neuron(np.abs(other), self.m)
+            off = worst(off, (by_neuron(np.abs(one - other), self.m)
+                              / np.where(size > 0, size, 1.0)).max())
+        return off
+
+    def verdict(self, dissipated: float, whole_run: bool, pairs: int, seen: int) -> Certificate:
+        """The certificate at the end of the run, on which, or on the pieces looked at, so much was
+        ``dissipated``; so many ``pairs`` are checked, so many pieces were ``seen``."""
+        flow, m, d = self.flow, self.m, self.d
+        end = flow.path(np.array([flow.t_end]))[0]
+        a, W = end[:m], end[m:].reshape(m, d)
+        codes, field = flow.pattern(flow.t_end), self.field
+        p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
+        gradient = speed(a, W, field.fields(codes, p))
+        # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
+        terms = np.abs(field.activation.weights(codes)) @ (
+            (np.abs(p0) + np.abs(p - p0)) * self.reference.lengths) / len(p)
+        largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
+        pieces = len(flow.path.pieces) if whole_run else seen
+        rises, energies = (max(self.first_loss, part * self.margin) or 1.0
+                           for part in (MARGIN, max(MARGIN, MARGIN_EACH * pieces)))
+        lost = (self.first_loss - float(field.value(field.outputs(a, W))) if whole_run
+                else self.lost)
+        size = np.where(self.peak > 0, self.peak, 1.0)**2
+        # Over what it may be: sums, so that three outliers weigh the less the more there are.
+        sums = row_norms(self.total) / (self.clip / CLIP * (LASTING * self.count
+                                                            + CLIP * OUTLIERS))
+        return Certificate(
+            balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
+            energy=(lost - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
+            gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
+            multiplier=self.multiplier, defect=self.defect,
+            lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,
+            contradictions=self.contacts.count, first=tuple(self.contacts.found),
+            stored=self._stored(),
+            stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,
+            rtol=self.rtol, checked=self.checked, pieces=(seen, len(flow.path.pieces)),
+            events=(min(self.contacts.looked, len(flow.events)), len(flow.events)),
+            neurons=(int((self.met & self.alive).sum()), int(self.alive.sum())),
+            looked=self.looked / self.shown if self.shown else 1.0)
+
+
+def spread_out(rows: np.ndarray, most: int) -> np.ndarray:
+    """So many rows at most, evenly.
+
+    Examples
+    --------
+    >>> spread_out(np.arange(10), 3)
+    array([0, 4, 9])
+    """
+    if len(rows) <= most:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, most).astype(int)])
+
+
+def worst(one: float, other: float) -> float:
+    """The larger; NaN if either is."""
+    return float(np.maximum(one, other))

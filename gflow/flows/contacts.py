@@ -1,0 +1,208 @@
+"""Whether events are what the weights say: at their times, a little before and a little after."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ..engines.events import OFF, ON, SLIDING
+from ..engines.record import Record
+from ..problem.norms import row_norms
+from .reference import Reference
+
+STEP = 1e-3
+"""Sides are looked at so long before and after an event, in units of the time in which the neuron
+turns or grows, and at most `GAP` of the way to the next event of the pair."""
+ARRIVAL = 0.3
+"""Of that time for the arrival at a slide: one recorded late is there already."""
+GAP = 0.3
+CLEAR = 30.0
+"""Of a neuron whose ``|w|`` is not so many widths it is not known which hyperplanes hold it."""
+SURE = 5.0
+"""A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
+BEFORE = np.array([0.3, 0.6, 0.9])
+"""Parts of the time since its last event at which it should have been pushed, too."""
+
+
+class Contacts:
+    """The records of a run by pair, and what contradicts them.
+
+    Attributes
+    ----------
+    before : ndarray of int8, shape (E,)
+        Code of the pair of every event before it.
+    gap : ndarray, shape (E, 2)
+        Time since the last event of the pair, or the start, and until the next, or the end.
+    found : list of str
+        Contradictions: the first of every kind as a sentence.
+    count : int
+        How many records are contradicted.
+    off : float
+        Largest ``|w.x| / (|(a, w)| |x|)`` at an event.
+    looked : int
+        At how many events.
+    floor : ndarray, shape (m,)
+        Neurons smaller than this are gone.
+    """
+
+    def __init__(self, flow: Record, reference: Reference) -> None:
+        self.events, self.reference, self.width = flow.events, reference, reference.band
+        self.path = flow.path
+        self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
+        self.found: list[str] = []
+        self.count, self.off, self.looked = 0, 0.0, 0
+        events, n = flow.events, flow.data.n
+        pair = events["neuron"] * n + events["point"]
+        order = np.argsort(pair, kind="stable")
+        now, time, owner = events["to"][order], events["time"][order], pair[order]
+        fresh = np.append(True, owner[1:] != owner[:-1])[:owner.size]
+        first = flow.initial_pattern.reshape(-1)[owner]
+        self.before = np.empty(owner.size, dtype=np.int8)
+        self.before[order] = np.where(fresh, first, np.roll(now, 1))
+        self.gap = np.empty((owner.size, 2))
+        self.gap[order, 0] = time - np.where(fresh, 0.0, np.roll(time, 1))
+        last = np.append(fresh[1:], True)[:owner.size]
+        self.gap[order, 1] = np.where(last, flow.t_end, np.roll(time, -1)) - time
+        self.pair, self.by_pair, self.pair_order = pair, owner, order
+        self._chain(flow)
+
+    def _chain(self, flow: Record) -> None:
+        """Every record changes the code of its pair, is called what it is, and time runs on."""
+        events, before = self.events, self.before
+        to = events["to"]
+        kind = np.select([to == SLIDING, before == SLIDING, to == ON],
+                         ["slide", "release", "activate"], "deactivate")
+        self._note("has a record that does not follow from the one before",
+                   np.flatnonzero((to == before) | (kind != events["kind"])
+                                  | ~((0 <= to) & (to <= SLIDING))))
+        t = events["time"]
+        self._note("has a record that is not in time order, or at no time of the run",
+                   np.flatnonzero(~((t >= 0) & (t <= flow.t_end)
+                                    & (np.diff(t, prepend=0.0) >= 0))))
+
+    def _note(self, what: str, where: np.ndarray) -> None:
+        if where.size:
+            e = self.events[where[0]]
+            self.contradict(int(e["neuron"]), int(e["point"]), float(e["time"]), what,
+                            int(where.size))
+
+    def contradict(self, i: int, k: int, t: float, what: str, count: int = 1) -> None:
+        """Count a contradiction; of each kind the first is told."""
+        self.count += count
+        if not any(what in told for told in self.found):
+            self.found.append(f"neuron {i} {what} (point {k}, t = {t:.9g})")
+
+    def times(self, which: np.ndarray, t0: float, t1: float, rate: np.ndarray) -> np.ndarray:
+        """Times (3, E) at, before and after events; NaN outside of the piece [t0, t1].
+
+        ``rate`` (m,) is how fast neurons turn or grow.
+        """
+        t = self.events["time"][which]
+        turn = STEP / np.maximum(rate[self.events["neuron"][which]], STEP / max(t1 - t0, 1e-300))
+        arrives = self.events["to"][which] == SLIDING
+        early = t - np.minimum(np.where(arrives, ARRIVAL, 1.0) * turn, GAP * self.gap[which, 0])
+        late = t + np.minimum(turn, GAP * self.gap[which, 1])
+        out = np.array([t, early, late])
+        out[(out < t0) | (out > t1)] = np.nan
+        out[1:][out[1:] == t] = np.nan
+        return out
+
+    def look(self, which: np.ndarray, times: np.ndarray, states: np.ndarray, most: int) -> None:
+        """Compare events with the weights at `times`: ``states`` (K, m (d + 1)) at those that are
+        not NaN, in their order. The field is asked of ``most`` pairs at most."""
+        moment, event = np.nonzero(np.isfinite(times))
+        e = self.events[which[event]]
+        at = moment == 0
+        size, z, _ = self._stands(states, np.arange(len(states)), e["neuron"], e["point"])
+        judged = np.abs(z[at & ~(size <= self.floor[e["neuron"]])])
+        self.off = float(np.max(judged, initial=self.off))
+        self.looked += int(at.sum())
+        codes = np.where(moment == 1, self.before[which[event]], e["to"])
+        t = times[moment, event]
+        beside = np.flatnonzero(~at)
+        self.sides(states, beside, e["neuron"][beside], e["point"][beside], t[beside],
+                   codes[beside], np.abs(t - e["time"])[beside], most)
+
+    def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
+                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of pairs (K,) in states: size of the neuron, ``w.x / (|(a, w)| |x|)``, and ``|w|`` over
+        the size."""
+        m, d = self.reference.m, self.reference.d
+        a, w = states[row, i], states[row[:, None], m + i[:, None] * d + np.arange(d)]
+        norm = row_norms(w)
+        size = np.hypot(a, norm)
+        scale = np.where(size > 0, size, 1.0)
+        return size, ((w / scale[:, None]) * self.reference.unit[k]).sum(axis=1), norm / scale
+
+    def sides(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray,
+              t: np.ndarray, code: np.ndarray, since: np.ndarray, most: int) -> None:
+        """Compare codes of pairs (K,) with the weights.
+
+        Parameters
+        ----------
+        states : ndarray, shape (J, m (d + 1))
+        row, i, k, t, code : ndarray, shape (K,)
+            State, neuron, point, time and code of each pair.
+        since : ndarray, shape (K,)
+            Time from the last or to the next event of the pair.
+        most : int
+            Of pairs that stand on a hyperplane and do not slide so many are compared with the
+            field.
+        """
+        size, z, norm = self._stands(states, row, i, k)
+        there = ~(size <= self.floor[i]) & ~(norm == 0)
+        wrong = np.select([code == OFF, code == ON], [z, -z], np.abs(z))
+        for j in np.flatnonzero(there & ~(wrong <= self.width)):
+            self.contradict(int(i[j]), int(k[j]), float(t[j]), "is not on its recorded side")
+        near = np.flatnonzero(there & (np.abs(z) <= self.width) & (wrong <= self.width)
+                              & (code != SLIDING) & (norm > CLEAR * self.width))
+        if near.size > most:
+            near = near[np.linspace(0, near.size - 1, most).astype(int)]
+        for j in near:
+            if self._held(states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])):
+                self.contradict(int(i[j]), int(k[j]), float(t[j]),
+                                "slides, and no record says so")
+
+    def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
+        """Whether a neuron on a hyperplane is pushed onto it so that it must be sliding: all the
+        while, as one that has just begun to be pushed is not to be found out yet."""
+        if not self.push(state, i, k) * since > SURE * self.width:
+            return False
+        for earlier in self.path(t - since * BEFORE):
+            _, z, _ = self._stands(earlier[None], np.array([0]), np.array([i]), np.array([k]))
+            if not (abs(z[0]) <= self.width
+                    and self.push(earlier, i, k) * since > SURE * self.width):
+                return False
+        return True
+
+    def since(self, i: np.ndarray, k: np.ndarray, t: float) -> np.ndarray:
+        """Time from the event of pairs that is nearest to ``t``, or from the start or the end:
+        the next may come just after it."""
+        nearest = np.full(i.size, min(t, abs(self.end - t)))
+        for j, pair in enumerate(i * self.reference.n + k):
+            lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
+            own = self.events["time"][self.pair_order[lo:hi]]
+            nearest[j] = np.abs(own - t).min(initial=nearest[j])
+        return nearest
+
+    def push(self, state: np.ndarray, i: int, k: int) -> float:
+        """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
+        either side, relative to its size; negative if one of them leads away."""
+        reference = self.reference
+        label = reference.field.data.arrangement.label
+        sight = reference.see(state[None], np.array([i]))
+        near = (np.abs(sight.z) <= self.width) & (reference.lengths > 0)
+        own = label == label[k]
+        D = reference.fields(sight, near | own)[:, 0]
+        rest = near[0, 0] & ~own
+        a = sight.a[:, 0]
+        V, below, above = reference.limits(own, sight.p)
+        speeds = []
+        for limit in (below, above):
+            # What the other hyperplanes hold back is another thing on either side.
+            least, known = D + limit @ V, np.ones(1, dtype=bool)
+            if rest.any():
+                least, known = reference.least(least, np.sign(a), rest, sight.p)
+            if not known[0]:
+                return -1.0
+            speeds.append(float(a[0]) * float(least[0] @ V[0]) / float(sight.size[0, 0]))
+        return min(speeds[0], -speeds[1])

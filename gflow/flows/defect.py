@@ -1,0 +1,163 @@
+"""Whether a path follows its field: increments of weights against integrals of the field."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..problem.norms import row_norms
+from .reference import Reference, Sight
+
+NODES = 5
+"""Of a Gauss-Legendre rule between two kinks."""
+RULE = np.polynomial.legendre.leggauss(NODES)
+KINK = 0.0276
+"""Largest error of the rule for ``max(s - c, 0)`` on [-1, 1]: what a kink that is not at the end of
+a part does, in units of its change of slope."""
+BLUR = 1 / 300
+"""Intervals are so short that kinks of neurons not looked at do less than this part of what a
+defect may be: a third of ``rtol``."""
+SHORTER = 20
+"""Most halvings for that."""
+MOST_KINKS = 5
+"""An interval ends at the next event after so many: each costs `NODES` states more."""
+AT_ZERO = 1e-9
+"""``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing and the least norm is 0."""
+TURN = 1.0
+"""Length of an interval at most, in units of the fastest rate: the rule of 5 nodes is then exact
+to ``(1/2)^10 8e-10`` for exponentials."""
+
+
+class Look(NamedTuple):
+    """Intervals of one piece: ends (I, 2), nodes, their weights, the part (between kinks) and the
+    interval of each node, and what kinks inside of parts may do, (I,)."""
+
+    ends: np.ndarray
+    nodes: np.ndarray
+    weights: np.ndarray
+    part: np.ndarray
+    of: np.ndarray
+    blur: np.ndarray
+
+
+class Kinks(NamedTuple):
+    """Times at which fields have a kink: ``known`` are split at; ``others`` have sizes ``jolts``,
+    changes of the slope of a field at most, and are not."""
+
+    known: np.ndarray
+    others: np.ndarray
+    jolts: np.ndarray
+
+
+def choose(rng: np.random.Generator, t0: float, t1: float, kinks: Kinks, rate: float, count: int,
+           most: float) -> Look:
+    """Random intervals in [t0, t1], between at most `MOST_KINKS` of the known kinks.
+
+    Their lengths are spread evenly on a logarithmic scale down to 1/30 of the longest: of a piece,
+    or `TURN` over ``rate``. ``most`` is what a defect may be.
+    """
+    x, w = RULE
+    marks_of: list[np.ndarray] = []
+    blurs: list[float] = []
+    longest = min(t1 - t0, TURN / rate if rate > 0 else np.inf)
+    for i in range(count):
+        length = longest if i == 0 else longest * 30.0 ** -rng.random()
+        begin = t0 + rng.random() * (t1 - t0 - length)
+        end = min(begin + length, t1)
+        for _ in range(SHORTER):
+            inside = kinks.known[(kinks.known > begin) & (kinks.known < end)]
+            if inside.size > MOST_KINKS:
+                end, inside = inside[MOST_KINKS], inside[:MOST_KINKS]
+            marks = np.concatenate([[begin], inside, [end]])
+            part = np.searchsorted(marks, kinks.others) - 1
+            met = (part >= 0) & (part < marks.size - 1)
+            blur = KINK / 4 * float(kinks.jolts[met] @ np.diff(marks)[part[met]]**2)
+            if blur <= BLUR * most:
+                break
+            end = begin + (end - begin) / 2
+        if end > begin:
+            marks_of.append(marks)
+            blurs.append(blur)
+    if not marks_of:
+        none = np.empty(0)
+        return Look(np.empty((0, 2)), none, none, none.astype(int), none.astype(int), none)
+    lo, hi = (np.concatenate([marks[cut] for marks in marks_of])
+              for cut in (slice(None, -1), slice(1, None)))
+    of = np.repeat(np.arange(len(marks_of)), [marks.size - 1 for marks in marks_of])
+    return Look(np.array([marks[[0, -1]] for marks in marks_of]),
+                ((lo + hi)[:, None] / 2 + x * (hi - lo)[:, None] / 2).ravel(),
+                (w * (hi - lo)[:, None] / 2).ravel(), np.repeat(np.arange(of.size), NODES),
+                np.repeat(of, NODES), np.array(blurs))
+
+
+def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarray,
+            sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    """Increments less integrals of the field.
+
+    Parameters
+    ----------
+    reference : Reference
+    look : Look
+    first, last : ndarray, shape (I, s, d + 1)
+        Neurons at the ends of its intervals.
+    sight : Sight
+        Of these neurons, at its nodes.
+
+    Returns
+    -------
+    defect : ndarray, shape (I, s, d + 1)
+        Relative to ``|(a, w)|`` of the neuron; NaN where it was not looked at, as a sign changes
+        between the nodes.
+    spread : ndarray, shape (I, s)
+        What an error of 1 of all weights at the nodes, relative, would add to it.
+    """
+    parts = len(look.of) // NODES
+
+    def each(values: np.ndarray) -> np.ndarray:
+        return values.reshape(parts, NODES, *values.shape[1:])
+
+    near = np.abs(sight.z) <= reference.band
+    near[:, :, reference.lengths == 0] = False
+    D = each(reference.fields(sight, near))
+    always, ever = each(near).all(axis=1), each(near).any(axis=1)
+    on = each(sight.z > 0)
+    same = (on.all(axis=1) == on.any(axis=1)) | ever
+    good: np.ndarray = np.logical_and.reduce(same & (always == ever), axis=2)
+    a, W = each(sight.a), each(sight.W)
+    _on_planes(reference, D, a, W, each(sight.p), always, good)
+    slope = np.concatenate([(W * D).sum(axis=3)[..., None], a[..., None] * D], axis=3)
+    weights, of = each(look.weights), look.of[::NODES]
+    whole, spread = np.zeros(first.shape), np.zeros(first.shape[:2])
+    np.add.at(whole, of, np.einsum("pq,pqsc->psc", weights, slope))
+    np.add.at(spread, of, np.einsum("pq,pqs->ps", weights, each(reference.sensitivity(sight))))
+    seen = np.ones(first.shape[:2], dtype=bool)
+    np.logical_and.at(seen, of, good)
+    size = row_norms(first)[..., None]
+    defect = np.divide(last - first - whole, size, out=np.zeros_like(first), where=size > 0)
+    defect[~seen] = np.nan
+    return defect, spread
+
+
+def _on_planes(reference: Reference, D: np.ndarray, a: np.ndarray, W: np.ndarray, p: np.ndarray,
+               always: np.ndarray, good: np.ndarray) -> None:
+    """Replace fields ``D`` (P, NODES, s, d) of neurons that stay on hyperplanes ``always``
+    (P, s, n) by elements of least norm; not ``good`` (P, s) any more where one of them repels."""
+    part, neuron = np.nonzero(always.any(axis=2) & good)
+    if not part.size:
+        return
+    # Neurons that are on all of them have come to rest at w = 0, or there are few.
+    w, size = row_norms(W[part, :, neuron]), np.abs(a[part, :, neuron])
+    moves = ~(w <= AT_ZERO * size).all(axis=1)
+    part, neuron = part[moves], neuron[moves]
+    sets, which = np.unique(always[part, neuron], axis=0, return_inverse=True)
+    for g, points in enumerate(sets):
+        mine = which.ravel() == g
+        r, i = part[mine], neuron[mine]
+        sign = np.sign(a[r, :, i])
+        fields = D[r, :, i]
+        least, known = reference.least(fields.reshape(-1, reference.d), sign.ravel(), points,
+                                       p[r].reshape(-1, reference.n))
+        fine = known.reshape(sign.shape).all(axis=1) & (sign == sign[:, :1]).all(axis=1)
+        good[r, i] = fine
+        D[r[fine], :, i[fine]] = least.reshape(fields.shape)[fine]

@@ -1,0 +1,153 @@
+"""The field of a finished run, in plain NumPy: what a path is compared with.
+
+From states of the dense output and the data alone. Signs are those of ``w.x``, never those of the
+events.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ..kernels.filippov import box_least_squares
+from ..problem.field import Field
+from ..problem.norms import row_norms
+
+WIDTH, NARROWEST = 3.0, 1e-11
+"""``|w.x|`` below ``max(WIDTH rtol, NARROWEST) |(a, w)| |x|`` is on the hyperplane: weights are
+right to within ``rtol``, and a neuron that leaves a hyperplane along it is not seen to leave
+before. 1.001 ``rtol`` is the most measured on right runs."""
+CHUNK = 250_000
+"""Of neurons x points x states so many are in memory at once, beside what is asked for."""
+
+
+class Sight(NamedTuple):
+    """What the reference says of J states, and of s neurons in them.
+
+    Attributes
+    ----------
+    a, W : ndarray, shapes (J, s) and (J, s, d)
+    size : ndarray, shape (J, s)
+        ``|(a, w)|``.
+    z : ndarray, shape (J, s, n)
+        ``w.x / (|(a, w)| |x|)``; 0 at points that are 0.
+    h, p : ndarray, shape (J, n)
+        Outputs and pulls, of all neurons.
+    error : ndarray, shape (J, n)
+        What errors of the weights by 1, relative to their neuron, do to pulls: ``l'' |x| sum
+        (a^2 + |w|^2) / 2`` over the neurons that are active, at least ``|a| |w|`` of each.
+    """
+
+    a: np.ndarray
+    W: np.ndarray
+    size: np.ndarray
+    z: np.ndarray
+    h: np.ndarray
+    p: np.ndarray
+    error: np.ndarray
+
+
+class Reference:
+    """The field of a run at states, with the element of least norm on hyperplanes.
+
+    Parameters
+    ----------
+    field : Field
+    m : int
+        Number of neurons.
+    rtol : float
+        Of the run: how close to a hyperplane is on it.
+    """
+
+    def __init__(self, field: Field, m: int, rtol: float) -> None:
+        self.field, self.m, self.d = field, m, field.data.d
+        self.X, self.n = field.data.X, field.data.n
+        self.lengths = row_norms(self.X)
+        self.unit = self.X / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
+        self.band = max(WIDTH * rtol, NARROWEST)
+        length, slope = field.data.arrangement.length, field.activation.slope
+        plus, minus = np.maximum(length, 0.0) / self.n, np.minimum(length, 0.0) / self.n
+        self._below, self._above = minus + slope * plus, plus + slope * minus
+
+    def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (J, m) and (J, m, d) of flat states."""
+        return states[:, :self.m], states[:, self.m:].reshape(len(states), self.m, self.d)
+
+    def see(self, states: np.ndarray, who: np.ndarray | None = None) -> Sight:
+        """Signs of the neurons ``who`` (all, if None), pulls and their errors, at states
+        (J, m (d + 1))."""
+        a, W = self.split(states)
+        squares = a**2 + np.einsum("jmd,jmd->jm", W, W)
+        h, reach = np.empty((2, len(states), self.n))
+        step = max(1, CHUNK // (self.m * self.n))
+        for j in range(0, len(states), step):
+            rows = slice(j, j + step)
+            z = W[rows] @ self.X.T
+            reach[rows] = ((squares[rows] / 2)[:, None] @ (z > 0).astype(float))[:, 0]
+            h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
+        if who is not None:
+            a, W = a[:, who], W[:, who]
+        size = np.hypot(a, row_norms(W))
+        return Sight(a, W, size, (W / np.where(size > 0, size, 1.0)[..., None]) @ self.unit.T, h,
+                     self.field.pulls(h), self.field.curvature(h) * reach * self.lengths)
+
+    def fields(self, sight: Sight, on_plane: np.ndarray | None = None) -> np.ndarray:
+        """Fields (J, s, d), with ``on_plane`` (J, s, n) left out of the sums."""
+        s = np.where(sight.z > 0, 1.0, self.field.activation.slope)
+        if on_plane is not None:
+            s[on_plane] = 0.0
+        return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
+
+    def sensitivity(self, sight: Sight) -> np.ndarray:
+        """By how much fields move, (J, s), if all weights are wrong by 1, relative."""
+        seen = (sight.z > -self.band).astype(float)
+        return np.asarray((seen @ (sight.error * self.lengths)[:, :, None])[:, :, 0] / self.n)
+
+    def limits(self, points: np.ndarray, p: np.ndarray
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Normals (c, d) of the hyperplanes of some points (n,), and what pulls (J, n) of these
+        add to the field along them on their negative side (J, c) and on their positive side."""
+        A = self.field.data.arrangement
+        planes, which = np.unique(A.label[points], return_inverse=True)
+        k = np.flatnonzero(points)
+        of = np.zeros((k.size, planes.size))
+        of[np.arange(k.size), which.ravel()] = 1.0
+        return (A.normal[planes], (p[:, k] * self._below[k]) @ of,
+                (p[:, k] * self._above[k]) @ of)
+
+    def least(self, D: np.ndarray, sign: np.ndarray, points: np.ndarray, p: np.ndarray
+              ) -> tuple[np.ndarray, np.ndarray]:
+        """Elements of least norm (J, d) for neurons on the hyperplanes of ``points`` (n,).
+
+        Parameters
+        ----------
+        D : ndarray, shape (J, d)
+            Fields without these points.
+        sign : ndarray, shape (J,)
+            Of the output weights.
+        points : ndarray of bool, shape (n,)
+        p : ndarray, shape (J, n)
+            Pulls.
+
+        Returns
+        -------
+        least : ndarray, shape (J, d)
+        known : ndarray of bool, shape (J,)
+            False where a hyperplane repels, on which there is no sliding.
+        """
+        V, below, above = self.limits(points, p)
+        jump = above - below
+        known = (sign[:, None] * jump <= 0).all(axis=1)
+        base = D + below @ V
+        if len(V) == 1:
+            across = base @ V[0]
+            eta = np.divide(-across, jump[:, 0], out=np.zeros(len(D)), where=jump[:, 0] != 0)
+            return base + (np.clip(eta, 0.0, 1.0) * jump[:, 0])[:, None] * V[0], known
+        known &= (jump != 0).all(axis=1)
+        total = -base @ np.linalg.pinv(V)
+        out: np.ndarray = base + total @ V
+        eta = np.divide(total, jump, out=np.zeros_like(total), where=jump != 0)
+        for j in np.flatnonzero(known & ((eta < 0) | (eta > 1)).any(axis=1)):
+            out[j] = box_least_squares(base[j].copy(), V.copy(), jump[j].copy(), 0.0)[1]
+        return out, known

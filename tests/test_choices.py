@@ -1,0 +1,62 @@
+"""Where the solution is not unique, the choice is named."""
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.kernels.crossings import RELEASE_ABOVE
+from gflow.kernels.switch import switch
+
+METHODS = ("DOP853", "waveform")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_output_weights_through_zero(method):
+    # Each slides at the first point until its output weight is 0, at atanh(c) / 0.5, and may then
+    # leave to either side.
+    c = np.array([0.3, 0.6, 0.9, 0.95, 0.99])
+    X, y = np.array([[1.0, 0.0], [-0.5, 1.0]]), np.array([2.0, 1.0])
+    a, W = -1e-4 * c, np.column_stack([np.zeros(c.size), 1e-4 * np.ones(c.size)])
+    flow = gflow.integrate((a, W), (X, y), 6.0, method=method, rtol=1e-9)
+    choices = flow.choices
+    assert flow.stats["ambiguous"] == c.size == len(choices)
+    assert choices["neuron"].tolist() == list(range(c.size)) and (choices["point"] == 0).all()
+    assert (choices["to"] == 0).all() and (choices["other"] == 1).all()
+    assert (choices["solutions"] == 2).all()
+    np.testing.assert_allclose(choices["time"], 2 * np.arctanh(c), atol=1e-6)
+    assert "5 times the solution was not unique, first at t = 0.619" in flow.message
+    assert "neuron 0 at point 0" in flow.message
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_start_on_a_hyperplane_that_repels(method, tmp_path):
+    flow = gflow.integrate(([1.0], [[0.0, 1.0]]), ([[1.0, 0.0], [-2.0, 0.0]], [1.0, 1.0]), 1.0,
+                           method=method)
+    assert flow.choices.tolist() == [(0.0, 0, 0, 0, 1, 2), (0.0, 0, 1, 1, 0, 2)]
+    flow.save(tmp_path / "run.npz")
+    assert gflow.load(tmp_path / "run.npz").choices.tolist() == flow.choices.tolist()
+    with pytest.raises(ValueError, match="read-only"):
+        flow.choices["time"] = 0
+
+
+def test_more_hyperplanes_than_directions():
+    # A neuron on three hyperplanes through one line slides on two; the third repels it, and it is
+    # on its positive side. When the multiplier of the first reaches 1 it may leave, or go to the
+    # negative side of the third and stay.
+    X = np.array([[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.5, 0.5, 1.0]])
+    A = gflow.Data(X, np.zeros(4)).arrangement
+    # With side 1 of the third: eta_0 = (0.5 r_3 + r_2) / -r_0 = 1.
+    r = np.array([-0.7, -1.5, 0.3, 0.8])
+    side = np.array([0, 0, 1, 1], dtype=np.int8)
+    w = np.array([0.0, 0.0, 1.0])
+    first, kind = A.label[:1], np.array([RELEASE_ABOVE])
+    new, *_, choices, other = switch(1.0, w, side[A.label.argsort()], first, kind, r, X, A.label,
+                                     A.length, A.normal, 0.0)
+    assert choices == 2
+    assert new[A.label].tolist() == [0, 0, -1, 1] and other[A.label].tolist() == [1, 0, 1, 1]
+    # Without the third it leaves, and that is all there is.
+    r[2], side[2] = 0.0, -1
+    r[0] = -0.5 * r[3]
+    new, *_, choices, _ = switch(1.0, w, side[A.label.argsort()], first, kind, r, X, A.label,
+                                 A.length, A.normal, 0.0)
+    assert choices == 1 and new[A.label[:2]].tolist() == [1, 0]

@@ -1,0 +1,221 @@
+"""``python -m validation.corruptions``: right runs and corrupted ones, and which are doubted.
+
+A certificate is worth what it finds. Every kind of corruption is made of random runs of both
+engines, on plain data, and the share is printed that goes unnoticed; of the runs as they are, the
+share that is doubted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+import gflow
+from gflow.flows.archive import checksum
+from gflow.kernels.chebyshev import nodes, to_series
+
+RTOL = 1e-8
+TIME = 15.0
+SHIFT = 1e-3
+"""Of the time in which a neuron turns or grows."""
+ANGLE = 1e-4
+LABEL = 1e-5
+Arrays = dict[str, np.ndarray]
+
+
+def altered(flow: gflow.Flow, edit: Callable[[Arrays], None] = lambda arrays: None,
+            summed: bool = True) -> gflow.Flow:
+    """The run saved, its arrays changed, and loaded again; ``summed`` says whether with the
+    checksum of what they are now.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be loaded.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "run.npz"
+        flow.save(file)
+        with np.load(file) as content:
+            arrays = {name: value.copy() for name, value in content.items()}
+        edit(arrays)
+        if summed:
+            arrays["checksum"] = np.array(checksum(arrays))
+        np.savez(file, **arrays)
+        return gflow.load(file)
+
+
+def freeze(flow: gflow.Flow, who: Sequence[int]) -> gflow.Flow:
+    """A run of the same problem in which neurons stand still, and the others follow what is left
+    of the labels, as they should."""
+    data, start, T = flow.data, flow(0.0), flow.t_end
+    m, d = start.W.shape
+    keep = [i for i in range(m) if i not in who]
+    frozen = list(who)
+    h = np.maximum(data.X @ start.W[frozen].T, 0) @ start.a[frozen]
+    wrong = altered(gflow.integrate(start, data, T, method="DOP853", rtol=RTOL))
+    path = wrong.path
+    path.pieces, path.breaks, events = [], [0.0, T], wrong.events[:0]  # type: ignore[misc]
+    parts = [np.zeros((1, 0))]
+    if keep:
+        part = gflow.integrate((start.a[keep], start.W[keep]), (data.X, data.y - h), T,
+                               method="DOP853", rtol=RTOL)
+        path.breaks, events = list(part.path.breaks), part.events.copy()  # type: ignore[misc]
+        events["neuron"] = np.array(keep)[events["neuron"]]
+        parts = list(part.path.pieces)
+    wrong.events = events
+    for series in parts:
+        neurons = np.zeros((len(series), m, d + 1))
+        neurons[0, :, 0], neurons[0, :, 1:] = start.a, start.W
+        neurons[:, keep, 0] = series[:, :len(keep)]
+        neurons[:, keep, 1:] = series[:, len(keep):].reshape(len(series), len(keep), d)
+        path.pieces.append(np.concatenate(  # type: ignore[attr-defined]
+            [neurons[:, :, 0], neurons[:, :, 1:].reshape(len(series), -1)], axis=1))
+    return wrong
+
+
+def turn(flow: gflow.Flow, who: int, angle: float) -> gflow.Flow:
+    """A run of a stepper in which one neuron turns by itself, smoothly, from a quarter to half of
+    the time."""
+    flow = altered(flow)
+    path, (m, d), T = flow.path, flow.model.W.shape, flow.t_end
+    own = slice(m + who * d, m + who * d + d)
+    for p, series in enumerate(path.pieces):
+        t0, t1 = path.breaks[p:p + 2]
+        s = nodes(24)
+        u = np.clip((t0 + (s + 1) * (t1 - t0) / 2 - T / 4) / (T / 4), 0, 1)
+        by = angle * u**3 * (10 - 15 * u + 6 * u**2)
+        values = chebval(s, series).T.copy()
+        w = values[:, own].copy()
+        values[:, own.start] = np.cos(by) * w[:, 0] - np.sin(by) * w[:, 1]
+        values[:, own.start + 1] = np.sin(by) * w[:, 0] + np.cos(by) * w[:, 1]
+        path.pieces[p] = to_series(24) @ values  # type: ignore[index]
+    return flow
+
+
+def living(flow: gflow.Flow) -> np.ndarray:
+    """Neurons that are active somewhere at the end."""
+    return np.flatnonzero(flow.pattern(flow.t_end).any(axis=1))
+
+
+def time_scale(flow: gflow.Flow, event: np.ndarray) -> float:
+    """The time in which the neuron of an event turns or grows."""
+    i, t, h = event["neuron"], float(event["time"]), 1e-4
+    before, after = flow(max(t - h, 0.0)), flow(min(t + h, flow.t_end))
+    moved = np.append(after.a[i] - before.a[i], after.W[i] - before.W[i])
+    return float(np.hypot(after.a[i], np.linalg.norm(after.W[i]))
+                 / max(np.linalg.norm(moved) / 2 / h, 1e-300))
+
+
+def with_events(flow: gflow.Flow, events: np.ndarray) -> gflow.Flow:
+    """The run with other events, in time order."""
+    flow = altered(flow)
+    flow.events = np.sort(events, order="time", kind="stable")
+    return flow
+
+
+def of_neurons(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
+    """Corruptions of what neurons do."""
+    alive = living(flow)
+    if flow.settings["method"] != "DOP853":
+        return
+    if alive.size:
+        yield "one neuron frozen", freeze(flow, [int(rng.choice(alive))])
+        some = rng.choice(alive, int(rng.integers(1, alive.size + 1)), replace=False)
+        yield "some neurons frozen", freeze(flow, some.tolist())
+        yield "a smooth turn", turn(flow, int(rng.choice(alive)), ANGLE)
+    broken = altered(flow)
+    middle = len(broken.path.pieces) // 2
+    series = broken.path.pieces[middle].copy()
+    series[-1, 0] = np.nan
+    broken.path.pieces[middle] = series  # type: ignore[index]
+    yield "NaN", broken
+
+
+def of_events(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
+    """Corruptions of the record of events."""
+    events = flow.events
+    for kind in ("activate", "deactivate", "slide", "release"):
+        known = np.flatnonzero(events["kind"] == kind)
+        if known.size:
+            yield f"{kind} dropped", with_events(flow, np.delete(events, rng.choice(known)))
+    if len(events):
+        j = int(rng.integers(len(events)))
+        for name in ("shifted", "of another neuron"):
+            other = events.copy()
+            if name == "shifted":
+                later = other["time"][j] + SHIFT * time_scale(flow, events[j])
+                other["time"][j] = min(later, flow.t_end)
+            else:
+                other["neuron"][j] = (events["neuron"][j] + 1) % flow.path.m
+            yield f"event {name}", with_events(flow, other)
+
+
+def of_files(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
+    """Corruptions of data and settings."""
+    k = int(rng.integers(flow.data.n))
+
+    def label(arrays: Arrays) -> None:
+        arrays["y"][k] += LABEL
+
+    def times(arrays: Arrays) -> None:
+        arrays["path_breaks"] *= 1.001
+
+    yield "a label changed", altered(flow, label)
+    yield "times stretched", altered(flow, times)
+
+
+def refuses_other_settings(flow: gflow.Flow) -> bool:
+    """Whether a file in which ``rtol`` was raised is refused."""
+    def raised(arrays: Arrays) -> None:
+        header = str(arrays["header"])
+        arrays["header"] = np.array(header.replace('"rtol": 1e-08', '"rtol": 0.001'))
+
+    try:
+        altered(flow, raised, summed=False)
+    except ValueError:
+        return True
+    return False
+
+
+def draw(seed: int) -> tuple[gflow.TwoLayerReLU, gflow.Data]:
+    """A plain problem."""
+    rng = np.random.default_rng([16, seed])
+    d, n, m = int(rng.integers(2, 5)), int(rng.integers(8, 25)), int(rng.integers(3, 9))
+    data = gflow.datasets.linear_teacher(n, d, noise=0.5, rng=seed)
+    return gflow.init.balanced(m, d, scale=10.0 ** rng.uniform(-2, 0), rng=seed), data
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print shares; 0 only if no right run is doubted."""
+    parser = argparse.ArgumentParser(prog="python -m validation.corruptions", description=__doc__)
+    parser.add_argument("--runs", type=int, default=20, help="problems, default: %(default)s")
+    parser.add_argument("--first", type=int, default=0, help="seed of the first")
+    options = parser.parse_args(arguments)
+    made: Counter[str] = Counter()
+    missed: Counter[str] = Counter()
+    for seed in range(options.first, options.first + options.runs):
+        for method in ("DOP853", "waveform"):
+            flow = gflow.integrate(*draw(seed), TIME, method=method, rtol=RTOL)
+            made["right runs"] += 1
+            missed["right runs"] += flow.certificate().ok
+            made["rtol raised in the file"] += 1
+            missed["rtol raised in the file"] += not refuses_other_settings(flow)
+            for kind in (of_neurons, of_events, of_files):
+                for name, wrong in kind(flow, np.random.default_rng([17, seed])):
+                    made[name] += 1
+                    missed[name] += wrong.certificate().ok
+    for name, count in made.items():
+        print(f"{name:24s} {missed[name]:4d} of {count:4d} ok")
+    return int(missed["right runs"] < made["right runs"])
+
+
+if __name__ == "__main__":
+    sys.exit(main())
