@@ -19,19 +19,21 @@ if TYPE_CHECKING:  # pragma: no cover
     from .jumps import JumpProcess, jump_process
     from .lorentz import local_lorentz
     from .two_cone import TwoCone, two_cone_least_squares
+    from .verdict import Verdict
 
 _HOME = {"ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
          "JumpProcess": "jumps",
          "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
          "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
          "least_norm": "convex", "local_lorentz": "lorentz", "max_margin": "convex",
-         "two_cone_least_squares": "two_cone"}
+         "two_cone_least_squares": "two_cone", "Verdict": "verdict", "verdict": "verdict"}
 _MODULES = ("exact", "population")
 
-__all__ = ["ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone",
+__all__ = ["ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "Verdict",
            "alignment_field", "alignment_potential", "early_flow", "exact", "extremal_vectors",
            "jump_process",
-           "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares"]
+           "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares",
+           "verdict"]
 
 
 def __getattr__(name: str) -> Any:
