@@ -9,15 +9,23 @@ import numpy as np
 
 from .engines.rules import Rule, State, as_rules
 from .problem.checks import positive
+from .problem.field import Field
+from .problem.network import TwoLayerReLU
+from .theory.standstill import Standstill
 
 _Factory = TypeVar("_Factory", bound=Callable[..., Rule])
 
-__all__ = ["Rule", "State", "as_rules", "gradient_below", "loss_below", "settled", "wall_time"]
+__all__ = ["Rule", "State", "as_rules", "converged", "gradient_below", "loss_below", "settled",
+           "wall_time"]
 
 SUNK = 0.1
 """A gradient below this part of the largest one of the run has left the first saddle behind."""
 HELD = 2.0
 """For so many times the time at which it began, what `settled` asks for must hold."""
+NOTHING = 1e-28
+"""A loss below this part of that of the network that is 0 is rounding."""
+SOONER = 0.5
+"""Part of the time to the next waking after which a run is looked at again."""
 LOOKS = 1.05
 """Ratio of the times at which `settled` looks: the gradient costs as much as a short step."""
 
@@ -51,28 +59,64 @@ class _Later:
         return state.wall >= self.seconds
 
 
-class _Settled:
-    """The test of `settled`, with what it has seen of one run."""
+class _Ended:
+    """The tests of `settled` and `converged`, with what they have seen of one run.
+
+    Parameters
+    ----------
+    share : float
+        Part of the loss that may still be lost.
+    longer : float
+        Time looked ahead, over the time so far; infinite for ever.
+    """
 
     def __init__(self, share: float, longer: float) -> None:
         self.share, self.longer = share, longer
-        self.t, self.top, self.since = 0.0, 0.0, np.inf
+        self._forget()
 
-    def begin(self) -> _Settled:
+    def _forget(self) -> None:
+        self.t, self.top, self.since, self.next = 0.0, 0.0, np.inf, 0.0
+
+    def begin(self) -> _Ended:
         """The same test, which has seen nothing."""
-        return _Settled(self.share, self.longer)
+        return _Ended(self.share, self.longer)
 
     def __call__(self, state: State) -> bool:
         if state.t < self.t:
             # Called by hand with states of another run.
-            self.t, self.top, self.since = 0.0, 0.0, np.inf
-        if state.t < LOOKS * self.t:
+            self._forget()
+        if state.t < max(LOOKS * self.t, self.next):
             return False
         self.t, self.top = state.t, max(self.top, state.grad_norm)
+        if state.field is None:
+            return self._by_gradient(state)
+        if state.loss <= NOTHING * float(state.field.value(np.zeros(state.field.data.n))):
+            return True
+        # Time so far says nothing before anything has happened.
+        early = np.isfinite(self.longer) and not state.grad_norm < SUNK * self.top
+        # At a rest the loss does not fall; looking further costs more.
+        look = min(self.longer, 1.0)
+        if early or not look * state.t * state.grad_norm ** 2 < self.share * state.loss:
+            return False
+        return self._by_structure(state, state.field)
+
+    def _by_gradient(self, state: State) -> bool:
+        """Of a state without its data: going on as fast as now."""
         holds = (state.grad_norm < SUNK * self.top
                  and self.longer * state.t * state.grad_norm ** 2 < self.share * state.loss)
         self.since = min(self.since, state.t) if holds else np.inf
         return bool(state.t >= HELD * self.since)
+
+    def _by_structure(self, state: State, field: Field) -> bool:
+        horizon = self.longer * state.t
+        stand = Standstill(TwoLayerReLU(state.a, state.W), field, horizon)
+        if not stand.rests(self.share):
+            return False
+        wakes = stand.waking(self.share).time
+        if wakes.size:
+            # Until then there is nothing to see.
+            self.next = state.t + SOONER * float(wakes.min())
+        return bool(stand.decided and (wakes > horizon).all())
 
 
 @_factory("loss_below(1e-06)")
@@ -130,16 +174,15 @@ def gradient_below(value: float) -> Rule:
 
 @_factory("settled()")
 def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
-    r"""Stop when training has converged, judged from the run itself.
+    r"""Stop when the loss will fall by less than ``share`` of itself in ``longer`` times the time.
 
-    That is when the loss would fall by less than ``share`` of itself over ``longer`` times the time
-    run so far, if it went on falling as fast as now: since ``dL/dt = -|grad|^2``, when
-    ``longer t |grad|^2 < share L``. The gradient must also have sunk to a tenth of the largest one
-    seen, because a small start is near a saddle, where it hardly falls either. The run is looked at
-    each time that its time has grown by 5%, and all this must hold from half its time on: the
-    gradient dips where a run passes a saddle. A later saddle that lasts as long as everything
-    before it can still count as the end; on a run that interpolates the loss itself vanishes, so
-    add `loss_below`.
+    Foreseen from the structure of the state, not from how fast the loss falls: a run that passes a
+    saddle looks at rest too. Neurons that carry the output relax on their pattern, with rates that
+    are known; the others follow the early flow of the residuals, and the time at which one of
+    them wakes is known as well (`gflow.theory.verdict`). The gradient must also have sunk to a
+    tenth of the largest one seen: a small start is near a saddle, and the time so far means nothing
+    before it has left. The run is looked at each time that its time has grown by 5%. On a run that interpolates the loss itself vanishes, so add `loss_below`;
+    without it the run ends where the loss is rounding.
 
     Parameters
     ----------
@@ -153,6 +196,11 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     TypeError, ValueError
         If a number is not positive and finite.
 
+    Notes
+    -----
+    A `State` that was made by hand, or copied, knows no data: then ``dL/dt = -|grad|^2`` goes on as
+    now, and that must hold from half the time on.
+
     Examples
     --------
     >>> import gflow
@@ -161,8 +209,43 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     ('settled', True, 0.03125)
     """
     share, longer = positive(share, "share"), positive(longer, "longer")
-    return Rule(_Settled(share, longer), "settled", f"the loss would fall by less than {share:g} "
+    return Rule(_Ended(share, longer), "settled", f"the loss will fall by less than {share:g} "
                 f"of itself in {longer:g} times the time so far")
+
+
+@_factory("converged()")
+def converged(share: float = 1e-3) -> Rule:
+    r"""Stop when the run will stay where it is: no neuron will ever wake, and the rest contracts.
+
+    As `settled`, with no end to the time looked ahead: what the loss may still lose, for ever, is
+    less than ``share`` of itself, and no small neuron of the run grows in the early flow of the
+    residuals, however slowly. A run may take long to come there, even if its loss hardly falls: a
+    neuron of mass ``|a| |w|`` that grows at the rate ``|D|`` wakes after a time of about
+    ``ln(1/mass) / (2 |D|)``. Add `loss_below` for runs that interpolate. What is left then is in
+    `gflow.Flow.verdict`.
+
+    Parameters
+    ----------
+    share : float
+        Part of the loss that may still be lost, positive.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``share`` is not positive and finite.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> data = gflow.datasets.three_points()
+    >>> model = gflow.init.balanced(20, 2, 1e-3, rng=1)
+    >>> flow = gflow.integrate(model, data, 1e5, stop=converged())
+    >>> flow.status, float(round(flow.loss[-1], 4))
+    ('converged', 0.0875)
+    """
+    share = positive(share, "share")
+    return Rule(_Ended(share, np.inf), "converged", "no neuron will wake any more, and the loss "
+                f"will fall by less than {share:g} of itself for ever")
 
 
 @_factory("wall_time(60)")

@@ -3,7 +3,9 @@
 import numpy as np
 import pytest
 
-from gflow.stop import Rule, State, as_rules, gradient_below, loss_below, settled, wall_time
+import gflow
+from gflow.stop import (Rule, State, as_rules, converged, gradient_below, loss_below, settled,
+                        wall_time)
 
 STATE = State(t=2.0, a=np.ones(3), W=np.ones((3, 2)), loss=0.1, grad_norm=0.01, wall=5.0)
 
@@ -99,3 +101,46 @@ def test_settled_is_not_fooled_by_a_saddle():
     times, grads = [8.3, 15.0, 26.1, 43.0, 48.0, 79.5], [6.5e-2, 9.6e-2, 1.2e-2, 5e-4, 8e-4, 2.9e-3]
     assert not any(rule(State(t, STATE.a, STATE.W, 0.128, grad, 0.0))
                    for t, grad in zip(times, grads))
+
+
+def saddle():
+    """A run of `threshold` (d = 2, n = 6, seed 1) that passes a saddle from t = 100 to 1100."""
+    rng = np.random.default_rng([1, 6, 2])
+    data = gflow.datasets.linear_teacher(6, 2, 0.5, rng)
+    return gflow.init.balanced(200, 2, 1e-3, rng), data
+
+
+def test_dormant_neurons_are_foreseen():
+    model, data = saddle()
+    flow = gflow.integrate(model, data, 900.0, rtol=1e-6, stop=[settled(), converged()])
+    assert flow.status == "finished"        # at rest, but for a neuron that wakes by 10 times 900
+    flow = gflow.integrate(model, data, 1e4, rtol=1e-6,
+                           stop=[converged(), loss_below(1e-6 * model.loss(data))])
+    assert flow.status == "loss_below"
+    passed = flow.plateaus()
+    assert len(passed) == 2 and 1000 < passed["left"][1] < 1200
+    assert np.allclose(passed["predicted"], passed["left"], rtol=0.01)
+
+
+def test_settled_looks_as_far_as_it_says():
+    """A dormant neuron wakes at 1107: within twice the time it does not yet matter at 200."""
+    model, data = saddle()
+    flow = gflow.integrate(model, data, 900.0, rtol=1e-6, stop=settled(1e-3, 2.0))
+    assert flow.status == "settled" and 90 < flow.t_end < 400
+
+
+def test_converged_runs_stay():
+    model, data = (gflow.init.balanced(30, 2, 1e-3, rng=2), gflow.datasets.three_points())
+    flow = gflow.integrate(model, data, 1e6, stop=converged())
+    longer = gflow.integrate(model, data, 100 * flow.t_end)
+    assert flow.status == "converged" and flow.t_end < 200
+    assert longer.loss[-1] > 0.995 * flow.loss[-1]
+    with pytest.raises(ValueError, match="share"):
+        converged(-1.0)
+
+
+def test_rules_see_their_problem():
+    model, data = (gflow.init.balanced(3, 2, 1e-3, rng=2), gflow.datasets.three_points())
+    seen = []
+    gflow.integrate(model, data, 1.0, stop=lambda state: seen.append(state.field.data) or False)
+    assert all(one is data or np.array_equal(one.X, data.X) for one in seen) and seen

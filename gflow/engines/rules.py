@@ -9,6 +9,7 @@ from typing import Any, Callable, TypeAlias, cast
 
 import numpy as np
 
+from ..problem.field import Field
 from ..problem.words import cut, short
 
 __all__ = ["Rule", "State", "as_rules"]
@@ -26,6 +27,7 @@ class State:
         As below.
     a, W, loss, grad_norm : value or callable
         As below, or a function without arguments that is called when they are first asked for.
+    field : Field, optional
 
     Attributes
     ----------
@@ -41,6 +43,8 @@ class State:
         Norm of the element of least norm of the subdifferential of the loss.
     wall : float
         Seconds since the start of the run.
+    field : Field or None
+        Data and loss of the run; None if the state was made by hand, or copied.
     """
 
     a: np.ndarray
@@ -49,15 +53,15 @@ class State:
     grad_norm: float
 
     def __init__(self, t: float, a: Weights, W: Weights, loss: Number, grad_norm: Number,
-                 wall: float) -> None:
-        self.t, self.wall = t, wall
+                 wall: float, field: Field | None = None) -> None:
+        self.t, self.wall, self.field = t, wall, field
         self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
 
     def __getattr__(self, name: str) -> object:
         late = self.__dict__.get("_late", {})
         if name not in late:
             raise AttributeError(f"a State has no attribute {name!r}: it has t, a, W, loss, "
-                                 "grad_norm and wall")
+                                 "grad_norm, wall and field")
         # Read after the run too, when the errors of NumPy are the user's own again.
         with np.errstate(all="ignore"):
             value = late[name]() if callable(late[name]) else late[name]

@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..problem.field import Field
 from ..problem.units import Units
 from .events import CHANGE, as_table
 from .protocol import Measure, Path
@@ -90,6 +91,8 @@ class Run:
         What is kept instead of the pieces.
     units : Units
         Units of the engine; ``path`` and rules are in units of 1.
+    field : Field or None
+        Data and loss in units of 1, for rules.
 
     Attributes
     ----------
@@ -99,8 +102,9 @@ class Run:
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool,
-                 recorder: Recorder | None = None, units: Units = Units()) -> None:
-        self.path, self.units = path, units
+                 recorder: Recorder | None = None, units: Units = Units(),
+                 field: Field | None = None) -> None:
+        self.path, self.units, self.field = path, units, field
         self.t_max = float(units.inside(t_max))
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
@@ -184,7 +188,7 @@ class Run:
             own = None if known is None else read_only(known.copy())
             y = cache(lambda: read_only(self.path(np.array([t]))[0]) if own is None else own)
             seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
-                         *self._seen(measure, t, y), self.wall)
+                         *self._seen(measure, t, y), self.wall, self.field)
             if self.recorder and own is None:
                 self._handed[seen] = y
             return seen

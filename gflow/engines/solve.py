@@ -109,7 +109,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     path: Path = engine.path
     if any(units):
         path = Rescaled(path, units)
-    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units, Field(data, loss))
     status, message, raised = _carry(
         engine, run, overflow(model, data, loss) or _underflow(model, units, name))
     choices = choice_table(data.arrangement, engine.choices, units, path.t_end)

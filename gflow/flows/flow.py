@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from os import PathLike
 
+import numpy as np
+
 from ..engines.record import Record
 from ..problem.files import Output
+from ..theory.standstill import Standstill
+from ..theory.verdict import Verdict, judge_state
 from .alignment import Alignment
 from .archive import save
 from .audit import certify
 from .certificate import Certificate
 from .checking import Checked
+from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
 
 
@@ -100,6 +105,57 @@ class Flow(Record):
         """How neurons align: with their fields, with extremal vectors, in groups, and when."""
         self._whole("what an alignment needs")
         return Alignment(self)
+
+    @quiet
+    def verdict(self) -> Verdict:
+        """What the end of the run is, with reasons: interpolation, a local minimum, a saddle that
+        its neurons leave or do not leave, or no rest yet. Times are those of the run.
+
+        See `gflow.theory.verdict`, which takes any network.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> data = gflow.datasets.three_points()
+        >>> model = gflow.init.balanced(20, 2, 1e-3, rng=1)
+        >>> found = gflow.integrate(model, data, 400.0).verdict()
+        >>> found.kind, found.spurious, found.leaving.size
+        ('local minimum', True, 0)
+        """
+        # A state of the end is there also if only some quantities were kept.
+        return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end)
+
+    @quiet
+    def plateaus(self) -> np.ndarray:
+        """The saddles that the run passed, and when it should have left them.
+
+        At each rest the neuron that wakes first is known, and when (`gflow.theory.verdict`). Awake
+        is a group of neurons, of one cell, that has taken 1% off the loss, or a tenth of all that
+        it can take; that is a mass ``sum |a| |w|`` of the group, and the time at which it has it.
+
+        Returns
+        -------
+        structured ndarray
+            In time order: ``begin``, when the rest was clear enough to predict; ``loss`` there;
+            ``neuron`` that wakes first, at its ``rate``; the time ``predicted`` for it, and when it
+            ``left``, infinite if that is not on the run.
+
+        Raises
+        ------
+        ValueError
+            If the run kept only some quantities.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> data = gflow.datasets.orthogonal()
+        >>> flow = gflow.integrate(gflow.init.balanced(20, 2, 1e-6, rng=1), data, 60.0)
+        >>> found = flow.plateaus()
+        >>> found["loss"].round(3), bool(np.allclose(found["predicted"], found["left"], rtol=0.02))
+        (array([0.5 , 0.25]), True)
+        """
+        self._whole("what the saddles of a run need")
+        return plateaus(self)
 
     def save(self, path: str | PathLike[str] | bytes | Output) -> None:
         """Write everything to one ``.npz`` file, without pickle.

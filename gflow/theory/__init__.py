@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pragma: no cover
     from . import exact, population
+    from .convex import ConvexOptimum, least_norm, max_margin
     from .early import EarlyFlow, early_flow
     from .extremal import ExtremalVectors, extremal_vectors
     from .field import alignment_field, alignment_potential
     from .jumps import JumpProcess, jump_process
     from .lorentz import local_lorentz
     from .two_cone import TwoCone, two_cone_least_squares
+    from .verdict import Verdict
 
-_HOME = {"EarlyFlow": "early", "ExtremalVectors": "extremal", "JumpProcess": "jumps",
+_HOME = {"ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
+         "JumpProcess": "jumps",
          "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
          "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
-         "local_lorentz": "lorentz", "two_cone_least_squares": "two_cone"}
+         "least_norm": "convex", "local_lorentz": "lorentz", "max_margin": "convex",
+         "two_cone_least_squares": "two_cone", "Verdict": "verdict", "verdict": "verdict"}
 _MODULES = ("exact", "population")
 
-__all__ = ["EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "alignment_field",
-           "alignment_potential", "early_flow", "exact", "extremal_vectors", "jump_process",
-           "local_lorentz", "population", "two_cone_least_squares"]
+__all__ = ["ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "Verdict",
+           "alignment_field", "alignment_potential", "early_flow", "exact", "extremal_vectors",
+           "jump_process",
+           "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares",
+           "verdict"]
 
 
 def __getattr__(name: str) -> Any:

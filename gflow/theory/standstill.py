@@ -1,0 +1,350 @@
+r"""What a network would do next if it stood still: relax, turn, wake, or nothing.
+
+Near a rest a flow has two kinds of neurons. Those that carry the output relax: on their pattern
+the pulls obey :math:`\dot p = -C K p`, with the curvature of the loss and the tangent kernel, to a
+limit that is known at once. The others are too small for that, and follow the early flow of the
+data with these limits for labels (`early_flow`), size and all: each dies, shrinks for ever, or
+grows at a rate that tends to ``|D|`` of an extremal vector. The first kind ends as predicted unless
+a neuron leaves its pattern on the way; the second is exact until one of them wakes. (Derived here;
+saddles and dormant neurons: Boursier, Pillaud-Vivien and Flammarion, "Gradient flow dynamics of
+shallow ReLU networks for square loss and orthogonal inputs", 2022.)
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from itertools import product
+from typing import NamedTuple
+
+import numpy as np
+
+from ..engines import rest
+from ..engines.events import ON, SLIDING
+from ..engines.pattern import Pattern
+from ..kernels.algebra import orthonormal_rows
+from ..kernels.filippov import box_least_squares
+from ..problem.data import Data
+from ..problem.field import Field
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms, unit_rows
+from .early import EarlyFlow, early_flow
+
+LIGHT = 1e-3
+"""Neurons below this part of the largest one, in ``a^2 + |w|^2``, do not carry the output."""
+CLOSE = 1e-9
+"""Sine of the angle of a neuron to a hyperplane that it counts as being on: flows keep to those on
+which they slide by rounding, and nothing else comes so near."""
+NONE = 1e-9
+"""Fields below this part of the sum of the terms of all of them are none: what is left of a limit
+by rounding."""
+RANK = 1e-10
+"""Singular values of the features below this part of the largest are none."""
+BALANCED = 1e-9
+"""Relative difference of ``|a|`` and ``|w|`` that is rounding. A balanced neuron that shrinks does
+so for ever; one that is not turns around when its weights are down to that difference."""
+FLAT = 1e-7
+"""Fields below this part of the sum of all terms are none, where a neuron is at rest."""
+CONVEX = 12
+"""Convex kinks at one neuron, of which all combinations are tried."""
+EIGENVALUE = 1e-13
+"""And eigenvalues of their squares."""
+MOVES = 0.1
+"""Neurons that move by more than this part of themselves are not near where they rest: there a flow
+is not linear."""
+WAKES = 0.01
+"""A neuron is awake when what it takes off the loss is this part of it."""
+PART = 0.1
+"""Or this part of all that it can take."""
+
+
+class Waking(NamedTuple):
+    """When neurons wake, see `Standstill.waking`.
+
+    Attributes
+    ----------
+    time : ndarray, shape (k,)
+        From now.
+    group : ndarray of int, shape (k,)
+        Those that wake together.
+    mass : ndarray, shape (k,)
+        ``sum |a_i| |w_i|`` of the group at that time.
+    """
+
+    time: np.ndarray
+    group: np.ndarray
+    mass: np.ndarray
+
+
+class Standstill:
+    """The near future of a network, if its pulls rest where they are heading.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU
+    field : Field
+        Data and loss.
+    horizon : float
+        Time to look ahead; infinite for the limit.
+
+    Attributes
+    ----------
+    loss : float
+        Now.
+    pulls : ndarray, shape (n,)
+        Where those of the network relax to, within the horizon.
+    fall : float
+        What the loss loses on the way, if the pattern stays.
+    rates, amounts : ndarray, shape (r,)
+        The loss at a time t is ``loss - sum amounts (1 - exp(-2 rates t))``.
+    stable : bool
+        Whether no neuron that carries the output leaves its pattern on the way.
+    move : float
+        How far one of these moves at most, over its size.
+    codes : ndarray of int8, shape (m, n)
+        Pattern: 0 off, 1 on, 2 sliding.
+    live : ndarray of bool, shape (m,)
+        Neurons that carry the output.
+    mobile : ndarray of int
+        The other neurons with a field at these pulls.
+    gain : float
+        Sum of ``|a_i w_i.D_i|`` over them: what they can take off the loss as they are now.
+    early : EarlyFlow or None
+        Their early flow.
+    scale : float
+        Sum of the terms of all fields, ``sum |p_k| |x_k| / n``.
+
+    Examples
+    --------
+    >>> model = TwoLayerReLU([1.0, 1e-6], [[1.0, 0.0], [0.0, 1e-6]])
+    >>> stand = Standstill(model, Field(Data([[1.0, 0.0], [-1.0, 1.0]], [1.0, 2.0])))
+    >>> round(stand.loss, 9), stand.fall, stand.live, stand.mobile, stand.growing
+    (1.0, 0.0, array([ True, False]), array([1]), array([0]))
+    >>> stand.waking().time.round(3)
+    array([8.13])
+    """
+
+    def __init__(self, model: TwoLayerReLU, field: Field, horizon: float = np.inf) -> None:
+        self.model, self.field, self.horizon = model, field, horizon
+        unit = np.exp(model.log_scale)
+        # Directions as they are; sizes may be below the range of double precision.
+        self.W = balanced(model.a, on_surfaces(field.data, model.W))
+        a, W = model.a * unit, self.W * unit[:, None]
+        h = field.outputs(a, W)
+        p = field.pulls(h)
+        self.loss, self.h = float(field.value(h)), h
+        self.codes = Pattern(field.data, model.a, self.W, p).codes
+        size = a**2 + row_norms(W)**2
+        carries = self._reach(a, W, p) > LIGHT
+        self.live = (size > LIGHT * size.max()) & carries & (self.codes != 0).any(axis=1)
+        self._relax(a, W, p)
+        before = self.codes
+        self.codes = Pattern(field.data, model.a, self.W, self.pulls).codes
+        # At rest on a surface it is rounding that says in which pattern.
+        self.stable = self.stable and all(
+            flat_near(field.data, self.pulls, model.a[i], self.W[i])
+            for i in np.flatnonzero((self.codes != before).any(axis=1) & self.live))
+        self.D = field.fields(self.codes, self.pulls)
+        self.scale = float(np.abs(self.pulls) @ row_norms(field.data.X)) / field.data.n
+        moves = row_norms(self.D) > NONE * self.scale
+        self.mobile = np.flatnonzero(moves & ~self.live & (model.W != 0).any(axis=1))
+        self.gain = float((np.abs(a) * np.abs((W * self.D).sum(axis=1)))[self.mobile].sum())
+
+    def _reach(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> float:
+        """What neurons put out, with its effect on pulls, over the largest pull: at a small start
+        none of them carries any output."""
+        reach = rest.reach(a, W, self.field.data.X) * self.field.curvature(self.h)
+        return float(reach.max() / max(np.abs(p).max(), np.finfo(float).tiny))
+
+    def _relax(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> None:
+        """Where the pulls ``p`` (n,) relax to, and how the weights move with them."""
+        field, n = self.field, self.field.data.n
+        X, live = field.data.X, np.flatnonzero(self.live)
+        bend = np.sqrt(np.maximum(field.curvature(self.h), np.finfo(float).tiny))
+        F, projectors, of = self._features(a[live], W[live], self.codes[live])
+        U, s, _ = np.linalg.svd(bend[:, None] * F / np.sqrt(n), full_matrices=False)
+        kept = s > RANK * s.max(initial=0.0)
+        U, self.rates = U[:, kept], s[kept]**2
+        self._basis, self._bend = U, bend
+        b = np.asarray((p / bend) @ U)
+        gone = -np.expm1(-self.rates * self.horizon)
+        self.amounts = b**2 / (2 * n)
+        # Twice: a limit that is 0 in the cells of the live neurons must be so to rounding.
+        q = p / bend - U @ (gone * b)
+        self.pulls = bend * (q - U @ (U.T @ q) if np.isinf(self.horizon) else q)
+        self.fall = float(self.amounts @ (1 - (1 - gone)**2))
+        # Integral of the pulls less their limit; weights move by its field.
+        rho = bend * (U @ (gone / self.rates * b))
+        fields = np.einsum("gcd,gd->gc", projectors, (self._on * rho) @ X / n)[of]
+        step = a[live, None] * fields
+        turn = X @ (W[live] + step).T
+        strict = self.codes[live] != SLIDING
+        # What comes to rest on a hyperplane may pass it by rounding.
+        edge = CLOSE * row_norms(W[live])[:, None] * row_norms(X)
+        wrong = np.where(self.codes[live] == ON, turn.T < -edge, turn.T > edge)
+        self.stable = not bool((wrong & strict).any())
+        moved = np.hypot((W[live] * fields).sum(axis=1), row_norms(step))
+        self.move = float((moved / np.hypot(a[live], row_norms(W[live]))).max(initial=0.0))
+
+    def _features(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray
+                  ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """``F`` (n, G d) with the tangent kernel ``F F^T``, from neurons by pattern; projectors on
+        what they may move in (G, d, d), and the pattern of each (m,)."""
+        X, d = self.field.data.X, self.field.data.d
+        sets, of = np.unique(codes, axis=0, return_inverse=True)
+        of = of.ravel()
+        self._on = self.field.activation.weights(sets)
+        F, projectors = np.empty((len(sets), len(X), d)), np.empty((len(sets), d, d))
+        for g, pattern in enumerate(sets):
+            own, P = of == g, np.eye(d)
+            if (pattern == SLIDING).any():
+                rows, _ = orthonormal_rows(unit_rows(X[pattern == SLIDING]))
+                P -= rows.T @ rows
+            size, axes = np.linalg.eigh((a[own] @ a[own]) * P + W[own].T @ W[own])
+            # Roots of rounding are not small.
+            size[size <= EIGENVALUE * size.max()] = 0.0
+            F[g] = self._on[g][:, None] * (X @ axes) * np.sqrt(size)
+            projectors[g] = P
+        return F.transpose(1, 0, 2).reshape(len(X), -1), projectors, of
+
+    def rests(self, share: float) -> bool:
+        """Whether this is a rest, but for neurons that are small: what carries the output loses
+        less than ``share`` of the loss, in its pattern, and the others as they are no more."""
+        return bool(self.stable and self.move <= MOVES
+                    and max(self.fall, self.gain) <= share * self.loss)
+
+    @cached_property
+    def early(self) -> EarlyFlow | None:
+        """Early flow of the mobile neurons, with the pulls at rest for labels."""
+        if not self.mobile.size:
+            return None
+        i = self.mobile
+        return early_flow(TwoLayerReLU(self.model.a[i], self.W[i], self.model.log_scale[i]),
+                          Data(self.field.data.X, self.pulls), threads=1)
+
+    @cached_property
+    def growing(self) -> np.ndarray:
+        """Those of `mobile` that grow in the end, as positions there."""
+        early = self.early
+        if early is None:
+            return np.empty(0, dtype=np.int64)
+        soon = early.arrival * NONE * self.scale < 1.0
+        return np.flatnonzero(~early.dead & early.settled & soon
+                              & (early.rate > NONE * self.scale))
+
+    @property
+    def decided(self) -> bool:
+        """Whether rounding, and what the pulls are still off, leave no doubt who grows."""
+        early = self.early
+        if early is None:
+            return True
+        off = self.scale * (self.fall / self.loss if self.loss > 0 else 0.0)
+        doubtful = (early.rate > NONE * self.scale) & (early.rate < off) & ~early.dead
+        return bool(early.settled.all() and not doubtful.any())
+
+    def waking(self, share: float = WAKES) -> Waking:
+        """When the `growing` neurons will be awake, each with those that end in its cell.
+
+        Awake is a group that has taken ``share`` off the loss, or `PART` of all that it can take:
+        a group of the mass ``M = sum |a| |w|`` that grows at the rate ``|D|`` takes
+        ``M |D| - kappa M^2 / 2`` off it, with ``kappa`` from what it adds at the points that the
+        live neurons cannot make up for.
+
+        Parameters
+        ----------
+        share : float
+            Part of the loss.
+        """
+        early, own = self.early, self.growing
+        if early is None or not own.size:
+            return Waking(np.empty(0), np.empty(0, dtype=np.int64), np.empty(0))
+        _, of = np.unique(np.column_stack([early.side[own], early.sign[own]]), axis=0,
+                          return_inverse=True)
+        of = of.ravel()
+        time, mass = np.empty(own.size), np.empty(own.size)
+        for g in range(of.max() + 1):
+            group = own[of == g]
+            rate = float(early.rate[group[0]])
+            gain = min(share * self.loss, PART * self._most(early.end_direction[group[0]], rate))
+            gain = max(gain, np.finfo(float).tiny)
+            now = np.logaddexp.reduce(2 * early.offset[group])
+            mass[of == g] = gain / rate
+            time[of == g] = max((np.log(gain / rate) - now) / (2 * rate), 0.0)
+        return Waking(time, of, mass)
+
+    def _most(self, w: np.ndarray, rate: float) -> float:
+        """The most that a group on the unit vector ``w`` (d,) can take off the loss."""
+        X, n = self.field.data.X, self.field.data.n
+        added = self.field.activation(X @ w) * self._bend
+        fast = self._basis[:, self.rates > rate]
+        added -= fast @ (fast.T @ added)
+        kappa = float(added @ added) / n
+        return rate**2 / (2 * kappa) if kappa > 0 else np.inf
+
+
+def on_surfaces(data: Data, W: np.ndarray) -> np.ndarray:
+    """Hidden weights with those that are within `CLOSE` of hyperplanes put on them.
+
+    Examples
+    --------
+    >>> on_surfaces(Data([[0.0, 1.0]], [1.0]), np.array([[1.0, 1e-12], [1.0, 1e-3]]))
+    array([[1.   , 0.   ],
+           [1.   , 0.001]])
+    """
+    V = data.arrangement.normal
+    near = np.abs(W @ V.T) <= CLOSE * row_norms(W)[:, None]
+    W = W.copy()
+    for i in np.flatnonzero(near.any(axis=1) & W.any(axis=1)):
+        rows, rank = orthonormal_rows(V[near[i]])
+        if rank < data.d:
+            for _ in range(2):
+                W[i] -= (W[i] @ rows[:rank].T) @ rows[:rank]
+    return W
+
+
+def flat_near(data: Data, p: np.ndarray, a: float, w: np.ndarray) -> bool:
+    """Whether ``sgn(a) G <= 0`` near ``w`` (d,), where ``G`` is 0, for the potential ``G`` of pulls
+    ``p`` (n,); and ``G = 0`` there if ``a = 0``.
+
+    Examples
+    --------
+    A kink that is concave for a > 0, and one that is convex:
+
+    >>> data = Data([[1.0, 0.0]], [1.0])
+    >>> [flat_near(data, np.array([p]), 1.0, np.array([0.0, 1.0])) for p in (-1.0, 1.0)]
+    [True, False]
+    """
+    A, X = data.arrangement, data.X
+    z = A.normal @ w
+    on_it = np.abs(z) <= CLOSE * row_norms(w)
+    tol = FLAT * float(np.abs(p) @ row_norms(X)) / data.n
+    live = A.label >= 0
+    side = np.where(on_it, -1.0, z)[A.label[live]]
+    D = (p[live] * (side * A.length[live] > 0)) @ X[live] / data.n
+    J = np.bincount(A.label[live], p[live] * np.abs(A.length[live]), minlength=len(z)) / data.n
+    planes = np.flatnonzero(on_it & (np.abs(J) > tol))
+    V, J, s = A.normal[planes], J[planes], np.sign(a)
+    if s == 0.0:
+        return bool(not planes.size and row_norms(D) <= tol)
+    convex = s * J > 0
+    if convex.sum() > CONVEX:
+        return False
+    # A maximum over the sides of convex kinks of functions that are concave.
+    for sides in product((0.0, 1.0), repeat=int(convex.sum())):
+        base = D + (np.array(sides) * J[convex]) @ V[convex]
+        left = box_least_squares(base, np.ascontiguousarray(V[~convex]), J[~convex], tol)[1]
+        if row_norms(np.asarray(left)) > tol:
+            return False
+    return True
+
+
+def balanced(a: np.ndarray, W: np.ndarray) -> np.ndarray:
+    """Hidden weights (m, d) of neurons that are balanced but for rounding, made so.
+
+    Examples
+    --------
+    >>> balanced(np.array([1.0, 1.0]), np.array([[1.0 + 1e-12], [1.1]])).ravel().tolist()
+    [1.0, 1.1]
+    """
+    size = row_norms(W)
+    near = (size > 0) & (np.abs(np.abs(a) - size) <= BALANCED * size)
+    return np.asarray(np.where(near, np.abs(a) / np.where(size > 0, size, 1.0), 1.0)[:, None] * W)

@@ -1,0 +1,395 @@
+r"""Whether a network is at an end of training, of which kind, and what would leave it.
+
+Two questions that are often taken for one. Of the *landscape*: is the point where the pulls come to
+rest a local minimum? Of *this run*: will any of its neurons leave? A neuron that shrinks for ever
+ends at ``(a, w) = 0``, where the loss has directions of descent, and yet the run never takes them.
+
+The exact test of a local minimum, for a convex loss (derived here; it agrees with Wu, Simsek and
+Ged, "The loss landscape of shallow ReLU-like neural networks", ICLR 2025). With pulls p and their
+potential :math:`G(w) = \frac1n \sum_k p_k \max(w \cdot x_k, 0)`,
+
+.. math::
+
+    L(\theta + \delta) - L(\theta) \ge -\sum_i (a_i + \delta a_i) G(w_i + \delta w_i)
+        + \sum_i a_i G(w_i),
+
+by convexity, with equality to second order. Where all :math:`a_i G(w_i)` are 0, as at every
+stationary point, it is a local minimum if ``sgn(a_i) G <= 0`` near each ``w_i`` with ``a_i != 0``
+and ``G = 0`` near those with ``a_i = 0``. And only then: otherwise a small move of that neuron
+alone, of w along a direction in which ``G`` rises (falls, if ``a_i < 0``), and for ``a_i = 0`` of
+``a_i`` with it, makes the first sum positive by more than the change of the outputs squared, if the
+move is small enough. ``G`` is linear but for the kinks of the points that ``w_i`` is on, so both
+conditions are decided by a few box problems of least squares.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field as attribute
+from typing import NamedTuple
+
+import numpy as np
+
+from ..problem.data import Data
+from ..problem.field import Field
+from ..problem.inputs import DataLike, ModelLike, model_and_data
+from ..problem.loss import LossLike, as_loss, is_quadratic
+from ..problem.norms import row_norms
+from ..problem.quiet import quiet
+from .extremal import ExtremalVectors, extremal_vectors
+from .faces import checks
+from .field import in_range
+from .fans import Undecided
+from .kinks import kinks_of
+from .standstill import CLOSE, FLAT, NONE, Standstill, flat_near
+
+KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
+         "rest that neurons will leave", "on its way")
+"""Kinds of a `Verdict`."""
+REST = 1e-3
+"""Part of the loss that may still be lost at a rest."""
+FITTED = 1e-10
+"""Part of the loss of the network that is 0 that is none."""
+FEW = 3e7
+"""Faces that a search for all directions of escape looks at: some seconds."""
+STARTS = 500
+"""Directions from which escapes are looked for if there are more."""
+LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "f8"),
+                    ("escape", "i8")])
+"""Neurons that will leave a rest, see `Verdict`."""
+
+
+class Escapes(NamedTuple):
+    """Directions on which a new small neuron would grow, the fastest first.
+
+    Attributes
+    ----------
+    rate : ndarray, shape (k,)
+        ``|a|`` and ``|w|`` grow like ``exp(rate t)``.
+    sign : ndarray of int8, shape (k,)
+        Of the output weight that grows there.
+    direction : ndarray, shape (k, d)
+        Unit vectors.
+    pattern : ndarray of int8, shape (k, n)
+        0 off, 1 on, 2 on the hyperplane of the point.
+    heading : ndarray of int, shape (k,)
+        Neurons of the network that are on their way there.
+    complete : bool
+        Whether these are all.
+    """
+
+    rate: np.ndarray
+    sign: np.ndarray
+    direction: np.ndarray
+    pattern: np.ndarray
+    heading: np.ndarray
+    complete: bool
+
+    def __len__(self) -> int:
+        return len(self.rate)
+
+    def __repr__(self) -> str:
+        fastest = f", the fastest at rate {self.rate[0]:.6g}" if len(self) else ""
+        return f"Escapes({len(self)} directions{fastest}, {int(self.heading.sum())} neurons on " \
+               f"their way{'' if self.complete else '; not all were looked for'})"
+
+
+@dataclass(frozen=True, eq=False)
+class Verdict:
+    """What the end of a run is, from `verdict` or `gflow.Flow.verdict`.
+
+    Attributes
+    ----------
+    kind : str
+        "interpolation": the loss vanishes, or is going to on this pattern. "local minimum": of the
+        landscape. "rest that no neuron leaves": a saddle of the landscape, for the run an end.
+        "rest that neurons will leave": a plateau. "on its way": not near any rest.
+    spurious : bool or None
+        Whether it is an end whose loss is above ``global_minimum``; None if it is no end.
+    loss, limit : float
+        Loss now, and where the pulls come to rest if no neuron wakes.
+    global_minimum : float
+        Least loss over networks of any width: 0, or what labels of points on one ray leave.
+    escapes : Escapes
+        Directions of growth at the limit.
+    strongest : float
+        Largest ``|G|`` on unit vectors at the limit, the rate of the fastest escape.
+    leaving : structured ndarray
+        Neurons of the network that will wake, the first one first: ``neuron``, ``sign`` of its
+        output weight, growth ``rate`` of ``|a|``, ``time`` of waking (from now; of a flow, from its
+        start), and ``escape``, where in ``escapes`` it goes (-1 if that list lacks it).
+    shrinking : ndarray of int
+        Neurons that shrink for ever, or have stopped where they are not a minimum.
+    minimum : bool or None
+        Whether the limit is a local minimum of the landscape; None if it is no rest.
+    landscape, run : str
+        The reasons: what holds at the limit for every network near it, and for this one.
+    """
+
+    kind: str
+    spurious: bool | None
+    loss: float
+    limit: float
+    global_minimum: float
+    escapes: Escapes = attribute(repr=False)
+    strongest: float
+    leaving: np.ndarray = attribute(repr=False)
+    shrinking: np.ndarray = attribute(repr=False)
+    minimum: bool | None
+    landscape: str = attribute(repr=False)
+    run: str = attribute(repr=False)
+
+    def __post_init__(self) -> None:
+        for array in (*self.escapes, self.leaving, self.shrinking):
+            if isinstance(array, np.ndarray):
+                array.flags.writeable = False
+
+    def __repr__(self) -> str:
+        word = {True: ", spurious", False: "", None: ""}[self.spurious]
+        return (f"Verdict: {self.kind}{word}; loss {self.loss:.6g}, limit {self.limit:.6g}, global "
+                f"minimum {self.global_minimum:.6g}\n  landscape  {self.landscape}\n"
+                f"  this run   {self.run}")
+
+
+@quiet
+def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> Verdict:
+    """What kind of an end of training a network is at, with reasons.
+
+    Pulls are taken where they come to rest on the pattern of now, and every neuron too small to
+    matter is followed from there in closed form: see `Verdict` and the notes of this module. It is
+    meant for a network near a rest; elsewhere the kind is "on its way".
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W)
+        The network, its output weights (m,) and hidden weights (m, d).
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+    loss : str or object
+        As in `gflow.integrate`.
+
+    Returns
+    -------
+    Verdict
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in two-layer ReLU
+    networks", 2024 (spurious ends). Test of minima: Wu, Simsek and Ged, "The loss landscape of
+    shallow ReLU-like neural networks", ICLR 2025; in this form derived here. Times of waking:
+    derived here.
+
+    Examples
+    --------
+    The least squares fit of three points, and a neuron that is off everywhere. It cannot go on,
+    though a neuron with its kink at the second point could:
+
+    >>> import gflow
+    >>> data = gflow.datasets.three_points()
+    >>> beta = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
+    >>> found = verdict(([1.0, 1.0], [beta, [0.0, -1.0]]), data)
+    >>> found.kind, found.spurious, found.global_minimum, round(found.strongest, 9)
+    ('local minimum', True, 0.0, 0.030578707)
+    >>> found.escapes.pattern, found.escapes.sign
+    (array([[0, 2, 1],
+           [1, 2, 0]], dtype=int8), array([1, 1], dtype=int8))
+    """
+    model, data = model_and_data(model, data)
+    return judge_state(Standstill(model, Field(in_range(data), as_loss(loss, data.y))))
+
+
+def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
+    """The verdict on a state, with times that count from ``-since``."""
+    field = stand.field
+    zero = float(field.value(np.zeros(field.data.n)))
+    best = least_loss(field)
+    limit = max(stand.loss - stand.fall, 0.0)
+    near = stand.stable and stand.move <= 0.1
+    if stand.loss <= best + FITTED * zero or near and limit <= best + FITTED * zero:
+        return _fitted(stand, best)
+    escapes, found = escapes_of(stand)
+    strongest = float(np.abs(found.value).max(initial=0.0))
+    leaving = _leaving(stand, escapes, since)
+    table = (stand.loss, limit, best, escapes, strongest, leaving)
+    if not stand.rests(REST):
+        return Verdict("on its way", None, *table, np.empty(0, dtype=np.int64), None,
+                       "not a rest, so nothing about minima", _moving(stand))
+    failing, why = failures(stand, found)
+    if leaving.size:
+        kind, spurious = "rest that neurons will leave", None
+    else:
+        kind = "local minimum" if not failing.size else "rest that no neuron leaves"
+        spurious = bool(limit - best > REST * zero * 1e-3)
+    return Verdict(kind, spurious, *table, failing, not failing.size, why,
+                   _fate(stand, leaving, failing))
+
+
+def _fitted(stand: Standstill, best: float) -> Verdict:
+    """Of a network that reaches the global minimum."""
+    n, d = stand.field.data.n, stand.field.data.d
+    none = Escapes(np.empty(0), np.empty(0, dtype=np.int8), np.empty((0, d)),
+                   np.empty((0, n), dtype=np.int8), np.empty(0, dtype=np.int64), True)
+    where = "it is there" if stand.fall <= FITTED * stand.loss or stand.loss <= best else \
+        "its neurons relax to there in their pattern"
+    kind = "interpolation" if best == 0.0 else "local minimum"
+    return Verdict(kind, False, stand.loss, max(stand.loss - stand.fall, 0.0), best, none, 0.0,
+                   np.empty(0, dtype=LEAVING), np.empty(0, dtype=np.int64), True,
+                   "the loss has its least value over networks of any width", where)
+
+
+def _moving(stand: Standstill) -> str:
+    """Why a state is not at rest."""
+    reasons = []
+    if stand.fall > REST * stand.loss:
+        slow = stand.rates[stand.amounts > REST / 10 * stand.loss].min(initial=np.inf)
+        reasons.append(f"neurons that carry the output still take {stand.fall / stand.loss:.2%} "
+                       f"off the loss, the slowest at rate {slow:.3g}")
+    if not stand.stable:
+        reasons.append("one of them is about to change its pattern")
+    if stand.move > 0.1:
+        reasons.append(f"one of them still moves by {stand.move:.2g} of its size")
+    if stand.gain > REST * stand.loss:
+        reasons.append("neurons that are waking, or have not died yet, matter already")
+    return "; ".join(reasons)
+
+
+def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
+    """What becomes of the neurons of a network at rest."""
+    words = [f"{int(stand.live.sum())} of {stand.live.size} neurons carry the output, at rest"]
+    if leaving.size:
+        words.append(f"{leaving.size} grow, first neuron {leaving['neuron'][0]} at rate "
+                     f"{leaving['rate'][0]:.4g}, awake at t = {leaving['time'][0]:.6g}")
+    else:
+        words.append("no neuron grows")
+    if failing.size and not leaving.size:
+        words.append(f"{failing.size} shrink for ever: the run does not leave")
+    if not stand.decided:
+        words.append("rounding, or what has not relaxed yet, leaves doubt about some")
+    return "; ".join(words)
+
+
+def _leaving(stand: Standstill, escapes: Escapes, since: float) -> np.ndarray:
+    """Table of the neurons that will wake."""
+    waking, early, own = stand.waking(), stand.early, stand.growing
+    table = np.empty(own.size, dtype=LEAVING)
+    if early is None or not own.size:
+        return table
+    table["neuron"], table["sign"] = stand.mobile[own], early.sign[own]
+    table["rate"], table["time"] = early.rate[own], since + waking.time
+    table["escape"] = _goal(early.end_direction[own], early.sign[own], escapes)
+    return table[np.argsort(table["time"], kind="stable")]
+
+
+def _goal(directions: np.ndarray, signs: np.ndarray, escapes: Escapes) -> np.ndarray:
+    """Where in ``escapes`` these directions are, or -1."""
+    if not len(escapes):
+        return np.full(len(signs), -1)
+    cosine = directions @ escapes.direction.T
+    cosine[signs[:, None] != escapes.sign] = -1.0
+    return np.where(cosine.max(axis=1) > 1 - 1e-9, cosine.argmax(axis=1), -1)
+
+
+def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:
+    """Directions of growth at the limit of a state, and all extremal vectors there."""
+    seen = in_range(Data(stand.field.data.X, _clean(stand.pulls)))
+    try:
+        whole = checks(kinks_of(seen)) <= FEW
+        found = extremal_vectors(seen, complete=whole, starts=STARTS)
+    except Undecided:
+        whole, found = False, extremal_vectors(seen, complete=False, starts=STARTS)
+    E = np.sign(found.value).astype(np.int8)
+    grow = (((found.kind == "max") & (E > 0)) | ((found.kind == "min") & (E < 0))) & (
+        np.abs(found.value) > NONE * stand.scale)
+    order = np.flatnonzero(grow)[np.argsort(-np.abs(found.value[grow]), kind="stable")]
+    escapes = Escapes(np.abs(found.value[order]), E[order], found.w[order], found.pattern[order],
+                      np.zeros(len(order), dtype=np.int64), whole)
+    early, own = stand.early, stand.growing
+    if early is not None and own.size:
+        goal = _goal(early.end_direction[own], early.sign[own], escapes)
+        np.add.at(escapes.heading, goal[goal >= 0], 1)
+    return escapes, found
+
+
+def _clean(p: np.ndarray) -> np.ndarray:
+    """Pulls without those that are rounding."""
+    return np.where(np.abs(p) <= 1e-13 * np.abs(p).max(initial=0.0), 0.0, p)
+
+
+def failures(stand: Standstill, found: ExtremalVectors) -> tuple[np.ndarray, str]:
+    """Neurons near whose limits there is descent, and the reason, in words.
+
+    Parameters
+    ----------
+    stand : Standstill
+        At rest.
+    found : ExtremalVectors
+        At its limit.
+    """
+    model, early = stand.model, stand.early
+    a, W = model.a, stand.W
+    up = float(found.value.max(initial=0.0)) > FLAT * stand.scale
+    down = float(found.value.min(initial=0.0)) < -FLAT * stand.scale
+    failing = []
+    spent = {} if early is None else dict(zip(stand.mobile.tolist(), range(stand.mobile.size)))
+    for i in range(model.m):
+        width = float(row_norms(W[i]))
+        if i in spent:
+            assert early is not None
+            j = spent[i]
+            if early.dead[j] and not np.isneginf(early.offset[j]):
+                continue
+            if early.rate[j] > 0:
+                failing.append(i)
+                continue
+            # It shrinks to w = 0; what is left of a is its balance.
+            left = np.sign(a[i]) if abs(a[i]) > width * (1 + CLOSE) else 0.0
+        elif width > 0:
+            if not flat_near(stand.field.data, stand.pulls, a[i], W[i]):
+                failing.append(i)
+            continue
+        else:
+            left = np.sign(a[i])
+        if up and left >= 0 or down and left <= 0:
+            failing.append(i)
+    partly = "" if found.complete else " (of those that were looked at)"
+    strongest = float(np.abs(found.value).max(initial=0.0))
+    if failing:
+        return np.array(failing), (
+            f"a saddle: beside {len(failing)} neurons that are 0 in the limit, or grow, the loss "
+            f"falls, at rates up to {strongest:.6g}{partly}")
+    return np.empty(0, dtype=np.int64), (
+        "a local minimum: near every neuron sgn(a) G <= 0, and G = 0 where a = 0; a new neuron "
+        f"could grow at rates up to {strongest:.6g}{partly}")
+
+
+def least_loss(field: Field) -> float:
+    """The least loss over networks of any width: on distinct rays outputs are free, on one they are
+    proportional, and 0 at the origin.
+
+    Examples
+    --------
+    >>> least_loss(Field(Data([[1.0], [1.0], [-1.0], [0.0]], [1.0, 2.0, 5.0, 0.5])))
+    0.09375
+    """
+    from scipy.optimize import minimize_scalar
+    data, A = field.data, field.data.arrangement
+    h = np.zeros(data.n)
+    for c in range(len(A.normal)):
+        for side in (1.0, -1.0):
+            own = np.flatnonzero((A.label == c) & (side * A.length > 0))
+            if not own.size:
+                continue
+            x, y = np.abs(A.length[own]), data.y[own]
+            if is_quadratic(field.loss):
+                # Pulls at 0 over curvature 1 are what outputs should be.
+                slope = float(x @ field.first_pulls[own]) / float(x @ x)
+            else:
+                slope = float(minimize_scalar(
+                    lambda s: float(field.loss.value(s * x, y).sum())).x)
+            h[own] = slope * x
+    value = float(field.value(h))
+    return 0.0 if value <= 1e-28 * float(field.value(np.zeros(data.n))) else value

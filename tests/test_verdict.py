@@ -1,0 +1,157 @@
+"""Verdicts: known ends, an independent search for descent, and times of waking."""
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.theory import verdict
+
+POINTS = gflow.datasets.three_points()
+FIT = np.linalg.lstsq(POINTS.X, POINTS.y, rcond=None)[0]
+# A direction on which the first two points are on: there G > 0 at the residuals of the fit.
+INSIDE = np.array([-1.0, -0.6]) / np.hypot(1.0, 0.6)
+
+
+def descend(a, W, data, size, tries=24, steps=2000, step=0.1, rng=0):
+    """Lowest loss that plain gradient descent reaches from perturbations of all neurons, or one."""
+    rng, (m, d) = np.random.default_rng(rng), W.shape
+    da, dW = rng.standard_normal((tries, m)), rng.standard_normal((tries, m, d))
+    one = rng.integers(m, size=tries)[:, None] == np.arange(m)
+    one[::3] = True
+    da, dW = da * one, dW * one[:, :, None]
+    length = np.sqrt((da**2).sum(axis=1) + (dW**2).sum(axis=(1, 2)))
+    a = a + size * da / length[:, None]
+    W = W + size * dW / length[:, None, None]
+    for _ in range(steps):
+        z = np.einsum("tid,kd->tik", W, data.X)
+        H = np.maximum(z, 0.0)
+        r = (np.einsum("ti,tik->tk", a, H) - data.y) / data.n
+        ga = np.einsum("tik,tk->ti", H, r)
+        gW = a[:, :, None] * np.einsum("tik,tk,kd->tid", z > 0, r, data.X)
+        a, W = a - step * ga, W - step * gW
+    h = np.einsum("ti,tik->tk", a, np.maximum(np.einsum("tid,kd->tik", W, data.X), 0.0))
+    return float(((h - data.y)**2).sum(axis=1).min() / (2 * data.n))
+
+
+def end_of(seed):
+    """A run on a small random problem to its end."""
+    rng = np.random.default_rng(seed)
+    d, n, m = (int(rng.integers(*span)) for span in ((1, 4), (2, 7), (1, 6)))
+    data = gflow.Data(rng.standard_normal((n, d)), rng.standard_normal(n))
+    start = gflow.init.balanced(m, d, 0.3, rng=rng)
+    if rng.random() < 0.5:
+        start = gflow.TwoLayerReLU(start.a * (1 + rng.random(m)), start.W)
+    return gflow.integrate(start, data, 1e5, rtol=1e-9, threads=1, t_eval=[0.0, 1e5], stop=[
+        gflow.stop.converged(1e-6), gflow.stop.loss_below(1e-13)])
+
+
+@pytest.mark.parametrize("seed", [0, 3, 7, 11])
+def test_minima_against_a_search(seed):
+    flow = end_of(seed)
+    found, end = flow.verdict(), flow.model
+    low = descend(end.a, end.W, flow.data, 1e-2)
+    falls = low < found.loss * (1 - 1e-4) - 1e-9
+    assert found.kind != "on its way"
+    assert found.minimum is (not falls) or found.kind == "interpolation" and not falls
+
+
+def test_points_on_which_training_gets_stuck():
+    flow = gflow.integrate(gflow.init.balanced(30, 2, 1e-3, rng=1), POINTS, 4000.0, rtol=1e-10)
+    found = flow.verdict()
+    assert found.spurious and found.global_minimum == 0.0 and not found.leaving.size
+    assert np.isclose(found.limit, 0.08752136752136752, rtol=1e-9)
+    # With the kink at the second point: r_1 x_1.u / 3 on u = -(2, 1) / sqrt 5.
+    exact = (POINTS.y[0] - POINTS.X[0] @ FIT) / 3 * 0.5 / np.sqrt(5)
+    assert np.isclose(found.strongest, exact, rtol=1e-7)
+    assert {tuple(p) for p in found.escapes.pattern.tolist()} == {(1, 2, 0), (0, 2, 1)}
+    assert (found.escapes.sign == 1).all() and not found.escapes.heading.any()
+
+
+LINE = gflow.Data([[1.0], [-1.0]], [1.0, 1.0])
+
+
+@pytest.mark.parametrize("a, w, kind", [
+    (-1e-2, 1e-2 * INSIDE, "local minimum"),                     # moves to where there is no field
+    (1e-3, 1e-3 * INSIDE, "rest that neurons will leave"),
+    (0.0, 1e-3 * INSIDE, "rest that neurons will leave"),        # a starts to grow
+    (0.0, INSIDE, "on its way"),                                 # and is large at once
+    (0.0, -FIT, "local minimum"), (5.0, -FIT, "local minimum"),  # off at every point
+    (0.0, [0.0, 0.0], "rest that no neuron leaves"),
+    (-1.0, [0.0, 0.0], "local minimum"),
+    (1e-2, 1e-2 * FIT, "local minimum"),                         # on at all: no field
+    # On a line, with one of two points fitted, and a neuron at the other.
+    (-1e-2, [-1e-2], "rest that no neuron leaves"),              # shrinks for ever, to (0, 0)
+    (-2e-2, [-1e-2], "local minimum"),                           # to (-0.017, 0), where -G <= 0
+    (1e-3, [-1e-3], "rest that neurons will leave"),
+])
+def test_one_more_neuron(a, w, kind):
+    data, fit = (LINE, [1.0]) if len(w) == 1 else (POINTS, FIT)
+    found = verdict(([1.0, a], [fit, w]), data)
+    assert found.kind == kind
+    if kind == "on its way":
+        return
+    assert found.minimum is (kind == "local minimum")
+    # Where it ends, since the loss falls a little while it shrinks.
+    end = gflow.integrate(([1.0, a], [fit, w]), data, 1e3 if a < 0 else 1e-3).model
+    low = descend(end.a, end.W, data, 1e-3, tries=24, steps=4000, step=0.3)
+    assert (low < end.loss(data) - 1e-7) is (kind != "local minimum")
+
+
+def test_interpolation():
+    data = gflow.datasets.orthogonal()
+    flow = gflow.integrate(gflow.init.balanced(20, 2, 1e-3, rng=0), data, 1e3,
+                           stop=gflow.stop.loss_below(1e-5))
+    found = flow.verdict()
+    assert found.kind == "interpolation" and found.spurious is False and found.minimum
+    assert found.limit < 1e-12 < found.loss
+    assert gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1.0).verdict().kind == "on its way"
+
+
+def test_waking_is_foreseen():
+    """Between the two jumps on orthogonal data: when, which neuron, and where it goes."""
+    data = gflow.datasets.orthogonal()
+    flow = gflow.integrate(gflow.init.balanced(20, 2, 1e-8, rng=1), data, 120.0)
+    passed = flow.plateaus()
+    assert len(passed) == 2 and np.allclose(passed["predicted"], passed["left"], rtol=5e-3)
+    found = gflow.integrate(gflow.init.balanced(20, 2, 1e-8, rng=1), data, 25.0).verdict()
+    assert found.kind == "rest that neurons will leave" and found.spurious is None
+    first = found.leaving[0]
+    assert np.isclose(first["time"], passed["left"][1], rtol=5e-3)
+    assert np.isclose(first["rate"], found.strongest, rtol=1e-6) and first["escape"] == 0
+    assert found.escapes.heading[0] == len(found.leaving)
+    assert first["sign"] == found.escapes.sign[0] == np.sign(flow.model.a[first["neuron"]])
+
+
+def test_labels_that_no_network_fits():
+    """Two points on one ray: the mean of their labels is the best that there is."""
+    found = verdict(([1.0], [[0.75, 0.0]]), ([[1.0, 0.0], [1.0, 0.0]], [1.0, 0.5]))
+    assert found.kind == "local minimum" and not found.spurious
+    assert np.isclose(found.global_minimum, 0.03125, rtol=1e-12)
+
+
+def test_other_losses():
+    class Huber:
+        def value(self, h, y):
+            return np.sqrt(1 + (h - y)**2) - 1
+
+        def pull(self, h, y):
+            return (y - h) / np.sqrt(1 + (h - y)**2)
+
+        def curvature(self, h, y):
+            return (1 + (h - y)**2)**-1.5
+
+    flow = gflow.integrate(gflow.init.balanced(20, 2, 1e-3, rng=1), POINTS, 3000.0, loss=Huber(),
+                           rtol=1e-9, stop=gflow.stop.converged())
+    found = flow.verdict()
+    assert flow.status == "converged" and found.spurious and found.global_minimum == 0.0
+    assert descend(flow.model.a, flow.model.W, POINTS, 1e-12, steps=1) > 0.08
+    again = gflow.integrate(flow.model, POINTS, 1e4, loss=Huber(), rtol=1e-9)
+    assert again.loss[-1] > flow.loss[-1] * 0.999
+
+
+def test_a_verdict_cannot_be_changed():
+    found = verdict(([1.0, 1e-3], [FIT, 1e-3 * INSIDE]), POINTS)
+    for array in (found.leaving, found.escapes.rate, found.shrinking):
+        with pytest.raises(ValueError):
+            array[...] = 0
+    assert "rest that neurons will leave" in repr(found)
