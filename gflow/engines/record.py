@@ -21,6 +21,9 @@ from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
 
+MOST = 4_000_000
+"""Numbers in the networks that are made at once, where they are not kept."""
+
 
 class Record:
     """What a run leaves: its path, its events, how it ended. See `gflow.Flow`.
@@ -119,6 +122,8 @@ class Record:
         kept = self._kept("loss")
         if kept is not None:
             return kept
+        if self.saved is None and self.t.size * self.path.m * (self.path.d + 1) > MOST:
+            return read_only(losses(self, self.t))
         field = self.field
         return read_only(np.array([field.value(field.outputs(a, W))
                                    for a, W in zip(self.a, self.W)]))
@@ -228,6 +233,14 @@ class Record:
         if self.t.size and (self.saved is None or "loss" in self.saved):
             lines.insert(3, f"  loss      {self.loss[0]:.6g} to {self.loss[-1]:.6g}")
         return "\n".join(lines)
+
+
+def losses(record: Record, t: np.ndarray) -> np.ndarray:
+    """The loss of a run at times (T,) that it has reached; few networks are held at a time."""
+    field, some = record.field, max(1, MOST // (record.path.m * (record.path.d + 1)))
+    parts = (record(t[k:k + some]) for k in range(0, t.size, some))
+    return np.array([field.value(field.outputs(a, W))
+                     for models in parts for a, W in zip(models.a, models.W)])
 
 
 def read_only(array: np.ndarray) -> np.ndarray:

@@ -8,7 +8,7 @@ from typing import Any, Callable, TypeAlias
 import numpy as np
 
 from ..problem.norms import row_norms, unit_rows
-from .protocol import Path
+from .rescaled import Origin
 from .rules import State
 from ..problem.ragged import stacked
 from ..problem.words import short
@@ -116,18 +116,19 @@ class Recorder:
         self.reached: list[float] = []
         self.rows: list[dict[str, np.ndarray]] = []
 
-    def due(self, path: Path, end: bool = False) -> Iterator[tuple[float, np.ndarray]]:
-        """The times to be kept up to where ``path`` goes, with the flat states there; and where it
-        goes to if that is the ``end`` of a run that stopped."""
-        upto = int(np.searchsorted(self.times, path.t_end, side="right"))
+    def due(self, t_end: float, origin: Origin, end: bool = False
+            ) -> Iterator[tuple[float, np.ndarray]]:
+        """The times to be kept up to ``t_end``, with the flat states of the engine there; and
+        ``t_end`` if that is the ``end`` of a run that stopped."""
+        upto = int(np.searchsorted(self.times, t_end, side="right"))
         due = list(self.times[len(self.reached):upto])
-        if end and not (due or self.reached)[-1:] == [path.t_end]:
-            due.append(path.t_end)
+        if end and not (due or self.reached)[-1:] == [t_end]:
+            due.append(t_end)
         # A window is marched again for its states: for many times at once.
-        some = max(1, CHUNK // (path.m * (path.d + 1)))
+        some = max(1, CHUNK // (origin.path.m * (origin.path.d + 1)))
         for k in range(0, len(due), some):
             times = np.array(due[k:k + some])
-            yield from zip(times.tolist(), path(times))
+            yield from zip(times.tolist(), origin.states(times))
 
     def keep(self, state: State) -> None:
         """Keep what is wanted of a state."""

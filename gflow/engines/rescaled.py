@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..problem.quiet import quiet
 from ..problem.units import Units
 from .protocol import Path
+from .spanned import Spanned
 
 
 class Rescaled:
@@ -98,6 +99,27 @@ class Rescaled:
         return self.inner.to_arrays() | {"units": np.array(self.units, dtype=np.int64)}
 
 
-def units_of(path: Path) -> tuple[Path, Units]:
-    """The path that an engine has made, and the units that it is in."""
-    return (path.inner, path.units) if isinstance(path, Rescaled) else (path, Units())
+class Origin(NamedTuple):
+    """The path that an engine has made, and how it is seen from outside."""
+
+    path: Path
+    units: Units
+    spanned: Spanned | None
+
+    def states(self, t: np.ndarray) -> np.ndarray:
+        """States of the engine at the times ``t`` (T,), in units of 1."""
+        return self.path(self.units.inside(t))
+
+    def outside(self, state: np.ndarray) -> np.ndarray:
+        """Flat states (..., m (d + 1)) in units of 1 from those of the engine."""
+        if self.spanned is not None:
+            state = self.spanned.outside(state)
+        return np.asarray(np.ldexp(state, self.units.weights)) if any(self.units) else state
+
+
+def origin(path: Path) -> Origin:
+    """What is inside a path."""
+    units = path.units if isinstance(path, Rescaled) else Units()
+    path = path.inner if isinstance(path, Rescaled) else path
+    return (Origin(path.inner, units, path) if isinstance(path, Spanned)
+            else Origin(path, units, None))

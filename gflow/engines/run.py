@@ -20,6 +20,7 @@ from .events import CHANGE, as_table
 from .protocol import Measure, Path
 from .record import read_only
 from .recorder import Recorder
+from .rescaled import origin
 from .rules import Rule, State
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class Run:
     Parameters
     ----------
     path : Path
-        Receives the pieces.
+        Receives the pieces; in units of 1, whatever is inside it.
     t_max : float
         Where the run ends.
     rules : tuple of Rule
@@ -89,23 +90,23 @@ class Run:
         Whether to draw a text meter on standard error.
     recorder : Recorder or None
         What is kept instead of the pieces.
-    units : Units
-        Units of the engine; ``path`` and rules are in units of 1.
     field : Field or None
         Data and loss in units of 1, for rules.
 
     Attributes
     ----------
+    origin : Origin
+        The path of the engine, and its units.
     t_max : float
         Where the run ends, in units of the engine.
     """
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool,
-                 recorder: Recorder | None = None, units: Units = Units(),
-                 field: Field | None = None) -> None:
-        self.path, self.units, self.field = path, units, field
-        self.t_max = float(units.inside(t_max))
+                 recorder: Recorder | None = None, field: Field | None = None) -> None:
+        self.path, self.origin, self.field = path, origin(path), field
+        self.units = self.origin.units
+        self.t_max = float(self.units.inside(t_max))
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -170,7 +171,7 @@ class Run:
         assert self.recorder is not None
         state = self.observer(measure)
         keep = self.recorder.keep
-        for t, y in self.recorder.due(self.path, end):
+        for t, y in self.recorder.due(self.path.t_end, self.origin, end):
             asked(keep, state(t, y))
         # States that somebody has kept are values: what they are is found while it can be.
         for find in list(self._handed.values()):
@@ -179,16 +180,17 @@ class Run:
         self.path.forget()
 
     def observer(self, measure: Measure) -> Callable[..., State]:
-        """A function of time, and of the flat state there if that is known, that gives what rules
-        and recorders see."""
+        """A function of time, and of the engine's flat state there if that is known, that gives
+        what rules and recorders see."""
         m, d = self.path.m, self.path.d
 
         def state(t: float, known: np.ndarray | None = None) -> State:
             # A row of many states would keep all of them alive.
-            own = None if known is None else read_only(known.copy())
-            y = cache(lambda: read_only(self.path(np.array([t]))[0]) if own is None else own)
+            own = None if known is None else known.copy()
+            inside = cache(lambda: self.origin.states(np.array([t]))[0] if own is None else own)
+            y = cache(lambda: read_only(self.origin.outside(inside())))
             seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
-                         *self._seen(measure, t, y), self.wall, self.field)
+                         *self._seen(measure, t, inside), self.wall, self.field)
             if self.recorder and own is None:
                 self._handed[seen] = y
             return seen
@@ -201,8 +203,7 @@ class Run:
         units = self.units
         if not any(units):
             return measure(t, state)
-        loss, gradient = measure(float(units.inside(t)),
-                                 lambda: np.ldexp(state(), -units.weights))
+        loss, gradient = measure(float(units.inside(t)), state)
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
     def event_table(self) -> np.ndarray:

@@ -15,6 +15,7 @@ from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.span import Span
 from ..problem.units import Units, mantissas
 from ..problem.words import cut
 from .choices import choice_table, instants, told
@@ -26,6 +27,7 @@ from .recorder import Quantities, Recorder
 from .rescaled import Rescaled
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
+from .spanned import Spanned
 from .warmup import announced
 
 Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
@@ -105,11 +107,8 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
     units = Units.of(model, data, t_max, loss)
-    engine = _engine(name, model, units.data(data), rtol, threads, units, loss)
-    path: Path = engine.path
-    if any(units):
-        path = Rescaled(path, units)
-    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units, Field(data, loss))
+    engine, path = _engine(name, model, data, rtol, threads, units, loss)
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, Field(data, loss))
     status, message, raised = _carry(
         engine, run, overflow(model, data, loss) or _underflow(model, units, name))
     choices = choice_table(data.arrangement, engine.choices, units, path.t_end)
@@ -135,17 +134,30 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
 
 
 def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
-            units: Units = Units(), loss: Loss = SQUARE) -> Engine:
+            units: Units = Units(), loss: Loss = SQUARE) -> tuple[Engine, Path]:
+    """An engine that works in ``units`` and in the span of the points, and its path as it is seen
+    from outside."""
+    engine: Engine
+    path: Path
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
         U, power = mantissas(model)
         power -= units.weights
+        data = units.data(data)
+        span = Span.of(data, U[:, 1:])
+        if span is not None:
+            data, U = span.data(data), np.column_stack([U[:, 0], span.V])
         if name == "waveform":
             from .waveform.engine import Waveform
-            return Waveform(data, U, power, rtol, threads, loss)
-        from .stepping import Stepping
-        start = np.ldexp(U, power[:, None])
-        return Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss)
+            engine = Waveform(data, U, power, rtol, threads, loss)
+        else:
+            from .stepping import Stepping
+            start = np.ldexp(U, power[:, None])
+            engine = Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss)
+    path = engine.path
+    if span is not None:
+        path = Spanned(path, span, power)
+    return engine, Rescaled(path, units) if any(units) else path
 
 
 def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
@@ -166,10 +178,10 @@ def _warm(name: str) -> None:
     model = TwoLayerReLU([0.125] + 4 * [-0.25], [[0.125, -0.05]] + 4 * [[-2.0, 0.25]])
     data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
     with announced():
-        engine = _engine(name, model, data, 1e-4, 1)
+        engine, path = _engine(name, model, data, 1e-4, 1)
         # Ctrl-C is not for this run: it goes to whoever waits for it.
         with np.errstate(all="ignore"):
-            engine.integrate(Run(engine.path, 4.0, (), None, False))
+            engine.integrate(Run(path, 4.0, (), None, False))
 
 
 def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseException | None]:

@@ -80,7 +80,7 @@ class Stepping:
         state = state.copy()
         a, W = self._split(state)
         self.pattern = Pattern(data, a, W, start(self.field, a, W)[1])
-        self.balance = Balance(a, W)
+        self.balance = Balance(a, W, (data.X != 0.0).any(axis=0))
         self.shift = 0.0
         self.t = 0.0
         self.state = state

@@ -19,8 +19,8 @@ from ..problem.data import Data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
-from ..engines.record import Record
-from ..engines.rescaled import units_of
+from ..engines.record import Record, losses
+from ..engines.rescaled import origin
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.chebyshev import nodes
@@ -303,7 +303,7 @@ class Alignment:
     def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
         """First time at which the loss is at most ``level``; ``loss`` brackets it."""
         j = int(np.argmax(loss <= level))
-        return bisect(lambda s: bool(_losses(self.flow, np.array([s]))[0] <= level), t[j - 1], t[j],
+        return bisect(lambda s: bool(losses(self.flow, np.array([s]))[0] <= level), t[j - 1], t[j],
                       ACCURATE)
 
     def __repr__(self) -> str:
@@ -330,33 +330,27 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
-    field, (path, units) = flow.field, units_of(flow.path)
+    field, (path, units, _) = flow.field, origin(flow.path)
     if isinstance(path, Windows):
-        times, losses = [np.zeros(1)], [_losses(flow, np.zeros(1))]
+        times, found = [np.zeros(1)], [losses(flow, np.zeros(1))]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
             times.append(units.outside(window.t0 + (s + 1) / 2 * (window.t1 - window.t0)))
             if isinstance(window, Calm) or field.loss != SQUARE:
                 inside = times[-1] <= flow.t_end
                 times[-1] = times[-1][inside]
-                losses.append(_losses(flow, times[-1]))
+                found.append(losses(flow, times[-1]))
             else:
                 # Its pulls are the residuals: nothing needs to be marched again.
                 residuals = np.ldexp(window.values[1:], units.labels)
-                losses.append(field.value(field.data.y - residuals))
-        t, loss = np.concatenate(times), np.concatenate(losses)
+                found.append(field.value(field.data.y - residuals))
+        t, loss = np.concatenate(times), np.concatenate(found)
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),
-                np.append(loss[inside], _losses(flow, np.array([flow.t_end]))))
+                np.append(loss[inside], losses(flow, np.array([flow.t_end]))))
     breaks = np.unique(np.append(flow.path.breaks, flow.t))
     t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
-    return t, _losses(flow, t)
-
-
-def _losses(flow: Record, t: np.ndarray) -> np.ndarray:
-    """The loss at the times ``t`` (T,)."""
-    field, models = flow.field, flow(t)
-    return np.array([field.value(field.outputs(a, W)) for a, W in zip(models.a, models.W)])
+    return t, losses(flow, t)
 
 
 def _plateaus(t: np.ndarray, loss: np.ndarray, fall: float, convergence: float) -> np.ndarray:

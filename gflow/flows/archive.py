@@ -12,13 +12,14 @@ import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
-from ..engines.rescaled import units_of
+from ..engines.rescaled import origin
 from ..problem.files import Output, whole_file
 from ..problem.loss import NAMED, loss_label
 from ..problem.ragged import is_ragged, pack
 
-FORMAT = 2
-"""2 has a checksum, and kept quantities by number and of varying shape; 1 is still read."""
+FORMAT = 3
+"""3 may have its path in the span of the points; 2 has a checksum, and kept quantities by number
+and of varying shape. 1 and 2 are still read."""
 NOT_SUMMED = "checksum"
 
 
@@ -28,7 +29,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "path": type(units_of(flow.path)[0]).__name__,
+              "path": type(origin(flow.path).path).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
               "loss": loss_entry(flow)}

@@ -15,6 +15,7 @@ from ..engines.choices import CHOICE
 from ..engines.events import EVENT, KINDS
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
+from ..engines.spanned import Spanned
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
@@ -22,6 +23,7 @@ from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
+from ..problem.span import Span
 from ..problem.units import Units
 from ..problem.words import cut
 from .archive import FORMAT, NOT_SUMMED, checksum
@@ -147,14 +149,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
-    inner: Path
-    path: Path
-    if header["path"] == "Windows":
-        marcher = Marcher(units.data(data), header["settings"]["rtol"])
-        inner = Windows.from_arrays(marcher, own)
-    else:
-        inner = Trajectory.from_arrays(header["m"], header["d"], own)
-    path = Rescaled(inner, units) if any(units) else inner
+    path = _path(header, data, units, own)
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
     saved = None
@@ -177,6 +172,31 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     # Of a copy: it would keep a loss that is not known yet.
     repr(copy(flow))
     return flow
+
+
+def _path(header: dict[str, Any], data: Data, units: Units,
+          arrays: dict[str, np.ndarray]) -> Path:
+    """The path of a run, from the arrays that are its own."""
+    inside = units.data(data)
+    span = None
+    if "span" in arrays:
+        basis, start, power = (arrays.pop(name) for name in ("span", "span_start", "span_power"))
+        if (basis.shape[1] != data.d or start.shape != (header["m"], data.d)
+                or power.shape != (header["m"],) or power.dtype.kind != "i"
+                or not np.isfinite(basis).all() or not np.isfinite(start).all()):
+            raise ValueError("the path is of another span")
+        span = Span.on(basis, start)
+        inside = span.data(inside)
+    path: Path
+    if header["path"] == "Windows":
+        path = Windows.from_arrays(Marcher(inside, header["settings"]["rtol"]), arrays)
+    else:
+        path = Trajectory.from_arrays(header["m"], inside.d, arrays)
+    if path.d != inside.d:
+        raise ValueError("the path is of another dimension")
+    if span is not None:
+        path = Spanned(path, span, power)
+    return Rescaled(path, units) if any(units) else path
 
 
 def _units(exponents: np.ndarray) -> Units:

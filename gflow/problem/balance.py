@@ -17,6 +17,14 @@ from .norms import row_norms
 class Balance:
     """Invariants of a start, as signed lengths: ``a^2 - |w|^2 = sign * offset^2``.
 
+    Parameters
+    ----------
+    a, W : ndarray, shapes (m,) and (m, d)
+        Weights of the start.
+    moves : ndarray of bool, shape (d,), optional
+        Entries of ``w`` that move: the others, where all points are 0, are constant, and left out
+        of ``|w|``.
+
     Examples
     --------
     >>> balance = Balance(np.array([0.5]), np.array([[0.3, 0.4]]))
@@ -25,12 +33,18 @@ class Balance:
     (True, -1.0)
     """
 
-    def __init__(self, a: np.ndarray, W: np.ndarray) -> None:
-        norms = row_norms(W)
-        size = np.hypot(a, norms)
-        safe = np.where(size > 0, size, 1.0)
-        ratio = (np.abs(a) - norms) / safe * ((np.abs(a) + norms) / safe)
-        ratio[np.abs(ratio) <= BALANCED] = 0.0
+    def __init__(self, a: np.ndarray, W: np.ndarray, moves: np.ndarray | None = None) -> None:
+        size = np.hypot(a, row_norms(W))
+        self.moves = None if moves is None or moves.all() else moves
+        ratio = _ratio(a, W, size)
+        balanced = np.abs(ratio) <= BALANCED
+        ratio[balanced] = 0.0
+        if self.moves is not None:
+            fixed = row_norms(W[:, ~self.moves]) / np.where(size > 0, size, 1.0)
+            ratio = _ratio(a, W[:, self.moves], size)
+            ratio[np.abs(ratio) <= BALANCED] = 0.0
+            # Where a^2 = |w|^2 nothing is lost to cancelling.
+            ratio[balanced] = fixed[balanced]**2
         self.sign = np.sign(ratio)
         self.offset = size * np.sqrt(np.abs(ratio))
 
@@ -49,4 +63,17 @@ class Balance:
         float
             Largest change, relative to the neuron.
         """
-        return float(restore(a, W, self.sign, np.ldexp(self.offset, -power)))
+        offset = np.ldexp(self.offset, -power)
+        if self.moves is None:
+            return float(restore(a, W, self.sign, offset))
+        part = np.ascontiguousarray(W[:, self.moves])
+        shift = float(restore(a, part, self.sign, offset))
+        W[:, self.moves] = part
+        return shift
+
+
+def _ratio(a: np.ndarray, W: np.ndarray, size: np.ndarray) -> np.ndarray:
+    """``(a^2 - |w|^2) / size^2``, 0 where the size is."""
+    norms = row_norms(W) if W.shape[1] else np.zeros(len(W))
+    safe = np.where(size > 0, size, 1.0)
+    return np.asarray((np.abs(a) - norms) / safe * ((np.abs(a) + norms) / safe))

@@ -16,6 +16,7 @@ from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
+from ..problem.span import Span
 from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
 from .field import in_range
 from ..problem.quiet import quiet
@@ -146,10 +147,14 @@ class EarlyFlow:
         model = TwoLayerReLU(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
-        self._planes = _planes(data)
         size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
         self._power = np.frexp(size)[1].astype(np.int64)
         self._start = np.ldexp(np.column_stack([model.a, model.W]), -self._power[:, None])
+        self._span = Span.of(data, self._start[:, 1:])
+        if self._span is not None:
+            data = self._span.data(data)
+            self._start = np.column_stack([self._start[:, 0], self._span.V])
+        self._planes = _planes(data)
         self._balance = Balance(self._start[:, 0], self._start[:, 1:])
         ends, self._log = self._follow(np.empty(0))
         status, self.crossings, choices = ends.counts
@@ -158,6 +163,9 @@ class EarlyFlow:
         self.dead = status == polygon.STANDS
         self._first, self.side = ends.sides
         self.D, self.end_direction = ends.vectors
+        if self._span is not None:
+            self.D = self._span.fields(self.D)
+            self.end_direction = self._span.weights(self.end_direction)
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
         for array in (self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
@@ -245,16 +253,19 @@ class EarlyFlow:
             raise ValueError(f"t = {times.min():g} is negative: the early flow starts at 0")
         order = np.argsort(times, kind="stable")
         ends, _ = self._follow(times[order])
-        neurons = np.empty((times.size, self.model.m, self.data.d + 1))
+        neurons = np.empty((times.size, *self._start.shape))
         log = np.empty(neurons.shape[:2])
         neurons[order], log[order] = ends.states.transpose(1, 0, 2), ends.logs.T
+        if self._span is not None:
+            W = self._span.weights(neurons[:, :, 1:])
+            neurons = np.concatenate([neurons[:, :, :1], W], axis=2)
         return neurons, log + self.model.log_scale
 
     def _follow(self, times: np.ndarray) -> tuple[_Ends, list[np.ndarray]]:
         """Follow all neurons: to their ends with all events; or to the given times (T,)."""
-        m, d, C = self.model.m, self.data.d, len(self.data.arrangement.normal)
+        (m, e), C = self._start.shape, len(self.data.arrangement.normal)
         ends = _Ends(np.empty((3, m), dtype=np.int64), np.empty((2, m, C), dtype=np.int8),
-                     np.empty((2, m, d)), np.empty((m, 4)), np.empty((m, times.size, d + 1)),
+                     np.empty((2, m, e - 1)), np.empty((m, 4)), np.empty((m, times.size, e)),
                      np.empty((m, times.size)))
         status, events, _ = ends.counts
         blocks = [slice(i, min(i + BLOCK, m)) for i in range(0, m, BLOCK)]

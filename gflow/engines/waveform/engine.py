@@ -75,7 +75,7 @@ class Waveform:
         m, d = len(U), data.d
         a, W = U[:, 0].copy(), U[:, 1:].copy()
         self.unit = power.copy()
-        self.balance = Balance(a, W)
+        self.balance = Balance(a, W, (data.X != 0.0).any(axis=0))
         h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(data, a, W, p)
         self.initial_codes = pattern.codes.copy()
