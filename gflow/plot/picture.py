@@ -75,7 +75,7 @@ def neurons_at(flow: Flow, t: float) -> Neurons:
     best = size.max()
     weight = np.exp(size - best) if np.isfinite(best) else np.zeros(size.size)
     return Neurons(model, unit_rows(W), np.log(norms) + log, weight, np.atleast_1d(a >= 0),
-                   flow.pattern(t).any(axis=1))
+                   np.asarray(flow.pattern(t).any(axis=1)))
 
 
 class Course(NamedTuple):
