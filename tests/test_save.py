@@ -53,3 +53,15 @@ def test_what_was_not_kept_is_refused():
         run(save=["weights"])
     with pytest.raises(TypeError, match="save is a float"):
         run(save=1.0)
+
+
+def test_runs_that_come_to_rest_are_saved(tmp_path):
+    # Their last piece has a field without powers of time, unlike those before.
+    run = gflow.integrate(gflow.init.balanced(40, 2, 1e-3), gflow.datasets.three_points(), 4000.0,
+                          method="waveform", rtol=1e-6)
+    terms = {piece.field.shape[1] for piece in run.path.pieces if hasattr(piece, "field")}
+    assert len(terms) > 1
+    run.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    times = np.linspace(0.0, 4000.0, 301)
+    assert (again(times).W == run(times).W).all() and (again(times).a == run(times).a).all()

@@ -113,9 +113,9 @@ def figure(flow: Flow) -> Any:
                  events=flow.events, initial_pattern=flow.initial_pattern, status=flow.status,
                  message=flow.message, success=flow.success, stats=flow.stats,
                  settings={**flow.settings, "t_max": 0.0})
-    plot.directions(shown, axes[0])
+    plot.directions(shown, ax=axes[0])
     axes[0].set_title("early on, neurons only turn")
-    plot.norms(shown, axes[1])
+    plot.norms(shown, ax=axes[1])
     axes[1].set_title("then those that aligned grow")
     axes[1].legend(loc="lower right", fontsize="small")
     plot.function(flow, ax=axes[2])

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from os import PathLike
+from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from ..engines.record import Record
+from ..engines.record import Record, read_only
 from ..problem.files import Output
+from ..problem.inputs import DataLike
+from ..problem.network import ModelPath
+from ..problem.tables import lines_as_html
+from ..theory.field import as_data
 from ..theory.standstill import Standstill
 from ..theory.verdict import Verdict, judge_state
+from . import tables
 from .alignment import Alignment
 from .archive import save
 from .audit import certify
@@ -17,6 +25,10 @@ from .certificate import Certificate
 from .checking import Checked
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
+
+if TYPE_CHECKING:  # pragma: no cover
+    import pandas
+    import xarray
 
 
 class Flow(Record):
@@ -156,6 +168,108 @@ class Flow(Record):
         """
         self._whole("what the saddles of a run need")
         return plateaus(self)
+
+    @quiet
+    def predict(self, X: ArrayLike) -> np.ndarray:
+        """Outputs at the reported times.
+
+        Parameters
+        ----------
+        X : array_like, shape (N, d)
+            Inputs, the bias column included.
+
+        Returns
+        -------
+        ndarray, shape (T, N)
+            Of one time: ``flow(t)(X)``.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``X`` is not that.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0, t_eval=[0, 1])
+        >>> flow.predict([[1.0], [-1.0]])[0]
+        array([0.15, 0.  ])
+        """
+        return ModelPath(self.a, self.W)(X)
+
+    def test_loss(self, data: DataLike) -> np.ndarray:
+        """Loss of the run on other data, at the reported times.
+
+        Parameters
+        ----------
+        data : Data or (X, y)
+            Inputs (N, d) and labels (N,).
+
+        Returns
+        -------
+        ndarray, shape (T,)
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``data`` is not that.
+        """
+        other = as_data(data)
+        loss = self.loss_function
+        with np.errstate(all="ignore"):
+            return np.asarray(np.mean(loss.value(self.predict(other.X), other.y), axis=1))
+
+    @cached_property
+    def residuals(self) -> np.ndarray:
+        """Labels minus outputs at the reported times, shape (T, n)."""
+        return read_only(self.data.y - self.predict(self.data.X))
+
+    def to_xarray(self) -> xarray.Dataset:
+        """The run at the reported times, as a dataset of xarray (extra ``[tables]``).
+
+        Returns
+        -------
+        xarray.Dataset
+            ``a``, ``W``, ``norms`` and ``loss`` over ``time``, ``neuron``, ``input``; or what was
+            kept with ``save=``. Settings and statistics are JSON among its attributes.
+
+        Raises
+        ------
+        ImportError
+            If xarray is not installed.
+        ValueError
+            If what was kept changes its shape.
+        """
+        return tables.to_xarray(self)
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """The run at the reported times, as a table of pandas (extra ``[tables]``).
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for every time and neuron: ``a``, ``w_0``, ..., ``norm``, and the ``loss`` of the
+            time; or one for every time, of what was kept with ``save=``.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return tables.to_pandas(self)
+
+    def events_table(self) -> pandas.DataFrame:
+        """The events as a table of pandas (extra ``[tables]``), a row each.
+
+        Raises
+        ------
+        ImportError
+            If pandas is not installed.
+        """
+        return tables.events_table(self)
+
+    def _repr_html_(self) -> str:
+        return lines_as_html(repr(self))
 
     def save(self, path: str | PathLike[str] | bytes | Output) -> None:
         """Write everything to one ``.npz`` file, without pickle.

@@ -2,19 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator
+from typing import TYPE_CHECKING, Iterator, NamedTuple, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .field import mean_loss, outputs
+from .activation import RELU
 from .loss import LossLike, as_loss
 from .norms import row_norms
 from .quiet import quiet
 
 if TYPE_CHECKING:  # pragma: no cover
     from .data import Data
+
+
+CHUNK = 4_000_000
+"""Products of neurons and points that are made at once."""
+
+
+class Gradient(NamedTuple):
+    """Derivatives of a loss, from `TwoLayerReLU.gradient`.
+
+    Attributes
+    ----------
+    a : ndarray, shape (m,)
+    W : ndarray, shape (m, d)
+    """
+
+    a: np.ndarray
+    W: np.ndarray
 
 
 class TwoLayerReLU:
@@ -103,12 +121,47 @@ class TwoLayerReLU:
         """
         return float(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
 
+    @quiet
+    def gradient(self, data: Data, loss: LossLike = "square") -> Gradient:
+        """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0.
+
+        Off all activation boundaries the flow moves against it. On them it is one choice of many,
+        that of PyTorch; the flow takes the element of least norm (`gflow.Flow`).
+
+        Parameters
+        ----------
+        data : Data
+        loss : str or object
+            As in `gflow.integrate`.
+
+        Returns
+        -------
+        Gradient
+            Arrays ``a`` (m,) and ``W`` (m, d).
+
+        Examples
+        --------
+        >>> from gflow import Data
+        >>> TwoLayerReLU([1.0], [[2.0]]).gradient(Data([[1.0], [-1.0]], [3.0, 0.0]))
+        Gradient(a=array([-1.]), W=array([[-0.5]]))
+        """
+        scale = np.exp(self.log_scale)
+        chosen = as_loss(loss, data.y)
+        # l' of the mean over points; its minus is the pull.
+        slope = -np.asarray(chosen.pull(self(data.X), data.y)) / data.n
+        z = data.X @ self.W.T
+        D = ((z > 0) * slope[:, None]).T @ data.X
+        return Gradient((RELU(z).T @ slope) * scale, D * (self.a * scale)[:, None])
+
     def __repr__(self) -> str:
         return f"TwoLayerReLU(m={self.m}, d={self.d})"
 
 
 class ModelPath:
-    """Networks at several times: ``a`` (T, m) and ``W`` (T, m, d); indexing gives a network.
+    """Networks at several times: ``a`` (T, m) and ``W`` (T, m, d).
+
+    An index gives a network, a slice a shorter path; called with inputs (n, d) it gives outputs
+    (T, n).
 
     Parameters
     ----------
@@ -122,6 +175,9 @@ class ModelPath:
     >>> path = ModelPath(np.ones((3, 1)), np.ones((3, 1, 2)))
     >>> len(path), path[-1]
     (3, TwoLayerReLU(m=1, d=2))
+    >>> path[1:]([[1.0, 1.0]])
+    array([[2.],
+           [2.]])
     """
 
     def __init__(self, a: np.ndarray, W: np.ndarray) -> None:
@@ -131,8 +187,42 @@ class ModelPath:
     def __len__(self) -> int:
         return len(self.a)
 
-    def __getitem__(self, index: int) -> TwoLayerReLU:
+    @overload
+    def __getitem__(self, index: int) -> TwoLayerReLU: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> ModelPath: ...
+
+    def __getitem__(self, index: int | slice) -> TwoLayerReLU | ModelPath:
+        if isinstance(index, slice):
+            return ModelPath(self.a[index], self.W[index])
         return TwoLayerReLU(self.a[index], self.W[index])
+
+    @quiet
+    def __call__(self, X: ArrayLike) -> np.ndarray:
+        """Outputs (T, n) at the rows of ``X`` (n, d)."""
+        points = real_array(X, "X", 2)
+        T, m, d = self.W.shape
+        if points.shape[1] != d:
+            raise ValueError(f"X has {points.shape[1]} columns but W has {d}: inputs and hidden "
+                             "weights must have the same dimension")
+        h = np.empty((T, len(points)))
+        rows = max(1, CHUNK // m)
+        for k in range(0, len(points), rows):
+            for j in range(T):
+                h[j, k:k + rows] = outputs(points[k:k + rows], self.a[j], self.W[j])
+        return h
+
+    @quiet
+    def loss(self, data: Data, loss: LossLike = "square") -> np.ndarray:
+        """Loss (T,) on data, as that of `TwoLayerReLU`."""
+        return np.asarray(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
+
+    @property
+    @quiet
+    def norms(self) -> np.ndarray:
+        """Norms ``|w_i|``, shape (T, m)."""
+        return row_norms(self.W)
 
     def __iter__(self) -> Iterator[TwoLayerReLU]:
         return (self[i] for i in range(len(self)))

@@ -17,7 +17,9 @@ from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..problem.span import Span
-from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
+from ..problem.tables import Table, indices, vector
+from ..engines.events import (CHANGE, OFF, ON, SLIDING, as_table, changed_points,
+                              point_codes)
 from .field import in_range
 from ..problem.quiet import quiet
 
@@ -233,12 +235,32 @@ class EarlyFlow:
             changes[name] = column
         return as_table(changes[np.argsort(changes["time"], kind="stable")])
 
+    def _table(self) -> Table:
+        alive = np.flatnonzero(~self.dead)
+        ends = np.unique(self.pattern[alive], axis=0).shape[0] if alive.size else 0
+        title = (f"EarlyFlow(m={self.model.m}, n={self.data.n}, d={self.data.d}: "
+                 f"{alive.size} alive in {ends} cells, {self.dead.sum()} dead, "
+                 f"{self.crossings.sum()} crossings)")
+        # Neurons of one sign in one cell end at one extremal vector.
+        keys = np.column_stack([self.pattern, self.sign.astype(np.int8)])[alive]
+        _, first, which, count = np.unique(keys, axis=0, return_index=True, return_inverse=True,
+                                           return_counts=True)
+        rows = []
+        for g in np.argsort(-count, kind="stable"):
+            i, own = alive[first[g]], alive[which.ravel() == g]
+            rows.append((str(int(count[g])), "+" if self.sign[i] > 0 else "-", vector(self.D[i]),
+                         vector(self.end_direction[i]),
+                         indices(np.flatnonzero(self.pattern[i] == ON)),
+                         indices(np.flatnonzero(self.pattern[i] == SLIDING)),
+                         f"{self.arrival[own].max():.4g}"))
+        return Table(title, ("neurons", "sign", "D", "direction", "points on", "sliding",
+                             "last arrival"), rows)
+
     def __repr__(self) -> str:
-        alive = ~self.dead
-        ends = np.unique(self.pattern[alive], axis=0).shape[0] if alive.any() else 0
-        return (f"EarlyFlow(m={self.model.m}, n={self.data.n}, d={self.data.d}: "
-                f"{alive.sum()} alive in {ends} cells, {self.dead.sum()} dead, "
-                f"{self.crossings.sum()} crossings)")
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
 
     def _codes(self, side: np.ndarray, zero: np.ndarray) -> np.ndarray:
         """Sides of hyperplanes as codes of points; off where ``w_i`` is ``zero``."""

@@ -12,8 +12,9 @@ from ..problem.inputs import DataLike
 from ..problem.checks import generator, whole
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
-from ..engines.events import point_codes
+from ..engines.events import ON, SLIDING, point_codes
 from ..problem.norms import row_norms
+from ..problem.tables import Table, indices, vector
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .fans import Undecided
@@ -73,6 +74,9 @@ class ExtremalVectors:
     >>> found = extremal_vectors(([[1.0, 0.5], [0.5, 1.0]], [2.0, -2.0]))
     >>> found
     ExtremalVectors(1 max, 0 saddle, 1 min; complete, Morse sum 0 of 0)
+      kind            D     value  points on  sliding  margin  index
+       max  (0.6, -0.3)   0.67082          0        1     0.2     -1
+       min  (0.3, -0.6)  -0.67082          1        0     0.2      1
     >>> found.D, found.pattern
     (array([[ 0.6, -0.3],
            [ 0.3, -0.6]]), array([[1, 2],
@@ -114,12 +118,26 @@ class ExtremalVectors:
     def __len__(self) -> int:
         return len(self.D)
 
-    def __repr__(self) -> str:
+    def _table(self) -> Table:
         kinds = ", ".join(f"{int((self.kind == kind).sum())} {kind}"
                           for kind in ("max", "saddle", "min"))
         state = (f"complete, Morse sum {self.morse_sum} of {self.morse_expected}" if self.complete
                  else "attractors that were met")
-        return f"ExtremalVectors({kinds}; {state})"
+        share = self.share
+        rows = [(kind, vector(D), f"{value:.6g}", indices(np.flatnonzero(codes == ON)),
+                 indices(np.flatnonzero(codes == SLIDING)), f"{margin:.2g}",
+                 str(int(index)) if share is None else f"{share[k]:.3g}")
+                for k, (kind, D, value, codes, margin, index) in enumerate(zip(
+                    self.kind, self.D, self.value, self.pattern, self.margin, self.index))]
+        return Table(f"ExtremalVectors({kinds}; {state})",
+                     ("kind", "D", "value", "points on", "sliding", "margin",
+                      "index" if share is None else "share"), rows)
+
+    def __repr__(self) -> str:
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
 
 
 @quiet
@@ -183,6 +201,8 @@ def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = 
     >>> found = extremal_vectors(gflow.datasets.three_points())
     >>> found
     ExtremalVectors(1 max, 0 saddle, 0 min; complete, Morse sum -1 of -1)
+      kind                  D     value  points on  sliding  margin  index
+       max  (-0.2583, 0.6667)  0.714969    0, 1, 2             0.88     -1
     >>> found.D.round(4), found.pattern
     (array([[-0.2583,  0.6667]]), array([[1, 1, 1]], dtype=int8))
     >>> print(found.message)

@@ -12,6 +12,7 @@ from ..problem.inputs import DataLike, ModelLike, model_and_data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.tables import Table, indices
 from .early import early_flow
 from .field import in_range
 from ..problem.quiet import quiet
@@ -118,6 +119,8 @@ class JumpProcess:
     >>> process = jump_process(([1.0, 1.0], [[1.0, 0.0], [1.0, 1.0]]), (np.eye(2), [1.0, 2.0]))
     >>> process
     JumpProcess(1 jumps, loss 1.25 to 0)
+          time  neurons  points  loss after
+      0.894427        1    0, 1           0
     >>> process.neurons, process.points, process.times
     ([array([1])], [array([0, 1])], array([0.89442719]))
     >>> process.loss([0.5, 1.5])
@@ -171,6 +174,15 @@ class JumpProcess:
         losses: np.ndarray = self.losses[np.searchsorted(self.times, t, side="right")]
         return losses
 
+    def _table(self) -> Table:
+        rows = [(f"{t:.6g}", indices(neurons), indices(points), f"{loss:.6g}")
+                for t, neurons, points, loss in zip(self.times, self.neurons, self.points,
+                                                    self.losses[1:])]
+        return Table(f"JumpProcess({self.times.size} jumps, loss {self.losses[0]:.6g} to "
+                     f"{self.losses[-1]:.6g})", ("time", "neurons", "points", "loss after"), rows)
+
     def __repr__(self) -> str:
-        return (f"JumpProcess({self.times.size} jumps, loss {self.losses[0]:.6g} to "
-                f"{self.losses[-1]:.6g})")
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()

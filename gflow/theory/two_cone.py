@@ -18,6 +18,7 @@ from ..engines.rules import Rule
 from ..engines.solve import solve
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.tables import Table, indices, vector
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
@@ -116,9 +117,20 @@ class TwoCone:
         """
         return 2 * population.test_loss(self.model, teacher, noise=noise, Sigma=Sigma)
 
+    def _table(self) -> Table:
+        title = (f"TwoCone: loss {self.loss:.6g}, {(self.plus == ON).sum()} + "
+                 f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
+        rows = [(name, vector(beta), f"{float(row_norms(beta)):.6g}",
+                 indices(np.flatnonzero(codes == ON)), indices(np.flatnonzero(codes == SLIDING)))
+                for name, beta, codes in (("+", self.beta_plus, self.plus),
+                                          ("-", self.beta_minus, self.minus))]
+        return Table(title, ("cone", "beta", "norm", "points", "boundary"), rows)
+
     def __repr__(self) -> str:
-        return (f"TwoCone: loss {self.loss:.6g}, {(self.plus == ON).sum()} + "
-                f"{(self.minus == ON).sum()} of {self.residual.size} points ({self.message})")
+        return self._table().text()
+
+    def _repr_html_(self) -> str:
+        return self._table().html()
 
 
 @quiet

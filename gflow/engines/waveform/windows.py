@@ -197,9 +197,14 @@ class Windows:
         for name in ("loose", "events"):
             arrays |= ragged(name, [getattr(window, name) for window in windows])
         arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
-        for name in ("lam", "field"):
-            arrays |= ragged(f"calm_{name}", [getattr(piece, name) for piece in calm])
-        return arrays
+        arrays |= ragged("calm_lam", [piece.lam for piece in calm])
+        # A piece that ends at rest has a field without powers of s.
+        terms = np.array([piece.field.shape[1] for piece in calm], dtype=np.int64)
+        most = int(terms.max(initial=0))
+        arrays |= ragged("calm_field", [
+            np.pad(piece.field, ((0, 0), (0, most - piece.field.shape[1]), (0, 0)))
+            for piece in calm])
+        return arrays | {"calm_terms": terms}
 
     @classmethod
     def from_arrays(cls, marcher: Marcher, arrays: Mapping[str, np.ndarray],
@@ -228,8 +233,11 @@ class Windows:
         for p, calm in enumerate(arrays["calm"]):
             t0, t1 = float(breaks[p]), float(breaks[p + 1])
             if calm:
+                field = lists["calm_field"][c]
+                # Files of before have one number of terms for all.
+                terms = int(arrays["calm_terms"][c]) if "calm_terms" in arrays else field.shape[1]
                 path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
-                                 lists["calm_lam"][c], lists["calm_field"][c],
+                                 lists["calm_lam"][c], np.ascontiguousarray(field[:, :terms]),
                                  float(arrays["calm_accuracy"][c])))
                 c += 1
             else:

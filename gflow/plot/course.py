@@ -1,0 +1,306 @@
+"""A whole run against time: loss, norms, directions, alignment, events."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..engines.events import KINDS
+from ..problem.quiet import quiet
+from .picture import MANY, Picture, bundles, course, drawn, is_wide, neurons_at
+from .style import (COLOURS, DARK, DOWN, EDGES, FAINT, UP, axes, dots, edge_style, edges_label,
+                    legend, line, logarithmic, pair, positive, some, time_axis, turn)
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+
+    from ..flows.flow import Flow
+
+LINES = 200
+"""Lines that stand for the neurons of a wide network."""
+MARKS = {"activate": ("#0072B2", "^"), "deactivate": ("#D55E00", "v"), "slide": ("#009E73", "s"),
+         "release": ("#CC79A7", "D")}
+
+
+class OverTime(Picture):
+    """A picture against time; what moves is a line at one time."""
+
+    def move(self, t: float) -> None:
+        """Put the line at a time."""
+        if not self.artists:
+            self.artists = [self.ax.axvline(t, color="0.2", linewidth=1.4, alpha=0.8, zorder=4)]
+        self.artists[0].set(xdata=[t, t])
+
+    def neuron_lines(self, t: np.ndarray, values: np.ndarray) -> None:
+        """One line a neuron, or a bundle of them, styled by the sign of its output weight at the
+        end; dead ones are faint."""
+        end = neurons_at(self.flow, self.flow.t_end)
+        m = end.weight.size
+        chosen, mass = bundles(values, end.weight, LINES if m > MANY else m)
+        up = end.up
+        colours = pair(self.ax, self.name)
+        groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
+                  (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
+                  (~end.alive, {"color": FAINT, "linestyle": "-" if m > MANY else (0, (1, 1))},
+                   "dead at the end")]
+        own = {"alpha": max(0.4, min(1.0, 25 / m)), "linewidth": 1.0, **dots(t)}
+        given = line({}, self.options)
+        label = given.pop("label", None)
+        for group, style, name in groups:
+            mine = group[chosen]
+            if not mine.any():
+                continue
+            options = {**own, **style, **given}
+            lines = self.ax.plot(t, values[:, chosen[mine]], **options)
+            if m > MANY and "alpha" not in given:
+                for one, share in zip(lines, mass[mine]):
+                    one.set_alpha(0.15 + 0.85 * float(share)**0.5)
+                    one.set_linewidth(options["linewidth"] * (1 + 2 * float(share)**0.5))
+            # The legend has a line for all, and not one for each.
+            said = f"{name} ({_count(int(group.sum()), len(lines))})" if label is None else label
+            self.ax.plot([], [], **{**options, "alpha": None, "label": said})
+            label = label and "_" + str(label).lstrip("_")
+        time_axis(self.ax, t)
+
+
+def _count(neurons: int, lines: int) -> str:
+    return f"{neurons} neurons" if neurons == lines else f"{neurons} neurons in {lines} bundles"
+
+
+class LossPicture(OverTime):
+    """See `loss`."""
+
+    name = "loss"
+    corner = "best"
+
+    def draw(self) -> None:
+        """The curve."""
+        known = "loss" in vars(self.flow) or not is_wide(self.flow)
+        t, loss = (self.flow.t, self.flow.loss) if known else (
+            course(self.flow).t, course(self.flow).loss)
+        values = positive(loss)
+        own = {"color": COLOURS[turn(self.ax, self.name) % len(COLOURS)], **dots(t)}
+        self.ax.plot(t, values, **line(own, self.options))
+        time_axis(self.ax, t)
+        logarithmic(self.ax, values)
+        self.ax.set_ylabel("loss $L$")
+
+
+class NormsPicture(OverTime):
+    """See `norms`."""
+
+    name = "norms"
+
+    def draw(self) -> None:
+        """The lines."""
+        t, norms = _course(self.flow, "norms")
+        values = positive(norms)
+        self.neuron_lines(t, values)
+        logarithmic(self.ax, values)
+        self.ax.set_ylabel("norm $|w_i|$")
+
+
+class DirectionsPicture(OverTime):
+    """See `directions`."""
+
+    name = "directions"
+
+    @quiet
+    def draw(self) -> None:
+        """The lines."""
+        t, u = _course(self.flow, "directions")
+        if self.flow.path.d != 2:
+            cosine = np.einsum("tid,id->ti", u, u[-1])
+            self.neuron_lines(t, np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+            self.ax.set_ylabel("angle to the final $w_i$ (degrees)")
+            return
+        angles = np.degrees(np.unwrap(np.arctan2(u[..., 1], u[..., 0]), axis=0))
+        angles -= 360 * np.round(angles[-1] / 360)
+        normal = self.flow.data.arrangement.normal
+        shown = some(len(normal), EDGES)
+        edges = np.degrees(np.arctan2(normal[shown, 1], normal[shown, 0]))
+        label = edges_label(shown.size, len(normal))
+        for edge in np.concatenate([edges + 90, edges - 90]):
+            place = (edge + 180) % 360 - 180
+            self.ax.axhline(place, label=label, **edge_style(shown.size))
+        self.neuron_lines(t, angles)
+        self.ax.set_ylabel("angle of $w_i$ (degrees)")
+        low, high = self.ax.get_ylim()
+        step = 90 if high - low > 200 else 45 if high - low > 100 else 15
+        self.ax.set_yticks(np.arange(step * np.ceil(low / step), high + 1, step))
+
+
+class AlignmentPicture(OverTime):
+    """See `alignment`."""
+
+    name = "alignment"
+
+    @quiet
+    def draw(self) -> None:
+        """The lines, and the phases."""
+        t, u = _course(self.flow, "directions")
+        found = self.flow.alignment()
+        ends = found.early.end_direction
+        cosine = np.einsum("tid,id->ti", u, ends)
+        angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+        angles[:, found.early.dead] = np.nan
+        self.neuron_lines(t, angles)
+        phases = found.phases
+        for time, style, label in ((phases.alignment, "--", "aligned"),
+                                   (phases.escape, ":", "escape of the loss")):
+            if 0 < time < np.inf:
+                self.ax.axvline(time, color="k", linestyle=style, linewidth=1.2,
+                                label=f"{label}, $t = {time:.4g}$")
+        self.ax.set_ylabel("angle to where the early flow leads (degrees)")
+
+
+class EventsPicture(OverTime):
+    """See `events`."""
+
+    name = "events"
+
+    @quiet
+    def draw(self) -> None:
+        """A mark for every event."""
+        flow, ax = self.flow, self.ax
+        rows, label = np.arange(flow.path.m), "neuron"
+        if flow.path.d == 2 and flow.saved is None:
+            u = neurons_at(flow, 0.0).directions
+            rows = np.argsort(np.argsort(np.arctan2(u[:, 1], u[:, 0]), kind="stable"))
+            label = "neuron, by its angle at the start"
+        size = float(np.clip(60 / max(1, len(flow.events)) ** 0.5, 1.2, 5.0))
+        for kind in KINDS:
+            own = flow.events[flow.events["kind"] == kind]
+            if len(own):
+                colour, mark = MARKS[kind]
+                ax.plot(own["time"], rows[own["neuron"]], **line(
+                    {"linestyle": "", "color": colour, "marker": mark, "markersize": size,
+                     "markeredgewidth": 0, "label": f"{kind} ({len(own)})"}, self.options))
+        ax.plot([0, flow.t_end], [0, flow.path.m - 1], alpha=0)
+        time_axis(ax, np.array([0.0, flow.t_end]))
+        ax.set_ylabel(label)
+
+
+def _course(flow: Flow, what: str) -> tuple[np.ndarray, np.ndarray]:
+    """Times and a quantity at them."""
+    if is_wide(flow):
+        return course(flow).t, getattr(course(flow), what)
+    return flow.t, getattr(flow, what)
+
+
+def _over_time(kind: type[OverTime], flow: Flow, t: float | None, ax: Axes | None,
+               options: dict[str, object]) -> Axes:
+    """A picture against time, with a line at ``t`` if that is given."""
+    if t is not None:
+        return drawn(kind, flow, t, ax, options)
+    picture = kind(flow, ax, options)
+    legend(picture.ax, loc=picture.corner)
+    return picture.ax
+
+
+def loss(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Loss against time, logarithmic.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    t : float, optional
+        A time to mark.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the lines, by any name that matplotlib knows for them: ``lw``, ``color``, ``label``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Examples
+    --------
+    >>> import gflow, matplotlib.figure
+    >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=5.0)
+    >>> axes = gflow.plot.loss(flow, ax=matplotlib.figure.Figure().subplots(), lw=2)
+    >>> axes.get_yscale(), axes.lines[0].get_linewidth()
+    ('log', 2.0)
+    """
+    return _over_time(LossPicture, flow, t, ax, options)
+
+
+def norms(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`.
+
+    Of more than 400 neurons bundles are drawn, each by its heaviest neuron (``|a_i| |w_i|`` at the
+    end), the more of the weight of the network it has the darker.
+    """
+    return _over_time(NormsPicture, flow, t, ax, options)
+
+
+def directions(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object
+               ) -> Axes:
+    """Angle of every neuron against time; parameters as in `loss`, bundles as in `norms`.
+
+    For inputs of two columns the polar angle of ``w_i``, in degrees, with the activation
+    boundaries of the data (at most 40 of them); otherwise the angle to its direction at the end.
+    """
+    return _over_time(DirectionsPicture, flow, t, ax, options)
+
+
+def alignment(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object
+              ) -> Axes:
+    """Angle of every neuron to the extremal vector that its early flow ends with, against time.
+
+    Neurons that die in the early flow have none. Vertical lines are the end of the alignment and
+    the escape of the loss (`gflow.Flow.alignment`). Parameters as in `loss`, bundles as in `norms`.
+    """
+    return _over_time(AlignmentPicture, flow, t, ax, options)
+
+
+def events(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Every activation event, time and neuron, by kind; parameters as in `loss`.
+
+    For inputs of two columns neurons are in the order of their angles at the start.
+    """
+    return _over_time(EventsPicture, flow, t, ax, options)
+
+
+def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **options: object
+               ) -> Axes:
+    """Largest distance of trained networks to the flow, against the step size, and slope 1.
+
+    Parameters
+    ----------
+    flow : Flow
+        From `gflow.integrate`.
+    twins : sequence of Flow
+        From `gflow.descend`, of the same start, each with another ``lr``.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the line; several sets of runs read well in grey with different markers.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        If there are no twins, or they have another start than the flow.
+    """
+    from ..flows.discrete import distances
+    if not twins:
+        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
+                              for twin in twins)).T
+    ax = axes(ax)
+    shown = positive(far)
+    own: dict[str, Any] = {"color": DARK, "marker": "o"}
+    ax.loglog(lr, shown, **line(own, options))
+    drawn = any(one.get_label() == "slope 1" for one in ax.lines)
+    ax.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
+              label="_slope 1" if drawn else "slope 1")
+    ax.set(xlabel="step size (learning rate)", ylabel="largest distance to the flow, relative")
+    return ax

@@ -1,0 +1,348 @@
+"""Films of a run: artists are moved, what does not move is drawn once."""
+
+from __future__ import annotations
+
+import base64
+import io
+import os
+import secrets
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..problem.checks import positive, real_array
+from ..problem.files import Output
+from ..problem.words import cut
+from .panel import PICTURES, known, label, laid_out, size_of, tells
+from .picture import time_of
+from .style import limits, some
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.artist import Artist
+    from matplotlib.figure import Figure
+    from PIL.Image import Image
+
+    from ..flows.flow import Flow
+
+FRAMES = 60
+COLOURS, SAMPLE = 192, 5
+"""Colours of a film, and the frames that they are chosen from."""
+LOOKS = 8
+"""Times at which limits and legends are looked for."""
+ENDINGS = (".gif", ".mp4", ".html")
+
+What = str | Callable[..., object] | Sequence[str | Callable[..., object]]
+"""What a film shows."""
+
+PLAYER = """<div class="gflow-film" id="{id}">
+<img alt="film of a run" style="max-width:100%;display:block" src="{first}">
+<button type="button" aria-label="play or pause">&#9654;</button>
+<input type="range" min="0" max="{last}" value="0" aria-label="frame" style="width:60%">
+<script>(function () {{
+  var box = document.getElementById("{id}"), frames = {frames};
+  var image = box.querySelector("img"), slider = box.querySelector("input");
+  var button = box.querySelector("button"), timer = null;
+  function show(k) {{ slider.value = k; image.src = frames[k]; }}
+  function stop() {{ clearInterval(timer); timer = null; button.innerHTML = "&#9654;"; }}
+  slider.oninput = function () {{ stop(); show(+slider.value); }};
+  button.onclick = function () {{
+    if (timer) {{ stop(); return; }}
+    button.innerHTML = "&#10074;&#10074;";
+    timer = setInterval(function () {{ show((+slider.value + 1) % frames.length); }}, {pause});
+  }};
+}})();</script></div>"""
+
+
+class Film:
+    """A film of a run, made by `animate`. It plays in a notebook.
+
+    Attributes
+    ----------
+    times : ndarray, shape (F,)
+        Time of every frame.
+    fps : float
+        Frames a second.
+    """
+
+    def __init__(self, flow: Flow, what: What, times: np.ndarray, fps: float, dpi: float,
+                 options: dict[str, object]) -> None:
+        self.flow, self.times, self.fps = flow, times, fps
+        self._what, self._dpi, self._options = what, dpi, options
+
+    def __len__(self) -> int:
+        return self.times.size
+
+    def __repr__(self) -> str:
+        return (f"Film({len(self)} frames, t = {self.times[0]:.4g} to {self.times[-1]:.4g}, "
+                f"{self.fps:g} a second)")
+
+    def frames(self) -> Iterator[np.ndarray]:
+        """The frames one by one, (height, width, 3) bytes."""
+        names = self._names()
+        if names is None:
+            assert callable(self._what)
+            yield from self._called(self._what)
+        else:
+            yield from self._moved(names)
+
+    def _names(self) -> list[str] | None:
+        """Pictures of the film; None if it is a function of the user."""
+        what = self._what
+        if isinstance(what, str) or callable(what):
+            if what == "panel" or getattr(what, "__module__", "") == tells.__module__:
+                return list(tells(self.flow))
+            if callable(what) and getattr(what, "__module__", "").split(".")[:2] != \
+                    __name__.split(".")[:2]:
+                return None
+            return [known(what)]
+        return [known(one) for one in what]
+
+    def _figure(self, inches: tuple[float, float]) -> tuple[Figure, Any]:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+        figure = Figure(figsize=inches, dpi=self._dpi, layout="constrained")
+        return figure, FigureCanvasAgg(figure)
+
+    def _moved(self, names: list[str]) -> Iterator[np.ndarray]:
+        """Frames of pictures of ours."""
+        figure, canvas = self._figure(size_of(names))
+        pictures = []
+        for name, ax in zip(names, laid_out(figure, names)):
+            pictures.append(PICTURES[name](self.flow, ax, self._options, self.times))
+            # What is there at some time is in the legend at all times.
+            for t in self.times[some(self.times.size, LOOKS)].tolist():
+                pictures[-1].move(t)
+            label(pictures[-1], alone=len(names) == 1)
+        clock = figure.suptitle(_clock(self.times[-1]), x=0.02, ha="left", fontsize="medium")
+        figure.draw_without_rendering()
+        figure.set_layout_engine("none")
+        moving = [artist for picture in pictures for artist in picture.artists]
+        layers = list(_layers(figure, moving))
+        for artist in (clock, *layers):
+            artist.set_animated(True)
+        canvas.draw()
+        still = canvas.copy_from_bbox(figure.bbox)
+        # What passes below a legend is covered by what it looks like on the still.
+        legends = [ax.get_legend() for ax in figure.axes]
+        covers = [canvas.copy_from_bbox(legend.get_window_extent().padded(1))
+                  for legend in legends if legend is not None]
+        for t in self.times.tolist():
+            canvas.restore_region(still)
+            for picture in pictures:
+                picture.move(t)
+            clock.set_text(_clock(t))
+            for artist in layers:
+                own = artist.axes
+                assert own is not None
+                own.draw_artist(artist)
+            for cover in covers:
+                canvas.restore_region(cover)
+            figure.draw_artist(clock)
+            yield _pixels(canvas)
+
+    def _called(self, what: Callable[..., object]) -> Iterator[np.ndarray]:
+        """Frames of a function of a time and axes."""
+        figure, canvas = self._figure(size_of(["one"]))
+        ax = figure.subplots()
+        seen = []
+        for t in self.times[some(self.times.size, LOOKS)].tolist():
+            ax.clear()
+            what(t, ax)
+            seen.append((*ax.get_xlim(), *ax.get_ylim()))
+        ends = np.array(seen)
+        for t in self.times.tolist():
+            ax.clear()
+            what(t, ax)
+            ax.set_xlim(limits(ends[:, :2], 0.0) if np.ptp(ends[:, :2]) else None)
+            ax.set_ylim(limits(ends[:, 2:], 0.0) if np.ptp(ends[:, 2:]) else None)
+            figure.suptitle(_clock(t), x=0.02, ha="left", fontsize="medium")
+            canvas.draw()
+            figure.set_layout_engine("none")
+            yield _pixels(canvas)
+
+    def _images(self) -> Iterator[Image]:
+        """Frames in few colours, the same for all."""
+        from PIL import Image
+        frames = list(self.frames())
+        sample = np.concatenate([frames[k][::2, ::2] for k in some(len(frames), SAMPLE)])
+        palette = Image.fromarray(sample).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+        # White is white.
+        colours = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
+        colours[colours.min(axis=1) >= 248] = 255
+        palette.putpalette(colours.ravel().tolist())
+        for frame in frames:
+            yield Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+
+    def save(self, file: str | os.PathLike[str]) -> None:
+        """Write the film; the ending says how: ``.gif``, ``.html``, or ``.mp4`` with ffmpeg.
+
+        The file appears whole or not at all.
+
+        Raises
+        ------
+        TypeError, ValueError, OSError
+            If ``file`` is no name of such a file, it cannot be written, or ffmpeg is not installed.
+        """
+        self._write(_output(file))
+
+    def _write(self, out: Output) -> None:
+        ending = os.path.splitext(out.name)[1].lower()
+        if ending == ".mp4":
+            content = self._mp4()
+        elif ending == ".html":
+            content = ("<!DOCTYPE html><meta charset=\"utf-8\"><title>gflow</title>"
+                       f"{self.to_jshtml()}\n").encode()
+        else:
+            first, *rest = self._images()
+            buffer = io.BytesIO()
+            first.save(buffer, "GIF", save_all=True, append_images=rest, loop=0,
+                       duration=max(20, round(1000 / self.fps)), optimize=False)
+            content = buffer.getvalue()
+        with out.writing() as target:
+            target.write(content)
+
+    def _mp4(self) -> bytes:
+        with tempfile.TemporaryDirectory() as folder:
+            name = os.path.join(folder, "film.mp4")
+            process = None
+            for frame in self.frames():
+                # Its format wants even sides.
+                frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
+                if process is None:
+                    process = subprocess.Popen(
+                        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt",
+                         "rgb24", "-s", f"{frame.shape[1]}x{frame.shape[0]}", "-r",
+                         str(self.fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
+                        stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+                assert process.stdin is not None
+                try:
+                    process.stdin.write(frame.tobytes())
+                except BrokenPipeError:
+                    break
+            assert process is not None
+            said = process.communicate()[1].decode(errors="replace")
+            if process.returncode:
+                raise OSError(f"ffmpeg failed ({cut(said, 200)}): write a .gif instead")
+            with open(name, "rb") as file:
+                return file.read()
+
+    def to_jshtml(self) -> str:
+        """A player in HTML, with all frames in it: nothing is loaded from elsewhere."""
+        frames = []
+        for image in self._images():
+            buffer = io.BytesIO()
+            image.save(buffer, "PNG")
+            frames.append("data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode())
+        return PLAYER.format(id=f"gflow-{secrets.token_hex(6)}", first=frames[0], frames=frames,
+                             last=len(frames) - 1, pause=round(1000 / self.fps))
+
+    def _repr_html_(self) -> str:
+        return self.to_jshtml()
+
+
+def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
+            file: str | os.PathLike[str] | None = None, *, fps: float = 12.0, dpi: float = 100.0,
+            **options: object) -> Film:
+    """A film of a run.
+
+    Limits are those of the whole film, and artists are moved, not drawn anew.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    what : str or callable, or a list of these
+        The name of a picture of this module, or its function; several are shown together. Or a
+        function of your own of ``(t, ax)`` that draws on axes, which are empty each time.
+    times : array_like, shape (F,), optional
+        Time of every frame. Default: 60 of the reported times, evenly among them.
+    file : str or path-like, optional
+        Where to write it at once: ``.gif``, ``.html``, or ``.mp4`` where ffmpeg is installed.
+    fps : float
+        Frames a second.
+    dpi : float
+        Pixels an inch; a picture has 6.4 by 4.8 inches, a panel 9.2 by 7.2.
+    **options
+        For the artists.
+
+    Returns
+    -------
+    Film
+        It plays in a notebook; `Film.save` writes it.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If there is no such picture of this flow, a time was not reached, or ``file`` cannot be
+        written.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=5.0)
+    >>> film = gflow.plot.animate(flow, "loss", times=[0, 1, 2])
+    >>> film, next(film.frames()).shape
+    (Film(3 frames, t = 0 to 2, 12 a second), (480, 640, 3))
+    """
+    fps, dpi = positive(fps, "fps"), positive(dpi, "dpi")
+    out = None if file is None else _output(file)
+    if times is None:
+        chosen = flow.t[some(flow.t.size, FRAMES)]
+    else:
+        chosen = real_array(times, "times", 1)
+    if not chosen.size:
+        raise ValueError("times is empty: give at least one")
+    for t in (float(chosen.min()), float(chosen.max())):
+        time_of(flow, t)
+    film = Film(flow, what, chosen, fps, dpi, options)
+    film._names()
+    if out is not None:
+        film._write(out)
+    return film
+
+
+def _output(file: str | os.PathLike[str]) -> Output:
+    """The file of a film, looked at before it is made."""
+    out = Output(file)
+    ending = os.path.splitext(out.name)[1].lower()
+    if ending not in ENDINGS:
+        raise ValueError(f"{out.shown} is no film: give a name that ends in {', '.join(ENDINGS)}")
+    if ending == ".mp4":
+        _ffmpeg()
+    return out
+
+
+def _ffmpeg() -> str:
+    import matplotlib
+    found: str | None = shutil.which(matplotlib.rcParams["animation.ffmpeg_path"])
+    if found is None:
+        raise ValueError("ffmpeg is not installed: give a name that ends in .gif or .html")
+    return found
+
+
+def _clock(t: float) -> str:
+    return f"t = {t:.4g}"
+
+
+def _layers(figure: Figure, moving: Sequence[Artist]) -> Iterator[Artist]:
+    """What has to be drawn for every frame, lowest first: what moves, and what is above it."""
+    from matplotlib.axis import Axis
+    from matplotlib.legend import Legend
+    from matplotlib.spines import Spine
+    for ax in sorted(figure.axes, key=lambda ax: ax.get_zorder()):
+        own = [artist.get_zorder() for artist in moving if artist.axes is ax]
+        if not own:
+            continue
+        above = [artist for artist in ax.get_children()
+                 if not isinstance(artist, Axis | Legend | Spine) and artist is not ax.patch
+                 and artist.get_zorder() >= min(own)]
+        yield from sorted(above, key=lambda artist: artist.get_zorder())
+
+
+def _pixels(canvas: Any) -> np.ndarray:
+    return np.array(np.asarray(canvas.buffer_rgba())[:, :, :3])

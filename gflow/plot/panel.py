@@ -1,0 +1,142 @@
+"""Several pictures of a run in one figure, and all pictures by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Literal, get_args
+
+import numpy as np
+
+from ..problem.words import short
+from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
+                     NormsPicture, OverTime)
+from .picture import Picture, time_of
+from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
+from .style import legend
+from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from ..flows.flow import Flow
+
+Name = Literal["loss", "norms", "directions", "alignment", "events", "neurons", "polar",
+               "boundary", "function", "kinks", "fit"]
+NAMES: tuple[Name, ...] = get_args(Name)
+PICTURES: Mapping[str, type[Picture]] = {
+    kind.name: kind for kind in (
+        LossPicture, NormsPicture, DirectionsPicture, AlignmentPicture, EventsPicture,
+        NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture)}
+TALL, WIDE = 3.6, 4.6
+"""Inches of a picture among others."""
+
+
+def tells(flow: Flow) -> tuple[Name, ...]:
+    """The four pictures that tell a run: the last one is what can be shown of what was learnt.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> tells(gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=1.0))
+    ('loss', 'directions', 'polar', 'function')
+    """
+    inputs = inputs_of(flow.data)[0].size
+    target: Name = "function" if inputs == 1 else "boundary" if inputs == 2 else "fit"
+    return "loss", "directions", "polar", target
+
+
+def laid_out(figure: Figure, names: Sequence[str]) -> list[Axes]:
+    """Axes for pictures, in rows of two if there are more than three."""
+    columns = len(names) if len(names) <= 3 else 2
+    rows = -(-len(names) // columns)
+    return [figure.add_subplot(rows, columns, k + 1,
+                               projection="polar" if name == "polar" else None)
+            for k, name in enumerate(names)]
+
+
+def size_of(names: Sequence[str]) -> tuple[float, float]:
+    """Inches of a figure of pictures.
+
+    Examples
+    --------
+    >>> size_of(["loss"]), size_of(["loss"] * 4)
+    ((6.4, 4.8), (9.2, 7.2))
+    """
+    if len(names) == 1:
+        return 6.4, 4.8
+    columns = len(names) if len(names) <= 3 else 2
+    return WIDE * columns, TALL * -(-len(names) // columns)
+
+
+def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
+          **options: object) -> np.ndarray:
+    """The four pictures that tell a run: loss, directions, neurons, and what was learnt.
+
+    The last one is the function of one input, the boundary of two, or outputs against labels.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    t : float, optional
+        Time of neurons and of what was learnt, marked in the other two; the end if None.
+    ax : sequence of four matplotlib Axes, optional
+        Where to draw, the third one polar; a new figure if None.
+    **options
+        For the lines and points of all four.
+
+    Returns
+    -------
+    ndarray of four matplotlib Axes
+        ``panel(flow)[0].figure`` is the figure.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``t`` is no time that was reached, or there are not four axes.
+    """
+    time = None if t is None else time_of(flow, t)
+    names = tells(flow)
+    if ax is None:
+        import matplotlib.pyplot as plt
+        figure = plt.figure(figsize=size_of(names), layout="constrained")
+        ax = laid_out(figure, names)
+    places = np.array(ax, dtype=object).ravel()
+    if places.size != len(names):
+        raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
+    for name, place in zip(names, places):
+        picture = PICTURES[name](flow, place, options)
+        if time is not None or not isinstance(picture, OverTime):
+            picture.move(flow.t_end if time is None else time)
+        label(picture)
+    return places
+
+
+def label(picture: Picture, alone: bool = False) -> None:
+    """A legend for a picture of a film or among others; a polar one among others has no room for
+    it, and says what is in it below."""
+    if alone or picture.corner != "outside":
+        # "best" would look at every point.
+        place = "upper right" if picture.times is not None and picture.corner == "best" else \
+            picture.corner
+        legend(picture.ax, loc=place, fontsize="small" if alone else "x-small")
+    elif isinstance(picture, PolarPicture) and picture.plane.whole:
+        picture.ax.set_xlabel("angle of $w_i$, and norm $|w_i|$; rays: activation boundaries;\n"
+                              r"on the rim: points, $\blacktriangle$ $y > 0$, "
+                              r"$\triangledown$ $y \leq 0$", fontsize="small")
+
+
+def known(what: object) -> str:
+    """The name of a picture, given as that or as the function that draws it.
+
+    Raises
+    ------
+    ValueError
+        If there is no such picture.
+    """
+    name = what if isinstance(what, str) else getattr(what, "__name__", "")
+    if name not in PICTURES:
+        raise ValueError(f"there is no picture {short(what)}: choose among panel, "
+                         f"{', '.join(PICTURES)}")
+    return name

@@ -1,0 +1,235 @@
+"""What all pictures share: a flow on axes, and artists that can be moved to another time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from ..problem.checks import non_negative
+from ..problem.network import TwoLayerReLU
+from ..problem.norms import row_norms, unit_rows
+from ..problem.quiet import quiet
+from ..problem.words import short
+from .style import axes, legend, some
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+
+    from ..flows.flow import Flow
+
+MANY = 400
+"""Neurons that are drawn one by one."""
+NUMBERS = 2_000_000
+"""Weights that are looked at for lines over time; of wide networks at fewer of the times."""
+FEWEST = 60
+"""Of these times, at least."""
+
+
+class Neurons(NamedTuple):
+    """Neurons at one time.
+
+    Attributes
+    ----------
+    model : TwoLayerReLU
+        The network.
+    directions : ndarray, shape (m, d)
+        ``w_i/|w_i|``, zero where ``w_i`` is.
+    log_norms : ndarray, shape (m,)
+        ``log |w_i|``, also below the range of double precision.
+    weight : ndarray, shape (m,)
+        ``|a_i| |w_i|`` over the largest of them.
+    up : ndarray of bool, shape (m,)
+        Whether ``a_i >= 0``.
+    alive : ndarray of bool, shape (m,)
+        Whether the neuron is active at some point.
+    """
+
+    model: TwoLayerReLU
+    directions: np.ndarray
+    log_norms: np.ndarray
+    weight: np.ndarray
+    up: np.ndarray
+    alive: np.ndarray
+
+
+@quiet
+def neurons_at(flow: Flow, t: float) -> Neurons:
+    """Neurons of a flow at one time.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it was not reached, or not kept.
+    """
+    model = flow.model if t == flow.t_end else flow(t)
+    W, a, log = model.W, model.a, 0.0
+    if flow.saved is None:
+        neurons, power = flow.path.scaled(np.array([t]))
+        a, W, log = neurons[0, :, 0], neurons[0, :, 1:], power[0] * np.log(2.0)
+    norms = row_norms(W)
+    size = np.log(np.abs(a)) + np.log(norms) + 2 * log
+    best = size.max()
+    weight = np.exp(size - best) if np.isfinite(best) else np.zeros(size.size)
+    return Neurons(model, unit_rows(W), np.log(norms) + log, weight, np.atleast_1d(a >= 0),
+                   np.asarray(flow.pattern(t).any(axis=1)))
+
+
+class Course(NamedTuple):
+    """A flow at some of the reported times.
+
+    Attributes
+    ----------
+    t : ndarray, shape (T,)
+    directions : ndarray, shape (T, m, d)
+    norms : ndarray, shape (T, m)
+    loss : ndarray, shape (T,)
+    """
+
+    t: np.ndarray
+    directions: np.ndarray
+    norms: np.ndarray
+    loss: np.ndarray
+
+
+_courses: WeakKeyDictionary[Flow, Course] = WeakKeyDictionary()
+
+
+def is_wide(flow: Flow) -> bool:
+    """Whether a run is looked at at fewer times than it reports."""
+    return (flow.saved is None
+            and flow.t.size > max(FEWEST, NUMBERS // (flow.path.m * (flow.path.d + 1))))
+
+
+@quiet
+def course(flow: Flow) -> Course:
+    """A wide flow at some of the times that it reports; kept as long as it is."""
+    known = _courses.get(flow)
+    if known is None:
+        most = max(FEWEST, NUMBERS // (flow.path.m * (flow.path.d + 1)))
+        t = flow.t[some(flow.t.size, most)]
+        neurons, power = flow.path.scaled(t)
+        norms = row_norms(neurons[:, :, 1:])
+        u = neurons[:, :, 1:] / np.where(norms > 0, norms, 1.0)[:, :, None]
+        field = flow.field
+        # Neurons one by one as their products with a, which do not underflow before the loss does.
+        size = np.ldexp(neurons[:, :, 0] * norms, 2 * power)
+        loss = np.array([field.value(field.outputs(*pair)) for pair in zip(size, u)])
+        known = _courses[flow] = Course(t, u, np.ldexp(norms, power), loss)
+    return known
+
+
+class Picture:
+    """A flow on axes.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    options : mapping
+        For the artists, by any name of an option of a matplotlib line.
+    times : ndarray, optional
+        Times that it will be moved to: limits are made for all of them. By default for none: what
+        is drawn at one time fills the axes.
+    """
+
+    name = "picture"
+    shape: Mapping[str, Any] = {}
+    """Options of new axes."""
+    corner = "best"
+    """Where the legend is."""
+
+    def __init__(self, flow: Flow, ax: Axes | None, options: Mapping[str, object],
+                 times: np.ndarray | None = None) -> None:
+        self.flow, self.options, self.times = flow, options, times
+        self.check()
+        self.ax = axes(ax, **self.shape)
+        self.artists: list[Artist] = []
+        self.draw()
+
+    def check(self) -> None:
+        """Refuse a flow that has no such picture.
+
+        Raises
+        ------
+        ValueError
+            In one sentence.
+        """
+
+    def draw(self) -> None:
+        """Draw what does not move, and make what does."""
+        raise NotImplementedError
+
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        raise NotImplementedError
+
+    def at(self, t: float) -> Sequence[Artist]:
+        """Move to a time; the artists that have changed."""
+        self.move(t)
+        return self.artists
+
+
+def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
+          options: Mapping[str, object]) -> Axes:
+    """Draw a picture at a time; at the end if that is None."""
+    picture = kind(flow, ax, options, None)
+    picture.move(flow.t_end if t is None else time_of(flow, t))
+    legend(picture.ax, loc=picture.corner)
+    return picture.ax
+
+
+def time_of(flow: Flow, t: object) -> float:
+    """A time that the flow has reached.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is none.
+    """
+    if hasattr(t, "get_xaxis"):
+        raise TypeError("t is axes: write ax=...")
+    time = non_negative(t, "t")
+    if time > flow.t_end:
+        raise ValueError(f"t = {short(t)} is outside [0, {flow.t_end!r}], the times reached")
+    return time
+
+
+def bundles(values: np.ndarray, weight: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:
+    """Neurons that stand for all: of those with nearly the same end, and start, the heaviest.
+
+    Parameters
+    ----------
+    values : ndarray, shape (T, m)
+        What is drawn of them.
+    weight : ndarray, shape (m,)
+    most : int
+        Lines.
+
+    Returns
+    -------
+    chosen : ndarray of int, shape (k,)
+    mass : ndarray, shape (k,)
+        Weight of those that each stands for, over the largest.
+
+    Examples
+    --------
+    >>> chosen, mass = bundles(np.array([[0.0, 1.0, 0.1, 1.1]]), np.array([1.0, 2.0, 3.0, 6.0]), 2)
+    >>> chosen, mass
+    (array([2, 3]), array([0.5, 1. ]))
+    """
+    m = weight.size
+    if m <= most:
+        return np.arange(m), np.ones(m)
+    ends = np.nan_to_num(values[-1])
+    span = np.ptp(ends) or 1.0
+    order = np.lexsort((values[0], np.round(50 * ends / span)))
+    parts = np.array_split(order, most)
+    chosen = np.array([part[np.argmax(weight[part])] for part in parts])
+    mass = np.array([weight[part].sum() for part in parts])
+    return chosen, mass / (mass.max() or 1.0)

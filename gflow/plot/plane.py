@@ -1,0 +1,313 @@
+"""A run at one time, in the plane of its neurons or of its inputs: neurons, polar, boundary."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..problem.network import TwoLayerReLU
+from ..problem.quiet import quiet
+from .picture import Picture, drawn, neurons_at
+from .points import Cloud, Plane
+from .style import EDGES, edge_style, edges_label, limits, line, mark_size, some, turn
+from .targets import inputs_of
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+
+    from ..flows.flow import Flow
+
+LOOKS = 12
+"""Times of a film at which limits are looked for."""
+POINTS = 60
+"""Data points that are marked on the rim, at most."""
+DECADES = 12.0
+"""Of norms, at most: smaller ones are in the middle."""
+CELLS = 2e8
+"""Neurons times cells of a picture of the outputs; as it takes about a second."""
+SMALLEST, LARGEST = 60, 200
+"""Cells along a side."""
+CROSSING = 40
+"""Neurons whose hyperplanes are drawn, at most."""
+
+
+class NeuronsPicture(Picture):
+    """See `neurons`."""
+
+    name = "neurons"
+    corner = "upper right"
+
+    def draw(self) -> None:
+        """Boundaries, and points that will move."""
+        ax, flow = self.ax, self.flow
+        self.plane = Plane(flow)
+        if self.plane.whole:
+            normal = flow.data.arrangement.normal
+            shown = some(len(normal), EDGES)
+            label = edges_label(shown.size, len(normal))
+            if turn(ax, "neurons edges") == 0:
+                for v in normal[shown]:
+                    ax.axline((0, 0), (-v[1], v[0]), label=label, **edge_style(shown.size))
+        self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
+        self.artists = list(self.cloud.artists)
+        one, two = self.plane.labels()
+        ax.set(aspect="equal", xlabel=one, ylabel=two)
+        self.reach = 0.0
+        if self.times is not None:
+            looks = self.times[some(self.times.size, LOOKS)]
+            self._reach(max(float(np.abs(self._place(t)[0]).max()) for t in looks))
+
+    def _place(self, t: float) -> tuple[np.ndarray, Any]:
+        found = neurons_at(self.flow, t)
+        return found.model.W @ self.plane.frame.T, found
+
+    def _reach(self, size: float) -> None:
+        ax = self.ax
+        before = vars(ax).get("_gflow_reach", 0.0)
+        reach = vars(ax)["_gflow_reach"] = max(before, 1.1 * size, 1e-300)
+        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+
+    @quiet
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        place, found = self._place(t)
+        self.cloud.move(place, found)
+        if self.times is None:
+            self._reach(float(np.abs(place).max()))
+
+
+class PolarPicture(Picture):
+    """See `polar`."""
+
+    name = "polar"
+    shape = {"subplot_kw": {"projection": "polar"}}
+    corner = "outside"
+
+    def draw(self) -> None:
+        """The rim, boundaries, and points that will move."""
+        ax, flow = self.ax, self.flow
+        if ax.name != "polar":
+            raise ValueError("these axes are not polar: make them with projection=\"polar\", or "
+                             "leave ax= away")
+        self.plane = Plane(flow)
+        # Static parts are drawn in units of the radius, which is known when neurons are.
+        self.rays = ax.plot([], [], **edge_style(min(EDGES, len(flow.data.arrangement.normal))))
+        marks: tuple[dict[str, Any], ...] = ({"marker": "^"},
+                                             {"marker": "v", "markerfacecolor": "white"})
+        self.rim = [ax.plot([], [], **{"linestyle": "", "color": "k",
+                                       "markersize": mark_size(flow.data.n, 6.0),
+                                       "clip_on": False, "zorder": 3, **style})[0]
+                    for style in marks]
+        self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
+        self.artists = list(self.cloud.artists)
+        self.bottom = self.top = np.nan
+        if self.times is not None:
+            looks = self.times[some(self.times.size, LOOKS)]
+            self._radius(np.concatenate([self._log(neurons_at(flow, t)) for t in looks]))
+
+    @staticmethod
+    def _log(found: Any) -> np.ndarray:
+        return np.asarray(found.log_norms / np.log(10.0))
+
+    def _radius(self, log: np.ndarray) -> None:
+        """Decades of the norms that are shown, and what is drawn up to their rim."""
+        finite = log[np.isfinite(log)]
+        ax: Any = self.ax
+        top = float(finite.max()) if finite.size else 0.0
+        low = float(np.quantile(finite, 0.001)) if finite.size else -1.0
+        top = np.floor(top) + 1
+        bottom = max(np.floor(low), top - DECADES) - 0.5
+        before = vars(ax).get("_gflow_radius", (np.inf, -np.inf))
+        self.bottom, self.top = min(bottom, before[0]), max(top, before[1])
+        vars(ax)["_gflow_radius"] = self.bottom, self.top
+        ax.set_ylim(self.bottom, self.top)
+        decades = np.arange(np.ceil(self.bottom), self.top)
+        decades = decades[some(decades.size, 4)]
+        ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
+                      color="0.3")
+        ax.set_rlabel_position(67.5)
+        ax.set_xticks(np.radians(np.arange(0, 360, 45)))
+        ax.tick_params(axis="x", labelsize="small", pad=7)
+        ax.grid(color="0.9", linewidth=0.6)
+        ax.set_xlabel("angle of $w_i$, and norm $|w_i|$" if self.plane.whole else
+                      "angle of $w_i$ in the plane of the principal directions\n"
+                      f"({100 * self.plane.share.sum():.0f}% of $\\sum |w_i|^2$), and norm $|w_i|$")
+        if self.plane.whole and turn(ax, "polar rim") == 0:
+            self._data()
+
+    def _data(self) -> None:
+        """Activation boundaries as rays, data points on the rim."""
+        data = self.flow.data
+        normal = data.arrangement.normal
+        shown = some(len(normal), EDGES)
+        edges = np.arctan2(normal[shown, 1], normal[shown, 0])
+        both = np.concatenate([edges + np.pi / 2, edges - np.pi / 2])
+        ends = np.tile([self.bottom, self.top, np.nan], both.size)
+        self.rays[0].set_data(np.repeat(both, 3), ends)
+        self.rays[0].set_label(edges_label(shown.size, len(normal)))
+        points = np.flatnonzero(data.X.any(axis=1))
+        picked = points[some(points.size, POINTS)]
+        angle = np.arctan2(data.X[picked, 1], data.X[picked, 0])
+        said = "points" if picked.size == points.size else f"{picked.size} of {points.size} points"
+        for marks, own, sign in zip(self.rim, (data.y[picked] > 0, data.y[picked] <= 0),
+                                    ("$y > 0$", r"$y \leq 0$")):
+            marks.set_data(angle[own], np.full(own.sum(), self.top))
+            if own.any():
+                marks.set_label(f"{said}, {sign}")
+
+    @quiet
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        found = neurons_at(self.flow, t)
+        log = self._log(found)
+        if self.times is None:
+            self._radius(log)
+        u = found.directions @ self.plane.frame.T
+        radius = np.clip(log, self.bottom, self.top)
+        self.cloud.move(np.column_stack([np.arctan2(u[:, 1], u[:, 0]), radius]), found)
+
+
+class BoundaryPicture(Picture):
+    """See `boundary`."""
+
+    name = "boundary"
+    corner = "upper right"
+
+    def check(self) -> None:
+        """Two inputs, with or without a bias."""
+        self.columns, self.bias = inputs_of(self.flow.data)
+        if self.columns.size != 2:
+            raise ValueError(f"the data have {self.columns.size} columns that vary: this figure "
+                             "needs two inputs, and a constant column if there is a bias")
+
+    @quiet
+    def draw(self) -> None:
+        """Points, and what will move."""
+        flow, ax, data = self.flow, self.ax, self.flow.data
+        x = data.X[:, self.columns]
+        side = int(np.clip((CELLS / flow.path.m)**0.5, SMALLEST, LARGEST))
+        ends = [limits(x[:, k], 0.25) for k in (0, 1)]
+        self.x = [np.linspace(*end, side) for end in ends]
+        self.grid = np.tile(data.X[0], (side * side, 1))
+        first, second = np.meshgrid(*self.x)
+        self.grid[:, self.columns] = np.column_stack([first.ravel(), second.ravel()])
+        y = data.y
+        self.level = 0.0 if y.min() < 0 < y.max() else float(y.min() + y.max()) / 2
+        reach = float(np.abs(y - self.level).max()) or 1.0
+        self.image = ax.imshow(np.zeros((side, side)), extent=(*ends[0], *ends[1]),
+                               origin="lower", cmap="cividis", aspect="auto", zorder=0,
+                               interpolation="bilinear", vmin=self.level - 1.25 * reach,
+                               vmax=self.level + 1.25 * reach)
+        bar = None if turn(ax, self.name) else ax.figure.colorbar(self.image, ax=ax, label="output")
+        if bar is not None:
+            bar.ax.axhline(self.level, color="k", linewidth=1.5)
+        for own, mark, face, text in ((y > self.level, "o", "white", "above"),
+                                      (y <= self.level, "s", "black", "below")):
+            ax.plot(*x[own].T, linestyle="", marker=mark, markerfacecolor=face,
+                    markersize=mark_size(data.n, 6.5),
+                    markeredgecolor="black" if face == "white" else "white", zorder=3,
+                    label=f"label {text} {self.level:.3g}" if own.any() else None)
+        self.fold = ax.plot([], [], color="#CC79A7", linewidth=1.0, zorder=1)[0]
+        count = min(CROSSING, flow.path.m)
+        self.fold.set_label("kinks of the neurons" if count == flow.path.m
+                            else f"kinks of the {count} heaviest neurons")
+        own_line = line({"color": "black", "linewidth": 2.0, "label": f"output {self.level:.3g}"},
+                        self.options)
+        self.line = ax.plot([], [], **{**own_line, "zorder": 2})[0]
+        self.artists = [self.image, self.fold, self.line]
+        ax.set(xlim=ends[0], ylim=ends[1], xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
+               ylabel=f"input $x_{{{self.columns[1] + 1}}}$")
+
+    @quiet
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        from contourpy import contour_generator
+        found = neurons_at(self.flow, t)
+        side = self.x[0].size
+        values = outputs(found.model, self.grid).reshape(side, side)
+        self.image.set_data(values)
+        lines = contour_generator(self.x[0], self.x[1], values).lines(self.level)
+        hole = np.full((1, 2), np.nan)
+        path = np.concatenate([hole, *(part for one in lines for part in (one, hole))])
+        self.line.set_data(*path.T)
+        heavy = np.argsort(-found.weight, kind="stable")[:CROSSING]
+        W = found.directions[heavy[found.alive[heavy]]]
+        v, b = W[:, self.columns], np.zeros(len(W))
+        if self.bias is not None:
+            b = W[:, self.bias] * self.flow.data.X[0, self.bias]
+        size = (v**2).sum(axis=1)
+        v, b, size = v[size > 0], b[size > 0], size[size > 0]
+        foot = -(b / size)[:, None] * v
+        along = np.column_stack([-v[:, 1], v[:, 0]]) / np.sqrt(size)[:, None]
+        far = 10 * max(np.ptp(self.x[0]), np.ptp(self.x[1])) + np.abs(foot).max(initial=0.0)
+        gap = np.full_like(foot, np.nan)
+        ends = np.stack([foot - far * along, foot + far * along, gap], axis=1)
+        self.fold.set_data(*ends.reshape(-1, 2).T)
+
+
+def outputs(model: TwoLayerReLU, X: np.ndarray) -> np.ndarray:
+    """Outputs at many points, some at a time."""
+    rows = max(1, int(4e6 / model.m))
+    return np.concatenate([model(X[k:k + rows]) for k in range(0, len(X), rows)])
+
+
+def neurons(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Neurons at one time as points of the plane, with the activation boundaries of the data.
+
+    For inputs of more than two columns, in the plane of the two leading singular vectors of the
+    weights at the end (without boundaries); axes say how much of the weights is along them. Neurons
+    that are active at no point are faint; of more than 400 those with a small ``|a_i| |w_i|`` are
+    pale. Of more than 40 boundaries 40 are drawn, and the legend says so.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    t : float, optional
+        Time; the end of the run if None.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the points, by any name of an option of a line: ``alpha``, ``ms``, ``color``.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``t`` is no time that was reached.
+    """
+    return drawn(NeuronsPicture, flow, t, ax, options)
+
+
+def polar(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Neurons at one time by angle and logarithm of the norm.
+
+    Rays are activation boundaries, and triangles on the rim data points, up if the label is
+    positive. Norms may be below the range of double precision (``log_scale``); what is smaller
+    than nearly all others is in the middle. Parameters as in `neurons`; ``ax`` has to be polar.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``t`` is no time that was reached, or ``ax`` is not polar.
+    """
+    return drawn(PolarPicture, flow, t, ax, options)
+
+
+def boundary(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object
+             ) -> Axes:
+    """Output on the plane of two inputs at one time, and the line where it is that of no label.
+
+    That is 0 if labels have both signs, else halfway between the smallest and the largest. Thin
+    lines are where the heaviest neurons bend. Parameters as in `neurons`; options go to the line.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``t`` is no time that was reached, or the data have not two inputs.
+    """
+    return drawn(BoundaryPicture, flow, t, ax, options)

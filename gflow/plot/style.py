@@ -1,0 +1,169 @@
+"""Colours, axes, legends, and what wide networks are thinned to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+
+COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+"""Okabe and Ito, dark grey first: for one flow after another on the same axes."""
+UP: dict[str, Any] = {"color": "#0072B2", "linestyle": "-"}
+DOWN: dict[str, Any] = {"color": "#D55E00", "linestyle": "--"}
+DARK = COLOURS[0]
+FAINT = "0.6"
+PAIRS = (("#0072B2", "#D55E00"), ("#009E73", "#CC79A7"), ("#56B4E9", "#E69F00"))
+"""Colours of ``a_i > 0`` and ``a_i < 0``, for one flow after another."""
+EDGES = 40
+"""Activation boundaries that are drawn, at most."""
+
+
+def axes(ax: Axes | None, **options: Any) -> Axes:
+    """The axes given, or new ones that nothing is cut off of when they are saved.
+
+    Raises
+    ------
+    TypeError
+        If they are no axes.
+    """
+    if ax is not None:
+        if not hasattr(ax, "get_xaxis"):
+            raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
+        return ax
+    import matplotlib.pyplot as plt
+    made: Axes = plt.subplots(layout="constrained", **options)[1]
+    return made
+
+
+def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
+    """Options for a line: those given, under any name that matplotlib knows, before our own."""
+    from matplotlib.cbook import normalize_kwargs
+    from matplotlib.lines import Line2D
+    return {**own, **normalize_kwargs(dict(given), Line2D)}
+
+
+def turn(ax: Axes, name: str) -> int:
+    """How often a picture has been drawn on these axes before; it is noted."""
+    drawn: dict[str, int] = vars(ax).setdefault("_gflow", {})
+    drawn[name] = drawn.get(name, -1) + 1
+    return drawn[name]
+
+
+def pair(ax: Axes, name: str) -> tuple[str, str]:
+    """Colours of ``a_i > 0`` and ``a_i < 0`` for the next flow on these axes."""
+    return PAIRS[turn(ax, name) % len(PAIRS)]
+
+
+def legend(ax: Axes, loc: str, **options: Any) -> None:
+    """A legend that says everything once, if there is anything to say; ``"outside"`` is on the
+    right of the axes. Marks in it can be seen, however small and pale they are in the picture."""
+    if loc == "outside":
+        loc, options = "upper left", {"bbox_to_anchor": (1.1, 1.05), **options}
+    from matplotlib.lines import Line2D
+    handles, labels = ax.get_legend_handles_labels()
+    first = {label: handle for label, handle in zip(labels[::-1], handles[::-1])}
+    if not first:
+        return
+    texts = list(dict.fromkeys(labels))
+    own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, "loc": loc, **options}
+    made = ax.legend([first[text] for text in texts], texts, **own)
+    for handle in made.legend_handles:
+        if handle is not None:
+            alpha = handle.get_alpha()
+            handle.set_alpha(None if alpha is None else max(float(alpha), 0.45))
+            if isinstance(handle, Line2D):
+                handle.set_markersize(min(max(handle.get_markersize(), 5.0), 8.0))
+
+
+def dots(t: np.ndarray) -> dict[str, Any]:
+    """A line through one time would not be seen."""
+    return {"marker": "o"} if t.size == 1 else {}
+
+
+def positive(values: Any) -> np.ndarray:
+    """What a logarithmic axis can show; NaN elsewhere.
+
+    Examples
+    --------
+    >>> positive([1.0, 0.0, -1.0])
+    array([ 1., nan, nan])
+    """
+    values = np.asarray(values, dtype=float)
+    return np.where(np.isfinite(values) & (values > 0), values, np.nan)
+
+
+def logarithmic(ax: Axes, values: np.ndarray) -> None:
+    """A logarithmic axis, if there is anything that it can show."""
+    if np.isfinite(values).any():
+        ax.set_yscale("log")
+
+
+def time_axis(ax: Axes, t: np.ndarray) -> None:
+    """Logarithmic from where early alignment starts to show, linear before, so that 0 is there.
+
+    Limits are left to matplotlib: they hold on other scales too (``ax.set_xscale("log")``), and for
+    flows that are drawn on top.
+    """
+    if t.size and t[-1] > 0 and ax.get_xscale() == "linear":
+        ax.set_xscale("symlog", linthresh=float(min(0.1, t[-1] / 100)))
+    ax.margins(x=0)
+    ax.set_xlabel("flow time $t$")
+
+
+def some(count: int, most: int) -> np.ndarray:
+    """Indices of at most ``most`` of ``count`` things, evenly.
+
+    Examples
+    --------
+    >>> some(3, 5), some(10, 3)
+    (array([0, 1, 2]), array([0, 4, 9]))
+    """
+    return np.unique(np.linspace(0, count - 1, min(count, most)).astype(int)) if count else \
+        np.empty(0, dtype=int)
+
+
+def edge_style(count: int) -> dict[str, Any]:
+    """How activation boundaries are drawn: the paler the more there are."""
+    return {"color": "0.5", "linestyle": "-.", "linewidth": 0.8, "zorder": 1} if count <= 12 else \
+        {"color": "0.75", "linestyle": "-", "linewidth": 0.6, "zorder": 1}
+
+
+def mark_size(count: int, size: float) -> float:
+    """Size of marks: smaller if there are many.
+
+    Examples
+    --------
+    >>> mark_size(3, 7.0), mark_size(100, 7.0)
+    (7.0, 3.5)
+    """
+    return float(size * max(0.5, min(1.0, (25 / max(1, count))**0.5)))
+
+
+def edges_label(shown: int, total: int) -> str:
+    """What a legend says of activation boundaries.
+
+    Examples
+    --------
+    >>> edges_label(3, 3), edges_label(40, 75)
+    ('activation boundaries', '40 of 75 activation boundaries')
+    """
+    some_of = "" if shown == total else f"{shown} of {total} "
+    return f"{some_of}activation boundaries"
+
+
+def limits(values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
+    """Ends of an axis that shows all of the finite ``values``.
+
+    Examples
+    --------
+    >>> limits(np.array([0.0, 10.0]), 0.1)
+    (-1.0, 11.0)
+    """
+    finite = values[np.isfinite(values)]
+    low, high = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    room = margin * (high - low) or max(0.1 * abs(high), 1e-300)
+    return low - room, high + room

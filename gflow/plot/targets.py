@@ -1,0 +1,265 @@
+"""What the network has learnt at one time: function, kinks, fit."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from ..problem.data import Data
+from ..problem.quiet import quiet
+from .picture import MANY, Picture, drawn, neurons_at
+from .style import COLOURS, limits, line, mark_size, pair, some, turn
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+
+    from ..flows.flow import Flow
+
+GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
+"""Points of a curve, fewest of them, and neurons times points that are quick."""
+LOOKS = 12
+"""Times of a film at which limits are looked for."""
+
+
+def inputs_of(data: Data) -> tuple[np.ndarray, int | None]:
+    """Columns of the inputs, and that of the bias: the last one that is the same for all points.
+
+    Examples
+    --------
+    >>> inputs_of(Data([[1.0, 2.0], [3.0, 2.0]], [0.0, 1.0]))
+    (array([0]), 1)
+    """
+    constant = np.flatnonzero((np.ptp(data.X, axis=0) == 0) & data.X[0].astype(bool))
+    if not constant.size or data.d == 1:
+        return np.arange(data.d), None
+    bias = int(constant[-1])
+    return np.delete(np.arange(data.d), bias), bias
+
+
+class OneInput(Picture):
+    """A picture of functions of one input."""
+
+    def check(self) -> None:
+        """One input and a bias."""
+        columns, _ = inputs_of(self.flow.data)
+        if columns.size != 1:
+            raise ValueError(f"the data have {self.flow.data.d} columns: this figure needs one "
+                             "input and a constant column as the bias")
+
+    def prepare(self) -> None:
+        """The grid."""
+        data = self.flow.data
+        columns, self.bias = inputs_of(data)
+        self.column = int(columns[0])
+        self.points = data.X[:, self.column]
+        margin = 0.3 * (float(np.ptp(self.points)) or 1.0)
+        count = int(np.clip(PRODUCTS // self.flow.path.m, COARSEST, GRID))
+        self.x = np.linspace(self.points.min() - margin, self.points.max() + margin, count)
+        self.grid = np.tile(data.X[0], (count, 1))
+        self.grid[:, self.column] = self.x
+
+    def room(self) -> None:
+        """Limits for all times of a film."""
+        if self.times is not None:
+            looks = self.times[some(self.times.size, LOOKS)]
+            values = [self.flow(float(t))(self.grid) for t in looks]
+            self.ax.set_ylim(limits(np.concatenate([*values, self.flow.data.y])))
+            self.ax.set_xlim(self.x[0], self.x[-1])
+
+    def data_points(self) -> None:
+        """Marks of the data."""
+        self.ax.plot(self.points, self.flow.data.y, "o", color="#0072B2", zorder=3,
+                     markersize=mark_size(self.points.size, 7.0),
+                     markeredgecolor="white", label="data")
+
+
+class FunctionPicture(OneInput):
+    """See `function`."""
+
+    name = "function"
+
+    @quiet
+    def draw(self) -> None:
+        """Data and the least squares line, and the curve that will move."""
+        self.prepare()
+        ax, data = self.ax, self.flow.data
+        before = turn(ax, self.name)
+        if before == 0:
+            fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
+            ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
+                    alpha=0.45, label="least squares line")
+        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network"}
+        self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
+        if before == 0:
+            self.data_points()
+        self.artists = [self.curve]
+        ax.set(xlabel="input $x$", ylabel="output")
+        self.room()
+
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        self.curve.set_ydata(neurons_at(self.flow, t).model(self.grid))
+        if self.times is None:
+            self.ax.relim()
+            self.ax.autoscale_view()
+
+
+class KinksPicture(OneInput):
+    """See `kinks`."""
+
+    name = "kinks"
+
+    @quiet
+    def draw(self) -> None:
+        """Data, the curve and the stems that will move."""
+        self.prepare()
+        ax, m = self.ax, self.flow.path.m
+        before = turn(ax, self.name)
+        self.twin = vars(ax).get("_gflow_twin") or ax.twinx()
+        vars(ax)["_gflow_twin"] = self.twin
+        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=COLOURS[before % len(COLOURS)],
+                             linewidth=1.8, label="network")[0]
+        if before == 0:
+            self.data_points()
+        colours = pair(self.twin, self.name)
+        self.stems: list[tuple[bool, Any]] = []
+        for up, colour, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
+                                       (False, colours[1], "x", "$a_i < 0$")):
+            own = {"color": colour, "linewidth": 0.7, "linestyle": "-", "marker": mark,
+                   "markersize": 2.5 if m > MANY else 4.5,
+                   "alpha": max(0.1, min(0.8, 40 / m)), "zorder": 2}
+            self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
+            ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
+        self.twin.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+        # The function is above the stems.
+        ax.set_zorder(self.twin.get_zorder() + 1)
+        ax.patch.set_visible(False)
+        self.twin.patch.set_visible(True)
+        self.artists = [*(stem for _, stem in self.stems), self.curve]
+        ax.set(xlabel="input $x$, and kinks", ylabel="output", xlim=(self.x[0], self.x[-1]))
+        self.twin.set_ylabel("weight $a_i |w_i|$ of a kink")
+        self.room()
+        self.highest = 0.0
+        if self.times is not None:
+            for t in self.times[some(self.times.size, LOOKS)]:
+                self._height(self._kinks(float(t))[1])
+
+    def _height(self, weight: np.ndarray) -> None:
+        self.highest = max(self.highest, 1.15 * float(np.abs(weight).max(initial=0.0)), 1e-300)
+        self.twin.set_ylim(-self.highest, self.highest)
+
+    def _kinks(self, t: float) -> tuple[np.ndarray, np.ndarray]:
+        """Places and weights of the kinks."""
+        found = neurons_at(self.flow, t)
+        u, model = found.directions, found.model
+        constant = 0.0 if self.bias is None else self.flow.data.X[0, self.bias] * u[:, self.bias]
+        place = -constant / u[:, self.column] + np.zeros(model.m)
+        return place, model.a * model.norms
+
+    @quiet
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        place, weight = self._kinks(t)
+        inside = (place >= self.x[0]) & (place <= self.x[-1])
+        for up, stem in self.stems:
+            own = inside & ((weight > 0) == up)
+            x, y, gap = place[own], weight[own], np.full(own.sum(), np.nan)
+            stem.set_data(np.column_stack([x, x, x]).ravel(),
+                          np.column_stack([0 * y, y, gap]).ravel())
+            stem.set_markevery((1, 3))
+        self.curve.set_ydata(neurons_at(self.flow, t).model(self.grid))
+        if self.times is None:
+            self._height(weight)
+            self.ax.relim()
+            self.ax.autoscale_view(scalex=False)
+            outside = int((~inside).sum())
+            self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {place.size} are outside)"
+                               if outside else "input $x$, and kinks")
+
+
+class FitPicture(Picture):
+    """See `fit`."""
+
+    name = "fit"
+    corner = "upper left"
+
+    def draw(self) -> None:
+        """The diagonal, and points that will move."""
+        ax, y = self.ax, self.flow.data.y
+        before = turn(ax, self.name)
+        if before == 0:
+            ax.axline((0.0, 0.0), slope=1, color="0.6", linewidth=1.0, zorder=1,
+                      label="output = label")
+        own = {"linestyle": "", "marker": "o", "markersize": mark_size(y.size, 6.0),
+               "alpha": 0.7,
+               "color": COLOURS[(before + 1) % len(COLOURS)], "label": "points"}
+        self.points = ax.plot(y, y, **line(own, self.options))[0]
+        self.artists = [self.points]
+        ax.set(xlabel="label", ylabel="output")
+        if self.times is not None:
+            looks = self.times[some(self.times.size, LOOKS)]
+            values = [self.flow(float(t))(self.flow.data.X) for t in looks]
+            ax.set(ylim=limits(np.concatenate([*values, y])), xlim=limits(y))
+
+    def move(self, t: float) -> None:
+        """Move to a time."""
+        values = neurons_at(self.flow, t).model(self.flow.data.X)
+        self.points.set_ydata(values)
+        if self.times is None:
+            y = self.flow.data.y
+            self.ax.set(xlim=limits(y), ylim=limits(np.concatenate([values, y])))
+
+
+def function(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object
+             ) -> Axes:
+    """The fitted function of one input with a bias, the data, and the least squares line.
+
+    Parameters
+    ----------
+    flow : Flow
+        A run on data of two columns, one of them constant (a bias).
+    t : float, optional
+        Time; the end of the run if None.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the line of the network.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not one input and a bias, or ``t`` is no time that was reached.
+    """
+    return drawn(FunctionPicture, flow, t, ax, options)
+
+
+def kinks(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """The fitted function of one input, and where its neurons bend it: ``-b_i / w_i``.
+
+    A stem a neuron, as high as its weight ``a_i |w_i|`` (axis on the right). Parameters as in
+    `function`; options go to the stems.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If the data are not one input and a bias, or ``t`` is no time that was reached.
+    """
+    return drawn(KinksPicture, flow, t, ax, options)
+
+
+def fit(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
+    """Output against label at every point, for inputs of any dimension.
+
+    Parameters as in `function`, on any data; options go to the points.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If ``t`` is no time that was reached.
+    """
+    return drawn(FitPicture, flow, t, ax, options)

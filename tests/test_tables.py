@@ -1,0 +1,127 @@
+"""What results say of themselves, and runs as tables."""
+
+import json
+import re
+
+import numpy as np
+import pandas
+import pytest
+
+import gflow
+
+DATA = gflow.datasets.three_points()
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return gflow.integrate(gflow.init.balanced(6, 2, 0.2), DATA, 20.0, t_eval=[0.0, 1.0, 20.0])
+
+
+def test_predictions_losses_residuals(flow):
+    other = gflow.Data([[0.3, 1.0], [2.0, 1.0]], [0.5, -1.0])
+    h = flow.predict(other.X)
+    for j, t in enumerate(flow.t):
+        np.testing.assert_allclose(h[j], flow(t)(other.X), rtol=1e-14)
+        assert flow.test_loss(other)[j] == pytest.approx(flow(t).loss(other), rel=1e-13)
+    np.testing.assert_allclose((flow.residuals**2).mean(axis=1) / 2, flow.loss, rtol=1e-12)
+    assert flow.residuals.shape == (3, 3)
+    with pytest.raises(ValueError, match="columns"):
+        flow.predict([[1.0]])
+    with pytest.raises(TypeError, match="data is a float"):
+        flow.test_loss(1.0)
+
+
+def test_a_path_is_called_sliced_and_measured(flow):
+    path = flow([0.5, 1.0, 2.0])
+    assert len(path[1:]) == 2 and path[1:][0].a.tolist() == flow(1.0).a.tolist()
+    np.testing.assert_allclose(path(DATA.X)[2], path[2](DATA.X))
+    np.testing.assert_allclose(path.loss(DATA), [model.loss(DATA) for model in path])
+    np.testing.assert_allclose(path.norms[0], path[0].norms)
+
+
+def test_the_gradient_is_the_derivative():
+    rng = np.random.default_rng(3)
+    model = gflow.TwoLayerReLU(rng.standard_normal(4), rng.standard_normal((4, 3)), log_scale=0.3)
+    data = gflow.Data(rng.standard_normal((7, 3)), rng.standard_normal(7))
+    found = model.gradient(data)
+    plain = gflow.TwoLayerReLU(model.a * np.exp(0.3), model.W * np.exp(0.3))
+
+    def central(index, name):
+        ends = []
+        for step in (1e-6, -1e-6):
+            parts = {"a": plain.a.copy(), "W": plain.W.copy()}
+            parts[name][index] += step
+            ends.append(gflow.TwoLayerReLU(**parts).loss(data))
+        return (ends[0] - ends[1]) / 2e-6
+
+    assert found.a[2] == pytest.approx(central(2, "a"), rel=1e-7)
+    assert found.W[1, 2] == pytest.approx(central((1, 2), "W"), rel=1e-7)
+    # Off the boundaries the flow moves against it.
+    flow = gflow.integrate(plain, data, 1e-6, t_eval=[0, 1e-6])
+    np.testing.assert_allclose(np.diff(flow.a, axis=0)[0] / 1e-6, -found.a, rtol=1e-4)
+
+
+def test_tables(flow):
+    table = flow.to_pandas()
+    assert table.shape == (18, 5) and list(table.columns) == ["a", "w_0", "w_1", "norm", "loss"]
+    assert table.loc[(20.0, 3), "w_1"] == flow.W[2, 3, 1]
+    assert table.loc[(1.0, 5), "loss"] == flow.loss[1]
+    dataset = flow.to_xarray()
+    assert dataset.W.dims == ("time", "neuron", "input")
+    assert float(dataset.norms.sel(time=20.0, neuron=2)) == flow.norms[2, 2]
+    assert json.loads(dataset.attrs["settings"])["t_max"] == 20.0
+    events = flow.events_table()
+    assert isinstance(events, pandas.DataFrame) and len(events) == len(flow.events)
+    assert (events["time"] == flow.events["time"]).all() and set(events["kind"]) <= {
+        "activate", "deactivate", "slide", "release"}
+
+
+def test_tables_of_what_was_kept():
+    run = gflow.integrate(([0.5], [[0.3, 0.1]]), DATA, 2.0, t_eval=[0, 1, 2],
+                          save=lambda state: {"mass": state.loss, "top": state.W[0]})
+    assert list(run.to_pandas().columns) == ["mass", "top_0", "top_1"]
+    assert run.to_xarray()["top"].dims == ("time", "top_1")
+    counts = iter(range(1, 9))
+    run = gflow.integrate(([0.5], [[0.3, 0.1]]), DATA, 2.0, t_eval=[0, 1, 2],
+                          save=lambda state: np.ones(next(counts)))
+    assert len(run.to_pandas()) == 3
+    with pytest.raises(ValueError, match="value changes"):
+        run.to_xarray()
+
+
+def test_without_the_packages(flow, monkeypatch):
+    import sys
+    for name in ("pandas", "xarray"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for table in (flow.to_pandas, flow.to_xarray, flow.events_table):
+        with pytest.raises(ImportError, match=r"gflow\[tables\]"):
+            table()
+
+
+def test_results_show_what_was_found(flow):
+    start = gflow.init.balanced(30, 2, 1e-6, rng=2)
+    early = gflow.theory.early_flow(start, DATA)
+    counts = [int(line.split()[0]) for line in repr(early).split("\n")[2:]]
+    assert sum(counts) == (~early.dead).sum() and counts == sorted(counts)[::-1]
+    extremal = gflow.theory.extremal_vectors(DATA)
+    lines = repr(extremal).split("\n")
+    assert len(lines) == 2 + len(extremal) and f"{extremal.value[0]:.6g}" in lines[2]
+    pair = gflow.theory.two_cone_least_squares(DATA)
+    assert f"{np.linalg.norm(pair.beta_plus):.6g}" in repr(pair)
+    orthogonal = gflow.datasets.orthogonal()
+    jumps = gflow.theory.jump_process(gflow.init.balanced(30, 2, 1e-6), orthogonal)
+    assert all(f"{t:.6g}" in repr(jumps) for t in jumps.times)
+    for found in (early, extremal, pair, jumps, flow):
+        html = found._repr_html_()
+        assert html.count("<tr>") == html.count("</tr>") > 1
+        assert not re.search(r"<(?!/?[a-z])", html)
+
+
+def test_long_tables_are_cut():
+    rng = np.random.default_rng(0)
+    data = gflow.Data(rng.standard_normal((40, 2)), rng.standard_normal(40))
+    found = gflow.theory.extremal_vectors(data)
+    assert len(found) > 12 or len(repr(found).split("\n")) == len(found) + 2
+    from gflow.problem.tables import Table
+    table = Table("t", ("k",), [(str(k),) for k in range(20)])
+    assert table.text().endswith("and 8 more") and "and 8 more" in table.html()
