@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..problem.rates import Rates
 from ..problem.units import Units
 from .events import CHANGE, as_table
 from .protocol import Measure, Path
@@ -45,11 +46,11 @@ class Stop(Exception):
         self.status, self.t = status, t
         self.message = message or OUTCOMES[status]
 
-    def told(self, units: Units) -> str:
-        """The sentence, with the time in units of 1."""
+    def told(self, outside: Callable[[Any], Any]) -> str:
+        """The sentence, with the time as it is ``outside`` of the engine."""
         if self.t is None:
             return self.message
-        return self.message.replace("{t}", f"{units.outside(self.t):.6g}", 1)
+        return self.message.replace("{t}", f"{outside(self.t):.6g}", 1)
 
 
 class Foreign(BaseException):
@@ -90,6 +91,8 @@ class Run:
         What is kept instead of the pieces.
     units : Units
         Units of the engine; ``path`` and rules are in units of 1.
+    rates : Rates
+        Speeds of the layers; in the engine they are 1.
 
     Attributes
     ----------
@@ -99,9 +102,10 @@ class Run:
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool,
-                 recorder: Recorder | None = None, units: Units = Units()) -> None:
-        self.path, self.units = path, units
-        self.t_max = float(units.inside(t_max))
+                 recorder: Recorder | None = None, units: Units = Units(),
+                 rates: Rates = Rates()) -> None:
+        self.path, self.units, self.rates = path, units, rates
+        self.t_max = float(self.inside(t_max))
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -111,6 +115,14 @@ class Run:
         self.interrupted = False
         self._handed: WeakKeyDictionary[State, Callable[[], np.ndarray]] = WeakKeyDictionary()
         self.meter = Meter(t_max) if progress else None
+
+    def inside(self, t: Any) -> Any:
+        """Times of the engine."""
+        return self.units.inside(self.rates.inside(t))
+
+    def outside(self, t: Any) -> Any:
+        """Its times as users see them."""
+        return self.rates.outside(self.units.outside(t))
 
     @property
     def wall(self) -> float:
@@ -122,7 +134,7 @@ class Run:
         if not len(neuron):
             return
         table = np.empty(len(neuron), dtype=CHANGE)
-        time = self.units.outside(time)
+        time = self.outside(time)
         for name, column in zip(CHANGE.names or (), (time, neuron, point, before, after)):
             table[name] = column
         self.changes.append(table)
@@ -193,11 +205,12 @@ class Run:
 
     def _seen(self, measure: Measure, t: float, state: Callable[[], np.ndarray]
               ) -> tuple[Callable[[], float], Callable[[], float]]:
-        """What ``measure`` gives, in units of 1."""
+        """What ``measure`` gives, in units of 1. Speeds of layers change neither the loss nor its
+        gradient, which are those of the weights as users see them."""
         units = self.units
         if not any(units):
-            return measure(t, state)
-        loss, gradient = measure(float(units.inside(t)),
+            return measure(float(self.inside(t)), state)
+        loss, gradient = measure(float(self.inside(t)),
                                  lambda: np.ldexp(state(), -units.weights))
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 

@@ -20,6 +20,7 @@ from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..engines.record import Record
+from ..engines.layered import rates_of
 from ..engines.rescaled import units_of
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
@@ -164,7 +165,8 @@ class Alignment:
             # Neurons see nothing of a loss but its pulls, and of a small start those at output 0:
             # the labels themselves, for the square loss.
             data = Data(data.X, self.flow.field.first_pulls)
-        return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), data)
+        start = TwoLayerReLU(a[0], W[0], unit[0], slope=self.flow.activation.slope)
+        return early_flow(start, data)
 
     @cached_property
     @quiet
@@ -330,12 +332,14 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
-    field, (path, units) = flow.field, units_of(flow.path)
+    field, (layered, rates) = flow.field, rates_of(flow.path)
+    path, units = units_of(layered)
     if isinstance(path, Windows):
         times, losses = [np.zeros(1)], [_losses(flow, np.zeros(1))]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
-            times.append(units.outside(window.t0 + (s + 1) / 2 * (window.t1 - window.t0)))
+            inside = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
+            times.append(rates.outside(units.outside(inside)))
             if isinstance(window, Calm) or field.loss != SQUARE:
                 inside = times[-1] <= flow.t_end
                 times[-1] = times[-1][inside]

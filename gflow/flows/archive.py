@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from .._version import __version__
+from ..engines.layered import rates_of
 from ..engines.record import Record
 from ..engines.rescaled import units_of
 from ..problem.files import Output, whole_file
@@ -28,10 +29,10 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "path": type(units_of(flow.path)[0]).__name__,
+              "path": type(units_of(rates_of(flow.path)[0])[0]).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
-              "loss": loss_entry(flow)}
+              "loss": loss_entry(flow), "bias": flow.data.bias, "slope": flow.activation.slope}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern,

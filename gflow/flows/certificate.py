@@ -6,9 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..problem.checks import whole
-from ..problem.field import speed
 from ..problem.norms import row_norms
-from ..engines.events import OFF, SLIDING
 from ..engines.record import Record
 from ..kernels.crossings import RESIDUAL_ERROR
 from ..theory.lorentz import local_lorentz
@@ -33,13 +31,16 @@ class Certificate:
     ----------
     balance : ndarray, shape (m,)
         Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
-        of that neuron.
+        of that neuron. With speeds of layers (``rates``) it is ``rates[1] a_i^2 - rates[0]
+        |w_i|^2``, with a decay of all weights alike what that has left of it; with decays that
+        differ nothing is conserved, and this is 0.
     lorentz : float
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
-        sample of pairs, relative to the two; see `gflow.theory.local_lorentz`.
+        sample of pairs, relative to the two; see `gflow.theory.local_lorentz`. With speeds and
+        decay as above.
     energy : float
         ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``; of the pieces looked at, if there is
-        a limit on them.
+        a limit on them. With weight decay ``L`` is the objective.
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``; 0 on a
         monotone loss.
@@ -159,9 +160,11 @@ class _Audit:
         self.next_event = 0
         self.marks = np.random.default_rng(0).random(self.X.shape[0])
         a, W = self._split(flow.path.start)
-        self.invariant = a**2 - (W**2).sum(axis=1)
+        self.setting = flow.setting
+        self.first = np.column_stack([a, W])
+        self.invariant = self.setting.conserved(self.first, self.first)
         self.drift = np.zeros(self.m)
-        self.size = a**2 + (W**2).sum(axis=1)
+        self.size = self._size(self.first)
         self.first_loss = self.last_loss = self._loss(a, W)
         self.lost = 0.0
         self.rise = self.gap = self.wrong = self.multiplier = 0.0
@@ -173,7 +176,12 @@ class _Audit:
         return state[:self.m], state[self.m:].reshape(self.m, self.d)
 
     def _loss(self, a: np.ndarray, W: np.ndarray) -> float:
-        return float(self.field.value(self.field.outputs(a, W)))
+        return float(self.field.value(self.field.outputs(a, W))) + self.setting.penalty(a, W)
+
+    def _size(self, U: np.ndarray) -> np.ndarray:
+        """Sum of the magnitudes of the terms of the invariants of neurons ``U`` (m, d + 1)."""
+        output, hidden = self.setting.rates
+        return np.asarray(hidden * U[:, 0]**2 + output * (U[:, 1:]**2).sum(axis=1))
 
     def look(self, p: int) -> None:
         """Check a piece in its middle and at its end."""
@@ -192,14 +200,17 @@ class _Audit:
             past = events[self.next_event:upto]
             self.codes[past["neuron"], past["point"]] = past["to"]
             self.next_event = upto
-            self._state(state)
+            self._state(float(t), state)
         self.lost -= self.last_loss
 
-    def _state(self, state: np.ndarray) -> None:
+    def _state(self, t: float, state: np.ndarray) -> None:
         a, W = self._split(state)
-        squares = (W**2).sum(axis=1)
-        self.drift = np.maximum(self.drift, np.abs(a**2 - squares - self.invariant))
-        self.size = np.maximum(self.size, a**2 + squares)
+        U = np.column_stack([a, W])
+        if self.setting.uniform is not None:
+            left = np.exp(-2 * self.setting.uniform * t)
+            self.drift = np.maximum(self.drift, np.abs(
+                self.setting.conserved(U, U) - left * self.invariant))
+        self.size = np.maximum(self.size, self._size(U))
         loss = self._loss(a, W)
         self.rise = max(self.rise, loss - self.last_loss)
         self.last_loss = loss
@@ -218,7 +229,10 @@ class _Audit:
             h = self.field.outputs(a, W, self.codes)
             p = self.field.pulls(h)
             # Without the projection these fields are what multipliers take away.
-            D = self.field.fields(np.where(self.codes == SLIDING, OFF, self.codes), p)
+            D = self.field.sums(self.codes, p)
+            if self.setting.decays:
+                lost = self.setting.shrinking(self.m, self.d)[self.m:].reshape(W.shape) * W
+                D -= np.divide(lost, a[:, None], out=np.zeros_like(W), where=a[:, None] != 0)
             curvature = float(self.field.curvature(h).max())
             # Neurons of one pattern have the same multipliers.
             marks = self.codes[sliding].astype(float) @ self.marks
@@ -244,6 +258,8 @@ class _Audit:
             own = arrangement.label == h
             pull = p * arrangement.length * own / len(p)
             minus, plus = pull[arrangement.length < 0].sum(), pull[arrangement.length > 0].sum()
+            slope = self.field.activation.slope
+            minus, plus = minus + slope * plus, plus + slope * minus
             low, high = min(minus, plus), max(minus, plus)
             excess = max(excess, (max(low - lam, lam - high) - noise) / (high - low + noise))
         return excess
@@ -255,7 +271,7 @@ class _Audit:
         a, W = self._split(flow.path(np.array([flow.t_end]))[0])
         codes, field = flow.pattern(flow.t_end), self.field
         p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
-        gradient = speed(a, W, field.fields(codes, p))
+        gradient = field.speed(a, W, field.fields(codes, p))
         # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
         terms = np.abs(field.activation.weights(codes)) @ (
             (np.abs(p0) + np.abs(p - p0)) * self.lengths) / len(p)

@@ -12,15 +12,19 @@ from typing import IO, Any
 import numpy as np
 
 from ..engines.events import EVENT, KINDS
+from ..engines.layered import Layered
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
+from ..problem.activation import Activation
 from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
+from ..problem.rates import Rates, as_rates
+from ..problem.setting import Setting, as_decay
 from ..problem.units import Units
 from ..problem.words import cut
 from .archive import FORMAT, NOT_SUMMED, checksum
@@ -143,17 +147,22 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         if type(header[name]) is not kind:
             raise TypeError(f"{name} is a {type(header[name])}")
     data = Data(arrays["X"], arrays["y"])
+    if header.get("bias", False):
+        data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
+    rates = Rates(*as_rates(own.pop("rates", np.ones(2)).tolist()), header["settings"]["t_max"])
     inner: Path
     path: Path
+    activation = Activation(header.get("slope", 0.0))
     if header["path"] == "Windows":
-        marcher = Marcher(units.data(data), header["settings"]["rtol"])
+        marcher = Marcher(units.data(data), header["settings"]["rtol"], activation)
         inner = Windows.from_arrays(marcher, own)
     else:
         inner = Trajectory.from_arrays(header["m"], header["d"], own)
     path = Rescaled(inner, units) if any(units) else inner
+    path = Layered(path, rates) if rates else path
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
     saved = None
@@ -167,12 +176,19 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     flow = made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
-                settings=header["settings"])
+                settings=header["settings"], activation=activation,
+                setting=_setting(header["settings"]))
     if flow.model.W.shape != (header["m"], header["d"]) or flow.t.shape != arrays["t"].shape:
         raise ValueError("the network at the end has another shape")
     # Of a copy: it would keep a loss that is not known yet.
     repr(copy(flow))
     return flow
+
+
+def _setting(settings: dict[str, Any]) -> Setting:
+    """Speeds and decays of a run; what a file does not say is plain."""
+    return Setting(as_rates(settings.get("rates", [1.0, 1.0])),
+                   as_decay(settings.get("decay", [0.0, 0.0, 0.0]), bias=True))
 
 
 def _units(exponents: np.ndarray) -> Units:

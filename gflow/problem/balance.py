@@ -1,7 +1,8 @@
 """The invariant of every neuron, and how a computed state is put back on it.
 
 ``a_i^2 - |w_i|^2`` never changes (Boursier and Flammarion, "Early alignment in two-layer networks
-training is a two-edged sword", JMLR 2025, Lemma 1). Rounding matters where a balanced neuron
+training is a two-edged sword", JMLR 2025, Lemma 1), or shrinks like ``exp(-2 lam t)`` under a
+weight decay ``lam`` (`gflow.problem.setting`). Rounding matters where a balanced neuron
 shrinks: the computed state then drifts off along the growing direction, and a wrong sign of ``a_i``
 would be the end of it.
 """
@@ -34,7 +35,8 @@ class Balance:
         self.sign = np.sign(ratio)
         self.offset = size * np.sqrt(np.abs(ratio))
 
-    def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0) -> float:
+    def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0,
+                decayed: float = 1.0) -> float:
         """Put neurons back on their invariant, in place, by a change of the larger weight.
 
         Parameters
@@ -43,10 +45,12 @@ class Balance:
             Weights, changed in place.
         power : int or ndarray of int, shape (m,)
             The weights are in units of ``2 ** power``.
+        decayed : float
+            What decay has left of lengths.
 
         Returns
         -------
         float
             Largest change, relative to the neuron.
         """
-        return float(restore(a, W, self.sign, np.ldexp(self.offset, -power)))
+        return float(restore(a, W, self.sign, np.ldexp(self.offset * decayed, -power)))

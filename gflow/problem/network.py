@@ -1,4 +1,4 @@
-"""Two-layer ReLU networks: one, or a stack of them along a trajectory."""
+"""Two-layer networks: one, or a stack of them along a trajectory."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Iterator
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import real_array
+from .activation import Activation
+from .checks import finite, real_array
+from .data import with_ones
 from .field import mean_loss, outputs
 from .loss import LossLike, as_loss
 from .norms import row_norms
@@ -18,9 +20,9 @@ if TYPE_CHECKING:  # pragma: no cover
 
 
 class TwoLayerReLU:
-    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`.
+    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`, leaky if it has a slope.
 
-    A bias of the hidden layer is a constant column of ``X``.
+    A bias of the hidden layer is a constant column of ``X``; see `gflow.Data`.
 
     Parameters
     ----------
@@ -31,6 +33,12 @@ class TwoLayerReLU:
     log_scale : float or array_like, shape (m,)
         Neuron i has the weights ``exp(log_scale_i) (a_i, w_i)``: for starts below the range of
         double precision.
+    slope : float
+        What the activation does to negative numbers: ``slope z``, and ``z`` to positive ones. Any
+        number but 1, with which the network would be linear; -1 is the absolute value.
+    bias : bool
+        Whether the last hidden weight belongs to a constant input 1, so that inputs may come
+        without it. Networks of a run on ``Data(X, y, bias=True)`` have it.
 
     Raises
     ------
@@ -49,9 +57,12 @@ class TwoLayerReLU:
     >>> model = TwoLayerReLU([1.0, -2.0], [[1.0, 0.0], [0.0, 1.0]])
     >>> model([[3.0, 1.0], [-1.0, -1.0]])
     array([1., 0.])
+    >>> TwoLayerReLU([1.0], [[1.0, 2.0]], slope=0.5, bias=True)([[-3.0], [0.0]])
+    array([-0.5,  2. ])
     """
 
-    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> None:
+    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
+                 slope: float = 0.0, bias: bool = False) -> None:
         self.a = real_array(a, "a", 1)
         self.W = real_array(W, "W", 2)
         if self.a.shape[0] != self.W.shape[0]:
@@ -65,6 +76,20 @@ class TwoLayerReLU:
         if self.log_scale.shape != self.a.shape:
             raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
                              f"{self.m} neurons: give one number, or one for each")
+        slope = finite(slope, "slope")
+        if slope == 1:
+            raise ValueError("slope = 1 makes the network linear: give another number")
+        self.activation = Activation(slope)
+        self.bias = bool(bias)
+
+    def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
+        """A network with other weights, and whatever else this one has."""
+        return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+
+    @property
+    def slope(self) -> float:
+        """Slope of the activation where its input is negative."""
+        return self.activation.slope
 
     @property
     def m(self) -> int:
@@ -84,12 +109,17 @@ class TwoLayerReLU:
 
     @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
-        """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
+        """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,).
+
+        With ``bias`` a constant column is appended if ``X`` is (n, d - 1).
+        """
         X = real_array(X, "X", 2)
+        if self.bias and X.shape[1] == self.d - 1:
+            X = with_ones(X)
         if X.shape[1] != self.d:
             raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
                              "inputs and hidden weights must have the same dimension")
-        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W)
+        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W, self.activation)
 
     @quiet
     def loss(self, data: Data, loss: LossLike = "square") -> float:
@@ -104,7 +134,8 @@ class TwoLayerReLU:
         return float(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
 
     def __repr__(self) -> str:
-        return f"TwoLayerReLU(m={self.m}, d={self.d})"
+        slope = f", slope={self.slope:g}" if self.slope else ""
+        return f"TwoLayerReLU(m={self.m}, d={self.d}{slope})"
 
 
 class ModelPath:
@@ -116,6 +147,8 @@ class ModelPath:
         Output weights.
     W : ndarray, shape (T, m, d)
         Hidden weights.
+    one : TwoLayerReLU, optional
+        What the networks are like in all else; ReLU networks if None.
 
     Examples
     --------
@@ -124,15 +157,17 @@ class ModelPath:
     (3, TwoLayerReLU(m=1, d=2))
     """
 
-    def __init__(self, a: np.ndarray, W: np.ndarray) -> None:
+    def __init__(self, a: np.ndarray, W: np.ndarray, one: TwoLayerReLU | None = None) -> None:
         self.a = a
         self.W = W
+        self.one = one
 
     def __len__(self) -> int:
         return len(self.a)
 
     def __getitem__(self, index: int) -> TwoLayerReLU:
-        return TwoLayerReLU(self.a[index], self.W[index])
+        made = TwoLayerReLU if self.one is None else self.one.like
+        return made(self.a[index], self.W[index])
 
     def __iter__(self) -> Iterator[TwoLayerReLU]:
         return (self[i] for i in range(len(self)))

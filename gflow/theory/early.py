@@ -17,7 +17,7 @@ from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
-from .field import in_range
+from .field import in_range, leaked
 from ..problem.quiet import quiet
 
 BLOCK = 256
@@ -78,6 +78,12 @@ def early_flow(model: ModelLike, data: DataLike, *,
     array([1.2444, 1.9762])
     """
     model, data = model_and_data(model, data)
+    through = ~model.W.any(axis=1) & (model.a != 0)
+    if model.d == 1:
+        through |= np.abs(model.a) > row_norms(model.W)
+    if model.slope and through.any():
+        raise ValueError(f"neuron {int(through.argmax())} is leaky and passes w = 0, or starts "
+                         "there, which the early flow does not follow: use gflow.integrate")
     return EarlyFlow(model, in_range(data), thread_count(threads))
 
 
@@ -143,10 +149,10 @@ class EarlyFlow:
 
     def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
         # Its own: the user may go on with the arrays of his network.
-        model = TwoLayerReLU(model.a, model.W, model.log_scale)
+        model = model.like(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
-        self._planes = _planes(data)
+        self._planes = _planes(leaked(data, model.slope))
         size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
         self._power = np.frexp(size)[1].astype(np.int64)
         self._start = np.ldexp(np.column_stack([model.a, model.W]), -self._power[:, None])
@@ -179,7 +185,7 @@ class EarlyFlow:
         if np.ndim(t) != 0:
             raise ValueError("an early flow is called with one time: call it once for each")
         neurons, log = self._at(t)
-        return TwoLayerReLU(neurons[0, :, 0], neurons[0, :, 1:], log[0])
+        return self.model.like(neurons[0, :, 0], neurons[0, :, 1:], log[0])
 
     def directions(self, t: ArrayLike) -> np.ndarray:
         """Unit vectors ``w_i / |w_i|`` at times (T,); zero at ``w_i = 0``. Shape (T, m, d).

@@ -13,9 +13,7 @@ from typing import Callable
 import numpy as np
 
 from ...problem.balance import Balance
-from ...problem.data import Data
-from ...problem.field import Field, speed
-from ...problem.loss import SQUARE, Loss
+from ...problem.field import Field
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
@@ -52,14 +50,14 @@ class Waveform:
 
     Parameters
     ----------
-    data : Data
+    field : Field
+        Of the problem.
     U, power : ndarray, shapes (m, d + 1) and (m,)
         Start: neurons ``(a, w)`` in units of ``2 ** power``, see `gflow.problem.units.mantissas`.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
     threads : int
         Number of threads; results do not depend on it.
-    loss : Loss
 
     Attributes
     ----------
@@ -67,17 +65,17 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, U: np.ndarray, power: np.ndarray, rtol: float,
-                 threads: int = 1, loss: Loss = SQUARE) -> None:
-        self.data, self.rtol = data, rtol
-        self.field = Field(data, loss)
+    def __init__(self, field: Field, U: np.ndarray, power: np.ndarray, rtol: float,
+                 threads: int = 1) -> None:
+        self.field, self.data, self.rtol = field, field.data, rtol
+        data = self.data
         self.response = response(self.field)
         m, d = len(U), data.d
         a, W = U[:, 0].copy(), U[:, 1:].copy()
         self.unit = power.copy()
         self.balance = Balance(a, W)
         h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
-        pattern = Pattern(data, a, W, p)
+        pattern = Pattern(field, a, W, p)
         self.initial_codes = pattern.codes.copy()
         self.ambiguous = pattern.ambiguous
         self.pattern, self.small = pattern, False
@@ -91,7 +89,7 @@ class Waveform:
         self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
-        self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
+        self.marcher, self.crew = Marcher(data, rtol, field.activation), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
@@ -117,7 +115,7 @@ class Waveform:
             a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
-            return speed(a, W, D[of])
+            return field.speed(a, W, D[of])
 
         return loss, gradient_norm
 
@@ -183,8 +181,8 @@ class Waveform:
             basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
             D[g] -= (D[g] @ basis.T) @ basis
         terms = rest.terms(self.response.target, self.guess.r, self.guess.weight,
-                           rest.reach(a, W, X))
-        return bool((row_norms(D) <= on @ rest.rounding(terms, X)).all())
+                           rest.reach(a, W, X, self.field.activation))
+        return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, X)).all())
 
     def stand(self) -> None:
         """Stay here until ``t_max``."""

@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from ...problem.activation import RELU, Activation
 from ...problem.data import Data
 from ...kernels import groups, march
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
@@ -46,34 +47,36 @@ class Marcher:
         Events of a block of neurons that there is room for at first.
     """
 
-    def __init__(self, data: Data, rtol: float) -> None:
-        self.data, self.rtol = data, rtol
+    def __init__(self, data: Data, rtol: float, activation: Activation = RELU) -> None:
+        self.data, self.rtol, self.activation = data, rtol, activation
         A = data.arrangement
         self.C = A.normal.shape[0]
         self.live = A.label >= 0
         below = np.bincount(A.label[self.live & (A.length < 0)], minlength=self.C)
         above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
-        self.mixed = bool(below.any())
+        self.mixed = bool(below.any() or activation.slope)
         # Copies: arrays that cannot be written to would have all kernels compiled again.
         self.geometry = march.Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
                                        A.label, A.length, A.start, A.member,
-                                       np.array(data.X.T, order="C"))
+                                       np.array(data.X.T, order="C"), activation.slope)
         self.lengths = np.abs(A.length)
         self.rows = 4 * self.C + 1000
         self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
 
-    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float]]:
-        return Marcher, (self.data, self.rtol)
+    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float, Activation]]:
+        return Marcher, (self.data, self.rtol, self.activation)
 
     def keys(self, side: np.ndarray) -> np.ndarray:
         """A number (m,) for every pattern."""
         return side.astype(np.int64) @ self.marks
 
     def active(self, side: np.ndarray) -> np.ndarray:
-        """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
-        A = self.data.arrangement
+        """Derivative of the activation at points (G, n) on the patterns ``side`` (G, C): 1 where
+        they are active, the slope where not, 0 where they slide."""
+        A, slope = self.data.arrangement, self.activation.slope
         on = np.zeros((len(side), self.data.n))
-        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
+        z = side[:, A.label[self.live]] * A.length[self.live]
+        on[:, self.live] = (z > 0) + slope * (z < 0) if slope else z > 0
         return on
 
     def force(self, values: np.ndarray, half: float, error: np.ndarray) -> march.Force:
@@ -97,18 +100,23 @@ class Marcher:
         tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
         p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
         pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
-        plus, minus = self._by_side(pull)
+        plus, minus = self._by_side(pull, self.activation.slope)
         sizes = np.abs(values).max(axis=0) * self.lengths * (half / n)
         wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * self.lengths * (half / n)
-        plus_size, minus_size = self._by_side(sizes[:, None])
-        plus_error, minus_error = self._by_side(wrong[:, None])
+        leak = abs(self.activation.slope)
+        plus_size, minus_size = self._by_side(sizes[:, None], leak)
+        plus_error, minus_error = self._by_side(wrong[:, None], leak)
         return march.Force(plus, minus, plus_size.ravel(), minus_size.ravel(), plus_error.ravel(),
                            minus_error.ravel(), accuracy, max(local, ON_SURFACE), from_unit(p - 1),
                            halves(p - 1), from_unit(ORDER), halves(ORDER))
 
-    def _by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
         """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
-        -1, of every hyperplane."""
+        -1, of every hyperplane; and ``leak`` times those over the others."""
+        up, down = self._active_by_side(amounts)
+        return (up + leak * down, down + leak * up) if leak else (up, down)
+
+    def _active_by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         A = self.data.arrangement
         if not self.mixed and self.C == self.data.n:
             return np.ascontiguousarray(amounts), np.zeros((self.C, amounts.shape[1]))
@@ -131,7 +139,7 @@ class Marcher:
         total = np.bincount(of, np.ldexp(weight, 2 * window.power), first.size)
         # The strength of a window is the sum of these times the largest curvature of the loss.
         share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
-        seen = (total @ self.active(side[first])) * self.lengths
+        seen = (total @ np.abs(self.active(side[first]))) * self.lengths
         return np.asarray(max(self.rtol, 1e-12) * share * seen)
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,

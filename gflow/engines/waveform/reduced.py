@@ -58,6 +58,7 @@ class Sliding:
 
     def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray, g: int) -> None:
         data, self.loss = field.data, field.loss
+        self.slope = field.activation.slope
         A = data.arrangement
         self.planes = np.arange(planes.size)
         self.normal = np.ascontiguousarray(A.normal[planes])
@@ -66,12 +67,13 @@ class Sliding:
         self.plane = np.searchsorted(planes, A.label[self.points])
         self.length = A.length[self.points]
         self.X, self.y, self.on = data.X[self.points], data.y[self.points], on[self.points]
-        # Rows: what the pattern sees, then every plane on side 1, then on side -1.
+        # Rows: how well the pattern sees points, then every plane on side 1, then on side -1.
         rows = np.zeros((1 + 2 * planes.size, data.n))
-        rows[0] = on[:, g]
+        rows[0] = np.abs(on[:, g])
         rows[1 + self.plane + planes.size * (self.length < 0), self.points] = 1.0
+        rows[1 + self.plane + planes.size * (self.length > 0), self.points] = abs(self.slope)
         lengths = np.abs(A.length)
-        self.spread = rows * lengths**2 @ on
+        self.spread = rows * lengths**2 @ np.abs(on)
         self.rounding = SUM_ROUNDING * (rows @ (np.abs(field.first_pulls) * lengths))
 
     def errors(self, strength: np.ndarray, factor: float
@@ -90,6 +92,8 @@ class Sliding:
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
         for row, plane, length in zip(pull, self.plane, self.length):
             (plus if length > 0 else minus)[plane] += row
+        if self.slope:
+            plus, minus = plus + self.slope * minus, minus + self.slope * plus
         return plus, minus
 
 
