@@ -61,9 +61,9 @@ class Drift:
     def __bool__(self) -> bool:
         return self.uniform != 0.0
 
-    def left(self, t: float) -> float:
-        """What a uniform decay leaves of a length in the time ``t``."""
-        return float(np.exp(-(self.uniform or 0.0) * t))
+    def log_left(self, t: float) -> float:
+        """Logarithm of what a uniform decay leaves of a length in the time ``t``."""
+        return -(self.uniform or 0.0) * t
 
     def velocity(self, v: np.ndarray, state: np.ndarray,
                  slides: Mapping[int, Slide]) -> np.ndarray:

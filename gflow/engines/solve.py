@@ -50,12 +50,12 @@ def lacking(setting: Setting, model: TwoLayerReLU) -> str:
     >>> lacking(Setting(rates=(0.0, 1.0)), TwoLayerReLU([1.0], [[1.0]]))
     'a fixed layer'
     """
-    if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
-        return "a leaky neuron that leaves w = 0"
     if not all(setting.moves):
         return "a fixed layer"
-    if setting.decays:
-        return "weight decay"
+    if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
+        return "a leaky neuron that leaves w = 0"
+    if setting.uniform is None:
+        return "decays that differ"
     return ""
 
 

@@ -302,7 +302,7 @@ class Stepping:
             self.pattern.keep_on(self._split(self.state)[1])
             if self.balance is not None:
                 self.shift = self.balance.restore(*self._split(self.state),
-                                                  decayed=self.drift.left(t1))
+                                                  log_left=self.drift.log_left(t1))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
         self._launch()

@@ -11,6 +11,7 @@ from typing import IO, Any
 
 import numpy as np
 
+from ..engines.drift import Drift
 from ..engines.events import EVENT, KINDS
 from ..engines.layered import Layered
 from ..engines.protocol import Path
@@ -157,7 +158,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     path: Path
     activation = Activation(header.get("slope", 0.0))
     if header["path"] == "Windows":
-        marcher = Marcher(units.data(data), header["settings"]["rtol"], activation)
+        decay = Drift(_setting(header["settings"]).slower(units.time), 1, data.d).uniform
+        marcher = Marcher(units.data(data), header["settings"]["rtol"], activation, decay or 0.0)
         inner = Windows.from_arrays(marcher, own)
     else:
         inner = Trajectory.from_arrays(header["m"], header["d"], own)

@@ -18,7 +18,7 @@ from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .switch import AT_REST, SMALL, sign_after
-from .taylor import ORDER, at, expand, polynomial, shift, speed
+from .taylor import ORDER, at, decayed_speed, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
 FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
@@ -183,7 +183,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     weight : float
         Square of the unit that ``u`` is given in.
     energy : array
-        The integral of ``weight |du/ds|^2`` is added to its first entry, if it has one.
+        The integral of ``weight |du/ds|^2`` is added to its first entry, if it has one; of
+        ``exp(-decay (s + 1)) u``, if its second one is such a ``decay``.
     work : Work
 
     Returns
@@ -396,7 +397,8 @@ def emit(s, x_end, K, ends, times, j, states, weight, energy, u, U):
         at(U, K, times[j] - s, states[j])
         j += 1
     if energy.size > 0:
-        energy[0] += weight * speed(U, K, x_end)
+        energy[0] += weight * (speed(U, K, x_end) if energy[1] == 0.0 else
+                               decayed_speed(U, K, x_end, energy[1], s + 1.0))
     at(U, K, x_end, u)
     finite = 0.0
     for c in range(u.size):

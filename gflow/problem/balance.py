@@ -9,10 +9,14 @@ would be the end of it.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..kernels.neurons import BALANCED, restore
 from .norms import row_norms
+
+LOG2 = math.log(2.0)
 
 
 class Balance:
@@ -36,7 +40,7 @@ class Balance:
         self.offset = size * np.sqrt(np.abs(ratio))
 
     def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0,
-                decayed: float = 1.0) -> float:
+                log_left: float = 0.0) -> float:
         """Put neurons back on their invariant, in place, by a change of the larger weight.
 
         Parameters
@@ -45,12 +49,14 @@ class Balance:
             Weights, changed in place.
         power : int or ndarray of int, shape (m,)
             The weights are in units of ``2 ** power``.
-        decayed : float
-            What decay has left of lengths.
+        log_left : float
+            Logarithm of what decay has left of lengths.
 
         Returns
         -------
         float
             Largest change, relative to the neuron.
         """
-        return float(restore(a, W, self.sign, np.ldexp(self.offset * decayed, -power)))
+        units = math.floor(log_left / LOG2)
+        offset = self.offset * math.exp(log_left - units * LOG2)
+        return float(restore(a, W, self.sign, np.ldexp(offset, units - power)))

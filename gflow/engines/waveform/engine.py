@@ -23,6 +23,7 @@ from ...problem.norms import row_norms
 from ..pattern import Pattern, start
 from ..run import Run, Stop
 from .. import rest
+from ..drift import Drift
 from ..events import changed_points, codes_of
 from .calm import Calm, Stretch
 from .crew import Crew
@@ -32,7 +33,7 @@ from .guess import DEGREE
 from .marcher import Frame, Marcher
 from .pace import next_length
 from .reduced import ACCURACY, Reduced
-from .response import response
+from .response import response, shrinking
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12
@@ -41,6 +42,8 @@ LOOK = 10
 """Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
+FADING = 0.5
+"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
 
@@ -70,6 +73,7 @@ class Waveform:
         self.field, self.data, self.rtol = field, field.data, rtol
         data = self.data
         self.response = response(self.field)
+        self.decay = Drift(field.setting, 1, data.d).uniform or 0.0
         m, d = len(U), data.d
         a, W = U[:, 0].copy(), U[:, 1:].copy()
         self.unit = power.copy()
@@ -89,12 +93,21 @@ class Waveform:
         self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
-        self.marcher, self.crew = Marcher(data, rtol, field.activation), Crew(threads)
+        self.marcher, self.crew = Marcher(data, rtol, field.activation, self.decay), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.lengths = row_norms(data.X)
+        self.guess.most += self.reserve()
+        self.longest = FADING / self.decay if self.decay else np.inf
+
+    def reserve(self) -> float:
+        """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
+        if not self.decay:
+            return 0.0
+        square = float(np.ldexp((self.U**2).sum(axis=1), 2 * self.power).sum())
+        return self.data.n * self.decay * square
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -142,7 +155,7 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch())
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -171,6 +184,8 @@ class Waveform:
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
+        if self.decay:
+            return False
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
         _, first = np.unique(self.key, return_index=True)
@@ -218,8 +233,11 @@ class Waveform:
         reach = self.lengths / self.data.n * H
         slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
         try:
-            outcome = relax(frame, self.guess, H, self.response, lambda p: np.abs(p) @ reach,
+            pulls, left = shrinking(self.response, self.decay, H)
+            outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,
                             slack, self.rtol, self.run)
+            if self.decay:
+                outcome.outputs *= left
         except Stop as end:
             # Neurons may fail under residuals that are still far off.
             self.failures += 1
@@ -246,12 +264,13 @@ class Waveform:
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
-        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key)
+        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key, self.t)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken, look = 0, LOOK
         while self.t < self.run.t_max:
+            H = min(H, self.longest)
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
@@ -283,12 +302,13 @@ class Waveform:
             self.run.check(self.measure)
             if system.grown:
                 self._take(system.neurons())
-                system.begin(self.U, self.power)
+                system.begin(self.U, self.power, self.t)
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
             self.guess = self.response.guess(self.field.outputs(
                 np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])))
+            self.guess.most += self.reserve()
         return H
 
     def _take(self, U: np.ndarray) -> None:
@@ -299,7 +319,7 @@ class Waveform:
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.
         a, W = U[:, 0].copy(), U[:, 1:].copy()
-        self.balance.restore(a, W, self.power - self.unit)
+        self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
         U[:, 0], U[:, 1:] = a, W
         self.U = U
 
@@ -331,12 +351,13 @@ class Waveform:
         np.add.at(self.key, log[moved, 0].astype(int),
                   (log[moved, 4] - log[moved, 3]).astype(np.int64)
                   * self.marcher.marks[log[moved, 2].astype(int)])
-        self._take(out.U)
+        left = self.decay and np.exp(-self.decay * (window.t1 - window.t0))
+        self._take(out.U * left if self.decay else out.U)
         self.path.append(window, (self.U, self.power))
         p, h = outcome.values[-1], outcome.outputs[-1]
         self.guess.accept(p, outcome.known, window.t1 - window.t0, outcome.last,
                           outcome.contraction, self.response.curvature(h),
-                          self.response.most(h, p))
+                          self.response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

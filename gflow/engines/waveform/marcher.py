@@ -40,6 +40,9 @@ class Marcher:
     ----------
     data : Data
     rtol : float
+    activation : Activation
+    decay : float
+        Weight decay: neurons are marched without it, and shrink by ``exp(-decay t)`` besides.
 
     Attributes
     ----------
@@ -47,8 +50,9 @@ class Marcher:
         Events of a block of neurons that there is room for at first.
     """
 
-    def __init__(self, data: Data, rtol: float, activation: Activation = RELU) -> None:
-        self.data, self.rtol, self.activation = data, rtol, activation
+    def __init__(self, data: Data, rtol: float, activation: Activation = RELU,
+                 decay: float = 0.0) -> None:
+        self.data, self.rtol, self.activation, self.decay = data, rtol, activation, decay
         A = data.arrangement
         self.C = A.normal.shape[0]
         self.live = A.label >= 0
@@ -63,8 +67,8 @@ class Marcher:
         self.rows = 4 * self.C + 1000
         self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
 
-    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float, Activation]]:
-        return Marcher, (self.data, self.rtol, self.activation)
+    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float, Activation, float]]:
+        return Marcher, (self.data, self.rtol, self.activation, self.decay)
 
     def keys(self, side: np.ndarray) -> np.ndarray:
         """A number (m,) for every pattern."""
@@ -233,7 +237,8 @@ class Frame:
                                    self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
-        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network.
+        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network, or
+        what they would be if no weight had decayed since the start of the window.
 
         The dissipated energy is added to ``energy`` (1,).
         """
@@ -264,7 +269,8 @@ class Frame:
             moments = np.zeros((B, large, d + 1, d + 1))
             outputs = np.zeros((B, large, J, d))
             heights = np.zeros((B, 0 if self.wanted else J, data.n))
-            spent = np.zeros((B, 0 if energy is None else 1))
+            spent = np.zeros((B, 0 if energy is None else 2))
+            spent[:, 1:] = marcher.decay * (window.t1 - window.t0) / 2
             # A cache line each: threads count events at the same time.
             rooms = np.zeros((B, 16), dtype=np.int64)
             logs = crew.logs(B)
@@ -297,6 +303,6 @@ class Frame:
             groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
                           marcher.geometry.rows, h)
         if energy is not None:
-            energy += spent.sum(axis=0)
+            energy += spent[:, 0].sum()
         crew.took(time.perf_counter() - started)
         return h
