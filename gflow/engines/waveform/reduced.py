@@ -36,6 +36,9 @@ FAR = 100.0
 """Propagators as large as this are left for a new stretch, before they cancel."""
 SHRUNK = 50.0
 """Stretches end before decay has shrunk weights by exp of this."""
+CREEPING = 1e-2
+"""Rounds end this much later under decay: pulls are never done, and what is wrong with them at the
+end of a window comes back as a transient that the next one must resolve."""
 STEEP = 4.0
 """Neurons that grow by more than this on a window cannot be certified."""
 ACCURACY = 1e-16
@@ -261,7 +264,8 @@ class Reduced:
             strength *= float(self.guess.weight.max())
         slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
         pulls, left = shrinking(self.response, self.decay, H)
-        outcome = relax(frame, self.guess, H, pulls, size, slack, self.rtol, run)
+        sure = self.rtol * (CREEPING if self.decay else 1.0)
+        outcome = relax(frame, self.guess, H, pulls, size, slack, sure, run)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()
