@@ -211,7 +211,7 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     """
     share, longer = positive(share, "share"), positive(longer, "longer")
     return Rule(_Ended(share, longer), "settled", f"the loss will fall by less than {share:g} "
-                f"of itself in {longer:g} times the time so far")
+                f"of itself in {longer:g} times the time so far", plain="settled()")
 
 
 @_factory("converged()")
@@ -246,7 +246,7 @@ def converged(share: float = 1e-3) -> Rule:
     """
     share = positive(share, "share")
     return Rule(_Ended(share, np.inf), "converged", "no neuron will wake any more, and the loss "
-                f"will fall by less than {share:g} of itself for ever")
+                f"will fall by less than {share:g} of itself for ever", plain="converged()")
 
 
 @_factory("wall_time(60)")

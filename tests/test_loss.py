@@ -16,7 +16,7 @@ from gflow.engines.waveform.tangent import Tangent, answer, integration, solve a
 from gflow.kernels import field as kernels
 from gflow.kernels.chebyshev import nodes
 from gflow.problem.data import Data
-from gflow.problem.field import Field, speed, velocity
+from gflow.problem.field import Field, velocity
 from gflow.problem.loss import SQUARE, as_loss, loss_label
 from gflow.problem.network import TwoLayerReLU
 from losses import Changed, LogCosh, OwnSquare, Pinball, PseudoHuber
@@ -188,7 +188,7 @@ def test_fields_have_least_norm(problem, seed):
         taken = active - D[i]
         assert np.linalg.norm(taken - np.linalg.pinv(V) @ (V @ taken)) <= 1e-9 * size
     a, W = rng.standard_normal(4), rng.standard_normal((4, data.d))
-    assert speed(a, W, D) == pytest.approx(np.linalg.norm(velocity(a, W, D)))
+    assert field.speed(a, W, D) == pytest.approx(np.linalg.norm(velocity(a, W, D)))
 
 
 @pytest.mark.parametrize("loss", LOSSES[:2], ids=NAMES[:2])

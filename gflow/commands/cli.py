@@ -77,6 +77,13 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--standardise", action="store_true",
                        help="every column to mean 0 and variance 1")
     table.add_argument("--bias", action="store_true", help="append a column of ones")
+    table.add_argument("--slope", type=float, default=0.0,
+                       help="of the activation where its input is negative, default: 0")
+    table.add_argument("--rates", type=float, nargs=2, default=(1.0, 1.0), metavar=("A", "W"),
+                       help="speeds of output and hidden weights, default: 1 1")
+    table.add_argument("--decay", type=float, nargs="+", default=[0.0], metavar="LAMBDA",
+                       help="weight decay: one for all weights, or one each for output weights, "
+                            "hidden weights and the bias; default: 0")
     table.set_defaults(run=_integrate)
     commands.add_parser("sweep", help="many runs on a grid, resumable, here or on a cluster")
     return parser
@@ -94,10 +101,14 @@ def _integrate(arguments: argparse.Namespace) -> int:
     out = Output(arguments.out)
     from .. import datasets, init
     from ..flows.integration import integrate
+    from ..problem.network import TwoLayerReLU
     data = datasets.from_csv(arguments.file, arguments.target, standardise=arguments.standardise,
                              bias=arguments.bias)
-    model = init.balanced(arguments.width, data.d, arguments.scale, rng=arguments.seed)
+    start = init.balanced(arguments.width, data.d, arguments.scale, rng=arguments.seed)
+    model = TwoLayerReLU(start.a, start.W, start.log_scale, slope=arguments.slope)
+    decay = arguments.decay if len(arguments.decay) > 1 else arguments.decay[0]
     flow = integrate(model, data, arguments.t_max, method=arguments.method, rtol=arguments.rtol,
+                     rates=tuple(arguments.rates), decay=decay,
                      progress=sys.stderr is not None and sys.stderr.isatty())
     name = save_run(flow, out)
     alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())

@@ -10,7 +10,6 @@ from ..problem.data import Data
 from ..problem.files import plain
 from ..problem.words import cut, listed, short
 from .table import SHOWN, read_table
-from .common import with_bias
 
 
 def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
@@ -81,4 +80,4 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
         table /= table.std(axis=0)
     k = names.index(target)
     X = np.delete(table, k, axis=1)
-    return Data(with_bias(X) if bias else X, table[:, k])
+    return Data(X, table[:, k], bias=bias)

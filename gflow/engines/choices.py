@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy as np
 
 from ..problem.data import Arrangement
-from ..problem.units import Units
 from ..problem.words import listed
 from .events import SLIDING
 
@@ -18,15 +18,16 @@ solution (the same if it is the other points that differ), and how many solution
 none that stands, and the first that was tried was taken)."""
 
 
-def choice_table(A: Arrangement, choices: Sequence[np.ndarray], units: Units,
+def choice_table(A: Arrangement, choices: Sequence[np.ndarray], outside: Callable[[Any], Any],
                  t_end: float) -> np.ndarray:
-    """Choices (K, 6) as engines tell them, up to ``t_end``, as a table of dtype `CHOICE`.
+    """Choices (K, 6) as engines tell them, at times that are ``outside`` others, up to ``t_end``,
+    as a table of dtype `CHOICE`.
 
     Examples
     --------
     >>> from gflow import Data
     >>> A = Data([[1.0], [-2.0]], [0, 0]).arrangement
-    >>> choice_table(A, [np.array([[3, 0.5, 0, 1, -1, 2]])], Units(), 1.0).tolist()
+    >>> choice_table(A, [np.array([[3, 0.5, 0, 1, -1, 2]])], np.asarray, 1.0).tolist()
     [(0.5, 3, 0, 1, 0, 2), (0.5, 3, 1, 0, 1, 2)]
     """
     rows = np.concatenate([np.empty((0, 6)), *choices])
@@ -35,7 +36,7 @@ def choice_table(A: Arrangement, choices: Sequence[np.ndarray], units: Units,
     of = np.repeat(np.arange(len(rows)), count)
     inside = np.arange(of.size) - np.repeat(np.cumsum(count) - count, count)
     table = np.empty(of.size, dtype=CHOICE)
-    table["time"] = units.outside(rows[of, 1])
+    table["time"] = outside(rows[of, 1])
     table["neuron"], table["point"] = rows[of, 0], A.member[A.start[plane[of]] + inside]
     length = A.length[table["point"]]
     for name, column in (("to", 3), ("other", 4)):

@@ -6,6 +6,7 @@ from typing import Callable, Iterable, NamedTuple
 
 import numpy as np
 
+from ..problem.activation import Activation
 from ..problem.data import Data
 from ..kernels.algebra import orthonormal_rows
 from ..kernels.crossings import ON_SURFACE
@@ -15,7 +16,7 @@ from ..problem.loss import SQUARE, Loss
 from ..problem.network import TwoLayerReLU
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
-from .events import OFF, ON, point_codes
+from .events import OFF, point_codes
 
 APART = 250
 """Weights reach outputs above the labels by no more than this power of two: products of four
@@ -52,7 +53,7 @@ def overflow(model: TwoLayerReLU, data: Data, loss: Loss = SQUARE) -> str:
             if reach > exponent(np.abs(data.y).max()) + APART:
                 return (f"the weights of neuron {strongest} are too large beside the labels for "
                         "double precision; rescale the data or start smaller")
-        field = Field(data, loss)
+        field = Field(data, loss, model.activation)
         each = field.activation(data.X @ start[:, 1:].T) * start[:, 0]
         h = each.sum(axis=1)
         if _holds(field, h, field.pulls(h)):
@@ -72,24 +73,49 @@ class Slide(NamedTuple):
     sign: float
 
 
+class Geometry(NamedTuple):
+    """Points whose ReLU neurons have the field of a problem: those of a leaky one, and their
+    opposites; see `gflow.problem.activation.Activation.mirrored`."""
+
+    X: np.ndarray
+    label: np.ndarray
+    length: np.ndarray
+    activation: Activation
+
+    @classmethod
+    def of(cls, data: Data, activation: Activation) -> Geometry:
+        """The points of these data."""
+        A = data.arrangement
+        if not activation.slope:
+            return cls(data.X, A.label, A.length, activation)
+        return cls(np.concatenate([data.X, -data.X]), np.tile(A.label, 2),
+                   np.concatenate([A.length, -A.length]), activation)
+
+    def pulls(self, p: np.ndarray) -> np.ndarray:
+        """Pulls (..., N) of these points, where the points of the data have ``p`` (..., n)."""
+        return self.activation.mirrored(p) if self.activation.slope else p
+
+
 class Pattern:
     """Sides of every neuron on every hyperplane, kept consistent with the arrays of the field.
 
     Parameters
     ----------
-    data : Data
-        The points.
+    field : Field
+        Of the problem.
     a, W : ndarray, shapes (m,) and (m, d)
         Start of the run. Neurons on a hyperplane get their side from Filippov's rule.
     p : ndarray, shape (n,)
         Pulls at the start.
+    shrinking : ndarray, shape (d,), or None
+        Decay of hidden weights, if it turns them.
 
     Attributes
     ----------
     side : ndarray of int8, shape (m, C)
         -1 or 1, and 0 where the neuron slides.
     on : ndarray, shape (m, n)
-        1.0 where the neuron is active at the point.
+        Derivative of the activation: 1.0 where the neuron is active at the point.
     codes : ndarray of int8, shape (m, n)
         0 off, 1 on, 2 sliding.
     loose : ndarray of bool, shape (m, C)
@@ -100,16 +126,17 @@ class Pattern:
         What was chosen where the solution was not unique, see `gflow.engines.protocol.Engine`.
     """
 
-    def __init__(self, data: Data, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> None:
-        self.data = data
-        self.arrangement = data.arrangement
+    def __init__(self, field: Field, a: np.ndarray, W: np.ndarray, p: np.ndarray,
+                 shrinking: np.ndarray | None = None) -> None:
+        self.data, self.activation, self.shrinking = field.data, field.activation, shrinking
+        self.arrangement = A = self.data.arrangement
+        self.geometry = Geometry.of(self.data, self.activation)
         m = a.size
-        A = self.arrangement
         z = W @ A.normal.T
         self.side = np.where(z > 0, 1, -1).astype(np.int8)
         self.rest = np.zeros(m, dtype=bool)
         self.codes = point_codes(A, self.side)
-        self.on = (self.codes == ON).astype(float)
+        self.on = self.activation.weights(self.codes)
         self.loose = np.zeros(self.side.shape, dtype=bool)
         self.slides: dict[int, Slide] = {}
         self.choices: list[np.ndarray] = []
@@ -180,8 +207,10 @@ class Pattern:
         A = self.arrangement
         lowest = AT_REST * min(abs(a[i]), self.begun[i])
         side, w, sign, rest, on_it, choices, other = switch(
-            a[i], W[i], self.side[i], touched, kinds, p, self.data.X, A.label, A.length, A.normal,
-            lowest)
+            a[i], W[i], self.side[i], touched, kinds, self.geometry.pulls(p), self.geometry.X,
+            self.geometry.label, self.geometry.length, A.normal, lowest,
+            bool(self.activation.slope),
+            None if self.shrinking is None else self.shrinking * W[i])
         W[i] = w
         if choices != 1 and (t == 0.0 or (side != self.side[i]).any()):
             # One that changes nothing has been made before.
@@ -201,7 +230,7 @@ class Pattern:
         else:
             self.slides.pop(i, None)
         self.codes[i] = OFF if rest else point_codes(A, side[None])[0]
-        self.on[i] = self.codes[i] == ON
+        self.on[i] = self.activation.weights(self.codes[i])
 
     def _pack(self) -> None:
         """Arrays of the sliding neurons, as the compiled field takes them."""

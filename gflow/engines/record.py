@@ -8,6 +8,7 @@ from typing import Any, Sequence, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
+from ..problem.activation import RELU, Activation
 from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.field import Field
@@ -20,6 +21,7 @@ from .choices import CHOICE
 from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
+from ..problem.setting import PLAIN, Setting
 
 MOST = 4_000_000
 """Numbers in the networks that are made at once, where they are not kept."""
@@ -43,10 +45,12 @@ class Record:
                  events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
                  success: bool, stats: dict[str, Any], settings: dict[str, Any],
                  saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE,
-                 choices: np.ndarray = np.empty(0, dtype=CHOICE)) -> None:
+                 choices: np.ndarray = np.empty(0, dtype=CHOICE),
+                 activation: Activation = RELU, setting: Setting = PLAIN) -> None:
         path.freeze()
         self.data = data
         self.loss_function = loss
+        self.activation, self.setting = activation, setting
         self.path = path
         self.events = read_only(events)
         self.initial_pattern, self.choices = read_only(initial_pattern), read_only(choices)
@@ -77,7 +81,7 @@ class Record:
     def _states(self) -> ModelPath:
         self._whole("the weights")
         models = self._models(self.t)
-        return ModelPath(read_only(models.a), read_only(models.W))
+        return ModelPath(read_only(models.a), read_only(models.W), models.one)
 
     def _whole(self, what: str) -> None:
         """Refuse what needs the dense output if only some quantities were kept."""
@@ -103,7 +107,7 @@ class Record:
     @property
     def field(self) -> Field:
         """The field that the run followed: data, loss and activation."""
-        return Field(self.data, self.loss_function)
+        return Field(self.data, self.loss_function, self.activation, self.setting)
 
     @property
     def t_end(self) -> float:
@@ -127,6 +131,15 @@ class Record:
         field = self.field
         return read_only(np.array([field.value(field.outputs(a, W))
                                    for a, W in zip(self.a, self.W)]))
+
+    @cached_property
+    @quiet
+    def objective(self) -> np.ndarray:
+        """What the flow descends, at the reported times, shape (T,): the loss, and weight decay."""
+        if not self.setting.decays:
+            return self.loss
+        penalty = [self.setting.penalty(a, W) for a, W in zip(self.a, self.W)]
+        return read_only(self.loss + np.array(penalty))
 
     @cached_property
     @quiet
@@ -195,7 +208,15 @@ class Record:
     def _models(self, times: np.ndarray) -> ModelPath:
         states = self.path(times)
         m = self.path.m
-        return ModelPath(states[:, :m], states[:, m:].reshape(times.size, m, self.path.d))
+        return ModelPath(states[:, :m], states[:, m:].reshape(times.size, m, self.path.d),
+                         self._one)
+
+    @property
+    def _one(self) -> TwoLayerReLU:
+        """What the networks of the run are like."""
+        m, d = self.path.m, self.path.d
+        return TwoLayerReLU(np.zeros(m), np.zeros((m, d)), slope=self.activation.slope,
+                            bias=self.data.bias)
 
     def pattern(self, t: float) -> np.ndarray:
         """Ternary activation pattern at time ``t``, just after any event there.

@@ -8,7 +8,7 @@ from typing import Any, Callable, TypeAlias
 import numpy as np
 
 from ..problem.norms import row_norms, unit_rows
-from .rescaled import Origin
+from .origin import Origin
 from .rules import State
 from ..problem.ragged import stacked
 from ..problem.words import short

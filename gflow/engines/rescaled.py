@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..problem.quiet import quiet
 from ..problem.units import Units
 from .protocol import Path
-from .spanned import Spanned
 
 
 class Rescaled:
@@ -97,29 +96,3 @@ class Rescaled:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Those of the path inside, and ``units``."""
         return self.inner.to_arrays() | {"units": np.array(self.units, dtype=np.int64)}
-
-
-class Origin(NamedTuple):
-    """The path that an engine has made, and how it is seen from outside."""
-
-    path: Path
-    units: Units
-    spanned: Spanned | None
-
-    def states(self, t: np.ndarray) -> np.ndarray:
-        """States of the engine at the times ``t`` (T,), in units of 1."""
-        return self.path(self.units.inside(t))
-
-    def outside(self, state: np.ndarray) -> np.ndarray:
-        """Flat states (..., m (d + 1)) in units of 1 from those of the engine."""
-        if self.spanned is not None:
-            state = self.spanned.outside(state)
-        return np.asarray(np.ldexp(state, self.units.weights)) if any(self.units) else state
-
-
-def origin(path: Path) -> Origin:
-    """What is inside a path."""
-    units = path.units if isinstance(path, Rescaled) else Units()
-    path = path.inner if isinstance(path, Rescaled) else path
-    return (Origin(path.inner, units, path) if isinstance(path, Spanned)
-            else Origin(path, units, None))

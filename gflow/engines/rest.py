@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from ..problem.activation import RELU, Activation
+
 NOISE = 16 * float(np.finfo(float).eps)
 """Rounding of a field, over the sum of the magnitudes of its terms."""
 INSTANT = 1e-9
@@ -18,7 +20,8 @@ MOST = 400
 """Most weights of a network whose linear flow is worth its eigenvectors."""
 
 
-def reach(a: np.ndarray, W: np.ndarray, X: np.ndarray) -> np.ndarray:
+def reach(a: np.ndarray, W: np.ndarray, X: np.ndarray,
+          activation: Activation = RELU) -> np.ndarray:
     """Sum of the magnitudes of what neurons put out at every point, shape (n,).
 
     Examples
@@ -26,7 +29,7 @@ def reach(a: np.ndarray, W: np.ndarray, X: np.ndarray) -> np.ndarray:
     >>> reach(np.array([1.0, -1.0]), np.array([[1.0], [2.0]]), np.array([[1.0], [-1.0]]))
     array([3., 0.])
     """
-    return np.asarray(np.maximum(X @ W.T, 0.0) @ np.abs(a))
+    return np.asarray(np.abs(activation(X @ W.T)) @ np.abs(a))
 
 
 def terms(first: np.ndarray, p: np.ndarray, curvature: np.ndarray | None,

@@ -91,6 +91,8 @@ class Rule:
     locate : bool
         Whether to bisect the last step for the time at which ``test`` begins to hold. If False
         the run stops at the end of that step.
+    plain : str
+        Its name, if it is for plain ReLU flows only.
 
     Examples
     --------
@@ -103,6 +105,7 @@ class Rule:
     status: str
     message: str
     locate: bool = False
+    plain: str = ""
 
     def __call__(self, state: State) -> bool:
         """Whether to stop.

@@ -15,12 +15,11 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..problem.field import Field
-from ..problem.units import Units
 from .events import CHANGE, as_table
+from .origin import origin
 from .protocol import Measure, Path
 from .record import read_only
 from .recorder import Recorder
-from .rescaled import origin
 from .rules import Rule, State
 
 T = TypeVar("T")
@@ -47,11 +46,11 @@ class Stop(Exception):
         self.status, self.t = status, t
         self.message = message or OUTCOMES[status]
 
-    def told(self, units: Units) -> str:
-        """The sentence, with the time in units of 1."""
+    def told(self, outside: Callable[[Any], Any]) -> str:
+        """The sentence, with the time as it is ``outside`` of the engine."""
         if self.t is None:
             return self.message
-        return self.message.replace("{t}", f"{units.outside(self.t):.6g}", 1)
+        return self.message.replace("{t}", f"{outside(self.t):.6g}", 1)
 
 
 class Foreign(BaseException):
@@ -91,12 +90,12 @@ class Run:
     recorder : Recorder or None
         What is kept instead of the pieces.
     field : Field or None
-        Data and loss in units of 1, for rules.
+        Of the problem in units of 1, for rules.
 
     Attributes
     ----------
     origin : Origin
-        The path of the engine, and its units.
+        The path of the engine, and how it is seen.
     t_max : float
         Where the run ends, in units of the engine.
     """
@@ -105,8 +104,8 @@ class Run:
                  max_events: int | None, progress: bool,
                  recorder: Recorder | None = None, field: Field | None = None) -> None:
         self.path, self.origin, self.field = path, origin(path), field
-        self.units = self.origin.units
-        self.t_max = float(self.units.inside(t_max))
+        self.inside, self.outside = self.origin.inside, self.origin.outside
+        self.t_max = float(self.inside(t_max))
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -127,7 +126,7 @@ class Run:
         if not len(neuron):
             return
         table = np.empty(len(neuron), dtype=CHANGE)
-        time = self.units.outside(time)
+        time = self.outside(time)
         for name, column in zip(CHANGE.names or (), (time, neuron, point, before, after)):
             table[name] = column
         self.changes.append(table)
@@ -188,7 +187,7 @@ class Run:
             # A row of many states would keep all of them alive.
             own = None if known is None else known.copy()
             inside = cache(lambda: self.origin.states(np.array([t]))[0] if own is None else own)
-            y = cache(lambda: read_only(self.origin.outside(inside())))
+            y = cache(lambda: read_only(self.origin.seen(inside())))
             seen = State(t, lambda: y()[:m], lambda: y()[m:].reshape(m, d),
                          *self._seen(measure, t, inside), self.wall, self.field)
             if self.recorder and own is None:
@@ -199,11 +198,12 @@ class Run:
 
     def _seen(self, measure: Measure, t: float, state: Callable[[], np.ndarray]
               ) -> tuple[Callable[[], float], Callable[[], float]]:
-        """What ``measure`` gives, in units of 1."""
-        units = self.units
-        if not any(units):
+        """What ``measure`` gives, in units of 1. Speeds of layers change neither the loss nor its
+        gradient, which are those of the weights as users see them."""
+        origin, units = self.origin, self.origin.units
+        if not (any(units) or origin.rates):
             return measure(t, state)
-        loss, gradient = measure(float(units.inside(t)), state)
+        loss, gradient = measure(float(self.inside(t)), lambda: origin.paced(state()))
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
     def event_table(self) -> np.ndarray:

@@ -15,11 +15,14 @@ from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.rates import Rates
+from ..problem.setting import PLAIN, Setting
 from ..problem.span import Span
 from ..problem.units import Units, mantissas
 from ..problem.words import cut
 from .choices import choice_table, instants, told
 from .events import count_kinds
+from .layered import Layered
 from .pattern import overflow
 from .protocol import Engine, Path
 from .record import Record, read_only
@@ -42,8 +45,25 @@ SMALLEST = -1000
 _R = TypeVar("_R", bound=Record)
 
 
+def lacking(setting: Setting, model: TwoLayerReLU) -> str:
+    """What the fast engine cannot do, or nothing.
+
+    Examples
+    --------
+    >>> lacking(Setting(rates=(0.0, 1.0)), TwoLayerReLU([1.0], [[1.0]]))
+    'a fixed layer'
+    """
+    if not all(setting.moves):
+        return "a fixed layer"
+    if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
+        return "a leaky neuron that leaves w = 0"
+    if setting.uniform is None:
+        return "decays that differ"
+    return ""
+
+
 def choose(model: TwoLayerReLU, data: Data, t_max: float,
-           loss: Loss = SQUARE) -> tuple[str, str]:
+           loss: Loss = SQUARE, setting: Setting = PLAIN) -> tuple[str, str]:
     """The engine for a problem, and why.
 
     Examples
@@ -51,6 +71,8 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float,
     >>> choose(TwoLayerReLU([0.1], [[0.1]]), Data([[1.0]], [1.0]), 10.0)
     ('DOP853', '1 pairs of a neuron and a point, 10 turns of a neuron')
     """
+    if lacking(setting, model):
+        return "DOP853", f"the fast engine has no {lacking(setting, model).removeprefix('a ')}"
     if model.log_scale.any():
         return "waveform", "the start has a log_scale"
     pairs = model.m * data.n
@@ -68,7 +90,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
-          loss: Loss = SQUARE) -> _R:
+          loss: Loss = SQUARE, setting: Setting = PLAIN) -> _R:
     """`gflow.integrate` behind the door: what comes in has been checked.
 
     Parameters
@@ -84,6 +106,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     quantities : callable, optional
         From `gflow.engines.recorder.as_quantities`.
     loss : Loss
+    setting : Setting
 
     Returns
     -------
@@ -101,17 +124,24 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     >>> record.t_end, record.status
     (1.0, 'finished')
     """
-    name, why = choose(model, data, t_max, loss) if method == "auto" else (method, "as asked")
+    layers = Rates(*setting.rates, t_max=t_max)
+    model, until = layers.model(model), layers.inside(t_max)
+    name, why = (choose(model, data, until, loss, setting) if method == "auto"
+                 else (method, "as asked"))
     times = default_times(t_max) if times is None else times
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    units = Units.of(model, data, t_max, loss)
-    engine, path = _engine(name, model, data, rtol, threads, units, loss)
-    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, Field(data, loss))
+    units = Units.of(model, data, until, loss)
+    engine, path = _engine(name, model, data, rtol, threads, units, loss,
+                           setting.slower(units.time))
+    if layers:
+        path = Layered(path, layers)
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder,
+              Field(data, loss, model.activation, setting))
     status, message, raised = _carry(
         engine, run, overflow(model, data, loss) or _underflow(model, units, name))
-    choices = choice_table(data.arrangement, engine.choices, units, path.t_end)
+    choices = choice_table(data.arrangement, engine.choices, run.outside, path.t_end)
     message += told(choices)
     events = run.event_table()
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
@@ -120,11 +150,13 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "events": len(events), **count_kinds(events), "ambiguous": len(instants(choices)),
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads, "loss": loss_label(loss)}
+                "threads": threads, "loss": loss_label(loss), "rates": list(setting.rates),
+                "decay": list(setting.decay)}
     record = made(data=data, path=path, times=times, events=events,
                   initial_pattern=engine.initial_codes, status=status, message=message,
                   success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
-                  choices=choices, saved=None if recorder is None else recorder.arrays())
+                  activation=model.activation, setting=setting, choices=choices,
+                  saved=None if recorder is None else recorder.arrays())
     if raised is not None:
         if recorder is not None:
             # A function that failed may have kept less than the run has reached.
@@ -134,9 +166,10 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
 
 
 def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
-            units: Units = Units(), loss: Loss = SQUARE) -> tuple[Engine, Path]:
+            units: Units = Units(), loss: Loss = SQUARE,
+            setting: Setting = PLAIN) -> tuple[Engine, Path]:
     """An engine that works in ``units`` and in the span of the points, and its path as it is seen
-    from outside."""
+    from outside, but for speeds of layers."""
     engine: Engine
     path: Path
     # Overflow is found and named by the engines.
@@ -144,16 +177,18 @@ def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: in
         U, power = mantissas(model)
         power -= units.weights
         data = units.data(data)
-        span = Span.of(data, U[:, 1:])
+        # A decay of one input alone is no decay in other coordinates.
+        span = Span.of(data, U[:, 1:]) if setting.isotropic else None
         if span is not None:
             data, U = span.data(data), np.column_stack([U[:, 0], span.V])
+        field = Field(data, loss, model.activation, setting)
         if name == "waveform":
             from .waveform.engine import Waveform
-            engine = Waveform(data, U, power, rtol, threads, loss)
+            engine = Waveform(field, U, power, rtol, threads)
         else:
             from .stepping import Stepping
             start = np.ldexp(U, power[:, None])
-            engine = Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss)
+            engine = Stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
     path = engine.path
     if span is not None:
         path = Spanned(path, span, power)
@@ -197,7 +232,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                     raise Stop("non_finite", refusal)
                 engine.integrate(run)
             except Stop as end:
-                status, message = end.status, end.told(run.units)
+                status, message = end.status, end.told(run.outside)
             except KeyboardInterrupt:
                 run.interrupted = True
             if run.recorder:

@@ -10,9 +10,8 @@ import numpy as np
 import scipy.integrate
 
 from ..problem.balance import Balance
-from ..problem.data import Data
-from ..problem.field import Field, speed
-from ..problem.loss import SQUARE, Loss
+from ..problem.field import Field
+from ..problem.loss import SQUARE
 from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
                                  SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
@@ -21,8 +20,9 @@ from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
 from . import rest
-from .events import OFF
-from .pattern import Pattern, start
+from .drift import Drift
+from .events import SLIDING
+from .pattern import Pattern, Slide, start
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
 
@@ -50,14 +50,14 @@ class Stepping:
 
     Parameters
     ----------
-    data : Data
+    field : Field
+        Of the problem.
     state : ndarray, shape (m (d + 1),)
         Start, ``[a (m), W (m d)]``.
     method : str
         A key of `DEGREE`.
     rtol : float
         Error allowed per step, relative to each neuron's norm.
-    loss : Loss
 
     Attributes
     ----------
@@ -65,10 +65,10 @@ class Stepping:
         Dense output.
     """
 
-    def __init__(self, data: Data, state: np.ndarray, method: str, rtol: float,
-                 loss: Loss = SQUARE) -> None:
-        self.data, self.method, self.rtol = data, method, rtol
-        self.field, self.square = Field(data, loss), loss == SQUARE
+    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float) -> None:
+        self.field, self.method, self.rtol = field, method, rtol
+        self.data, self.square = field.data, field.loss == SQUARE
+        data = self.data
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
         self.band = max(rtol, ON_SURFACE)
         self.d = data.d
@@ -79,8 +79,11 @@ class Stepping:
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self._split(state)
-        self.pattern = Pattern(data, a, W, start(self.field, a, W)[1])
-        self.balance = Balance(a, W, (data.X != 0.0).any(axis=0))
+        self.drift = Drift(field.setting, self.m, self.d)
+        self.pattern = Pattern(field, a, W, start(field, a, W)[1], self.drift.turning)
+        # What no point sees decays as the rest does.
+        self.balance = (None if self.drift.uniform is None else
+                        Balance(a, W, (data.X != 0.0).any(axis=0)))
         self.shift = 0.0
         self.t = 0.0
         self.state = state
@@ -103,17 +106,21 @@ class Stepping:
         """Right-hand side on the frozen pattern."""
         self.nfev += 1
         if self.square:
-            return np.asarray(kernels.velocity(state, *self._arguments()))
-        return np.asarray(kernels.velocity_under(self.pulls(state), state, *self._arguments()))
+            v = np.asarray(kernels.velocity(state, *self._arguments()))
+        else:
+            v = np.asarray(kernels.velocity_under(self.pulls(state), state, *self._arguments()))
+        return self.drift.velocity(v, state, self.pattern.slides) if self.drift else v
 
     def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
         """Its derivative."""
         self.njev += 1
         if self.square:
-            return np.asarray(kernels.jacobian(state, *self._arguments()))
-        h = self.outputs(state)
-        p, curvature = self.field.pulls(h), self.field.curvature(h)
-        return np.asarray(kernels.jacobian_under(p, curvature, state, *self._arguments()))
+            J = np.asarray(kernels.jacobian(state, *self._arguments()))
+        else:
+            h = self.outputs(state)
+            p, curvature = self.field.pulls(h), self.field.curvature(h)
+            J = np.asarray(kernels.jacobian_under(p, curvature, state, *self._arguments()))
+        return self.drift.jacobian(J, self.pattern.slides) if self.drift else J
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,) on the frozen pattern."""
@@ -139,7 +146,7 @@ class Stepping:
 
         def gradient_norm() -> float:
             a, W = self._split(state())
-            return speed(a, W, field.fields(codes, field.pulls(field.outputs(a, W, codes))))
+            return field.speed(a, W, field.fields(codes, field.pulls(field.outputs(a, W, codes))))
 
         return loss, gradient_norm
 
@@ -223,12 +230,17 @@ class Stepping:
         p = self.pulls(state)
         curvature = None if self.square else self.field.curvature(h)
         move = np.zeros_like(state)
-        if rest.rate(a, W, p, self.data.X, curvature) * (t1 - t0) <= rest.INSTANT:
+        fastest = (rest.rate(a, W, p, self.data.X, curvature)
+                   * self.field.activation.steepest + self.drift.fastest)
+        if fastest * (t1 - t0) <= rest.INSTANT:
             move = v * (t1 - t0)
         elif v.any():
-            terms = rest.terms(self.field.first_pulls, p, curvature, rest.reach(a, W, self.data.X))
-            D = (self.pattern.codes != OFF) @ rest.rounding(terms, self.data.X)
+            terms = rest.terms(self.field.first_pulls, p, curvature, rest.reach(
+                a, W, self.data.X, self.field.activation))
+            seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
+            D = seen @ rest.rounding(terms, self.data.X)
             noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
+            noise += self.drift.rounding(state)
             limit = self.rtol * by_neuron(np.abs(state), self.m)
             for _ in range(rest.ROUNDS):
                 if (np.abs(v) <= noise).all():
@@ -256,7 +268,7 @@ class Stepping:
         for i, slide in self.pattern.slides.items():
             own = slice(self.m + i * self.d, self.m + (i + 1) * self.d)
             J[:, own] -= (J[:, own] @ slide.basis.T) @ slide.basis
-        return J
+        return self.drift.moving_part(J)
 
     def accept(self, dense: Any, t1: float) -> list[tuple[int, int, int]] | None:
         """Record the step up to its first contact; return the contacts there.
@@ -290,7 +302,9 @@ class Stepping:
             self.path.append(t1, series)
             self.state = series.sum(axis=0)
             self.pattern.keep_on(self._split(self.state)[1])
-            self.shift = self.balance.restore(*self._split(self.state))
+            if self.balance is not None:
+                self.shift = self.balance.restore(*self._split(self.state),
+                                                  log_left=self.drift.log_left(t1))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
         self._launch()
@@ -366,15 +380,20 @@ class Stepping:
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = self._split(series[0])
         error = RESIDUAL_ERROR * max(self.rtol, 1e-12) * np.abs(A.length)
-        error *= (np.abs(a) * row_norms(W)) @ self.pattern.on
+        error *= (np.abs(a) * row_norms(W)) @ np.abs(self.pattern.on)
         if not self.square:
             error *= float(self.field.curvature(self.outputs(states[0])).max())
         error += SUM_ROUNDING * np.abs(p).max(axis=0)
         found = []
+        geometry = self.pattern.geometry
+        p, error = geometry.pulls(p), np.abs(geometry.pulls(error))
         for i, slide in self.pattern.slides.items():
-            around = (i, self.pattern.side, self.data.X, A.label, A.length, slide.hyperplanes,
-                      slide.solve)
+            around = (i, self.pattern.side, geometry.X, geometry.label, geometry.length,
+                      slide.hyperplanes, slide.solve)
             below, above, _ = multipliers(p, i, slide.sign, *around[1:])
+            if self.drift.turning is not None:
+                moved = self._turned(states, i, slide)
+                below, above = below - moved, above + moved
             tol = multiplier_errors(error, *around)
             for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
                 for j, h in enumerate(slide.hyperplanes):
@@ -388,6 +407,12 @@ class Stepping:
             if s <= 1.0:
                 found.append((float(s), i, -1, SIGN))
         return found
+
+    def _turned(self, states: np.ndarray, i: int, slide: Slide) -> np.ndarray:
+        """What multipliers (q, s) of a slider in ``states`` (q, ...) are more for what decay takes
+        from its weight, as `multipliers` has them."""
+        own = states[:, self.m + i * self.d:self.m + (i + 1) * self.d]
+        return np.asarray((own * self.drift.turning) @ slide.solve.T / np.abs(states[:, i:i + 1]))
 
     def switch(self, contacts: list[tuple[int, int, int]]) -> None:
         """Change the pattern at the present time."""

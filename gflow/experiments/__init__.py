@@ -2,7 +2,7 @@
 
 An experiment is a function ``run(..., rng)`` whose parameters have plain types; its signature is
 its command line. `REGISTRY` has them by name, with the figure that shows each. `published` has the
-settings W1 to W9 of the literature by name, and `threshold_diagram` evaluates a sweep of
+settings W1 to W13 of the literature by name, and `threshold_diagram` evaluates a sweep of
 `threshold` over dimensions.
 """
 

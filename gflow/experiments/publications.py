@@ -10,6 +10,7 @@ from .. import plot, stop
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..theory.extremal import extremal_vectors
 from .columns import complete
 from .settings import published as settings
 from .training import ending, evidence, run
@@ -23,7 +24,7 @@ FIRST = 1e-4
 def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_max: float = 0.0,
               seconds: float = 3600.0, rtol: float = 1e-6, certificate: bool = True, *,
               rng: Any) -> dict[str, Any]:
-    """Run a published setting, W1 to W9, on the exact flow, to the published training time.
+    """Run a published setting, W1 to W13, on the exact flow, to the published training time.
 
     The loss is the square loss, also where the original has the logistic one (W6, W7; labels 0 and
     1 are then -1/2 and 1/2, on which the early flow is that of the logistic loss, time included;
@@ -32,7 +33,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     Parameters
     ----------
     name : str
-        Of `gflow.experiments.published`: W1 to W9, W6b, W6c, W7b.
+        Of `gflow.experiments.published`: W1 to W13, W6b, W6c, W7b, W12b.
     size : {"reduced", "full"}
         Published width and time, or less.
     rescale : float
@@ -56,6 +57,10 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
         else "seconds"), ``wall``, seconds of the run (not reproducible); ``train_loss``;
         ``events``, ``slides``; ``alive``; ``certified``, ``stationarity``; ``steps``, gradient
         steps of the original; ``curve_t``, ``curve_loss``, ``curve_squares`` (``sum a_i^2``);
+        ``curve_test``, the loss on data that the network has not seen, if there are such;
+        ``objective``, the loss with weight decay; ``steepest``, the largest value of
+        ``(1/n) |sum_k r_k max(w.x_k, 0)|`` on the unit sphere, in dimension 3 at most: a stationary
+        point is a global minimum of the objective if that is the decay;
         ``a``, ``W``, the network at the end; ``X``, ``y``, the points.
 
     Raises
@@ -77,18 +82,23 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
         raise ValueError(f"there is no published setting {short(name)}: choose one of "
                          f"{', '.join(settings)}")
     setting = settings[name]
-    model, data = setting.problem(size, np.random.default_rng(rng))
+    draw = np.random.default_rng(rng)
+    model, data = setting.problem(size, draw)
+    unseen = setting.test(draw) if setting.test else None
     if rescale != 1.0:
-        model = TwoLayerReLU(rescale * model.a, rescale * model.W)
+        model = model.like(rescale * model.a, rescale * model.W)
     end = t_max or (setting.t_max if size == "full" else setting.reduced_t_max)
     rules = [stop.wall_time(seconds)] + ([stop.loss_below(setting.below)] if setting.below else [])
     times = np.append(0.0, np.geomspace(FIRST * min(end, 1e4), end, CURVE))
     times[-1] = end
-    flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules,
-               save=None if certificate else lambda state: {"loss": state.loss,
-                                                            "squares": (state.a**2).sum()})
+    saved = ["a", "W", "loss"] if unseen else _curves
+    flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules, rates=setting.rates,
+               decay=setting.decay, save=None if certificate else saved)
     final = flow.model
-    squares = (flow.a**2).sum(axis=1) if flow.saved is None else flow.saved["squares"]
+    kept = flow.saved or {}
+    squares = kept["squares"] if "squares" in kept else (flow.a**2).sum(axis=1)
+    tests = [] if unseen is None else [model.like(a, W).loss(unseen)
+                                       for a, W in zip(flow.a, flow.W)]
     result = ending(flow)
     if flow.status == "finished":
         result["limit"] = "none"
@@ -96,8 +106,20 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
             "wall": flow.stats["wall_time"], "train_loss": final.loss(data),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
             **evidence(flow, certificate), "steps": setting.steps, "curve_t": flow.t,
-            "curve_loss": flow.loss, "curve_squares": squares, "a": final.a, "W": final.W,
-            "X": data.X, "y": data.y}
+            "curve_loss": flow.loss, "curve_squares": squares, "curve_test": np.array(tests),
+            "objective": final.loss(data) + flow.setting.penalty(final.a, final.W),
+            "steepest": _steepest(final, data) if setting.decay and data.d <= 3 else None,
+            "a": final.a, "W": final.W, "X": data.X, "y": data.y}
+
+
+def _curves(state: stop.State) -> dict[str, Any]:
+    return {"loss": state.loss, "squares": (state.a**2).sum()}
+
+
+def _steepest(model: TwoLayerReLU, data: Data) -> float:
+    """Largest value on the unit sphere of the potential of the residuals, either sign."""
+    found = extremal_vectors(Data(data.X, data.y - model(data.X)))
+    return float(np.abs(found.value).max(initial=0.0))
 
 
 def figure(table: np.ndarray) -> Any:
@@ -127,11 +149,15 @@ def _draw(row: Any, axes: Any) -> None:
     loss.loglog(row["curve_t"][1:], row["curve_loss"][1:], color=plot.DARK, label="loss")
     loss.loglog(row["curve_t"][1:], row["curve_squares"][1:], "--", color=plot.DOWN["color"],
                 label=r"$\sum a_i^2$")
+    if len(row["curve_test"]):
+        loss.loglog(row["curve_t"][1:], row["curve_test"][1:], color=plot.UP["color"],
+                    label="test loss")
     loss.set(xlabel="flow time $t$", title=f"{row['name']}: {setting.title}"
              + (" (square loss)" if setting.loss != "square" else ""))
     loss.title.set_fontsize("small")
     loss.legend(fontsize="small")
-    model, data = TwoLayerReLU(row["a"], row["W"]), Data(row["X"], row["y"])
+    like = setting.start(1, np.random.default_rng(0))
+    model, data = like.like(row["a"], row["W"]), Data(row["X"], row["y"])
     # Of the network at the end, along the two directions with most of it.
     frame = (np.eye(2) if data.d == 2 else
              np.linalg.svd(np.abs(model.a)[:, None] * model.W, full_matrices=False)[2][:2])

@@ -1,4 +1,4 @@
-"""Published settings W1 to W9: data, start and training time of figures in the literature.
+"""Published settings W1 to W13: data, start and training time of figures in the literature.
 
 The draws are ours: data and starts have the published law, not the published random numbers.
 """
@@ -21,6 +21,12 @@ from ..problem.words import short
 BPF = "Boursier, Pillaud-Vivien and Flammarion, arXiv:2206.00939, published code"
 EA = "Boursier and Flammarion, arXiv:2401.10791, published code"
 TK = "Tsoy and Konstantinov, arXiv:2405.17299, published code"
+GROKKING = ("Boursier, Pesme and Dragomir, \"A theoretical framework for grokking\", "
+            "arXiv:2505.20172 (data ours)")
+LANDSCAPE = "Boursier, Bowditch, Englert and Lazic, arXiv:2505.22578, theorem 2"
+RICH = ("Kunin, Raventos, Domine, Chen, Klindt, Saxe and Ganguli, \"Get rich quick\", "
+        "arXiv:2406.06158 (data ours)")
+LINEAR = "Zhang, Saxe and Latham, arXiv:2406.12615 (data ours)"
 CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
 SQUARE, LOGISTIC = "square", "logistic"
 
@@ -49,13 +55,19 @@ class Setting:
     reduced_t_max : float
         A shorter one.
     steps : int
-        Gradient steps of the original.
+        Gradient steps of the original, 0 where it has a flow or does not say.
     lr : float
         Its step size; in W6 the unit of a schedule.
     loss : {"square", "logistic"}
         Loss of the original. gflow runs all of them with the square loss.
     below : float
         Loss (of gflow) below which the original stops; 0 if it does not.
+    rates : pair of float
+        Speeds of output and hidden weights.
+    decay : float
+        Weight decay.
+    test : callable or None
+        From a generator to data that the network has not seen, if the original looks at such.
 
     Examples
     --------
@@ -77,6 +89,9 @@ class Setting:
     lr: float
     loss: str = SQUARE
     below: float = 0.0
+    rates: tuple[float, float] = (1.0, 1.0)
+    decay: float = 0.0
+    test: Callable[[np.random.Generator], Data] | None = None
 
     def problem(self, size: str = "full", rng: int | np.random.Generator = 0
                 ) -> tuple[TwoLayerReLU, Data]:
@@ -106,6 +121,54 @@ def _teacher_of_six(rng: np.random.Generator) -> Data:
     # small that nothing grows within the published time.
     teacher = (rng.standard_normal(6) / 6**0.5, rng.standard_normal((6, 150)) / 900**0.5)
     return datasets.relu_teacher(75, 150, teacher, rng=rng)
+
+
+def _one_neuron(rng: np.random.Generator, n: int, d: int = 5) -> Data:
+    X = rng.standard_normal((n, d))
+    return Data(X, np.maximum(X[:, 0], 0.0))
+
+
+def _grokking() -> Setting:
+    return Setting("ten points of a neuron in dimension 5, a large start and weight decay",
+                   GROKKING, lambda rng: _one_neuron(rng, 10),
+                   lambda m, rng: init.balanced(m, 5, 2.0, rng), 100, 40, 1e5, 1e4, 0, 0.0,
+                   decay=1e-3, test=lambda rng: _one_neuron(rng, 2000))
+
+
+def _favourable(rng: np.random.Generator) -> Data:
+    X = np.array([[9.0, 0.0, 0.0], [8.0, -4.0, 1.0], [8.0, 4.0, 1.0]]) / 9
+    return Data(X, X @ [0.8, 0.0, 0.6])
+
+
+def _favourability() -> Setting:
+    # The mean of squares and 1e-5 times the sum of all squared weights is twice ours.
+    return Setting("three points that trap small starts, weight decay", LANDSCAPE, _favourable,
+                   lambda m, rng: init.balanced(m, 3, 1e-3 * m**0.5, rng), 100, 40,
+                   3e6, 3e5, 0, 0.0, decay=1e-5)
+
+
+def _rich(where: str, rates: tuple[float, float]) -> Setting:
+    def teacher(rng: np.random.Generator, n: int) -> Data:
+        X = rng.standard_normal((n, 2))
+        directions = 2 * np.pi / 3 * np.arange(3) + 0.4
+        V = np.column_stack([np.cos(directions), np.sin(directions)])
+        return Data(X, np.maximum(X @ V.T, 0.0) @ [1.0, -1.0, 1.0])
+
+    return Setting(f"20 points of three neurons, learnt {where}", RICH,
+                   lambda rng: teacher(rng, 20),
+                   lambda m, rng: init.balanced(m, 2, 0.5, rng), 50, 50, 100.0, 100.0, 0, 0.0,
+                   rates=rates, test=lambda rng: teacher(rng, 2000))
+
+
+def _symmetric(rng: np.random.Generator) -> Data:
+    X = rng.standard_normal((10, 2)) * [2.0, 1.0]
+    X = np.concatenate([X, -X])
+    return Data(X, X @ [1.0, -1.0])
+
+
+def _leaky(m: int, rng: np.random.Generator) -> TwoLayerReLU:
+    start = init.balanced(m, 2, 1e-3, rng)
+    return TwoLayerReLU(start.a, start.W, start.log_scale, slope=0.5)
 
 
 def _five_labels(rng: np.random.Generator) -> Data:
@@ -161,5 +224,11 @@ published: Mapping[str, Setting] = MappingProxyType({
                   "code", _five_labels,
                   lambda m, rng: init.unbalanced(m, 2, 8e-6 * m**0.5, rng), 50, 50, 1200.0, 1200.0,
                   600_000, 1e-3, below=5e-6),
+    "W10": _grokking(),
+    "W11": _favourability(),
+    "W12": _rich("upstream, the hidden layer 100 times as fast", (0.1, 10.0)),
+    "W12b": _rich("downstream, the output layer 100 times as fast", (10.0, 0.1)),
+    "W13": Setting("a leaky network on symmetric data, which is linear", LINEAR, _symmetric,
+                   _leaky, 100, 40, 40.0, 40.0, 0, 0.0),
 })
 """Published settings by name; see `Setting`."""

@@ -19,8 +19,9 @@ from ..problem.data import Data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
+from ..problem.rates import Rates
 from ..engines.record import Record, losses
-from ..engines.rescaled import origin
+from ..engines.origin import origin
 from ..engines.waveform.calm import Calm
 from ..engines.waveform.windows import Windows
 from ..kernels.chebyshev import nodes
@@ -122,7 +123,7 @@ class Alignment:
         Cosine of ``w_i`` to the extremal vector that its early flow ends with; NaN for neurons
         that die in the early flow.
     dead : ndarray of bool, shape (T, m)
-        Whether the neuron is off at every point: it does not move again.
+        Whether the neuron is off at every point: it does not move again. None is with a slope.
     living : ndarray of int, shape (T,)
         Number of the others.
     phases : Phases
@@ -157,14 +158,19 @@ class Alignment:
     @cached_property
     @quiet
     def early(self) -> EarlyFlow:
-        """The early flow of the start."""
+        """The early flow of the start; with speeds of layers that in which both are 1, see
+        `gflow.problem.rates`."""
         a, W, unit = self._neurons(np.zeros(1))
-        data = self.flow.data
+        data, setting = self.flow.data, self.flow.setting
+        if not all(setting.moves) or setting.uniform is None:
+            raise ValueError("the run has a fixed layer, or decays that differ, and no early flow "
+                             "is known of these")
         if self.flow.loss_function != SQUARE:
             # Neurons see nothing of a loss but its pulls, and of a small start those at output 0:
             # the labels themselves, for the square loss.
             data = Data(data.X, self.flow.field.first_pulls)
-        return early_flow(TwoLayerReLU(a[0], W[0], unit[0]), data)
+        start = TwoLayerReLU(a[0], W[0], unit[0], slope=self.flow.activation.slope)
+        return early_flow(Rates(*setting.rates).model(start), data)
 
     @cached_property
     @quiet
@@ -191,7 +197,8 @@ class Alignment:
     @cached_property
     def dead(self) -> np.ndarray:
         """Whether neurons are off at every point, shape (T, m)."""
-        return np.array([~codes.any(axis=1) for codes in self._patterns()])
+        leaky = bool(self.flow.activation.slope)
+        return np.array([~(codes.any(axis=1) | leaky) for codes in self._patterns()])
 
     @cached_property
     def living(self) -> np.ndarray:
@@ -237,7 +244,7 @@ class Alignment:
         """
         angle = positive(angle, "angle")
         time = self.flow.t_end if t is None else float(t)
-        alive = self.flow.pattern(time).any(axis=1)
+        alive = self.flow.pattern(time).any(axis=1) | bool(self.flow.activation.slope)
         a, W, unit = (part[0] for part in self._neurons(np.array([time])))
         norms = row_norms(W)
         alive &= (norms > 0) & (a != 0)
@@ -309,7 +316,8 @@ class Alignment:
     def __repr__(self) -> str:
         phases = self.phases
         flats = ", ".join(f"{s:.4g} to {e:.4g}" for s, e, _ in phases.plateaus) or "none"
-        alive = int(self.flow.pattern(self.flow.t_end).any(axis=1).sum())
+        seen = self.flow.pattern(self.flow.t_end).any(axis=1)
+        alive = seen.size if self.flow.activation.slope else int(seen.sum())
         return "\n".join([
             f"Alignment: {alive} of {self.flow.path.m} neurons alive at the end, in "
             f"{len(self.groups().size)} groups",
@@ -330,12 +338,14 @@ def _cosines(u: np.ndarray, D: np.ndarray) -> np.ndarray:
 
 def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
     """The loss at times that resolve the run: those of its pieces, whatever times are reported."""
-    field, (path, units, _) = flow.field, origin(flow.path)
+    field, inner = flow.field, origin(flow.path)
+    path, units = inner.path, inner.units
     if isinstance(path, Windows):
         times, found = [np.zeros(1)], [losses(flow, np.zeros(1))]
         for window in path.pieces:
             s = nodes(4 if isinstance(window, Calm) else len(window.values) - 1)[1:]
-            times.append(units.outside(window.t0 + (s + 1) / 2 * (window.t1 - window.t0)))
+            inside = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
+            times.append(inner.outside(inside))
             if isinstance(window, Calm) or field.loss != SQUARE:
                 inside = times[-1] <= flow.t_end
                 times[-1] = times[-1][inside]

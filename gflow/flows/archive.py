@@ -12,7 +12,7 @@ import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
-from ..engines.rescaled import origin
+from ..engines.origin import origin
 from ..problem.files import Output, whole_file
 from ..problem.loss import NAMED, loss_label
 from ..problem.ragged import is_ragged, pack
@@ -32,7 +32,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
               "path": type(origin(flow.path).path).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
-              "loss": loss_entry(flow)}
+              "loss": loss_entry(flow), "bias": flow.data.bias, "slope": flow.activation.slope}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern, "choices": flow.choices,

@@ -8,7 +8,6 @@ from ..engines.events import OFF, ON, SLIDING
 from ..engines.record import Record
 from ..engines.trajectory import by_neuron
 from ..problem.checks import whole
-from ..problem.field import speed
 from ..problem.norms import row_norms
 from ..theory.lorentz import local_lorentz
 from .certificate import DEFECT, DEFECT_ROUNDING, Certificate
@@ -139,9 +138,9 @@ class _Audit:
         self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
         start = self.reference.see(path.start[None])
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
-        self.invariant = self._invariant(start)[0]
+        self.invariant, self.terms = (part[0] for part in self.reference.conserved(start))
         self.peak = start.size[0]
-        self.first_loss = self.last_loss = float(self.field.value(start.h)[0])
+        self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
         self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
@@ -166,11 +165,11 @@ class _Audit:
         """What errors of the weights by ``rtol`` do to the loss, over ``rtol``: what a difference
         of losses is judged by where they cancel, as at a loss of 0."""
         h = (np.abs(sight.p) * sight.error + self.rtol * sight.error**2).mean(axis=1)
-        return float(h.max())
+        return float((h + 2 * self.reference.penalty(sight)).max())
 
-    @staticmethod
-    def _invariant(sight: Sight) -> np.ndarray:
-        return np.asarray(sight.a**2 - (sight.W**2).sum(axis=2))
+    def _objective(self, sight: Sight) -> np.ndarray:
+        """What the flow descends, (J,)."""
+        return np.asarray(self.field.value(sight.h) + self.reference.penalty(sight))
 
     def look(self, p: int) -> None:
         """Check a piece: in its middle, at its end, on random intervals and at its events."""
@@ -182,14 +181,14 @@ class _Audit:
             self._jump(states[0], self.last_state)
         self.last_piece, self.last_state = p, states[-1]
         sight = self.reference.see(states)
-        losses = self.field.value(sight.h)
+        losses = self._objective(sight)
         self.lost += float(losses[0])
         self.margin = worst(self.margin, self._margin(sight))
         self.peak = np.maximum(self.peak, sight.size.max(axis=0))
         floor = self.contacts.floor = np.maximum(
             GONE / self.reference.band * self.peak, FEWER_DIGITS)
         self.gone = (sight.size <= floor).any(axis=0)
-        self.alive |= ~self.gone & (sight.z > -self.reference.band).any(axis=(0, 2))
+        self.alive |= ~self.gone & self._moving(sight)
         for j in (1, 2):
             self._replay(times[j])
             self.rise = worst(self.rise, float(losses[j]) - self.last_loss)
@@ -225,7 +224,7 @@ class _Audit:
         events = self.flow.events
         first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
         here = events[first:last]
-        turning = row_norms(reference.fields(sight)).max(axis=0)
+        turning = reference.rate(sight)
         rate = max(float(reference.sensitivity(sight).max()), float(turning.max()))
         who = self._chosen(p)
         known = np.isin(here["neuron"], who)
@@ -235,6 +234,7 @@ class _Audit:
         jolts = ((sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**3)[k]
             * reference.lengths[k] / reference.n) if i.size else np.empty(0)
+        jolts *= reference.pace * abs(1 - self.field.activation.slope)
         look = choose(np.random.default_rng([SEED, p]), t0, t1,
                       Kinks(np.unique(here["time"][known]), here["time"][~known], jolts), rate,
                       self.intervals, self.step)
@@ -256,12 +256,18 @@ class _Audit:
         both = np.concatenate([a[:, who, None], W[:, who]], axis=2)
         return both[:len(both) // 2], both[len(both) // 2:]
 
+    def _moving(self, sight: Sight) -> np.ndarray:
+        """Neurons (s,) that are not off at every point; all of a leaky network."""
+        if self.reference.steep:
+            return np.ones(sight.a.shape[1], dtype=bool)
+        return np.asarray((sight.z > -self.reference.band).any(axis=(0, 2)))
+
     def _follow(self, look: Look, who: np.ndarray, first: np.ndarray, last: np.ndarray,
                 sight: Sight) -> None:
         found, spread = defects(self.reference, look, first, last, sight)
         gone = self.gone[who]
-        living = np.tile((np.abs(sight.a).max(axis=0) > 0) & ~gone
-                         & (sight.z > -self.reference.band).any(axis=(0, 2)), (len(first), 1))
+        living = np.tile((np.abs(sight.a).max(axis=0) > 0) & ~gone & self._moving(sight),
+                         (len(first), 1))
         left = np.isnan(found).any(axis=2) & np.isfinite(first).all() & np.isfinite(last).all()
         seen = living & ~left
         self.shown += int(living.sum())
@@ -276,7 +282,12 @@ class _Audit:
         self.count[who] += seen.sum(axis=0)
 
     def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
-        self.drift = np.maximum(self.drift, np.abs(self._invariant(sight)[j] - self.invariant))
+        uniform = self.flow.setting.uniform
+        if uniform is not None:
+            now, terms = (part[j] for part in self.reference.conserved(sight))
+            left = np.exp(-2 * uniform * t) * self.invariant
+            self.drift = np.maximum(self.drift, np.abs(now - left))
+            self.terms = np.maximum(self.terms, terms)
         self.checked += 1
         norms = row_norms(sight.W[j])
         # A neuron that has reached w = 0 is on every hyperplane.
@@ -309,15 +320,17 @@ class _Audit:
         if len(V) > np.linalg.matrix_rank(V):
             return 0.0
         solve = np.linalg.pinv(V.T)
-        total = -solve @ ((active * p) @ X)
+        turned = reference.turned(sight.a[j, i:i + 1], sight.W[j, i:i + 1])[0]
+        total = -solve @ ((active * p) @ X - turned)
         jump = (above - below)[0]
         # As in kernels.crossings.multiplier_errors: of the pulls on the active side, and its own.
         A = self.flow.data.arrangement
         planes = np.unique(A.label[points])
         own = (A.label == planes[:, None]) * np.abs(A.length) / reference.n
-        slack = np.abs(solve @ X.T) @ (active * error) + own @ error
+        leak = 1 + reference.steep
+        slack = np.abs(solve @ X.T) @ (np.abs(active) * error) + leak * own @ error
         low, high = np.minimum(below[0], above[0]), np.maximum(below[0], above[0])
-        size = np.abs(solve @ X.T) @ (active * np.abs(p)) + own @ np.abs(p)
+        size = np.abs(solve @ X.T) @ (np.abs(active) * np.abs(p)) + leak * own @ np.abs(p)
         slack = slack + SUM_ROUNDING * size
         over = np.maximum(low - total, total - high) - slack
         return float(np.max(np.where(over > 0, over, 0.0) / (np.abs(jump) + slack + FEWER_DIGITS)))
@@ -349,23 +362,24 @@ class _Audit:
         a, W = end[:m], end[m:].reshape(m, d)
         codes, field = flow.pattern(flow.t_end), self.field
         p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
-        gradient = speed(a, W, field.fields(codes, p))
+        gradient = field.speed(a, W, field.fields(codes, p))
         # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
         terms = np.abs(field.activation.weights(codes)) @ (
             (np.abs(p0) + np.abs(p - p0)) * self.reference.lengths) / len(p)
-        largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), 0.0)))
+        lost = flow.setting.shrinking(m, d) * np.abs(end)
+        largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), lost)))
         pieces = len(flow.path.pieces) if whole_run else seen
         rises, energies = (max(self.first_loss, part * self.margin) or 1.0
                            for part in (MARGIN, max(MARGIN, MARGIN_EACH * pieces)))
-        lost = (self.first_loss - float(field.value(field.outputs(a, W))) if whole_run
-                else self.lost)
-        size = np.where(self.peak > 0, self.peak, 1.0)**2
+        value = float(field.value(field.outputs(a, W))) + flow.setting.penalty(a, W)
+        fallen = self.first_loss - value if whole_run else self.lost
+        size = np.where(self.terms > 0, self.terms, 1.0)
         # Over what it may be: sums, so that three outliers weigh the less the more there are.
         sums = row_norms(self.total) / (self.clip / CLIP * (LASTING * self.count
                                                             + CLIP * OUTLIERS))
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
-            energy=(lost - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
+            energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
             gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
             multiplier=self.multiplier, defect=self.defect,
             lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,

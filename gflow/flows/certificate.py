@@ -42,14 +42,17 @@ class Certificate:
         Largest difference of what is stored (the end, states at reported times) from the path.
     balance : ndarray, shape (m,)
         Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
-        of that neuron.
+        of that neuron. With speeds of layers (``rates``) it is ``rates[1] a_i^2 - rates[0]
+        |w_i|^2``, with a decay of all weights alike what that has left of it; with decays that
+        differ nothing is conserved, and this is 0.
     lorentz : float
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
-        sample of pairs, relative to the two; see `gflow.theory.local_lorentz`.
+        sample of pairs, relative to the two; see `gflow.theory.local_lorentz`. With speeds and
+        decay as above.
     energy : float
         ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``, or to what relative errors of the
         weights do to ``L``: of 0.1, or of 0.001 for every piece, if that is more; of the pieces
-        looked at, if there is a limit on them.
+        looked at, if there is a limit on them. With weight decay ``L`` is the objective.
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``, or to what
         errors of 0.1 do.

@@ -127,7 +127,9 @@ class Contacts:
         """Of pairs (K,) in states: size of the neuron, ``w.x / (|(a, w)| |x|)``, and ``|w|`` over
         the size."""
         m, d = self.reference.m, self.reference.d
-        a, w = states[row, i], states[row[:, None], m + i[:, None] * d + np.arange(d)]
+        own = m + i[:, None] * d + np.arange(d)
+        scale = self.reference.scale
+        a, w = states[row, i] * scale[i], states[row[:, None], own] * scale[own]
         norm = row_norms(w)
         size = np.hypot(a, norm)
         scale = np.where(size > 0, size, 1.0)
@@ -188,11 +190,14 @@ class Contacts:
         """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
         either side, relative to its size; negative if one of them leads away."""
         reference = self.reference
+        if not reference.moves[1]:
+            return -1.0
         label = reference.field.data.arrangement.label
         sight = reference.see(state[None], np.array([i]))
         near = (np.abs(sight.z) <= self.width) & (reference.lengths > 0)
         own = label == label[k]
         D = reference.fields(sight, near | own)[:, 0]
+        D = D - reference.turned(sight.a, sight.W)[:, 0]
         rest = near[0, 0] & ~own
         a = sight.a[:, 0]
         V, below, above = reference.limits(own, sight.p)
@@ -204,5 +209,6 @@ class Contacts:
                 least, known = reference.least(least, np.sign(a), rest, sight.p)
             if not known[0]:
                 return -1.0
-            speeds.append(float(a[0]) * float(least[0] @ V[0]) / float(sight.size[0, 0]))
+            speeds.append(reference.pace * float(a[0]) * float(least[0] @ V[0])
+                          / float(sight.size[0, 0]))
         return min(speeds[0], -speeds[1])

@@ -125,8 +125,12 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     same = (on.all(axis=1) == on.any(axis=1)) | ever
     good: np.ndarray = np.logical_and.reduce(same & (always == ever), axis=2)
     a, W = each(sight.a), each(sight.W)
-    _on_planes(reference, D, a, W, each(sight.p), always, good)
-    slope = np.concatenate([(W * D).sum(axis=3)[..., None], a[..., None] * D], axis=3)
+    # A decay that turns weights is as a part of the field where they stay on hyperplanes.
+    turned = reference.turned(a, W)
+    D -= turned
+    _on_planes(reference, D, a, W, each(sight.p), np.asarray(always), good)
+    D += turned
+    slope = reference.velocities(a, W, D)
     weights, of = each(look.weights), look.of[::NODES]
     whole, spread = np.zeros(first.shape), np.zeros(first.shape[:2])
     np.add.at(whole, of, np.einsum("pq,pqsc->psc", weights, slope))

@@ -63,7 +63,7 @@ class Descent(Flow):
                       out=np.ones_like(times))
         a, W = self.saved["a"], self.saved["W"]
         return ModelPath((1 - s)[:, None] * a[before] + s[:, None] * a[k],
-                         (1 - s)[:, None, None] * W[before] + s[:, None, None] * W[k])
+                         (1 - s)[:, None, None] * W[before] + s[:, None, None] * W[k], self._one)
 
 
 @quiet

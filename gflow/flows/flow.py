@@ -15,7 +15,7 @@ from ..problem.inputs import DataLike
 from ..problem.network import ModelPath
 from ..problem.tables import lines_as_html
 from ..theory.field import as_data
-from ..theory.standstill import Standstill
+from ..theory.standstill import Standstill, plain_only
 from ..theory.verdict import Verdict, judge_state
 from . import tables
 from .alignment import Alignment
@@ -134,6 +134,7 @@ class Flow(Record):
         >>> found.kind, found.spurious, found.leaving.size
         ('local minimum', True, 0)
         """
+        plain_only(self.field, "the verdict on a run")
         # A state of the end is there also if only some quantities were kept.
         return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end)
 
@@ -155,7 +156,7 @@ class Flow(Record):
         Raises
         ------
         ValueError
-            If the run kept only some quantities.
+            If the run kept only some quantities, is leaky, or has decay or speeds of layers.
 
         Examples
         --------
@@ -167,6 +168,7 @@ class Flow(Record):
         (array([0.5 , 0.25]), True)
         """
         self._whole("what the saddles of a run need")
+        plain_only(self.field, "plateaus")
         return plateaus(self)
 
     @quiet
@@ -176,7 +178,7 @@ class Flow(Record):
         Parameters
         ----------
         X : array_like, shape (N, d)
-            Inputs, the bias column included.
+            Inputs, with the column of the bias or without.
 
         Returns
         -------
@@ -195,7 +197,7 @@ class Flow(Record):
         >>> flow.predict([[1.0], [-1.0]])[0]
         array([0.15, 0.  ])
         """
-        return ModelPath(self.a, self.W)(X)
+        return ModelPath(self.a, self.W, self._one)(X)
 
     def test_loss(self, data: DataLike) -> np.ndarray:
         """Loss of the run on other data, at the reported times.

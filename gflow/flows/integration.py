@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from ..engines.recorder import SaveLike, as_quantities
-from ..engines.rules import StopLike, as_rules
-from ..engines.solve import METHODS, Method, choose, solve
+from ..engines.rules import Rule, StopLike, as_rules
+from ..engines.solve import METHODS, Method, choose, lacking, solve
 from ..problem.checks import positive, whole
+from ..problem.field import Field
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
                               thread_count)
 from ..problem.loss import LossLike, as_loss
+from ..problem.network import TwoLayerReLU
+from ..problem.rates import Rates, RatesLike, as_rates
+from ..problem.setting import DecayLike, Setting, as_decay
+from ..theory.standstill import plain_only
 from .checking import FINER, compare
 from .errors import IntegrationError
 from .flow import Flow
@@ -22,7 +28,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               stop: StopLike = None,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
-              loss: LossLike = "square", check: bool = False) -> Flow:
+              loss: LossLike = "square", rates: RatesLike = (1.0, 1.0),
+              decay: DecayLike = 0.0, check: bool = False) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -73,6 +80,17 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
         (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
         refused.
+    rates : (float, float)
+        Speeds of the output and of the hidden weights:
+        :math:`\dot a = \epsilon_a w \cdot D`, :math:`\dot w = \epsilon_w a D`. What is conserved
+        then is :math:`a^2/\epsilon_a - |w|^2/\epsilon_w`. It costs nothing: the flow is that with
+        both speeds 1 in other units (`gflow.problem.rates`). With (0, 1) the output weights are
+        fixed, with (1, 0) the hidden ones (random features): on SciPy steppers.
+    decay : float or tuple of float
+        Weight decay, per unit of time: the flow descends ``flow.objective``, the loss and
+        :math:`\frac{\lambda}{2} \sum_i (a_i^2 + |w_i|^2)`. A pair has one for output and one for
+        hidden weights, and a third number is that of the bias of `gflow.Data`, 0 to leave it alone.
+        `flow.loss` and rules on the loss are without it, rules on the gradient with it.
     check : bool
         Run once more at ``rtol / 10``, and keep the differences at the reported times as
         ``flow.checked`` (`gflow.flows.checking.Checked`): an error bar of the whole run, at some
@@ -127,17 +145,15 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     times = reported_times(t_eval, t_max)
     rules = as_rules(stop)
     loss = as_loss(loss, data.y)
+    setting = Setting(as_rates(rates), as_decay(decay, data.bias))
     if max_events is not None:
         max_events = whole(max_events, "max_events")
-    engine = choose(model, data, t_max, loss)[0] if method == "auto" else method
-    if engine != "waveform" and model.log_scale.min() < LOWEST:
-        raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
-                         f"for method={engine!r}: use method=\"waveform\"")
+    _fits(method, model, Field(data, loss, model.activation, setting), t_max, rules)
 
     def run(rtol: float) -> Flow:
         return solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
                      max_events=max_events, progress=progress, threads=thread_count(threads),
-                     quantities=as_quantities(save), made=Flow, loss=loss)
+                     quantities=as_quantities(save), made=Flow, loss=loss, setting=setting)
 
     flow = run(rtol)
     if check:
@@ -145,3 +161,33 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+def _fits(method: str, model: TwoLayerReLU, field: Field, t_max: float,
+          rules: tuple[Rule, ...]) -> None:
+    """Refuse a problem that its method or its rules are not made for.
+
+    Raises
+    ------
+    ValueError
+        In one sentence.
+    """
+    setting = field.setting
+    for rule in rules:
+        if rule.plain:
+            plain_only(field, f"stop={rule.plain}")
+    layers = Rates(*setting.rates)
+    engine = (choose(layers.model(model), field.data, layers.inside(t_max), field.loss,
+                     setting)[0] if method == "auto" else method)
+    lacks = lacking(setting, model).removeprefix("a ")
+    if engine == "waveform" and lacks:
+        raise ValueError(f"method=\"waveform\" has no {lacks}: use a SciPy stepper, as "
+                         "method=\"auto\" does")
+    at_zero = model.a.astype(bool) & ~model.W.any(axis=1)
+    if not setting.moves[0] and at_zero.any():
+        i = int(np.argmax(at_zero))
+        raise ValueError(f"neuron {i} starts at w = 0 with its output weight fixed, and could "
+                         "leave in several directions: start off 0")
+    if engine != "waveform" and model.log_scale.min() < LOWEST:
+        raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
+                         f"for method={engine!r}: use method=\"waveform\"")

@@ -12,17 +12,22 @@ from typing import IO, Any
 import numpy as np
 
 from ..engines.choices import CHOICE
+from ..engines.drift import Drift
 from ..engines.events import EVENT, KINDS
+from ..engines.layered import Layered
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
 from ..engines.spanned import Spanned
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
+from ..problem.activation import Activation
 from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
+from ..problem.rates import Rates, as_rates
+from ..problem.setting import Setting, as_decay
 from ..problem.span import Span
 from ..problem.units import Units
 from ..problem.words import cut
@@ -146,10 +151,13 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         if type(header[name]) is not kind:
             raise TypeError(f"{name} is a {type(header[name])}")
     data = Data(arrays["X"], arrays["y"])
+    if header.get("bias", False):
+        data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
-    path = _path(header, data, units, own)
+    activation = Activation(header.get("slope", 0.0))
+    path = _path(header, data, units, activation, own)
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
     saved = None
@@ -166,7 +174,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     flow = made(data=data, saved=saved, path=path, times=arrays["t"], events=arrays["events"],
                 initial_pattern=arrays["initial_pattern"], status=header["status"],
                 message=header["message"], success=header["success"], stats=header["stats"],
-                settings=header["settings"], choices=choices)
+                settings=header["settings"], choices=choices, activation=activation,
+                setting=_setting(header["settings"]))
     if flow.model.W.shape != (header["m"], header["d"]) or flow.t.shape != arrays["t"].shape:
         raise ValueError("the network at the end has another shape")
     # Of a copy: it would keep a loss that is not known yet.
@@ -174,9 +183,17 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     return flow
 
 
-def _path(header: dict[str, Any], data: Data, units: Units,
+def _setting(settings: dict[str, Any]) -> Setting:
+    """Speeds and decays of a run; what a file does not say is plain."""
+    return Setting(as_rates(settings.get("rates", [1.0, 1.0])),
+                   as_decay(settings.get("decay", [0.0, 0.0, 0.0]), bias=True))
+
+
+def _path(header: dict[str, Any], data: Data, units: Units, activation: Activation,
           arrays: dict[str, np.ndarray]) -> Path:
     """The path of a run, from the arrays that are its own."""
+    settings = header["settings"]
+    rates = Rates(*as_rates(arrays.pop("rates", np.ones(2)).tolist()), settings["t_max"])
     inside = units.data(data)
     span = None
     if "span" in arrays:
@@ -189,14 +206,17 @@ def _path(header: dict[str, Any], data: Data, units: Units,
         inside = span.data(inside)
     path: Path
     if header["path"] == "Windows":
-        path = Windows.from_arrays(Marcher(inside, header["settings"]["rtol"]), arrays)
+        decay = Drift(_setting(settings).slower(units.time), 1, inside.d).uniform or 0.0
+        path = Windows.from_arrays(Marcher(inside, settings["rtol"], activation, decay), arrays)
     else:
         path = Trajectory.from_arrays(header["m"], inside.d, arrays)
     if path.d != inside.d:
         raise ValueError("the path is of another dimension")
     if span is not None:
         path = Spanned(path, span, power)
-    return Rescaled(path, units) if any(units) else path
+    if any(units):
+        path = Rescaled(path, units)
+    return Layered(path, rates) if rates else path
 
 
 def _units(exponents: np.ndarray) -> Units:

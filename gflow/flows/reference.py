@@ -13,6 +13,7 @@ import numpy as np
 from ..kernels.filippov import box_least_squares
 from ..problem.field import Field
 from ..problem.norms import row_norms
+from ..problem.rates import Rates
 
 WIDTH, NARROWEST = 3.0, 1e-11
 """``|w.x|`` below ``max(WIDTH rtol, NARROWEST) |(a, w)| |x|`` is on the hyperplane: weights are
@@ -62,16 +63,30 @@ class Reference:
 
     def __init__(self, field: Field, m: int, rtol: float) -> None:
         self.field, self.m, self.d = field, m, field.data.d
+        setting, slope = field.setting, field.activation.slope
+        # Of weights scaled so that one speed is both of the layers: those that errors are relative
+        # to. See `gflow.problem.rates`.
+        rates = Rates(*setting.rates)
+        self.scale, self.pace, self.moves = 1 / rates.weights(m, self.d), rates.pace, setting.moves
+        shrinking = setting.shrinking(1, self.d)
+        self.decay = shrinking * np.append(setting.rates[0], np.full(self.d, setting.rates[1]))
+        self.penalties = shrinking * rates.weights(1, self.d)**2 / 2
+        # A decay of all entries alike leaves w on the hyperplanes where it is.
+        own = shrinking[1:]
+        self.turning = own if np.ptp(own) > 0 else None
+        self.steep, self.near = abs(slope), max(1.0, abs(slope))
         self.X, self.n = field.data.X, field.data.n
         self.lengths = row_norms(self.X)
         self.unit = self.X / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
         self.band = max(WIDTH * rtol, NARROWEST)
-        length, slope = field.data.arrangement.length, field.activation.slope
+        length = field.data.arrangement.length
         plus, minus = np.maximum(length, 0.0) / self.n, np.minimum(length, 0.0) / self.n
         self._below, self._above = minus + slope * plus, plus + slope * minus
 
     def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (J, m) and (J, m, d) of flat states."""
+        """Weights (J, m) and (J, m, d) of flat states, scaled to one speed of layers."""
+        if (self.scale != 1.0).any():
+            states = states * self.scale
         return states[:, :self.m], states[:, self.m:].reshape(len(states), self.m, self.d)
 
     def see(self, states: np.ndarray, who: np.ndarray | None = None) -> Sight:
@@ -84,7 +99,8 @@ class Reference:
         for j in range(0, len(states), step):
             rows = slice(j, j + step)
             z = W[rows] @ self.X.T
-            reach[rows] = ((squares[rows] / 2)[:, None] @ (z > 0).astype(float))[:, 0]
+            seen = np.where(z > 0, 1.0, self.steep)
+            reach[rows] = ((squares[rows] / 2)[:, None] @ seen)[:, 0]
             h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
         if who is not None:
             a, W = a[:, who], W[:, who]
@@ -100,9 +116,47 @@ class Reference:
         return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
 
     def sensitivity(self, sight: Sight) -> np.ndarray:
-        """By how much fields move, (J, s), if all weights are wrong by 1, relative."""
-        seen = (sight.z > -self.band).astype(float)
-        return np.asarray((seen @ (sight.error * self.lengths)[:, :, None])[:, :, 0] / self.n)
+        """By how much fields move weights more, (J, s), if all weights are wrong by 1, relative."""
+        seen = np.where(sight.z > -self.band, self.near, self.steep)
+        moved = (seen @ (sight.error * self.lengths)[:, :, None])[:, :, 0] / self.n
+        return np.asarray(self.pace * moved)
+
+    def turned(self, a: np.ndarray, W: np.ndarray) -> np.ndarray:
+        """What a decay that turns hidden weights ``W`` (..., d) takes off their fields; 0 where
+        ``a`` (...) is, or if there is none."""
+        if self.turning is None:
+            return np.zeros_like(W)
+        lost = self.turning * W
+        return np.asarray(np.divide(lost, a[..., None], out=np.zeros_like(W),
+                                    where=a[..., None] != 0))
+
+    def velocities(self, a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """How neurons ``a`` (...), ``W`` (..., d) move in fields (..., d): (..., d + 1)."""
+        U = np.concatenate([a[..., None], W], axis=-1)
+        v = self.pace * np.concatenate([(W * D).sum(axis=-1)[..., None], a[..., None] * D], axis=-1)
+        if self.decay.any():
+            v -= self.decay * U
+        output, hidden = self.moves
+        if not (output and hidden):
+            v *= np.append(float(output), np.full(self.d, float(hidden)))
+        return np.asarray(v)
+
+    def conserved(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+        """What neurons conserve, ``a^2 - |w|^2``, but for decay, and the sum of its terms; of
+        layers of which one is fixed that of its weights alone."""
+        output, hidden = self.moves
+        one, other = hidden * sight.a**2, output * (sight.W**2).sum(axis=2)
+        return np.asarray(one - other), np.asarray(one + other)
+
+    def penalty(self, sight: Sight) -> np.ndarray:
+        """What decay adds to the loss, (J,)."""
+        return np.asarray((sight.a**2).sum(axis=1) * self.penalties[0]
+                          + (sight.W**2).sum(axis=1) @ self.penalties[1:])
+
+    def rate(self, sight: Sight) -> np.ndarray:
+        """How fast neurons turn or grow, (m,), at most in states that were seen."""
+        return np.asarray(self.pace * row_norms(self.fields(sight)).max(axis=0)
+                          + self.decay.max())
 
     def limits(self, points: np.ndarray, p: np.ndarray
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -12,7 +12,7 @@ from collections import namedtuple
 import numpy as np
 
 from .jit import kernel, leaf
-from .march import FINE, GROUPED, correct, deposit, march, tighten
+from .march import FINE, GROUPED, correct, deposit, march, tighten, weight_on
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
@@ -84,7 +84,9 @@ def tangent_features(moments, to, side, geometry, factor, features):
                     P[b, c] if count > 0 else one[b, c])
         lower_root(K)
         for k in range(n):
-            on[k] = 1.0 if label[k] >= 0 and side[g, label[k]] * length[k] > 0.0 else 0.0
+            on[k] = 0.0
+            if label[k] >= 0:
+                on[k] = weight_on(side[g, label[k]] * length[k], geometry.slope)
         for c in range(d):
             row = g * d + c
             for k in range(n):
@@ -353,7 +355,7 @@ def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geome
                 add_product(outputs[block], g, neurons.weight[i], state)
                 correct(log, first_row, room[0], times, state, neurons.weight[i], geometry, h)
             else:
-                deposit(state, neurons.weight[i], geometry.rows, work.heights, h)
+                deposit(state, neurons.weight[i], geometry.rows, geometry.slope, work.heights, h)
     return FINE, -1
 
 

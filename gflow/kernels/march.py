@@ -18,7 +18,7 @@ from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .switch import AT_REST, DEPENDENT, SHOVE, SMALL, sign_after
-from .taylor import ORDER, at, expand, polynomial, shift, speed
+from .taylor import ORDER, at, decayed_speed, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
 FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
@@ -37,10 +37,11 @@ neuron against the hyperplane. Each one in a row multiplies the distance that co
 by four, up to this part of the norm."""
 
 Geometry = namedtuple("Geometry",
-                      "normal columns below above label length start member rows")
+                      "normal columns below above label length start member rows slope")
 """The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
 active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
-points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n)."""
+points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n); and the
+slope of the activation where its input is negative."""
 Force = namedtuple("Force", "plus minus plus_size minus_size plus_error minus_error accuracy band "
                             "unit_r split_r unit_u split_u")
 """The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
@@ -189,7 +190,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     weight : float
         Square of the unit that ``u`` is given in.
     energy : array
-        The integral of ``weight |du/ds|^2`` is added to its first entry, if it has one.
+        The integral of ``weight |du/ds|^2`` is added to its first entry, if it has one; of
+        ``exp(-decay (s + 1)) u``, if its second one is such a ``decay``.
     work : Work
 
     Returns
@@ -202,7 +204,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
     gap, lenient = 2.0, 1.0
     begun = width_at_start(u, work.w)
-    rest = begun == 0.0
+    # A leaky neuron has a field at w = 0 too.
+    rest = begun == 0.0 and (geometry.slope == 0.0 or u[0] == 0.0)
     near_count = recall(axis, closest, work)
     switched = not rest
     fresh = rescanned = rest and switched
@@ -249,7 +252,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 4. The switch.
         if room[0] + 2 * C + 1 > log.shape[0]:
             return FULL
-        rest = comes_to_rest(neuron, u, s, begun, log, room, work)
+        rest = comes_to_rest(neuron, u, s, begun, geometry.slope != 0.0, log, room, work)
         if rest:
             count, exit_s = 0, 2.0
             continue
@@ -401,7 +404,8 @@ def emit(s, x_end, K, ends, times, j, states, weight, energy, u, U):
         at(U, K, times[j] - s, states[j])
         j += 1
     if energy.size > 0:
-        energy[0] += weight * speed(U, K, x_end)
+        energy[0] += weight * (speed(U, K, x_end) if energy[1] == 0.0 else
+                               decayed_speed(U, K, x_end, energy[1], s + 1.0))
     at(U, K, x_end, u)
     finite = 0.0
     for c in range(u.size):
@@ -419,16 +423,17 @@ def width_at_start(u, w):
 
 
 @leaf
-def comes_to_rest(neuron, u, s, begun, log, room, work):
+def comes_to_rest(neuron, u, s, begun, leaky, log, room, work):
     """Whether a neuron has reached ``w = 0``, where it is put; else ``work.w`` is its weight.
 
-    ``begun`` is the norm that it started with if that was small beside ``a``, or infinite.
+    ``begun`` is the norm that it started with if that was small beside ``a``, or infinite. A leaky
+    neuron goes on from there.
     """
     w = work.w
     for c in range(w.size):
         w[c] = u[1 + c]
     size_w = norm(w)
-    if size_w > AT_REST * lesser(abs(u[0]), begun) and size_w != 0.0:
+    if leaky or size_w > AT_REST * lesser(abs(u[0]), begun) and size_w != 0.0:
         return False
     for c in range(w.size):
         u[1 + c] = 0.0
@@ -577,7 +582,7 @@ def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count
             log[row, 0], log[row, 1], log[row, 2] = neuron, s, plane
             log[row, 3], log[row, 4] = side[plane], new[q]
             # By |a| |dz/ds| the output bends at points of unit length.
-            log[row, 5] = weight * u[0] * u[0] * abs(drift)
+            log[row, 5] = weight * u[0] * u[0] * abs(drift * (1.0 - geometry.slope))
             room[0] = row + 1
             change_side(plane, new[q], side, D, force.plus, force.minus, geometry.normal)
         slides += new[q] == 0
@@ -606,8 +611,8 @@ def correct(log, begin, end, times, states, weight, geometry, h):
             continue
         for q in range(start[plane], start[plane + 1]):
             k = member[q]
-            change = ((1.0 if log[e, 4] * length[k] > 0.0 else 0.0)
-                      - (1.0 if log[e, 3] * length[k] > 0.0 else 0.0)) * weight
+            change = (weight_on(log[e, 4] * length[k], geometry.slope)
+                      - weight_on(log[e, 3] * length[k], geometry.slope)) * weight
             if change == 0.0:
                 continue
             for j in range(times.size - 1, -1, -1):
@@ -620,8 +625,14 @@ def correct(log, begin, end, times, states, weight, geometry, h):
 
 
 @leaf
-def deposit(states, weight, rows, z, h):
-    """Add the outputs ``a relu(w.x)`` of a neuron at all times to ``h`` (J, n).
+def weight_on(side, slope):
+    """Derivative of the activation on a side of 0; 0 on neither, for a neuron that slides."""
+    return 1.0 if side > 0.0 else slope if side < 0.0 else 0.0
+
+
+@leaf
+def deposit(states, weight, rows, slope, z, h):
+    """Add the outputs ``a phi(w.x)`` of a neuron at all times to ``h`` (J, n).
 
     The sign of ``w.x`` stands for the pattern: they differ where it is rounding.
     """
@@ -634,5 +645,9 @@ def deposit(states, weight, rows, z, h):
             for k in range(n):
                 z[k] += along * rows[c, k]
         out = states[j, 0] * weight
-        for k in range(n):
-            h[j, k] += out * (z[k] if z[k] > 0.0 else 0.0)
+        if slope == 0.0:
+            for k in range(n):
+                h[j, k] += out * (z[k] if z[k] > 0.0 else 0.0)
+        else:
+            for k in range(n):
+                h[j, k] += out * (z[k] if z[k] > 0.0 else slope * z[k])

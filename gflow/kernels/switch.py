@@ -32,7 +32,8 @@ def sign_after(a, w, D, size):
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
 
 
-def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
+def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leaky=False,
+           shrink=None):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
     Parameters
@@ -50,6 +51,10 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
     X, label, length, normal : arrays of the data and its arrangement
     lowest : float
         A neuron with ``|w|`` up to this has reached 0 if it touches a hyperplane.
+    leaky : bool
+        No neuron stays at ``w = 0``: its field is not 0 there.
+    shrink : array (d,), optional
+        What decay takes from ``dw/dt``, if that turns ``w``.
 
     Returns
     -------
@@ -70,7 +75,10 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
     size_w = norm(w)
     side = side.copy()
     on_it = np.zeros(C, dtype=bool)
-    if size_w <= lowest and touched.size > 0 or size_w == 0.0:
+    rests = size_w <= lowest and touched.size > 0 or size_w == 0.0
+    if leaky:
+        rests = size_w == 0.0 and a == 0.0
+    if rests:
         return side, np.zeros(w.size), np.sign(a), True, on_it, 1, side
     on_it[touched] = True
     released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)
@@ -99,6 +107,11 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest):
     np.add.at(above, label[own & (length > 0.0)], 1)
     np.add.at(below, label[own & (length < 0.0)], 1)
     sign = sign_after(a, w, D, size)
+    if shrink is not None and sign != 0.0:
+        # As part of the field: dw/dt = a (D - shrink / a).
+        shrink = shrink / (sign * max(abs(a), ON_SURFACE * size_w))
+        D -= shrink
+        size += norm(shrink)
     choices, other = 1, side
     if held:
         # Just after: multipliers are beyond where they are let go.

@@ -1,10 +1,14 @@
 """Taylor series of one neuron in a polynomial field: ``a' = w.D``, ``w' = a D``."""
 
+import numpy as np
+
 from .algebra import greater, lesser
 from .jit import leaf
 
 ORDER = 18
 """Highest order of the Taylor series of a neuron."""
+NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
+"""Of a rule that is exact for squares of such series, and all but that under a decay."""
 STEPS = 10_000
 """Most pieces of a window without events; fields so large belong on shorter windows."""
 
@@ -120,6 +124,23 @@ def speed(U, K, x):
                 product += U[i, c] * U[j, c]
             total += i * j * product * x ** (i + j - 1) / (i + j - 1)
     return total
+
+
+@leaf
+def decayed_speed(U, K, x, decay, since):
+    """Integral over [0, x] of the squared derivative of ``exp(-decay (since + y)) U(y)``."""
+    total = 0.0
+    for q in range(NODES.size):
+        y = 0.5 * (NODES[q] + 1.0) * x
+        square = 0.0
+        for c in range(U.shape[1]):
+            value, slope = U[K, c], 0.0
+            for j in range(K - 1, -1, -1):
+                slope = slope * y + value
+                value = value * y + U[j, c]
+            square += (slope - decay * value) ** 2
+        total += WEIGHTS[q] * np.exp(-2.0 * decay * (since + y)) * square
+    return 0.5 * x * total
 
 
 @leaf

@@ -32,6 +32,23 @@ class Activation:
         up = np.maximum(z, 0.0)
         return np.asarray(up + self.slope * np.minimum(z, 0.0) if self.slope else up)
 
+    @property
+    def steepest(self) -> float:
+        """A bound on squares and values of its derivative."""
+        return max(1.0, self.slope**2)
+
+    def mirrored(self, p: np.ndarray) -> np.ndarray:
+        """Pulls (..., 2 n) of the points and of their opposites, whose ReLU neurons have the field
+        of these under pulls ``p`` (..., n): ``phi(z) = relu(z) - slope relu(-z)``.
+
+        Examples
+        --------
+        >>> Activation(0.5).mirrored(np.array([1.0]))
+        array([ 2., -1.])
+        """
+        # Twice: fields are means over the points, and there are twice as many.
+        return np.concatenate([2 * p, -2 * self.slope * p], axis=-1)
+
     def weights(self, codes: np.ndarray) -> np.ndarray:
         """Its derivative on patterns ``codes``: 1 where on, ``slope`` where off. A sliding neuron
         has 0: it adds nothing to the output, and its field is projected instead."""

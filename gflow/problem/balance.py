@@ -1,17 +1,22 @@
 """The invariant of every neuron, and how a computed state is put back on it.
 
 ``a_i^2 - |w_i|^2`` never changes (Boursier and Flammarion, "Early alignment in two-layer networks
-training is a two-edged sword", JMLR 2025, Lemma 1). Rounding matters where a balanced neuron
+training is a two-edged sword", JMLR 2025, Lemma 1), or shrinks like ``exp(-2 lam t)`` under a
+weight decay ``lam`` (`gflow.problem.setting`). Rounding matters where a balanced neuron
 shrinks: the computed state then drifts off along the growing direction, and a wrong sign of ``a_i``
 would be the end of it.
 """
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from ..kernels.neurons import BALANCED, restore
 from .norms import row_norms
+
+LOG2 = math.log(2.0)
 
 
 class Balance:
@@ -48,7 +53,8 @@ class Balance:
         self.sign = np.sign(ratio)
         self.offset = size * np.sqrt(np.abs(ratio))
 
-    def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0) -> float:
+    def restore(self, a: np.ndarray, W: np.ndarray, power: np.ndarray | int = 0,
+                log_left: float = 0.0) -> float:
         """Put neurons back on their invariant, in place, by a change of the larger weight.
 
         Parameters
@@ -57,13 +63,16 @@ class Balance:
             Weights, changed in place.
         power : int or ndarray of int, shape (m,)
             The weights are in units of ``2 ** power``.
+        log_left : float
+            Logarithm of what decay has left of lengths.
 
         Returns
         -------
         float
             Largest change, relative to the neuron.
         """
-        offset = np.ldexp(self.offset, -power)
+        units = math.floor(log_left / LOG2)
+        offset = np.ldexp(self.offset * math.exp(log_left - units * LOG2), units - power)
         if self.moves is None:
             return float(restore(a, W, self.sign, offset))
         part = np.ascontiguousarray(W[:, self.moves])

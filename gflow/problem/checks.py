@@ -91,6 +91,19 @@ def positive(value: object, name: str) -> float:
     return number
 
 
+def finite(value: object, name: str) -> float:
+    """Return a finite number, or say what is wrong with ``value``."""
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {short(value)}: give a number")
+    try:
+        number = float(value)
+    except OverflowError:
+        number = np.inf
+    if not abs(number) < np.inf:
+        raise ValueError(f"{name} = {number:g}: give a finite number")
+    return number
+
+
 def non_negative(value: object, name: str) -> float:
     """Return a finite number that is 0 or more, or say what is wrong with ``value``."""
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):

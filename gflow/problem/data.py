@@ -43,9 +43,12 @@ class Data:
     Parameters
     ----------
     X : array_like, shape (n, d)
-        Inputs, one point a row. Append a column of ones for a bias.
+        Inputs, one point a row.
     y : array_like, shape (n,)
         Labels.
+    bias : bool
+        Append a column of ones: the last hidden weight of a network on these data is its bias, and
+        the networks of a run take inputs with and without that column.
 
     Raises
     ------
@@ -59,9 +62,14 @@ class Data:
     >>> data = Data([[1.0, 2.0], [0.5, -1.0]], [1.0, 0.0])
     >>> data.n, data.d
     (2, 2)
+    >>> Data([[3.0], [5.0]], [1.0, 0.0], bias=True).X
+    array([[3., 1.],
+           [5., 1.]])
     """
 
-    def __init__(self, X: ArrayLike, y: ArrayLike) -> None:
+    bias = False
+
+    def __init__(self, X: ArrayLike, y: ArrayLike, bias: bool = False) -> None:
         self.X = real_array(X, "X", 2)
         self.y = real_array(y, "y", 1)
         if self.X.size == 0:
@@ -69,6 +77,8 @@ class Data:
         if self.X.shape[0] != self.y.shape[0]:
             raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
                              "give one label a point")
+        if bias:
+            self.X, self.bias = with_ones(self.X), True
         self.X.flags.writeable = self.y.flags.writeable = False
 
     def __setstate__(self, state: dict[str, object]) -> None:
@@ -92,7 +102,19 @@ class Data:
         return _arrange(self.X)
 
     def __repr__(self) -> str:
-        return f"Data(n={self.n}, d={self.d})"
+        bias = ", bias=True" if self.bias else ""
+        return f"Data(n={self.n}, d={self.d}{bias})"
+
+
+def with_ones(X: np.ndarray) -> np.ndarray:
+    """``X`` (n, d) with a constant column at its end, (n, d + 1).
+
+    Examples
+    --------
+    >>> with_ones(np.array([[3.0]]))
+    array([[3., 1.]])
+    """
+    return np.column_stack([X, np.ones(len(X))])
 
 
 def _arrange(X: np.ndarray) -> Arrangement:

@@ -25,6 +25,7 @@ from .activation import RELU, SLIDING, Activation
 from .data import Data
 from .loss import SQUARE, Loss
 from .norms import row_norms
+from .setting import PLAIN, Setting
 
 
 def outputs(X: np.ndarray, a: np.ndarray, W: np.ndarray,
@@ -59,6 +60,7 @@ class Field:
     data : Data
     loss : Loss
     activation : Activation
+    setting : Setting
 
     Examples
     --------
@@ -74,6 +76,7 @@ class Field:
     data: Data
     loss: Loss = SQUARE
     activation: Activation = RELU
+    setting: Setting = PLAIN
 
     def outputs(self, a: np.ndarray, W: np.ndarray,
                 codes: np.ndarray | None = None) -> np.ndarray:
@@ -100,10 +103,14 @@ class Field:
         """Pulls (n,) at output 0: those of a start small enough. Labels, for the square loss."""
         return self.pulls(np.zeros(self.data.n))
 
+    def sums(self, codes: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Fields (m, d) of the points that neurons do not slide on, not projected."""
+        return np.asarray(self.activation.weights(codes) @ (p[:, None] * self.data.X)
+                          / self.data.n)
+
     def fields(self, codes: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Fields ``D`` (m, d) of least norm under pulls ``p`` (n,)."""
-        X, A = self.data.X, self.data.arrangement
-        D = self.activation.weights(codes) @ (p[:, None] * X) / self.data.n
+        A, D = self.data.arrangement, self.sums(codes, p)
         sliding = np.flatnonzero((codes == SLIDING).any(axis=1))
         if sliding.size:
             sets, which = np.unique(codes[sliding] == SLIDING, axis=0, return_inverse=True)
@@ -114,9 +121,30 @@ class Field:
         return np.asarray(D)
 
     def gradient(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray) -> np.ndarray:
-        """The element of least norm of the subdifferential on a pattern: flat ``[a (m), W (m d)]``;
-        the flow moves against it."""
-        return -velocity(a, W, self.fields(codes, self.pulls(self.outputs(a, W, codes))))
+        """The element of least norm of the subdifferential of the objective on a pattern: flat
+        ``[a (m), W (m d)]``; the flow moves against it, and where weights are fixed it is 0."""
+        return -self.force(a, W, self.fields(codes, self.pulls(self.outputs(a, W, codes))))
+
+    def force(self, a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
+        """Minus the gradient of the objective in fields ``D`` (m, d), which has no decay in it."""
+        v, (output, hidden) = velocity(a, W, D), self.setting.moves
+        if self.setting.decays:
+            v -= self.setting.shrinking(*W.shape) * np.append(a, W)
+        if not (output and hidden):
+            v[:a.size] *= output
+            v[a.size:] *= hidden
+        return v
+
+    def speed(self, a: np.ndarray, W: np.ndarray, D: np.ndarray) -> float:
+        """Norm of `force`: of the gradient, where ``D`` are the fields of least norm.
+
+        Examples
+        --------
+        >>> field = Field(Data([[1.0]], [0.0]))
+        >>> field.speed(np.array([3.0]), np.array([[4.0]]), np.array([[2.0]]))
+        10.0
+        """
+        return float(row_norms(self.force(a, W, D)))
 
 
 def velocity(a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
@@ -128,14 +156,3 @@ def velocity(a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
     array([-2.,  2., -2.])
     """
     return np.concatenate([(W * D).sum(axis=1), (a[:, None] * D).ravel()])
-
-
-def speed(a: np.ndarray, W: np.ndarray, D: np.ndarray) -> float:
-    """Norm of `velocity`: of the gradient, where ``D`` are the fields of least norm.
-
-    Examples
-    --------
-    >>> speed(np.array([3.0]), np.array([[4.0]]), np.array([[2.0]]))
-    10.0
-    """
-    return float(row_norms(velocity(a, W, D)))

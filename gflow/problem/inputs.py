@@ -48,10 +48,29 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data
         if not isinstance(data, tuple | list) or len(data) != 2:
             raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
         data = Data(*data)
+        if model.bias and data.d == model.d - 1:
+            data = Data(data.X, data.y, bias=True)
     if data.d != model.d:
         raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
-                         "must have the same dimension (a bias is a column of ones in X)")
+                         "must have the same dimension (Data(X, y, bias=True) appends a bias)")
     return model, data
+
+
+def relu_only(model: TwoLayerReLU, what: str) -> None:
+    """Refuse a leaky network where the theory has none.
+
+    Raises
+    ------
+    ValueError
+        If its slope is not 0.
+
+    Examples
+    --------
+    >>> relu_only(TwoLayerReLU([1.0], [[1.0]]), "this")
+    """
+    if model.slope:
+        raise ValueError(f"{what} is known for ReLU only and the network has slope "
+                         f"{model.slope:g}: give one with slope 0")
 
 
 def default_times(t_max: float) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Two-layer ReLU networks: one, or a stack of them along a trajectory."""
+"""Two-layer networks: one, or a stack of them along a trajectory."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Iterator, NamedTuple, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import real_array
+from .activation import RELU, Activation
+from .checks import finite, real_array
+from .data import with_ones
 from .field import mean_loss, outputs
-from .activation import RELU
 from .loss import LossLike, as_loss
 from .norms import row_norms
 from .quiet import quiet
@@ -36,9 +37,9 @@ class Gradient(NamedTuple):
 
 
 class TwoLayerReLU:
-    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`.
+    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`, leaky if it has a slope.
 
-    A bias of the hidden layer is a constant column of ``X``.
+    A bias of the hidden layer is a constant column of ``X``; see `gflow.Data`.
 
     Parameters
     ----------
@@ -49,6 +50,12 @@ class TwoLayerReLU:
     log_scale : float or array_like, shape (m,)
         Neuron i has the weights ``exp(log_scale_i) (a_i, w_i)``: for starts below the range of
         double precision.
+    slope : float
+        What the activation does to negative numbers: ``slope z``, and ``z`` to positive ones. Any
+        number but 1, with which the network would be linear; -1 is the absolute value.
+    bias : bool
+        Whether the last hidden weight belongs to a constant input 1, so that inputs may come
+        without it. Networks of a run on ``Data(X, y, bias=True)`` have it.
 
     Raises
     ------
@@ -67,9 +74,12 @@ class TwoLayerReLU:
     >>> model = TwoLayerReLU([1.0, -2.0], [[1.0, 0.0], [0.0, 1.0]])
     >>> model([[3.0, 1.0], [-1.0, -1.0]])
     array([1., 0.])
+    >>> TwoLayerReLU([1.0], [[1.0, 2.0]], slope=0.5, bias=True)([[-3.0], [0.0]])
+    array([-0.5,  2. ])
     """
 
-    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> None:
+    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
+                 slope: float = 0.0, bias: bool = False) -> None:
         self.a = real_array(a, "a", 1)
         self.W = real_array(W, "W", 2)
         if self.a.shape[0] != self.W.shape[0]:
@@ -83,6 +93,20 @@ class TwoLayerReLU:
         if self.log_scale.shape != self.a.shape:
             raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
                              f"{self.m} neurons: give one number, or one for each")
+        slope = finite(slope, "slope")
+        if slope == 1:
+            raise ValueError("slope = 1 makes the network linear: give another number")
+        self.activation = Activation(slope)
+        self.bias = bool(bias)
+
+    def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
+        """A network with other weights, and whatever else this one has."""
+        return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+
+    @property
+    def slope(self) -> float:
+        """Slope of the activation where its input is negative."""
+        return self.activation.slope
 
     @property
     def m(self) -> int:
@@ -102,12 +126,12 @@ class TwoLayerReLU:
 
     @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
-        """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,)."""
-        X = real_array(X, "X", 2)
-        if X.shape[1] != self.d:
-            raise ValueError(f"X has {X.shape[1]} columns but W has {self.d}: "
-                             "inputs and hidden weights must have the same dimension")
-        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W)
+        """Outputs ``h(x_k)`` for the rows of ``X`` (n, d); shape (n,).
+
+        With ``bias`` a constant column is appended if ``X`` is (n, d - 1).
+        """
+        X = points_of(X, self.d, self.bias)
+        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W, self.activation)
 
     @quiet
     def loss(self, data: Data, loss: LossLike = "square") -> float:
@@ -123,7 +147,8 @@ class TwoLayerReLU:
 
     @quiet
     def gradient(self, data: Data, loss: LossLike = "square") -> Gradient:
-        """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0.
+        """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0,
+        and the slope for leaky networks.
 
         Off all activation boundaries the flow moves against it. On them it is one choice of many,
         that of PyTorch; the flow takes the element of least norm (`gflow.Flow`).
@@ -147,14 +172,16 @@ class TwoLayerReLU:
         """
         scale = np.exp(self.log_scale)
         chosen = as_loss(loss, data.y)
+        X = points_of(data.X, self.d, self.bias)
         # l' of the mean over points; its minus is the pull.
-        slope = -np.asarray(chosen.pull(self(data.X), data.y)) / data.n
-        z = data.X @ self.W.T
-        D = ((z > 0) * slope[:, None]).T @ data.X
-        return Gradient((RELU(z).T @ slope) * scale, D * (self.a * scale)[:, None])
+        rise = -np.asarray(chosen.pull(self(X), data.y)) / data.n
+        z = X @ self.W.T
+        D = (np.where(z > 0, 1.0, self.slope) * rise[:, None]).T @ X
+        return Gradient((self.activation(z).T @ rise) * scale, D * (self.a * scale)[:, None])
 
     def __repr__(self) -> str:
-        return f"TwoLayerReLU(m={self.m}, d={self.d})"
+        slope = f", slope={self.slope:g}" if self.slope else ""
+        return f"TwoLayerReLU(m={self.m}, d={self.d}{slope})"
 
 
 class ModelPath:
@@ -169,6 +196,8 @@ class ModelPath:
         Output weights.
     W : ndarray, shape (T, m, d)
         Hidden weights.
+    one : TwoLayerReLU, optional
+        What the networks are like in all else; ReLU networks if None.
 
     Examples
     --------
@@ -180,9 +209,10 @@ class ModelPath:
            [2.]])
     """
 
-    def __init__(self, a: np.ndarray, W: np.ndarray) -> None:
+    def __init__(self, a: np.ndarray, W: np.ndarray, one: TwoLayerReLU | None = None) -> None:
         self.a = a
         self.W = W
+        self.one = one
 
     def __len__(self) -> int:
         return len(self.a)
@@ -195,22 +225,21 @@ class ModelPath:
 
     def __getitem__(self, index: int | slice) -> TwoLayerReLU | ModelPath:
         if isinstance(index, slice):
-            return ModelPath(self.a[index], self.W[index])
-        return TwoLayerReLU(self.a[index], self.W[index])
+            return ModelPath(self.a[index], self.W[index], self.one)
+        made = TwoLayerReLU if self.one is None else self.one.like
+        return made(self.a[index], self.W[index])
 
     @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Outputs (T, n) at the rows of ``X`` (n, d)."""
-        points = real_array(X, "X", 2)
         T, m, d = self.W.shape
-        if points.shape[1] != d:
-            raise ValueError(f"X has {points.shape[1]} columns but W has {d}: inputs and hidden "
-                             "weights must have the same dimension")
+        points = points_of(X, d, self.one is not None and self.one.bias)
+        activation = RELU if self.one is None else self.one.activation
         h = np.empty((T, len(points)))
         rows = max(1, CHUNK // m)
         for k in range(0, len(points), rows):
             for j in range(T):
-                h[j, k:k + rows] = outputs(points[k:k + rows], self.a[j], self.W[j])
+                h[j, k:k + rows] = outputs(points[k:k + rows], self.a[j], self.W[j], activation)
         return h
 
     @quiet
@@ -229,3 +258,26 @@ class ModelPath:
 
     def __repr__(self) -> str:
         return f"ModelPath(times={len(self)}, m={self.W.shape[1]}, d={self.W.shape[2]})"
+
+
+def points_of(X: ArrayLike, d: int, bias: bool) -> np.ndarray:
+    """Inputs (n, d) of a network, the constant column appended if it has a ``bias`` and they are
+    without it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no real numbers, or of another dimension.
+
+    Examples
+    --------
+    >>> points_of([[3.0]], 2, True)
+    array([[3., 1.]])
+    """
+    points = real_array(X, "X", 2)
+    if bias and points.shape[1] == d - 1:
+        points = with_ones(points)
+    if points.shape[1] != d:
+        raise ValueError(f"X has {points.shape[1]} columns but W has {d}: inputs and hidden "
+                         "weights must have the same dimension")
+    return points

@@ -20,7 +20,7 @@ from ..problem.span import Span
 from ..problem.tables import Table, indices, vector
 from ..engines.events import (CHANGE, OFF, ON, SLIDING, as_table, changed_points,
                               point_codes)
-from .field import in_range
+from .field import in_range, leaked
 from ..problem.quiet import quiet
 
 BLOCK = 256
@@ -81,6 +81,12 @@ def early_flow(model: ModelLike, data: DataLike, *,
     array([1.2444, 1.9762])
     """
     model, data = model_and_data(model, data)
+    through = ~model.W.any(axis=1) & (model.a != 0)
+    if model.d == 1:
+        through |= np.abs(model.a) > row_norms(model.W)
+    if model.slope and through.any():
+        raise ValueError(f"neuron {int(through.argmax())} is leaky and passes w = 0, or starts "
+                         "there, which the early flow does not follow: use gflow.integrate")
     return EarlyFlow(model, in_range(data), thread_count(threads))
 
 
@@ -146,17 +152,17 @@ class EarlyFlow:
 
     def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
         # Its own: the user may go on with the arrays of his network.
-        model = TwoLayerReLU(model.a, model.W, model.log_scale)
+        model = model.like(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
         size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
         self._power = np.frexp(size)[1].astype(np.int64)
         self._start = np.ldexp(np.column_stack([model.a, model.W]), -self._power[:, None])
-        self._span = Span.of(data, self._start[:, 1:])
+        self._span, seen = Span.of(data, self._start[:, 1:]), leaked(data, model.slope)
         if self._span is not None:
-            data = self._span.data(data)
+            seen = self._span.data(seen)
             self._start = np.column_stack([self._start[:, 0], self._span.V])
-        self._planes = _planes(data)
+        self._planes = _planes(seen)
         self._balance = Balance(self._start[:, 0], self._start[:, 1:])
         ends, self._log = self._follow(np.empty(0))
         status, self.crossings, choices = ends.counts
@@ -189,7 +195,7 @@ class EarlyFlow:
         if np.ndim(t) != 0:
             raise ValueError("an early flow is called with one time: call it once for each")
         neurons, log = self._at(t)
-        return TwoLayerReLU(neurons[0, :, 0], neurons[0, :, 1:], log[0])
+        return self.model.like(neurons[0, :, 0], neurons[0, :, 1:], log[0])
 
     def directions(self, t: ArrayLike) -> np.ndarray:
         """Unit vectors ``w_i / |w_i|`` at times (T,); zero at ``w_i = 0``. Shape (T, m, d).

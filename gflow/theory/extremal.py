@@ -13,12 +13,13 @@ from ..problem.checks import generator, whole
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
 from ..engines.events import ON, SLIDING, point_codes
+from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.tables import Table, indices, vector
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .fans import Undecided
-from .field import as_data, in_range
+from .field import as_data, in_range, leaked
 from .kinks import Kinks, kinks_of
 from ..problem.quiet import quiet
 
@@ -142,7 +143,8 @@ class ExtremalVectors:
 
 @quiet
 def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = False,
-                     starts: int = 2000, rng: int | np.random.Generator = 0) -> ExtremalVectors:
+                     starts: int = 2000, rng: int | np.random.Generator = 0,
+                     slope: float = 0.0) -> ExtremalVectors:
     r"""All extremal vectors of a data set, with a certificate that none is missing.
 
     A vector ``D`` that is not zero is extremal if it is the element of least norm of the set of
@@ -165,6 +167,9 @@ def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = 
         Directions, uniform on the sphere, from which ``complete=False`` starts.
     rng : int or numpy.random.Generator
         Seed or generator for them.
+    slope : float
+        Of the activation where its input is negative. With another one than 0 the field vanishes
+        nowhere, unless the data are special.
 
     Returns
     -------
@@ -209,9 +214,9 @@ def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = 
     the field vanishes on 3 faces of the arrangement (dead directions)
     """
     data = in_range(as_data(data))
-    kinks = kinks_of(data)
+    kinks = kinks_of(leaked(data, slope))
     if not complete:
-        return _attractors(data, kinks, whole(starts, "starts"), rng)
+        return _attractors(data, kinks, whole(starts, "starts"), rng, slope)
     work, around = checks(kinks), 3.0 ** (kinks.rank - 2)
     if work > MOST_FACES or around > MOST_AROUND:
         raise ValueError(f"a complete search has {max(work, around):.1g} faces to look at, which "
@@ -245,12 +250,13 @@ def extremal_vectors(data: DataLike, *, complete: bool = True, progress: bool = 
 
 
 def _attractors(data: Data, kinks: Kinks, starts: int,
-                rng: int | np.random.Generator) -> ExtremalVectors:
+                rng: int | np.random.Generator, slope: float) -> ExtremalVectors:
     """What the early flow reaches from random directions, with either sign of output weight."""
     from .early import early_flow
     W = generator(rng).standard_normal((starts, data.d))
     size = np.linalg.norm(W, axis=1)
-    early = early_flow((np.concatenate([size, -size]), np.concatenate([W, W])), data)
+    early = early_flow(TwoLayerReLU(np.concatenate([size, -size]), np.concatenate([W, W]),
+                                    slope=slope), data)
     alive = ~early.dead & early.settled
     U = early.side[:, kinks.plane]
     E = np.sign((early.end_direction * early.D).sum(axis=1))

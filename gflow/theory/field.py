@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..problem.inputs import DataLike
-from ..problem.checks import real_array
+from ..problem.activation import Activation
+from ..problem.checks import finite, real_array
 from ..problem.data import Data
 from ..kernels.crossings import ON_SURFACE
 from ..kernels.filippov import ROUNDING, box_least_squares
@@ -20,7 +21,7 @@ LARGEST_POWER = 960
 
 
 @quiet
-def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
+def alignment_field(W: ArrayLike, data: DataLike, *, slope: float = 0.0) -> np.ndarray:
     r"""The field :math:`D_n(w, 0)` that turns the neurons of a vanishing network.
 
     .. math:: D_n(w, 0) = \frac{1}{n} \sum_k \eta_k y_k x_k, \qquad \eta_k = 1\{w \cdot x_k > 0\},
@@ -38,6 +39,9 @@ def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
         Vectors, one a row. Their lengths do not matter, down to 1e-300.
     data : Data or (X, y)
         Inputs (n, d) and labels (n,).
+    slope : float
+        Of the activation where its input is negative: points that are off count ``slope``, and
+        :math:`\eta_k` is between that and 1 on hyperplanes.
 
     Returns
     -------
@@ -67,7 +71,7 @@ def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
            [ 0.5, -0.5],
            [ 0. ,  0. ]])
     """
-    W, data = _vectors_and_data(W, data)
+    W, data = _vectors_and_data(W, data, slope)
     unit = _unit_rows(W)
     pull = data.y[:, None] * data.X / data.n
     reach = ON_SURFACE * row_norms(data.X)
@@ -83,7 +87,7 @@ def alignment_field(W: ArrayLike, data: DataLike) -> np.ndarray:
 
 
 @quiet
-def alignment_potential(W: ArrayLike, data: DataLike) -> np.ndarray:
+def alignment_potential(W: ArrayLike, data: DataLike, *, slope: float = 0.0) -> np.ndarray:
     r"""The potential :math:`G_n(w) = \frac{1}{n} \sum_k y_k \max(w \cdot x_k, 0)`.
 
     Neurons with a positive output weight climb it early on, the others descend: in the clock
@@ -96,6 +100,8 @@ def alignment_potential(W: ArrayLike, data: DataLike) -> np.ndarray:
         Vectors, one a row.
     data : Data or (X, y)
         Inputs (n, d) and labels (n,).
+    slope : float
+        Of the activation, in place of ``max``, where its input is negative.
 
     Returns
     -------
@@ -119,7 +125,7 @@ def alignment_potential(W: ArrayLike, data: DataLike) -> np.ndarray:
     >>> alignment_potential([[1.0, 0.0], [-1.0, 0.5]], ([[1.0, 0.0], [1.0, 1.0]], [2.0, -1.0]))
     array([0.5, 0. ])
     """
-    W, data = _vectors_and_data(W, data)
+    W, data = _vectors_and_data(W, data, slope)
     G = np.empty(len(W))
     step = max(1, BLOCK // data.n)
     for i in range(0, len(W), step):
@@ -161,8 +167,26 @@ def in_range(data: Data) -> Data:
     return data
 
 
-def _vectors_and_data(W: ArrayLike, data: DataLike) -> tuple[np.ndarray, Data]:
-    W, data = real_array(W, "W", 2), in_range(as_data(data))
+def leaked(data: Data, slope: float) -> Data:
+    """Data on which ReLU neurons have the potential of leaky ones on ``data``: with the opposite
+    of every point, see `gflow.problem.activation.Activation.mirrored`. Hyperplanes are the same.
+
+    Examples
+    --------
+    >>> half = leaked(Data([[1.0]], [2.0]), 0.5)
+    >>> half.X.ravel(), half.y
+    (array([ 1., -1.]), array([ 4., -2.]))
+    """
+    slope = finite(slope, "slope")
+    if slope == 1:
+        raise ValueError("slope = 1 makes the network linear: give another number")
+    if not slope:
+        return data
+    return in_range(Data(np.concatenate([data.X, -data.X]), Activation(slope).mirrored(data.y)))
+
+
+def _vectors_and_data(W: ArrayLike, data: DataLike, slope: float) -> tuple[np.ndarray, Data]:
+    W, data = real_array(W, "W", 2), leaked(in_range(as_data(data)), slope)
     if W.shape[1] != data.d:
         raise ValueError(f"X has {data.d} columns but W has {W.shape[1]}: inputs and vectors must "
                          "have the same dimension")

@@ -8,7 +8,7 @@ from numpy.typing import ArrayLike
 from ..engines.events import ON
 from ..problem.data import Data
 from ..problem.field import mean_loss
-from ..problem.inputs import DataLike, ModelLike, model_and_data
+from ..problem.inputs import DataLike, ModelLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
@@ -76,6 +76,7 @@ def jump_process(model: ModelLike,
     array([0.    , 0.4472, 1.3416])
     """
     model, data = model_and_data(model, data)
+    relu_only(model, "the jump process")
     if data.y.any() and not 1e-145 < np.abs(in_range(data).y).max() < 1e145:
         raise ValueError("squares of labels leave the range of double precision: rescale y")
     lengths = row_norms(data.X)

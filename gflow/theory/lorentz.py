@@ -64,8 +64,10 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
 
     While neurons i and j share their pattern, sliding included, both follow the same linear
     equation :math:`(a, w)' = (w \cdot D, a D)`, whose propagator is a Lorentz transformation:
-    :math:`a_i a_j - w_i \cdot w_j` is conserved. The certificate looks at a sample of pairs; i = j
-    is its balancedness. Neurons that are off everywhere do not move and are left out.
+    :math:`a_i a_j - w_i \cdot w_j` is conserved (with speeds of layers and a decay of all
+    weights alike what `gflow.problem.setting` says; with decays that differ nothing). The
+    certificate looks at a sample of pairs; i = j is its balancedness. Neurons that are off
+    everywhere do not move and are left out.
 
     Parameters
     ----------
@@ -112,12 +114,20 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
             for side, neuron in enumerate((first[here], second[here])):
                 U[moment, side, here, 0] = a[where[moment, here] - at, neuron]
                 U[moment, side, here, 1:] = W[where[moment, here] - at, neuron]
+    setting = flow.setting
+    # With these lengths products are those of the plain flow.
+    if setting.rates != (1.0, 1.0):
+        U *= np.sqrt(np.append(setting.rates[1], np.full(d, setting.rates[0])))
     # In units of the largest norm of each neuron, so that products of tiny weights do not vanish.
     size = row_norms(U).max(axis=0)
     U /= np.where(size > 0, size, 1.0)[None, :, :, None]
     products = U[:, 0] * U[:, 1]
     invariant = products[..., 0] - products[..., 1:].sum(axis=-1)
-    drift = np.abs(invariant[1:] - invariant[0]).max(axis=0) if start.size else np.empty(0)
+    since = np.outer([0.5, 1.0], end - start)
+    expected = np.exp(-2 * (setting.uniform or 0.0) * since) * invariant[0]
+    drift = np.abs(invariant[1:] - expected).max(axis=0) if start.size else np.empty(0)
+    if setting.uniform is None:
+        drift = np.zeros_like(drift)
     return LocalLorentz(np.column_stack([first, second]), np.column_stack([start, end]), drift,
                         complete)
 

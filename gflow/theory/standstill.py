@@ -57,6 +57,25 @@ PART = 0.1
 """Or this part of all that it can take."""
 
 
+def plain_only(field: Field, what: str) -> None:
+    """Refuse what is foreseen for ReLU networks alone, that move with their losses alone.
+
+    Raises
+    ------
+    ValueError
+        If there is a slope, weight decay, or a speed of a layer that is not 1.
+
+    Examples
+    --------
+    >>> plain_only(Field(Data([[1.0]], [1.0])), "this")
+    """
+    has = ("a slope" if field.activation.slope else "weight decay" if field.setting.decays else
+           "speeds of layers" if field.setting.rates != (1.0, 1.0) else "")
+    if has:
+        raise ValueError(f"{what} is known for plain ReLU networks only and this one has {has}: "
+                         "leave that away, or judge by the gradient")
+
+
 class Waking(NamedTuple):
     """When neurons wake, see `Standstill.waking`.
 
@@ -131,14 +150,14 @@ class Standstill:
         a, W = model.a * unit, self.W * unit[:, None]
         h = field.outputs(a, W)
         p = field.pulls(h)
-        self.loss, self.h = float(field.value(h)), h
-        self.codes = Pattern(field.data, model.a, self.W, p).codes
+        self.loss, self.h, self.stable = float(field.value(h)), h, True
+        self.codes = Pattern(field, model.a, self.W, p).codes
         size = a**2 + row_norms(W)**2
         carries = self._reach(a, W, p) > LIGHT
         self.live = (size > LIGHT * size.max()) & carries & (self.codes != 0).any(axis=1)
         self._relax(a, W, p)
         before = self.codes
-        self.codes = Pattern(field.data, model.a, self.W, self.pulls).codes
+        self.codes = Pattern(field, model.a, self.W, self.pulls).codes
         # At rest on a surface it is rounding that says in which pattern.
         self.stable = self.stable and all(
             flat_near(field.data, self.pulls, model.a[i], self.W[i])

@@ -40,7 +40,7 @@ from .faces import checks
 from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
-from .standstill import CLOSE, FLAT, NONE, Standstill, flat_near
+from .standstill import CLOSE, FLAT, NONE, Standstill, flat_near, plain_only
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
@@ -199,7 +199,9 @@ def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> V
            [1, 2, 0]], dtype=int8), array([1, 1], dtype=int8))
     """
     model, data = model_and_data(model, data)
-    return judge_state(Standstill(model, Field(in_range(data), as_loss(loss, data.y))))
+    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    plain_only(field, "a verdict")
+    return judge_state(Standstill(model, field))
 
 
 def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:

@@ -26,16 +26,22 @@ class Stretch:
         Pattern of every neuron; -1 if it does not move.
     moments : ndarray, shape (G, d + 1, d + 1)
         ``sum u u^T`` of every pattern there.
+    t0 : float
+        When that is.
     """
 
     U: np.ndarray
     power: np.ndarray
     of: np.ndarray
     moments: np.ndarray
+    t0: float = 0.0
 
-    def neurons(self, lam: np.ndarray) -> np.ndarray:
-        """Neurons (m, T, d + 1) that the propagators ``lam`` (G, T, d + 1, d + 1) lead to."""
+    def neurons(self, lam: np.ndarray, left: np.ndarray | None = None) -> np.ndarray:
+        """Neurons (m, T, d + 1) that the propagators ``lam`` (G, T, d + 1, d + 1) lead to; decay
+        has ``left`` (T,) of those that do not move else."""
         states = np.repeat(self.U[:, None, :], lam.shape[1], axis=1)
+        if left is not None:
+            states *= left[None, :, None]
         for g in range(lam.shape[0]):
             own = self.of == g
             states[own] = np.einsum("ib,jbc->ijc", self.U[own], lam[g])
@@ -57,6 +63,8 @@ class Calm:
         Fields, monomial coefficients in s on [-1, 1], per unit of s.
     accuracy : float
         Of the Taylor series.
+    decay : float
+        Weight decay, which ``field`` knows nothing of.
     """
 
     t0: float
@@ -65,6 +73,7 @@ class Calm:
     lam: np.ndarray
     field: np.ndarray
     accuracy: float
+    decay: float = 0.0
 
     @property
     def power(self) -> np.ndarray:
@@ -75,11 +84,18 @@ class Calm:
         """Propagators (G, J, d + 1, d + 1) from the start of the stretch to increasing ``s``."""
         step = np.empty((len(self.field), s.size, *self.lam.shape[1:]))
         propagate(self.field, s, self.accuracy, step)
-        return self.lam[:, None] @ step
+        lam = self.lam[:, None] @ step
+        return lam * self._left(s, self.t0)[:, None, None] if self.decay else lam
+
+    def _left(self, s: np.ndarray, since: float) -> np.ndarray:
+        """What decay leaves at ``s`` (J,) of weights of the time ``since``."""
+        t = self.t0 - since + (s + 1) / 2 * (self.t1 - self.t0)
+        return np.asarray(np.exp(-self.decay * t))
 
     def states(self, s: np.ndarray) -> np.ndarray:
         """Neurons (m, J, d + 1) at increasing times ``s`` in [-1, 1]."""
-        return self.stretch.neurons(self.propagators(s))
+        left = self._left(s, self.stretch.t0) if self.decay else None
+        return self.stretch.neurons(self.propagators(s), left)
 
     def dissipation(self, end: float) -> float:
         """Integral of ``|du/ds|^2`` over [-1, end]."""
@@ -91,4 +107,12 @@ class Calm:
         D = D.transpose(0, 2, 1)
         speed = (D**2).sum(axis=2) * N[:, :, 0, 0]
         speed += np.einsum("gjc,gjcb,gjb->gj", D, N[:, :, 1:, 1:], D)
+        if self.decay:
+            # |u' - k u|^2 with u.u' = 2 a w.D; and those that only decay.
+            k = self.decay * (self.t1 - self.t0) / 2
+            speed += k * (k * np.trace(N, axis1=2, axis2=3)
+                          - 4 * np.einsum("gjc,gjc->gj", D, N[:, :, 0, 1:]))
+            still = np.ldexp(self.stretch.U, self.power[:, None])[self.stretch.of < 0]
+            rest = float((still**2).sum()) * (k * self._left(s, self.stretch.t0))**2
+            speed = np.concatenate([speed, rest[None]])
         return float(speed.sum(axis=0) @ weights) * (end + 1) / 2

@@ -13,9 +13,7 @@ from typing import Callable
 import numpy as np
 
 from ...problem.balance import Balance
-from ...problem.data import Data
-from ...problem.field import Field, speed
-from ...problem.loss import SQUARE, Loss
+from ...problem.field import Field
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
@@ -25,6 +23,7 @@ from ...problem.norms import row_norms
 from ..pattern import Pattern, start
 from ..run import Run, Stop
 from .. import rest
+from ..drift import Drift
 from ..events import changed_points, codes_of
 from .calm import Calm, Stretch
 from .crew import Crew
@@ -34,7 +33,7 @@ from .guess import DEGREE
 from .marcher import Frame, Marcher
 from .pace import next_length
 from .reduced import ACCURACY, Reduced
-from .response import response
+from .response import response, shrinking
 from .rounds import ALLOWANCE, Outcome, relax
 
 ATTEMPTS = 12
@@ -43,6 +42,8 @@ LOOK = 10
 """Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
+FADING = 0.5
+"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
 
@@ -52,14 +53,14 @@ class Waveform:
 
     Parameters
     ----------
-    data : Data
+    field : Field
+        Of the problem.
     U, power : ndarray, shapes (m, d + 1) and (m,)
         Start: neurons ``(a, w)`` in units of ``2 ** power``, see `gflow.problem.units.mantissas`.
     rtol : float
         Error allowed per window, relative to each neuron's norm.
     threads : int
         Number of threads; results do not depend on it.
-    loss : Loss
 
     Attributes
     ----------
@@ -67,17 +68,18 @@ class Waveform:
         Dense output.
     """
 
-    def __init__(self, data: Data, U: np.ndarray, power: np.ndarray, rtol: float,
-                 threads: int = 1, loss: Loss = SQUARE) -> None:
-        self.data, self.rtol = data, rtol
-        self.field = Field(data, loss)
+    def __init__(self, field: Field, U: np.ndarray, power: np.ndarray, rtol: float,
+                 threads: int = 1) -> None:
+        self.field, self.data, self.rtol = field, field.data, rtol
+        data = self.data
         self.response = response(self.field)
+        self.decay = Drift(field.setting, 1, data.d).uniform or 0.0
         m, d = len(U), data.d
         a, W = U[:, 0].copy(), U[:, 1:].copy()
         self.unit = power.copy()
         self.balance = Balance(a, W, (data.X != 0.0).any(axis=0))
         h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
-        pattern = Pattern(data, a, W, p)
+        pattern = Pattern(field, a, W, p)
         self.initial_codes = pattern.codes.copy()
         self.choices = list(pattern.choices)
         self.pattern, self.small = pattern, False
@@ -91,12 +93,21 @@ class Waveform:
         self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
-        self.marcher, self.crew = Marcher(data, rtol), Crew(threads)
+        self.marcher, self.crew = Marcher(data, rtol, field.activation, self.decay), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.lengths = row_norms(data.X)
+        self.guess.most += self.reserve()
+        self.longest = FADING / self.decay if self.decay else np.inf
+
+    def reserve(self) -> float:
+        """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
+        if not self.decay:
+            return 0.0
+        square = float(np.ldexp((self.U**2).sum(axis=1), 2 * self.power).sum())
+        return self.data.n * self.decay * square
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -117,7 +128,7 @@ class Waveform:
             a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
-            return speed(a, W, D[of])
+            return field.speed(a, W, D[of])
 
         return loss, gradient_norm
 
@@ -144,7 +155,7 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch())
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -173,6 +184,8 @@ class Waveform:
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
+        if self.decay:
+            return False
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
         # A neuron at rest has w = 0.
@@ -185,8 +198,8 @@ class Waveform:
             basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
             D[g] -= (D[g] @ basis.T) @ basis
         terms = rest.terms(self.response.target, self.guess.r, self.guess.weight,
-                           rest.reach(a, W, X))
-        return bool((row_norms(D) <= on @ rest.rounding(terms, X)).all())
+                           rest.reach(a, W, X, self.field.activation))
+        return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, X)).all())
 
     def stand(self) -> None:
         """Stay here until ``t_max``."""
@@ -222,8 +235,11 @@ class Waveform:
         reach = self.lengths / self.data.n * H
         slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
         try:
-            outcome = relax(frame, self.guess, H, self.response, lambda p: np.abs(p) @ reach,
+            pulls, left = shrinking(self.response, self.decay, H)
+            outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,
                             slack, self.rtol, self.run)
+            if self.decay:
+                outcome.outputs *= left
         except Stop as end:
             # Neurons may fail under residuals that are still far off.
             self.failures += 1
@@ -250,12 +266,13 @@ class Waveform:
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
-        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key)
+        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key, self.t)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken, look = 0, LOOK
         while self.t < self.run.t_max:
+            H = min(H, self.longest)
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
@@ -287,12 +304,13 @@ class Waveform:
             self.run.check(self.measure)
             if system.grown:
                 self._take(system.neurons())
-                system.begin(self.U, self.power)
+                system.begin(self.U, self.power, self.t)
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
             self.guess = self.response.guess(self.field.outputs(
                 np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])))
+            self.guess.most += self.reserve()
         return H
 
     def _take(self, U: np.ndarray) -> None:
@@ -303,7 +321,7 @@ class Waveform:
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.
         a, W = U[:, 0].copy(), U[:, 1:].copy()
-        self.balance.restore(a, W, self.power - self.unit)
+        self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
         U[:, 0], U[:, 1:] = a, W
         self.U = U
 
@@ -335,12 +353,13 @@ class Waveform:
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
         self.key = self.marcher.keys_after(self.key, log, self.side)
-        self._take(out.U)
+        left = np.exp(-self.decay * (window.t1 - window.t0)) if self.decay else 1.0
+        self._take(out.U * left if self.decay else out.U)
         self.path.append(window, (self.U, self.power))
         p, h = outcome.values[-1], outcome.outputs[-1]
         self.guess.accept(p, outcome.known, window.t1 - window.t0, outcome.last,
                           outcome.contraction, self.response.curvature(h),
-                          self.response.most(h, p))
+                          self.response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

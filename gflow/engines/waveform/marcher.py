@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 
+from ...problem.activation import RELU, Activation
 from ...problem.data import Data
 from ...kernels import groups, march
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
@@ -39,6 +40,9 @@ class Marcher:
     ----------
     data : Data
     rtol : float
+    activation : Activation
+    decay : float
+        Weight decay: neurons are marched without it, and shrink by ``exp(-decay t)`` besides.
 
     Attributes
     ----------
@@ -46,24 +50,25 @@ class Marcher:
         Events of a block of neurons that there is room for at first.
     """
 
-    def __init__(self, data: Data, rtol: float) -> None:
-        self.data, self.rtol = data, rtol
+    def __init__(self, data: Data, rtol: float, activation: Activation = RELU,
+                 decay: float = 0.0) -> None:
+        self.data, self.rtol, self.activation, self.decay = data, rtol, activation, decay
         A = data.arrangement
         self.C = A.normal.shape[0]
         self.live = A.label >= 0
         below = np.bincount(A.label[self.live & (A.length < 0)], minlength=self.C)
         above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
-        self.mixed = bool(below.any())
+        self.mixed = bool(below.any() or activation.slope)
         # Copies: arrays that cannot be written to would have all kernels compiled again.
         self.geometry = march.Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
                                        A.label, A.length, A.start, A.member,
-                                       np.array(data.X.T, order="C"))
+                                       np.array(data.X.T, order="C"), activation.slope)
         self.lengths = np.abs(A.length)
         self.rows = 4 * self.C + 1000
         self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
 
-    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float]]:
-        return Marcher, (self.data, self.rtol)
+    def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float, Activation, float]]:
+        return Marcher, (self.data, self.rtol, self.activation, self.decay)
 
     def keys(self, side: np.ndarray) -> np.ndarray:
         """A number (m,) for every pattern."""
@@ -80,10 +85,12 @@ class Marcher:
         return key
 
     def active(self, side: np.ndarray) -> np.ndarray:
-        """Whether points are active (G, n) on the patterns ``side`` (G, C), as 0 and 1."""
-        A = self.data.arrangement
+        """Derivative of the activation at points (G, n) on the patterns ``side`` (G, C): 1 where
+        they are active, the slope where not, 0 where they slide."""
+        A, slope = self.data.arrangement, self.activation.slope
         on = np.zeros((len(side), self.data.n))
-        on[:, self.live] = side[:, A.label[self.live]] * A.length[self.live] > 0
+        z = side[:, A.label[self.live]] * A.length[self.live]
+        on[:, self.live] = (z > 0) + slope * (z < 0) if slope else z > 0
         return on
 
     def force(self, values: np.ndarray, half: float, error: np.ndarray) -> march.Force:
@@ -107,18 +114,23 @@ class Marcher:
         tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
         p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
         pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
-        plus, minus = self._by_side(pull)
+        plus, minus = self._by_side(pull, self.activation.slope)
         sizes = np.abs(values).max(axis=0) * self.lengths * (half / n)
         wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * self.lengths * (half / n)
-        plus_size, minus_size = self._by_side(sizes[:, None])
-        plus_error, minus_error = self._by_side(wrong[:, None])
+        leak = abs(self.activation.slope)
+        plus_size, minus_size = self._by_side(sizes[:, None], leak)
+        plus_error, minus_error = self._by_side(wrong[:, None], leak)
         return march.Force(plus, minus, plus_size.ravel(), minus_size.ravel(), plus_error.ravel(),
                            minus_error.ravel(), accuracy, max(local, ON_SURFACE), from_unit(p - 1),
                            halves(p - 1), from_unit(ORDER), halves(ORDER))
 
-    def _by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
         """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
-        -1, of every hyperplane."""
+        -1, of every hyperplane; and ``leak`` times those over the others."""
+        up, down = self._active_by_side(amounts)
+        return (up + leak * down, down + leak * up) if leak else (up, down)
+
+    def _active_by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         A = self.data.arrangement
         if not self.mixed and self.C == self.data.n:
             return np.ascontiguousarray(amounts), np.zeros((self.C, amounts.shape[1]))
@@ -141,7 +153,7 @@ class Marcher:
         total = np.bincount(of, np.ldexp(weight, 2 * window.power), first.size)
         # The strength of a window is the sum of these times the largest curvature of the loss.
         share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
-        seen = (total @ self.active(side[first])) * self.lengths
+        seen = (total @ np.abs(self.active(side[first]))) * self.lengths
         return np.asarray(max(self.rtol, 1e-12) * share * seen)
 
     def begin(self, window: Window, side: np.ndarray, key: np.ndarray, times: np.ndarray,
@@ -232,7 +244,8 @@ class Frame:
                                    self.window.t1 - self.window.t0)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
-        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network.
+        """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network, or
+        what they would be if no weight had decayed since the start of the window.
 
         The dissipated energy is added to ``energy`` (1,).
         """
@@ -263,7 +276,8 @@ class Frame:
             moments = np.zeros((B, large, d + 1, d + 1))
             outputs = np.zeros((B, large, J, d))
             heights = np.zeros((B, 0 if self.wanted else J, data.n))
-            spent = np.zeros((B, 0 if energy is None else 1))
+            spent = np.zeros((B, 0 if energy is None else 2))
+            spent[:, 1:] = marcher.decay * (window.t1 - window.t0) / 2
             # A cache line each: threads count events at the same time.
             rooms = np.zeros((B, 16), dtype=np.int64)
             logs = crew.logs(B)
@@ -297,6 +311,6 @@ class Frame:
             groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
                           marcher.geometry.rows, h)
         if energy is not None:
-            energy += spent.sum(axis=0)
+            energy += spent[:, 0].sum()
         crew.took(time.perf_counter() - started)
         return h

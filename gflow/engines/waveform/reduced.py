@@ -26,7 +26,7 @@ from ..run import Run
 from .guess import DEGREE, Guess
 from .marcher import Marcher
 from .pace import next_length
-from .response import Quadratic, response
+from .response import Quadratic, response, shrinking
 from .rounds import relax
 from .tangent import Tangent
 
@@ -34,6 +34,11 @@ MOST = 600
 """Most components of the fields of all patterns."""
 FAR = 100.0
 """Propagators as large as this are left for a new stretch, before they cancel."""
+SHRUNK = 50.0
+"""Stretches end before decay has shrunk weights by exp of this."""
+CREEPING = 1e-2
+"""Rounds end this much later under decay: pulls are never done, and what is wrong with them at the
+end of a window comes back as a transient that the next one must resolve."""
 STEEP = 4.0
 """Neurons that grow by more than this on a window cannot be certified."""
 ACCURACY = 1e-16
@@ -58,6 +63,7 @@ class Sliding:
 
     def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray, g: int) -> None:
         data, self.loss = field.data, field.loss
+        self.slope = field.activation.slope
         A = data.arrangement
         self.planes = np.arange(planes.size)
         self.normal = np.ascontiguousarray(A.normal[planes])
@@ -66,12 +72,13 @@ class Sliding:
         self.plane = np.searchsorted(planes, A.label[self.points])
         self.length = A.length[self.points]
         self.X, self.y, self.on = data.X[self.points], data.y[self.points], on[self.points]
-        # Rows: what the pattern sees, then every plane on side 1, then on side -1.
+        # Rows: how well the pattern sees points, then every plane on side 1, then on side -1.
         rows = np.zeros((1 + 2 * planes.size, data.n))
-        rows[0] = on[:, g]
+        rows[0] = np.abs(on[:, g])
         rows[1 + self.plane + planes.size * (self.length < 0), self.points] = 1.0
+        rows[1 + self.plane + planes.size * (self.length > 0), self.points] = abs(self.slope)
         lengths = np.abs(A.length)
-        self.spread = rows * lengths**2 @ on
+        self.spread = rows * lengths**2 @ np.abs(on)
         self.rounding = SUM_ROUNDING * (rows @ (np.abs(field.first_pulls) * lengths))
 
     def errors(self, strength: np.ndarray, factor: float
@@ -81,15 +88,18 @@ class Sliding:
         errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding) * factor
         return float(errors[0]), errors[1:1 + self.planes.size], errors[1 + self.planes.size:]
 
-    def pulls(self, v: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    def pulls(self, v: np.ndarray, factor: float,
+              left: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
         """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
-        takes them; ``v`` (J, G, d) at the nodes."""
-        h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on)
+        takes them; ``v`` (J, G, d) at the nodes, of which there is so much ``left`` (J, 1)."""
+        h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on) * left
         pull = monomials(DEGREE) @ to_series(DEGREE) @ self.loss.pull(h, self.y) * factor
         pull = (pull * self.length).T
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
         for row, plane, length in zip(pull, self.plane, self.length):
             (plus if length > 0 else minus)[plane] += row
+        if self.slope:
+            plus, minus = plus + self.slope * minus, minus + self.slope * plus
         return plus, minus
 
 
@@ -104,6 +114,8 @@ class Reduced:
         Neurons, in units of ``2 ** power``.
     side, key : ndarray, shapes (m, C) and (m,)
         Their sides, and equal numbers for equal patterns.
+    t : float
+        When that is.
 
     Attributes
     ----------
@@ -112,8 +124,9 @@ class Reduced:
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
-                 side: np.ndarray, key: np.ndarray) -> None:
+                 side: np.ndarray, key: np.ndarray, t: float) -> None:
         data = field.data
+        self.decay = marcher.decay
         n, d = data.n, data.d
         self.field, self.data, self.marcher, self.rtol = field, data, marcher, marcher.rtol
         # A neuron at rest has w = 0.
@@ -146,33 +159,41 @@ class Reduced:
                           check_finite=False)[0]
             # The last row is what no output reaches.
             self.R, self.response = triangle[:G * d, :-1], Quadratic(triangle[:G * d, -1])
-        self.begin(U, power)
+        self.begin(U, power, t)
 
-    def begin(self, U: np.ndarray, power: np.ndarray) -> None:
-        """A new stretch from neurons ``U``, in units of ``2 ** power``."""
+    def begin(self, U: np.ndarray, power: np.ndarray, t: float) -> None:
+        """A new stretch at ``t`` from neurons ``U``, in units of ``2 ** power``."""
         G, d = self.first.size, self.data.d
         real = np.ldexp(U, power[:, None])
         moments = np.array([real[self.of == g].T @ real[self.of == g] for g in range(G)])
-        self.stretch = Stretch(U, power, self.of, moments)
+        self.stretch, self.t = Stretch(U, power, self.of, moments, t), t
         self.lam = np.tile(np.eye(d + 1), (G, 1, 1))
         self.ties = bundles.tie(self.of, U, self.first, self.side,
                                 self.marcher.geometry.columns)
         self.N = moments
         self.guess = self.response.guess(self.R @ self.N[:, 0, 1:].ravel())
+        self.guess.most += self.reserve()
+
+    def reserve(self) -> float:
+        """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
+        return self.data.n * self.decay * float(np.trace(self.N, axis1=1, axis2=2).sum())
 
     @property
     def grown(self) -> bool:
         """Whether a new stretch should begin."""
-        return bool(np.abs(self.lam).max() > FAR)
+        return bool(np.abs(self.lam).max() > FAR
+                    or self.decay * (self.t - self.stretch.t0) > SHRUNK)
 
     def neurons(self) -> np.ndarray:
         """Neurons (m, d + 1) now."""
-        return self.stretch.neurons(self.lam[:, None])[:, 0]
+        left = np.exp(-self.decay * np.array([self.t - self.stretch.t0])) if self.decay else None
+        return self.stretch.neurons(self.lam[:, None], left)[:, 0]
 
     @property
     def at_rest(self) -> bool:
         """Whether no field is more than rounding; see `gflow.engines.rest`."""
-        return self._resting(self.guess, self.N)
+        # Under decay fields do not vanish where nothing moves.
+        return not self.decay and self._resting(self.guess, self.N)
 
     def _resting(self, guess: Guess, N: np.ndarray) -> bool:
         G, d = self.P.shape[:2]
@@ -190,6 +211,8 @@ class Reduced:
         ``p' = -C K p``: fields have the integrals ``P_g R_g^T K^-1 C^-1 p / n``, by which neurons
         move, relative to what they are. Roots of ``C`` on both sides of ``K`` make that symmetric.
         """
+        if self.decay:
+            return None
         G, d = self.P.shape[:2]
         n, N, guess = self.data.n, self.N, self.guess
         most = float(np.trace(N, axis1=1, axis2=2).max()) * float((self.R**2).sum()) / n
@@ -240,7 +263,9 @@ class Reduced:
         if self.guess.weight is not None:
             strength *= float(self.guess.weight.max())
         slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
-        outcome = relax(frame, self.guess, H, self.response, size, slack, self.rtol, run)
+        pulls, left = shrinking(self.response, self.decay, H)
+        sure = self.rtol * (CREEPING if self.decay else 1.0)
+        outcome = relax(frame, self.guess, H, pulls, size, slack, sure, run)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()
@@ -256,17 +281,19 @@ class Reduced:
         band = 10.0 * max(self.rtol, ON_SURFACE)
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if met >= 0 or self._released(frame):
+        if met >= 0 or self._released(frame, left):
             return None, 0.0, outcome.rounds
-        piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
-        self.lam = lam[:, -1]
-        self.N = frame.moments(-1)
-        p, h = outcome.values[-1], outcome.outputs[-1]
+        piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY, self.decay)
+        shrunk = float(np.exp(-self.decay * H))
+        self.lam = lam[:, -1] * shrunk
+        self.N = frame.moments(-1) * shrunk**2
+        self.t = t1
+        p, h = outcome.values[-1], (left * outcome.outputs)[-1]
         self.guess.accept(p, outcome.known, H, outcome.last, outcome.contraction,
-                          self.response.curvature(h), self.response.most(h, p))
+                          self.response.curvature(h), self.response.most(h, p) + self.reserve())
         return piece, length, outcome.rounds
 
-    def _released(self, frame: _Frame) -> bool:
+    def _released(self, frame: _Frame, left: np.ndarray | float) -> bool:
         """Whether a slide ends on the window."""
         factor = frame.length / (2 * self.data.n)
         # |a| |w| is at most (a^2 + |w|^2) / 2.
@@ -274,7 +301,7 @@ class Reduced:
         if self.guess.weight is not None:
             strength = strength * float(self.guess.weight.max())
         for g, sliding in self.slides.items():
-            plus, minus = sliding.pulls(frame.v, factor)
+            plus, minus = sliding.pulls(frame.v, factor, left)
             count, d = sliding.normal.shape
             p = DEGREE + 1
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
+from ...kernels.chebyshev import nodes
 from ...problem.field import Field
 from ...problem.loss import is_quadratic
-from .guess import Guess
+from .guess import DEGREE, Guess
 
 
 class Quadratic:
@@ -67,6 +70,45 @@ class OfLoss(Quadratic):
         """
         curvature = float(self.field.curvature(h).max())
         return max(float(p @ p), 2 * curvature * float(self.field.value(h)) * len(h))
+
+
+class Shrinking:
+    """Pulls where outputs shrink besides, by weight decay: what `rounds.relax` asks for.
+
+    Parameters
+    ----------
+    base : Quadratic
+        Pulls at outputs.
+    left : ndarray, shape (J,)
+        What is left of outputs at the nodes of a window.
+
+    Examples
+    --------
+    >>> half = Shrinking(Quadratic(np.array([1.0])), np.array([1.0, 0.5]))
+    >>> half.pulls(np.array([[2.0], [2.0]])).ravel(), half.curvature(np.ones((2, 1))).ravel()
+    (array([-1.,  0.]), array([1. , 0.5]))
+    """
+
+    def __init__(self, base: Quadratic, left: np.ndarray) -> None:
+        self.base, self.left = base, left[:, None]
+
+    def pulls(self, h: np.ndarray) -> np.ndarray:
+        """Pulls (J, n) where outputs would be ``h`` (J, n) without decay."""
+        return self.base.pulls(self.left * h)
+
+    def curvature(self, h: np.ndarray) -> np.ndarray:
+        """By how much less they pull for more of these."""
+        weight = self.base.curvature(self.left * h)
+        return np.asarray(np.broadcast_to(self.left, h.shape) if weight is None
+                          else self.left * weight)
+
+
+def shrinking(base: Quadratic, decay: float, length: float) -> tuple[Any, np.ndarray | float]:
+    """The pulls on a window of this ``length``, and what is left of outputs at its nodes."""
+    if not decay:
+        return base, 1.0
+    left = np.exp(-decay * length * (nodes(DEGREE) + 1))
+    return Shrinking(base, left), left[:, None]
 
 
 def response(field: Field) -> Quadratic:

@@ -91,7 +91,8 @@ class Tangent:
         ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
         d, n = geometry.rows.shape
         mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
-        if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
+        steepest = max(1.0, geometry.slope**2)
+        if length * np.square(geometry.length).mean() * mass.sum() * steepest < WEAK:
             return cls(length, np.zeros((n, 0)))
         order = np.argsort(-mass, kind="stable")
         sample = side[:, ::side.shape[1] // SAMPLE + 1]

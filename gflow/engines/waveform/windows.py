@@ -137,6 +137,9 @@ class Windows:
         frame = self.marcher.begin(window, side, self.marcher.keys(side), s, crew, wanted=True)
         frame.run(window.values)
         neurons[order] = frame.states.transpose(1, 0, 2)
+        if self.marcher.decay:
+            since = (s + 1) / 2 * (window.t1 - window.t0)
+            neurons[order] *= np.exp(-self.marcher.decay * since)[:, None, None]
         return neurons
 
     @quiet
@@ -194,6 +197,7 @@ class Windows:
             arrays[name] = np.array([getattr(window, name) for window in windows])
         for name in ("U", "power", "of"):
             arrays[f"stretch_{name}"] = np.array([getattr(s, name) for s in stretches])
+        arrays["stretch_t0"] = np.array([stretch.t0 for stretch in stretches])
         for name in ("loose", "events"):
             arrays |= ragged(name, [getattr(window, name) for window in windows])
         arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
@@ -225,8 +229,9 @@ class Windows:
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
         lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
                                                         "calm_lam", "calm_field")}
+        begun = arrays.get("stretch_t0", np.zeros(len(lists["stretch_moments"])))
         stretches = [Stretch(arrays["stretch_U"][k], arrays["stretch_power"][k],
-                             arrays["stretch_of"][k], moments)
+                             arrays["stretch_of"][k], moments, float(begun[k]))
                      for k, moments in enumerate(lists["stretch_moments"])]
         breaks = arrays["breaks"]
         w = c = 0
@@ -238,7 +243,7 @@ class Windows:
                 terms = int(arrays["calm_terms"][c]) if "calm_terms" in arrays else field.shape[1]
                 path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
                                  lists["calm_lam"][c], np.ascontiguousarray(field[:, :terms]),
-                                 float(arrays["calm_accuracy"][c])))
+                                 float(arrays["calm_accuracy"][c]), marcher.decay))
                 c += 1
             else:
                 path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],

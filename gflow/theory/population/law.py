@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...problem.inputs import ModelLike, TeacherLike
+from ...problem.inputs import ModelLike, TeacherLike, relu_only
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
@@ -115,6 +115,7 @@ def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
 def as_model(model: ModelLike) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
+        relu_only(model, "a population")
         if model.log_scale.any():
             with np.errstate(divide="ignore"):
                 logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale

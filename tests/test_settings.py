@@ -1,0 +1,317 @@
+"""Slopes, speeds of layers, decay, biases: closed forms, invariants, engines against each other."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings, strategies as st
+
+import gflow
+from gflow import Data, TwoLayerReLU
+
+ENGINES = ["DOP853", "waveform"]
+
+
+def balanced(rng, m, d, scale=0.4):
+    W = scale * rng.standard_normal((m, d))
+    return np.where(rng.random(m) < 0.5, -1.0, 1.0) * np.linalg.norm(W, axis=1), W
+
+
+def problem(seed, m=8, n=4, d=2):
+    rng = np.random.default_rng(seed)
+    return *balanced(rng, m, d), rng.standard_normal((n, d)), rng.standard_normal(n)
+
+
+def logistic(start, end, rate, t):
+    return end / (1 + (end / start - 1) * np.exp(-rate * t))
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("ratio", [1e-4, 0.3, 1e4])
+def test_speeds_of_layers_are_a_change_of_units(method, ratio, tmp_path):
+    a, W, X, y = problem(0)
+    rates = 3 * np.sqrt(ratio), 3 / np.sqrt(ratio)
+    q, times = ratio**-0.25, np.linspace(0.0, 4.0, 30)
+    plain = gflow.integrate((a, W), (X, y), 4.0, method=method, rtol=1e-10, t_eval=times)
+    flow = gflow.integrate((a / q, W * q), (X, y), 4.0 / 3, method=method, rtol=1e-10,
+                           t_eval=times / 3, rates=rates)
+    assert flow.t_end == 4.0 / 3 and flow.t.size == 30
+    np.testing.assert_allclose(flow.a * q, plain.a, atol=1e-12)
+    np.testing.assert_allclose(flow.W / q, plain.W, atol=1e-12)
+    np.testing.assert_allclose(flow.loss, plain.loss, atol=1e-13)
+    certificate = flow.certificate()
+    assert certificate.ok and certificate.balance.max() < 1e-8
+    # The velocity itself, by differences of the dense output.
+    t, h = 0.4, 1e-5
+    v = (flow(t + h).a - flow(t - h).a) / (2 * h)
+    D = flow.field.fields(flow.pattern(t), flow.field.pulls(flow.field.outputs(
+        flow(t).a, flow(t).W)))
+    np.testing.assert_allclose(v, rates[0] * (flow(t).W * D).sum(axis=1), rtol=1e-5, atol=1e-7)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert np.array_equal(again.a, flow.a) and again.certificate().ok
+    assert again.settings["rates"] == list(rates)
+
+
+def test_rules_see_weights_and_times_as_the_user_does():
+    a, W, X, y = problem(1)
+    seen = []
+    flow = gflow.integrate((a, W), (X, y), 2.0, rates=(4.0, 0.25), save=["a", "grad_norm"],
+                           stop=lambda state: seen.append((state.t, state.a, state.grad_norm)))
+    whole = gflow.integrate((a, W), (X, y), 2.0, rates=(4.0, 0.25))
+    t, got, norm = seen[-2]
+    np.testing.assert_allclose(got, whole(t).a, atol=1e-9)
+    gradient = whole.field.gradient(whole(t).a, whole(t).W, whole.pattern(t))
+    assert norm == pytest.approx(np.linalg.norm(gradient), rel=1e-6)
+    np.testing.assert_allclose(flow.saved["a"], whole.a, atol=1e-9)
+
+
+def test_a_bias_is_a_constant_column_everywhere(tmp_path):
+    rng = np.random.default_rng(3)
+    X, y = rng.standard_normal((5, 1)), rng.standard_normal(5)
+    data = Data(X, y, bias=True)
+    assert np.array_equal(data.X, np.column_stack([X, np.ones(5)]))
+    model = balanced(rng, 6, 2)
+    flow = gflow.integrate(model, data, 5.0)
+    plain = gflow.integrate(model, (data.X, y), 5.0)
+    assert np.array_equal(flow.a, plain.a)
+    flow.save(tmp_path / "run.npz")
+    for run in (flow, gflow.load(tmp_path / "run.npz"),
+                gflow.descend(model, data, 0.1, 5)):
+        for network in (run.model, run(1.0 if run.t_end > 1 else 0.1), run(run.t)[-1]):
+            assert np.array_equal(network(X), network(data.X))
+    with pytest.raises(ValueError, match="columns"):
+        plain.model(X)
+
+
+L3 = (TwoLayerReLU([0.3], [0.3 * np.array([0.3, -0.15]) / np.hypot(0.3, 0.15)], slope=0.1),
+      Data([[1.0, 0.3], [0.4, 1.0]], [1.0, -1.2]))
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
+def test_a_leaky_slide_ends_where_relu_slides_for_ever(method, tmp_path):
+    # Slides like one point on projected data, and releases where r_1 x_1.x_2 = al |r_2| |x_2|^2.
+    model, data = L3
+    flow = gflow.integrate(model, data, 4000.0, method=method, rtol=1e-11)
+    assert [tuple(e) for e in flow.events[["point", "kind"]]] == [(1, "slide"), (1, "release")]
+    np.testing.assert_allclose(flow.events["time"], [0.333646681477, 4.814204209479], rtol=3e-9)
+    np.testing.assert_allclose(flow.model(data.X), data.y, atol=1e-9)
+    assert flow.certificate().ok
+    relu = gflow.integrate((model.a, model.W), data, 4000.0, method=method)
+    assert relu.loss[-1] == pytest.approx(0.36, abs=1e-9)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert again.model.slope == 0.1 and np.array_equal(again.W, flow.W)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("slope", [0.1, -1.0, 1.5, 3.0])
+def test_an_antipodal_pair_on_symmetric_data_is_linear(method, slope):
+    # Whitened points, opposite ones with opposite labels: q = a |w| is logistic with rate
+    # (1 + slope) |beta|, up to |beta| / (1 + slope).
+    rng = np.random.default_rng(1)
+    X = rng.standard_normal((4, 2))
+    X = np.concatenate([X, -X])
+    X = X @ np.linalg.cholesky(np.linalg.inv(X.T @ X / 8))
+    beta = np.array([1.0, -0.5])
+    size, u = np.linalg.norm(beta), beta / np.linalg.norm(beta)
+    s = np.sqrt(0.1)
+    flow = gflow.integrate(TwoLayerReLU([s, -s], [s * u, -s * u], slope=slope), (X, X @ beta),
+                           6.0, rtol=1e-11, method=method)
+    q = flow.a[:, 0] * (flow.W[:, 0] @ u)
+    exact = (np.full_like(q, 0.1) if slope == -1 else
+             logistic(0.1, size / (1 + slope), (1 + slope) * size, flow.t))
+    np.testing.assert_allclose(q, exact, atol=1e-10)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("slope", [0.2, -0.7])
+def test_one_point_from_behind(method, slope):
+    # z = |x| |w| on the ray of x follows sinh-like growth; u = a + w and a - w decouple:
+    # a' = kap w r ..., so that a|x| w = h obeys h' = (a^2 + w^2)|x|^2 s r / 1, s = slope then 1.
+    flow = gflow.integrate(TwoLayerReLU([0.5], [[-0.2]], slope=slope), ([[2.0]], [1.0]), 30.0,
+                           method=method, rtol=1e-11)
+    assert flow.status == "finished" and flow.certificate().ok
+    assert flow.model([[2.0]]) == pytest.approx([1.0], abs=1e-9)
+    a, w = flow.a[:, 0], flow.W[:, 0, 0]
+    np.testing.assert_allclose(a**2 - w**2, 0.21, atol=1e-9)
+    # Time from the conserved quantity: with a = sqrt(c) cosh, w = sqrt(c) sinh, w' = a D.
+    from scipy.integrate import quad
+    c = np.sqrt(0.21)
+    angle = np.arcsinh(w / c)
+    k = slice(5, 60, 9)
+    for start, end, t0, t1 in zip(angle[k], angle[k][1:], flow.t[k], flow.t[k][1:]):
+        def rate(b):
+            kink = 1.0 if b > 0 else slope
+            return 1 / (2.0 * kink * (1 - kink * 2.0 * c * c * np.cosh(b) * np.sinh(b)))
+        assert quad(rate, start, end, points=[0.0] if start < 0 < end else None,
+                    epsabs=1e-12)[0] == pytest.approx(t1 - t0, rel=1e-8)
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10**6), st.sampled_from([0.0, 0.1, -0.3, -1.0, 0.6, 1.7]),
+       st.sampled_from([1, 2, 3]), st.sampled_from([(1.0, 1.0), (9.0, 0.5)]),
+       st.sampled_from([0.0, 0.15, 2.0]), st.booleans())
+def test_engines_agree(seed, slope, d, rates, decay, degenerate):
+    a, W, X, y = problem(seed, 6, 4, d)
+    if degenerate:
+        X[1] = -2 * X[0]
+        W[0] = X[2]
+    runs = [gflow.integrate(TwoLayerReLU(a, W, slope=slope), (X, y), 3.0, method=method,
+                            rtol=1e-10, rates=rates,
+                            decay=(decay / rates[0], decay / rates[1])) for method in ENGINES]
+    if not any(run.stats["ambiguous"] for run in runs):
+        assert np.abs(runs[0].a - runs[1].a).max() < 1e-6
+        assert np.abs(runs[0].W - runs[1].W).max() < 1e-6
+    assert all(run.certificate().ok for run in runs)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
+@pytest.mark.parametrize("x, lam", [(1.0, 0.1), (2.0, 0.5), (0.5, 0.6)])
+def test_decay_of_one_balanced_neuron_is_logistic(method, x, lam):
+    # (a |w|)' = 2 (x y - lam) V - 2 x^2 V^2; with lam > x y the neuron dies out.
+    flow = gflow.integrate(([0.1], [[0.1]]), ([[x]], [1.0]), 10.0, decay=lam, method=method,
+                           rtol=1e-11)
+    end = (1.0 - lam / x) / x
+    np.testing.assert_allclose(flow.a[:, 0] * flow.W[:, 0, 0],
+                               logistic(0.01, end, 2 * (x - lam), flow.t), rtol=1e-9)
+    np.testing.assert_allclose(flow.objective, flow.loss + lam / 2 * (
+        flow.a[:, 0]**2 + flow.W[:, 0, 0]**2), rtol=1e-14)
+    assert flow.certificate().ok
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_decay_leaves_surfaces_and_shrinks_what_is_conserved(tmp_path, method):
+    a, W, X, y = problem(4, 10)
+    a *= 1.7
+    lam, rates = 0.2, (4.0, 1.0)
+    flow = gflow.integrate(TwoLayerReLU(a, W), (X, y), 6.0, decay=(lam / 4, lam), rates=rates,
+                           rtol=1e-11, method=method)
+    c = flow.a**2 / 4 - (flow.W**2).sum(axis=2)
+    np.testing.assert_allclose(c, c[0] * np.exp(-2 * lam * flow.t)[:, None], atol=1e-10)
+    certificate = flow.certificate()
+    assert certificate.ok and certificate.balance.max() < 1e-9 and abs(certificate.energy) < 1e-10
+    off = (flow.pattern(6.0) == 0).all(axis=1) & (flow.initial_pattern == 0).all(axis=1)
+    shrunk = flow.log_norms[-1, off] - flow.log_norms[0, off]
+    np.testing.assert_allclose(shrunk, -lam * 6.0, atol=1e-9)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert np.array_equal(again.objective, flow.objective)
+    assert again.certificate().energy == certificate.energy
+
+
+def test_dead_neurons_shrink_for_ever(tmp_path):
+    # Far below what double precision holds, in its log; a living one goes where it should.
+    start = [0.1, 0.7, 0.0], [[0.1], [-0.4], [-0.3]]
+    flow = gflow.integrate(start, ([[1.0]], [1.0]), 2e4, decay=0.1, method="waveform", rtol=1e-10)
+    assert flow.status == "finished"
+    np.testing.assert_allclose(flow.log_norms[-1, 1:] - np.log([0.4, 0.3]), -2000.0, rtol=1e-12)
+    assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(0.9, abs=1e-9)
+    assert flow.certificate().ok
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert np.array_equal(again.log_norms, flow.log_norms)
+
+
+class Smeared:
+    """The flow by small explicit steps, with the subgradient of least norm left to chattering:
+    nothing in common with an engine but the problem."""
+
+    def __init__(self, slope, rates, decay, X, y):
+        self.slope, self.rates, self.decay, self.X, self.y = slope, rates, decay, X, y
+
+    def end(self, a, W, t, steps):
+        a, W, h = a.copy(), W.copy(), t / steps
+        for _ in range(steps):
+            z = W @ self.X.T
+            on = np.where(z > 0, 1.0, self.slope)
+            r = self.y - (on * z).T @ a
+            D = on * r @ self.X / len(self.y)
+            da = self.rates[0] * ((W * D).sum(axis=1) - self.decay[0] * a)
+            W = W + h * self.rates[1] * (a[:, None] * D - W * np.append(
+                np.full(W.shape[1] - 1, self.decay[1]), self.decay[2]))
+            a = a + h * da
+        return a, W
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("rates, decay", [
+    ((1.0, 1.0), (0.3, 0.3, 0.0)), ((2.0, 0.5), (0.1, 0.4, 0.2)), ((0.0, 2.0), (0.0, 0.0, 0.0)),
+    ((1.0, 0.0), (0.2, 0.0, 0.0)), ((0.0, 1.0), (0.0, 0.3, 0.0))])
+def test_other_decays_and_fixed_layers_against_small_steps(seed, rates, decay):
+    rng = np.random.default_rng(seed)
+    slope = [0.0, 0.2, -0.5][seed % 3]
+    a, W = balanced(rng, 5, 2, 0.8)
+    data = Data(rng.standard_normal((4, 1)), rng.standard_normal(4), bias=True)
+    flow = gflow.integrate(TwoLayerReLU(a, W, slope=slope), data, 2.0, rates=rates, decay=decay,
+                           rtol=1e-10, t_eval=[2.0])
+    steps = Smeared(slope, rates, decay, data.X, data.y)
+    ends = [steps.end(a, W, 2.0, count) for count in (2000, 4000)]
+    for exact, coarse, fine in zip((flow.a[-1], flow.W[-1]), *ends):
+        # Halving the step halves the error: what is left is of the order of the difference.
+        assert np.abs(fine - exact).max() <= 3 * np.abs(fine - coarse).max() + 2e-3
+        np.testing.assert_allclose(2 * fine - coarse, exact, atol=4e-3)
+    certificate = flow.certificate()
+    assert certificate.ok and abs(certificate.energy) < 1e-8
+
+
+def test_an_unpenalised_bias_slides_at_its_own_speed():
+    # On the surface of a point z' = a D.x + lam b: a slide ends where the multiplier says so, and
+    # objective and energy agree.
+    seen = 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        a, W = balanced(rng, 4, 3, 0.5)
+        data = Data(rng.standard_normal((5, 2)), rng.standard_normal(5), bias=True)
+        flow = gflow.integrate((a, W), data, 8.0, decay=(0.4, 0.4, 0.0), rtol=1e-9)
+        certificate = flow.certificate()
+        assert flow.success and certificate.ok and certificate.multiplier < 1e-5
+        seen += (flow.events["kind"] == "release").sum()
+    assert seen > 5
+
+
+def test_what_is_refused_at_the_door():
+    start, data = ([1.0], [[1.0]]), ([[1.0]], [1.0])
+    for options, words in [
+            ({"rates": (0, 0)}, "nothing moves"), ({"rates": (1e60, 1)}, "1e50"),
+            ({"rates": (-1, 1)}, "0 or more"), ({"decay": (1, 1, 0)}, "bias"),
+            ({"decay": -1}, "0 or more"),
+            ({"rates": (0, 1), "method": "waveform"}, "fixed layer"),
+            ({"decay": (1, 2), "method": "waveform"}, "differ")]:
+        with pytest.raises(ValueError, match=words):
+            gflow.integrate(start, data, 1.0, **options)
+    with pytest.raises(ValueError, match="start off 0"):
+        gflow.integrate(([1.0], [[0.0]]), data, 1.0, rates=(0, 1))
+    with pytest.raises(TypeError, match="pair"):
+        gflow.integrate(start, data, 1.0, rates=2)
+    with pytest.raises(ValueError, match="linear"):
+        TwoLayerReLU(*start, slope=1)
+
+
+def test_theory_of_leaky_networks():
+    rng = np.random.default_rng(5)
+    for slope in (0.1, -1.0, 1.6):
+        data = Data(rng.standard_normal((6, 2)), rng.standard_normal(6))
+        W = rng.standard_normal((50, 2))
+        z = W @ data.X.T
+        eta = np.where(z > 0, 1.0, slope)
+        D = gflow.theory.alignment_field(W, data, slope=slope)
+        np.testing.assert_allclose(D, eta * data.y @ data.X / 6, atol=1e-14)
+        G = gflow.theory.alignment_potential(W, data, slope=slope)
+        np.testing.assert_allclose(G, (W * D).sum(axis=1), atol=1e-14)
+        found = gflow.theory.extremal_vectors(data, slope=slope)
+        # No direction is dead: the sum is that of the sphere.
+        assert found.certified and found.morse_expected == 0 and found.pattern.shape[1] == 6
+        for w, value in zip(found.w, found.value):
+            own = gflow.theory.alignment_field([w], data, slope=slope)[0]
+            np.testing.assert_allclose(own, value * w, atol=1e-10)
+        # The flow of a small start follows the early flow, and ends there.
+        scale = 1e-9
+        model = TwoLayerReLU(scale * np.linalg.norm(W, axis=1) * np.sign(W[:, 0] + 0.1), scale * W,
+                             slope=slope)
+        early = gflow.theory.early_flow(model, data)
+        assert not early.dead.any()
+        flow = gflow.integrate(model, data, 8.0, t_eval=[2.0, 8.0], rtol=1e-9)
+        np.testing.assert_allclose(early.directions([2.0, 8.0]), flow.directions, atol=1e-6)
+        D = gflow.theory.alignment_field(early.end_direction, data, slope=slope)
+        np.testing.assert_allclose(D, early.D, atol=1e-9)
+    with pytest.raises(ValueError, match="ReLU only"):
+        gflow.theory.jump_process(model, (np.eye(2), [1.0, 2.0]))
