@@ -6,9 +6,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from numba import njit
+from numba.core.errors import TypingError
+from numba.core.registry import cpu_target
 
 import gflow
+from gflow.kernels.drafts import KernelCompiler, remembered
 
 KERNELS = Path(gflow.__file__).parent / "kernels"
 INNER = """from .jit import leaf
@@ -107,6 +112,10 @@ def test_nothing_can_be_written_but_temporary_files(tiny, tmp_path):
     ("drafts.py", "from numba.core.compiler import NoSuchThing\n"),
     ("drafts.py", "from numba.core.compiler import CompilerBase\n\n"
                   "class DraftCompiler(CompilerBase):\n    pass\n"),
+    ("drafts.py", "from contextlib import nullcontext as remembered\n"
+                  "from numba.core.compiler import CompilerBase\n\n"
+                  "class DraftCompiler(CompilerBase):\n    pass\n\n"
+                  "KernelCompiler = DraftCompiler\n"),
     ("store.py", "from numba.core.caching import NoSuchThing\n"),
     ("store.py", "def folder(function):\n    raise AttributeError\n\nKernelCache = None\n")])
 def test_another_numba_does_it_its_own_way(tiny, file, text):
@@ -120,3 +129,34 @@ def test_locators_of_numba_do_not_matter(tiny, name):
     assert run(tiny, NUMBA_CACHE_LOCATOR_CLASSES=name) == (7.0, 0)
     (tiny / "inner.py").write_text(INNER.format(factor=5.0))
     assert run(tiny, NUMBA_CACHE_LOCATOR_CLASSES=name) == (11.0, 0)
+
+
+def mixed(x, n):
+    total, count = 0, n // 2
+    for j in range(x.size):
+        count += x[j] > n or j == 1
+        total += x[j] ** 2 + abs(x[j]) / np.sqrt(n) - (x[j] if j % 2 else n) + 7 // (j + 2)
+        x[j] = count * j / n
+    return total, count, x[:2] + n, [j * n for j in range(3)]
+
+
+@pytest.mark.parametrize("kind, n", [(float, 3), (np.float32, 3.0), (np.int64, np.float32(3.0))])
+def test_types_that_are_found_once_are_those_that_numba_finds(n, kind):
+    context = cpu_target.typing_context
+    usual = njit(error_model="numpy")(mixed)
+    ours = njit(error_model="numpy", pipeline_class=KernelCompiler)(mixed)
+    wanted = usual(np.arange(4).astype(kind), n)
+    with remembered():
+        # What was found for others is no answer for these.
+        njit(pipeline_class=KernelCompiler)(mixed)(np.arange(4.0), 2)
+        found = ours(np.arange(4).astype(kind), n)
+    assert "resolve_function_type" not in vars(context)
+    assert usual.nopython_signatures == ours.nopython_signatures
+    for one, other in zip(wanted, found, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_numba_is_left_as_it_was_if_compiling_fails():
+    with pytest.raises(TypingError), remembered():
+        njit(pipeline_class=KernelCompiler)(mixed)("letters", 2)
+    assert "resolve_function_type" not in vars(cpu_target.typing_context)

@@ -118,12 +118,17 @@ def _scaled_reach(series, i, size):
 
 @kernel
 def _keep(who, what, when, limit):
-    keep = [j for j in range(1, len(when)) if when[j] <= limit]
-    a = np.empty(len(keep), np.int64)
-    b = np.empty(len(keep), np.int64)
-    t = np.empty(len(keep))
-    for j in range(len(keep)):
-        a[j], b[j], t[j] = who[keep[j]], what[keep[j]], when[keep[j]]
+    count = 0
+    for j in range(1, len(when)):
+        count += when[j] <= limit
+    a = np.empty(count, np.int64)
+    b = np.empty(count, np.int64)
+    t = np.empty(count)
+    count = 0
+    for j in range(1, len(when)):
+        if when[j] <= limit:
+            a[count], b[count], t[count] = who[j], what[j], when[j]
+            count += 1
     return a, b, t
 
 

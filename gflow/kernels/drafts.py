@@ -1,14 +1,67 @@
 """Compiling up to machine code, but not to it: for functions that only other kernels call.
 
-This uses what numba does not promise to keep. `jit` does without it where it does not work.
+And quicker on the way: without passes that have nothing to do in kernels, and with the types of an
+operation found once, not wherever it occurs. This uses what numba does not promise to keep. `jit`
+does without it where it does not work.
 """
 
+import operator
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import BuiltinFunctionType, CodeType
 from typing import Any
 
+import numpy as np
+from numba import types
 from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
+from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import NativeLowering
+from numba.core.registry import cpu_target
+from numba.core.typed_passes import NativeLowering, NopythonRewrites
+from numba.core.untyped_passes import InlineClosureLikes
+
+_PLAIN = types.Number, types.Boolean, types.Array, types.BaseTuple, types.SliceType
+"""Types whose operations are the same whoever calls them."""
+
+
+@contextmanager
+def remembered() -> Iterator[None]:
+    """Have the types of operations on numbers and arrays found once: numba tries everything that
+    may be meant by an operator, from dates to strings, wherever it occurs."""
+    context: Any = cpu_target.typing_context
+    with global_compiler_lock:
+        if "resolve_function_type" in context.__dict__:
+            yield
+            return
+        ask = context.resolve_function_type
+        known: dict[Any, Any] = {}
+
+        def resolve(function: Any, args: Any, kws: Any) -> Any:
+            if kws or not _builtin(function) or not all(isinstance(a, _PLAIN) for a in args):
+                return ask(function, args, kws)
+            key = function, args
+            signature = known.get(key)
+            if signature is None:
+                signature = known[key] = ask(function, args, kws)
+            return signature
+
+        context.resolve_function_type = resolve
+        try:
+            yield
+        finally:
+            del context.resolve_function_type
+
+
+def _builtin(function: Any) -> bool:
+    """Whether numba types a function by rules alone, and compiles nothing for that."""
+    if isinstance(function, types.Function):
+        function = function.typing_key
+    return isinstance(function, np.ufunc) or (isinstance(function, BuiltinFunctionType)
+                                              and function.__module__ in _RULED)
+
+
+_RULED = frozenset([operator.add.__module__, abs.__module__])
 
 
 class _DraftLibrary(JITCodeLibrary):
@@ -48,13 +101,29 @@ class _DraftKey:
     """Its bound methods are what a dispatcher takes for compiled functions."""
 
 
+def _pipeline(state: Any, lowering: Any) -> list[Any]:
+    """The usual passes, but for idle ones, and with another last one."""
+    # It joins array expressions, and kernels have loops in their place.
+    idle: set[Any] = {NopythonRewrites}
+    if not any(isinstance(part, CodeType) for part in state.func_id.code.co_consts):
+        idle.add(InlineClosureLikes)
+    passes = DefaultPassBuilder.define_nopython_pipeline(state)
+    passes.passes = [(lowering, note) if step is NativeLowering else (step, note)
+                     for step, note in passes.passes if step not in idle]
+    passes._finalized = False
+    passes.finalize()
+    return [passes]
+
+
 class DraftCompiler(CompilerBase):
-    """The usual compiler with another last pass."""
+    """For functions that only other kernels call."""
 
     def define_pipelines(self) -> list[Any]:
-        passes = DefaultPassBuilder.define_nopython_pipeline(self.state)
-        passes.passes = [(_DraftLowering, note) if step is NativeLowering else (step, note)
-                         for step, note in passes.passes]
-        passes._finalized = False
-        passes.finalize()
-        return [passes]
+        return _pipeline(self.state, _DraftLowering)
+
+
+class KernelCompiler(CompilerBase):
+    """For functions that Python calls."""
+
+    def define_pipelines(self) -> list[Any]:
+        return _pipeline(self.state, NativeLowering)

@@ -9,13 +9,14 @@ Drafts and files use parts of numba that may change. Where one fails, numba does
 """
 
 import gc
+from contextlib import nullcontext
 from functools import cached_property, partial, update_wrapper
 from typing import Any
 
 from numba import config, njit, types
 
 try:
-    from .drafts import DraftCompiler
+    from .drafts import DraftCompiler, KernelCompiler, remembered
 except Exception:
     DraftCompiler = None  # type: ignore[assignment,misc]
 try:
@@ -77,7 +78,8 @@ class Kernel:
     @cached_property
     def alone(self) -> Any:
         """The dispatcher that Python calls."""
-        dispatcher = njit(**self._options)(self.py_func)
+        own: dict[str, Any] = {"pipeline_class": KernelCompiler} if Kernel.drafts else {}
+        dispatcher = njit(**(own | self._options))(self.py_func)
         if not _OFF:
             _keep(dispatcher)
             dispatcher.compile = partial(self._compile, dispatcher.compile)
@@ -89,7 +91,8 @@ class Kernel:
         wanted = gc.isenabled()
         gc.disable()
         try:
-            return compiler(signature)
+            with remembered() if Kernel.drafts else nullcontext():
+                return compiler(signature)
         except Exception:
             if not Kernel.drafts:
                 raise
