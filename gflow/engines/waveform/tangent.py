@@ -45,6 +45,8 @@ ALONE = 200_000
 actively for each other on the processors that neurons need."""
 
 
+ROWS = 64
+"""Of many rows so many are multiplied at a time."""
 WIDE = 20
 """Dimension from which on neurons may be taken one by one."""
 PULLS = 360
@@ -52,13 +54,14 @@ PULLS = 360
 
 
 def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
-    width = max(1, ALONE // max(r.size, 1))
-    if A.shape[1] <= width:
+    """``r @ A`` for rows (p, k) and a matrix (k, q), on this thread alone."""
+    width = max(1, ALONE // max(min(len(r), ROWS) * r.shape[1], 1))
+    if len(r) <= ROWS and A.shape[1] <= width:
         return np.asarray(r @ A)
     out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
-    for c in range(0, A.shape[1], width):
-        np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])
+    for j in range(0, len(r), ROWS):
+        for c in range(0, A.shape[1], width):
+            np.matmul(r[j:j + ROWS], A[:, c:c + width], out=out[j:j + ROWS, c:c + width])
     return out
 
 
