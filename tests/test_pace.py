@@ -10,7 +10,7 @@ from gflow.engines.waveform.guess import DEGREE, Guess
 from gflow.engines.waveform.marcher import Marcher
 from gflow.engines.waveform.pace import LENGTHS, next_length
 from gflow.engines.waveform.rounds import Outcome
-from gflow.engines.waveform.tangent import Tangent
+from gflow.engines.waveform.tangent import Tangent, product
 from gflow.kernels.chebyshev import nodes
 
 POSITIVE = st.floats(1e-12, 1e3)
@@ -82,6 +82,36 @@ def test_few_patterns_stand_for_the_others(n, d):
     exact = sum(part.T @ part for part in features)
     assert len(np.unique(side, axis=0)) > 8
     np.testing.assert_allclose(kernel, exact, atol=0.1 * np.abs(exact).max())
+
+
+def test_kernel_of_neurons_is_that_of_patterns():
+    rng = np.random.default_rng(1)
+    X = rng.normal(size=(40, 25))
+    X[7] = 0.0
+    X[9] = -2 * X[8]
+    data = gflow.Data(X, np.ones(40))
+    marcher = Marcher(data, 1e-8)
+    U = rng.normal(size=(6, 26))
+    side = np.where(U[:, 1:] @ data.arrangement.normal.T > 0, 1, -1).astype(np.int8)
+    side[1], side[3, [2, 8]], side[4, 5] = side[0], 0, 0
+    _, first, of = np.unique(marcher.keys(side), return_index=True, return_inverse=True)
+    moments = np.zeros((first.size, 26, 26))
+    np.add.at(moments, of, U[:, :, None] * U[:, None, :])
+    kernel = Tangent.of_patterns(marcher.geometry, moments, side[first], 0.1)
+    other = Tangent.of_neurons(marcher.geometry, marcher.square, U, of, side[first], 0.1)
+    assert other.features is None and kernel.dtype == other.dtype == np.float32
+    np.testing.assert_allclose(other.dense(), kernel.dense(), atol=1e-5)
+    assert other.strength() == pytest.approx(kernel.strength(), rel=1e-5)
+    # Strong ones are known to double precision.
+    kernel = Tangent.of_patterns(marcher.geometry, moments, side[first], 1e4)
+    other = Tangent.of_neurons(marcher.geometry, marcher.square, U, of, side[first], 1e4)
+    assert kernel.dtype == other.dtype == np.float64
+    np.testing.assert_allclose(other.dense(), kernel.dense(), rtol=0, atol=1e-9)
+    faint = Tangent.of_neurons(marcher.geometry, marcher.square, 1e-9 * U, of, side[first], 0.1)
+    assert faint.strength() == 0.0
+    # Products in parts.
+    A = rng.normal(size=(60, 500))
+    np.testing.assert_allclose(product(A[:, :150].T, A), A[:, :150].T @ A, atol=1e-12)
 
 
 def test_rounds_of_a_small_run():

@@ -273,3 +273,17 @@ def test_rounding_that_pushes_a_neuron_against_a_hyperplane_ends():
                   for method in ("waveform", "DOP853"))
     assert one.success and other.success
     np.testing.assert_allclose(one.W[-1], other.W[-1], rtol=1e-6, atol=1e-6)
+
+
+def test_many_slides_in_high_dimension_as_the_stepper():
+    # More neurons than dimensions would be groups; here kernels and choices are made neuron by
+    # neuron, with several hyperplanes at once.
+    data = gflow.datasets.linear_teacher(n=40, d=24, noise=0.5, rng=3)
+    start = gflow.init.balanced(8, 24, 1e-2, rng=4)
+    fast, plain = (gflow.integrate(start, data, 12.0, method=method, rtol=1e-8)
+                   for method in ("waveform", "DOP853"))
+    assert fast.success and plain.success and fast.certificate().ok
+    together = max((fast.pattern(t) == 2).sum(axis=1).max() for t in fast.t)
+    assert together > 3
+    np.testing.assert_allclose(fast.W, plain.W, rtol=0, atol=1e-6 * np.abs(plain.W).max())
+    np.testing.assert_allclose(fast.loss, plain.loss, rtol=1e-6)

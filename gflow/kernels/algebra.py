@@ -6,7 +6,7 @@ what kernels need of them stands here, once and with one type.
 
 import numpy as np
 
-from .jit import leaf, maker
+from .jit import leaf, maker, summed
 
 DEPENDENT = 1e-10
 """A normal closer than this to the span of others adds no constraint. Larger: hyperplanes of nearly
@@ -74,9 +74,25 @@ def row_dot(V, c, u):
 @leaf
 def row_row(V, c, U, e):
     """Inner product of row ``c`` of ``V`` with row ``e`` of ``U``."""
+    return long_dot(V, c, 0, U, e, 0, V.shape[1])
+
+
+@summed
+def long_dot(V, c, i, U, e, k, d):
+    """Inner product of ``d`` entries of row ``c`` of ``V``, from ``i`` on, and of row ``e`` of
+    ``U``, from ``k`` on."""
     total = 0.0
-    for j in range(V.shape[1]):
-        total += V[c, j] * U[e, j]
+    for j in range(d):
+        total += V[c, i + j] * U[e, k + j]
+    return total
+
+
+@summed
+def vector_dot(V, c, i, u, d):
+    """The same with the first ``d`` entries of ``u``."""
+    total = 0.0
+    for j in range(d):
+        total += V[c, i + j] * u[j]
     return total
 
 
@@ -119,19 +135,19 @@ def orthonormal_rows(V):
     s, d = V.shape
     basis = zero_rows(s, d)
     rank = 0
-    q = np.empty(d)
+    q = np.empty((1, d))
     for c in range(s):
         for e in range(d):
-            q[e] = V[c, e]
+            q[0, e] = V[c, e]
         for _ in range(2):
             for j in range(rank):
-                along = row_dot(basis, j, q)
+                along = row_row(basis, j, q, 0)
                 for e in range(d):
-                    q[e] -= along * basis[j, e]
-        size = np.sqrt(dot(q, q))
+                    q[0, e] -= along * basis[j, e]
+        size = np.sqrt(row_row(q, 0, q, 0))
         if size > DEPENDENT and rank < d:
             for e in range(d):
-                basis[rank, e] = q[e] / size
+                basis[rank, e] = q[0, e] / size
             rank += 1
     return basis[:rank], rank
 
@@ -139,11 +155,18 @@ def orthonormal_rows(V):
 @maker
 def put_on(w, V):
     """The weight ``w`` projected on the hyperplanes of normals ``V`` (s, d), unless that is 0."""
+    basis, rank = orthonormal_rows(V)
+    return put_off(w, basis, rank)
+
+
+@maker
+def put_off(w, basis, rank):
+    """The weight ``w`` less its part in the span of an orthonormal ``basis`` of this rank, unless
+    that is all."""
     d = w.size
     put = np.empty(d)
     for c in range(d):
         put[c] = w[c]
-    basis, rank = orthonormal_rows(V)
     if rank < d:
         for q in range(rank):
             along = row_dot(basis, q, put)
@@ -171,3 +194,13 @@ def lower_root(K):
                 total -= K[b, e] * K[c, e]
             K[b, c] = total / root if root > 0.0 else 0.0
         K[c, c] = root
+
+
+@maker
+def coordinates(V, basis, rank):
+    """The rows of ``V`` (s, d) in an orthonormal basis of this rank: (s, rank)."""
+    inside = np.empty((V.shape[0], rank))
+    for c in range(V.shape[0]):
+        for q in range(rank):
+            inside[c, q] = row_row(V, c, basis, q)
+    return inside

@@ -15,7 +15,7 @@ from .jit import kernel, leaf
 from .march import FINE, GROUPED, correct, deposit, march, tighten, weight_on
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
-from .taylor import ORDER, carry
+from .taylor import LONG, ORDER, carry
 
 FEW = 8
 """A neuron with more events than this part of the points has its outputs summed point by point."""
@@ -98,10 +98,32 @@ def tangent_features(moments, to, side, geometry, factor, features):
                 features[row, k] *= on[k]
 
 
+@leaf
+def add_outer(pull, h, normal, D, g):
+    """Add ``pull[h]`` (p,) times the normal ``h`` (d,) to row ``g`` of ``D`` (G, p d)."""
+    p, d = pull.shape[1], normal.shape[1]
+    for j in range(p):
+        amount = pull[h, j]
+        for c in range(d):
+            D[g, j * d + c] += amount * normal[h, c]
+
+
 @kernel
 def pattern_fields(groups, side, plus, minus, normal, mixed, D):
     """Fields ``D`` (G, p d) of the active points of every pattern."""
     G, (C, p), d = groups.first.size, plus.shape, normal.shape[1]
+    if d >= LONG:
+        # Products of long normals, for all hyperplanes, would not stay in the cache.
+        for g in range(G):
+            i = groups.first[g]
+            for q in range(p * d):
+                D[g, q] = 0.0
+            for h in range(C):
+                if side[i, h] == 1:
+                    add_outer(plus, h, normal, D, g)
+                elif mixed and side[i, h] == -1:
+                    add_outer(minus, h, normal, D, g)
+        return
     up = np.empty((C, p * d))
     down = np.empty((C, p * d))
     for h in range(C):

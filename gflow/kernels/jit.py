@@ -123,5 +123,8 @@ kernel = _decorator
 leaf = partial(_decorator, _nrt=False)
 """For functions that neither make nor return arrays: without counting references to those that
 they are given. The counts are shared by all threads, and cost more than a short loop."""
+summed = partial(_decorator, _nrt=False, fastmath={"reassoc", "nsz"})
+"""For leaves that are one long sum: in any order, several terms at a time, so that none waits for
+the one before. Nothing else of what is called fast mathematics."""
 maker = partial(_decorator, _nrt=True)
 """For functions that make arrays and are called by such: else they would be compiled like these."""

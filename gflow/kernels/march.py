@@ -12,7 +12,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from .algebra import greater, lesser, norm, put_on, row_dot, row_row
+from .algebra import (coordinates, greater, lesser, norm, orthonormal_rows, put_off, put_on,
+                      row_dot, row_row)
 from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
@@ -133,8 +134,17 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
         fewer[q], more[q] = below[Z[q]], above[Z[q]]
         for c in range(d):
             V[q, c] = normal[Z[q], c]
-    sides, solutions, other = choose_sides(sign, field, V, jump[:total], fewer, more, size)
-    put = put_on(w, V)
+    # What is across all normals plays no part in the choice: in coordinates of their span it costs
+    # no more than in as many dimensions.
+    basis, rank = orthonormal_rows(V)
+    one = np.empty((1, d))
+    for c in range(d):
+        one[0, c] = field[c]
+    inside, across = V, one
+    if total > 2 and 2 * total < d:
+        inside, across = coordinates(V, basis, rank), coordinates(one, basis, rank)
+    sides, solutions, other = choose_sides(sign, across[0], inside, jump[:total], fewer, more, size)
+    put = put_off(w, basis, rank)
     away, moved, kept = 0.0, 0.0, 0
     for q in range(total):
         away = greater(away, abs(row_dot(V, q, w)))
@@ -640,7 +650,15 @@ def deposit(states, weight, rows, slope, z, h):
     for j in range(states.shape[0]):
         for k in range(n):
             z[k] = states[j, 1] * rows[0, k]
-        for c in range(1, d):
+        fours = (d - 1) // 4
+        for q in range(fours):
+            c = 1 + 4 * q
+            one, two = states[j, 1 + c], states[j, 2 + c]
+            three, four = states[j, 3 + c], states[j, 4 + c]
+            for k in range(n):
+                z[k] = ((((z[k] + one * rows[c, k]) + two * rows[c + 1, k])
+                         + three * rows[c + 2, k]) + four * rows[c + 3, k])
+        for c in range(1 + 4 * fours, d):
             along = states[j, 1 + c]
             for k in range(n):
                 z[k] += along * rows[c, k]

@@ -110,13 +110,15 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, seen, plus_e
     for c in range(count - 1, -1, -1):
         own = row_row(normal, planes[c], basis, c)
         reach[c] = 1.0 / abs(own)
-        for e in range(c + 1, count):
-            reach[c] += abs(row_row(normal, planes[e], basis, c)) * reach[e] / abs(own)
         for j in range(p):
-            total = -row_row(basis, c, D, j)
-            for e in range(c + 1, count):
-                total -= row_row(normal, planes[e], basis, c) * lam[e, j]
-            lam[c, j] = total / own
+            lam[c, j] = -row_row(basis, c, D, j)
+        for e in range(c + 1, count):
+            along = row_row(normal, planes[e], basis, c)
+            reach[c] += abs(along) * reach[e] / abs(own)
+            for j in range(p):
+                lam[c, j] -= along * lam[e, j]
+        for j in range(p):
+            lam[c, j] /= own
     for c in range(count):
         h = planes[c]
         for which in range(2):

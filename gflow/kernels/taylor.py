@@ -2,13 +2,15 @@
 
 import numpy as np
 
-from .algebra import greater, lesser
+from .algebra import greater, lesser, long_dot
 from .jit import leaf
 
 ORDER = 18
 """Highest order of the Taylor series of a neuron."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 """Of a rule that is exact for squares of such series, and all but that under a decay."""
+LONG = 8
+"""Vectors are so long that sums over them are made several terms at a time."""
 STEPS = 10_000
 """Most pieces of a window without events; fields so large belong on shorter windows."""
 
@@ -56,11 +58,16 @@ def expand(u, T, x, accuracy, U):
             U[j + 1, c] = 0.0
         for q in range(j + 1 if j + 1 < used else used):
             a = U[j - q, 0]
-            total = 0.0
-            for c in range(d):
-                total += U[j - q, 1 + c] * T[q, c]
-                U[j + 1, 1 + c] += a * T[q, c]
-            U[j + 1, 0] += total
+            if d < LONG:
+                total = 0.0
+                for c in range(d):
+                    total += U[j - q, 1 + c] * T[q, c]
+                    U[j + 1, 1 + c] += a * T[q, c]
+                U[j + 1, 0] += total
+            else:
+                U[j + 1, 0] += long_dot(U, j - q, 1, T, q, 0, d)
+                for c in range(d):
+                    U[j + 1, 1 + c] += a * T[q, c]
         before = last
         last = 0.0
         scale = 1.0 / (j + 1)

@@ -4,7 +4,8 @@ import numpy as np
 
 from .jit import leaf
 from .roots import taylor_exit
-from .algebra import greater, lesser, norm
+from .taylor import LONG
+from .algebra import greater, lesser, long_dot, norm, vector_dot
 
 NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""
@@ -41,7 +42,14 @@ def scan(w, side, columns, axis, near, z):
         axis[c] = w[c] / size
     for h in range(C):
         z[h] = 0.0
-    for c in range(d):
+    fours = d // 4
+    for q in range(fours):
+        c = 4 * q
+        one, two, three, four = axis[c], axis[c + 1], axis[c + 2], axis[c + 3]
+        for h in range(C):
+            z[h] = ((((z[h] + one * columns[c, h]) + two * columns[c + 1, h])
+                     + three * columns[c + 2, h]) + four * columns[c + 3, h])
+    for c in range(4 * fours, d):
         along = axis[c]
         for h in range(C):
             z[h] += along * columns[c, h]
@@ -76,12 +84,17 @@ def turned(U, K, axis, x):
     d = U.shape[1] - 1
     along, across, power = 0.0, 0.0, 1.0
     for j in range(K + 1):
-        p = 0.0
-        for c in range(d):
-            p += U[j, 1 + c] * axis[c]
-        square = 0.0
-        for c in range(d):
-            square += (U[j, 1 + c] - p * axis[c]) ** 2
+        p, square = 0.0, 0.0
+        if d < LONG:
+            for c in range(d):
+                p += U[j, 1 + c] * axis[c]
+            for c in range(d):
+                square += (U[j, 1 + c] - p * axis[c]) ** 2
+        else:
+            p = vector_dot(U, j, 1, axis, d)
+            # From above: what cancels here is rounding, far below any `far`.
+            size = long_dot(U, j, 1, U, j, 1, d)
+            square = greater(size - p * p, 0.0) + 1e-14 * size
         across += np.sqrt(square) * power
         along += (p if j == 0 else lesser(p, 0.0)) * power
         power *= x
@@ -155,9 +168,13 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
             if side[plane] == 0:
                 continue
             total, slope = 0.0, 0.0
-            for c in range(d):
-                total += U[0, 1 + c] * normal[plane, c]
-                slope += U[1, 1 + c] * normal[plane, c]
+            if d < LONG:
+                for c in range(d):
+                    total += U[0, 1 + c] * normal[plane, c]
+                    slope += U[1, 1 + c] * normal[plane, c]
+            else:
+                total = long_dot(U, 0, 1, normal, plane, 0, d)
+                slope = long_dot(U, 1, 1, normal, plane, 0, d)
             total *= side[plane]
             slope *= side[plane] * x
             if total + lesser(slope, 0.0) > reach:
@@ -165,11 +182,8 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
             z[0], z[1] = total, slope
             power = side[plane] * x
             for j in range(2, K + 1):
-                total = 0.0
-                for c in range(d):
-                    total += U[j, 1 + c] * normal[plane, c]
                 power *= x
-                z[j] = total * power
+                z[j] = long_dot(U, j, 1, normal, plane, 0, d) * power
         else:
             power = sign
             for j in range(K + 1):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import cached_property
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from ...kernels.taylor import ORDER
 from ..run import Stop
 from .crew import Crew
 from .window import Window
-from .tangent import Tangent
+from .tangent import Tangent, gram, pays
 
 GROUP = 3
 """Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
@@ -69,6 +70,11 @@ class Marcher:
 
     def __reduce__(self) -> tuple[type[Marcher], tuple[Data, float, Activation, float]]:
         return Marcher, (self.data, self.rtol, self.activation, self.decay)
+
+    @cached_property
+    def square(self) -> np.ndarray:
+        """Products (n, n) of the points."""
+        return gram(self.geometry.rows)
 
     def keys(self, side: np.ndarray) -> np.ndarray:
         """A number (m,) for every pattern."""
@@ -237,11 +243,14 @@ class Frame:
 
     def _tangent(self, U: np.ndarray, side: np.ndarray, of: np.ndarray,
                  first: np.ndarray) -> Tangent:
-        d = U.shape[1]
-        flat = np.zeros((first.size, d * d))
-        groups.add_moments(of, np.ldexp(U, self.window.power[:, None]), flat)
-        return Tangent.of_patterns(self.marcher.geometry, flat.reshape(-1, d, d), side[first],
-                                   self.window.t1 - self.window.t0)
+        marcher, e, length = self.marcher, U.shape[1], self.window.t1 - self.window.t0
+        U = np.ldexp(U, self.window.power[:, None])
+        rows = len(U) + int((side[first] == 0).sum())
+        if pays(marcher.data.n, e - 1, first.size, rows):
+            return Tangent.of_neurons(marcher.geometry, marcher.square, U, of, side[first], length)
+        flat = np.zeros((first.size, e * e))
+        groups.add_moments(of, U, flat)
+        return Tangent.of_patterns(marcher.geometry, flat.reshape(-1, e, e), side[first], length)
 
     def run(self, values: np.ndarray, energy: np.ndarray | None = None) -> np.ndarray:
         """March every neuron under the pulls ``values`` (p, n); outputs (J, n) of the network, or

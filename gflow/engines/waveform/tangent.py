@@ -14,6 +14,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from ...kernels.algebra import orthonormal_rows
 from ...kernels.groups import tangent_features
 from ...kernels.march import Geometry
 from ...kernels.chebyshev import integration, nodes
@@ -44,15 +45,52 @@ ALONE = 200_000
 actively for each other on the processors that neurons need."""
 
 
+ROWS = 64
+"""Of many rows so many are multiplied at a time."""
+WIDE = 20
+"""Dimension from which on neurons may be taken one by one."""
+PULLS = 360
+"""Rows of residuals that a kernel is applied to on a window, about."""
+
+
 def product(r: np.ndarray, A: np.ndarray) -> np.ndarray:
-    """``r @ A`` for few rows (p, k) and a matrix (k, q), on this thread alone."""
-    width = max(1, ALONE // max(r.size, 1))
-    if A.shape[1] <= width:
+    """``r @ A`` for rows (p, k) and a matrix (k, q), on this thread alone."""
+    width = max(1, ALONE // max(min(len(r), ROWS) * r.shape[1], 1))
+    if len(r) <= ROWS and A.shape[1] <= width:
         return np.asarray(r @ A)
     out = np.empty((len(r), A.shape[1]), dtype=np.result_type(r, A))
-    for c in range(0, A.shape[1], width):
-        np.matmul(r, A[:, c:c + width], out=out[:, c:c + width])
+    for j in range(0, len(r), ROWS):
+        for c in range(0, A.shape[1], width):
+            np.matmul(r[j:j + ROWS], A[:, c:c + width], out=out[j:j + ROWS, c:c + width])
     return out
+
+
+def gram(rows: np.ndarray) -> np.ndarray:
+    """``rows.T @ rows`` (n, n) for rows (q, n), on this thread alone.
+
+    Examples
+    --------
+    >>> gram(np.array([[1.0, 2.0]]))
+    array([[1., 2.],
+           [2., 4.]])
+    """
+    n = rows.shape[1]
+    out = np.empty((n, n), dtype=rows.dtype)
+    width = max(8, int(np.sqrt(ALONE / max(len(rows), 1))))
+    columns = np.ascontiguousarray(rows.T)
+    for i in range(0, n, width):
+        for j in range(0, i + 1, width):
+            tile = columns[i:i + width] @ rows[:, j:j + width]
+            out[i:i + width, j:j + width] = tile
+            out[j:j + width, i:i + width] = tile.T
+    return out
+
+
+def pays(n: int, d: int, patterns: int, rows: int) -> bool:
+    """Whether a kernel as a matrix of the neurons, of so many patterns and with so many rows, takes
+    less work than as features of the patterns."""
+    heavy = min(patterns, MOST)
+    return d >= WIDE and n * (heavy + rows + PULLS) < 2 * PULLS * heavy * d
 
 
 class Tangent:
@@ -94,19 +132,7 @@ class Tangent:
         steepest = max(1.0, geometry.slope**2)
         if length * np.square(geometry.length).mean() * mass.sum() * steepest < WEAK:
             return cls(length, np.zeros((n, 0)))
-        order = np.argsort(-mass, kind="stable")
-        sample = side[:, ::side.shape[1] // SAMPLE + 1]
-        sorted_side = sample[order].astype(np.float32)
-        count, to = FEWEST, np.arange(order.size)
-        while count < order.size:
-            alike = product(sorted_side[:count], sorted_side[count:].T)
-            unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
-            to[order[count:]] = alike.argmax(axis=0)
-            if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
-                break
-            count *= 2
-        heavy = order[:count]
-        to[heavy] = np.arange(heavy.size)
+        heavy, to = _heaviest(mass, side)
         rows = np.empty((heavy.size * d, n))
         tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
         features = rows.T
@@ -115,6 +141,39 @@ class Tangent:
         if n < features.shape[1] <= ALONE / n**2:
             return cls(length, matrix=features @ features.T)
         return cls(length, features)
+
+    @classmethod
+    def of_neurons(cls, geometry: Geometry, square: np.ndarray, U: np.ndarray, of: np.ndarray,
+                   side: np.ndarray, length: float) -> Tangent:
+        """The same from the neurons ``U`` (m, d + 1) themselves, of patterns ``of`` (m,): without
+        a matrix of d^2 numbers for any of them. ``square`` (n, n) are products of the points.
+
+        ``sum 1 1 (a^2 x.x' + w.x w.x')``, less, where a pattern slides, ``a^2 q.x q.x'`` for an
+        orthonormal basis of the normals.
+        """
+        d, n = geometry.rows.shape
+        squares = np.bincount(of, U[:, 0]**2, len(side))
+        mass = squares * d + np.bincount(of, np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]), len(side))
+        if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
+            return cls(length, np.zeros((n, 0)))
+        heavy, to = _heaviest(mass, side)
+        at = side[heavy][:, np.maximum(geometry.label, 0)] * geometry.length
+        on = ((at > 0) & (geometry.label >= 0)).astype(float)
+        factor = np.sqrt(length / (2 * n))
+        root = factor * np.sqrt(np.bincount(to, squares, heavy.size))[:, None] * on
+        own = factor * on[to[of]] * product(U[:, 1:], geometry.rows)
+        weak = (root**2).sum(axis=0) @ geometry.length**2 + (own**2).sum() < STRONG
+        kind = np.float32 if weak else np.float64
+        matrix = gram(root.astype(kind))
+        matrix *= square
+        matrix += gram(own.astype(kind))
+        bases = [(g, orthonormal_rows(geometry.normal[side[h] == 0])[0])
+                 for g, h in enumerate(heavy) if (side[h] == 0).any()]
+        if bases:
+            along = product(np.concatenate([basis for _, basis in bases]), geometry.rows)
+            along *= np.repeat(root[[g for g, _ in bases]], [len(b) for _, b in bases], axis=0)
+            matrix -= gram(along.astype(kind))
+        return cls(length, matrix=matrix)
 
     def scaled(self, length: float) -> Tangent:
         """The same for a window of another length."""
@@ -160,6 +219,24 @@ class Tangent:
             return Tangent(self.length, self.dtype.type(np.sqrt(0.5)) * np.concatenate(
                 [self.features, other.features], axis=1))
         return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
+
+
+def _heaviest(mass: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The patterns of most ``mass`` (G,), and which of them each pattern counts as."""
+    order = np.argsort(-mass, kind="stable")
+    sample = side[:, ::side.shape[1] // SAMPLE + 1]
+    sorted_side = sample[order].astype(np.float32)
+    count, to = FEWEST, np.arange(order.size)
+    while count < order.size:
+        alike = product(sorted_side[:count], sorted_side[count:].T)
+        unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
+        to[order[count:]] = alike.argmax(axis=0)
+        if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
+            break
+        count *= 2
+    heavy = order[:count]
+    to[heavy] = np.arange(heavy.size)
+    return heavy, to
 
 
 Linear = Callable[[np.ndarray], np.ndarray]
