@@ -14,13 +14,14 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import within
 from ..problem.loss import SQUARE, Loss
-from ..problem.network import ModelPath, TwoLayerReLU
+from ..problem.network import ModelPath, TwoLayer, blank
 from ..problem.norms import row_norms, unit_rows
 from ..problem.words import listed
 from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
 from ..problem.setting import PLAIN, Setting
+from ..problem.smooth import Smooth
 
 
 class Record:
@@ -41,7 +42,7 @@ class Record:
                  events: np.ndarray, initial_pattern: np.ndarray, status: str, message: str,
                  success: bool, stats: dict[str, Any], settings: dict[str, Any],
                  saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE,
-                 activation: Activation = RELU, setting: Setting = PLAIN) -> None:
+                 activation: Activation | Smooth = RELU, setting: Setting = PLAIN) -> None:
         path.freeze()
         self.data = data
         self.loss_function = loss
@@ -109,7 +110,7 @@ class Record:
         return self.path.t_end
 
     @property
-    def model(self) -> TwoLayerReLU:
+    def model(self) -> TwoLayer:
         """The network at the time reached."""
         return self._models(np.array([self.t_end]))[0]
 
@@ -167,12 +168,12 @@ class Record:
         return self.W, np.zeros(self.W.shape[:2], dtype=np.int64)
 
     @overload
-    def __call__(self, t: float) -> TwoLayerReLU: ...
+    def __call__(self, t: float) -> TwoLayer: ...
 
     @overload
     def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
 
-    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayer | ModelPath:
         """The network at any time reached (dense output).
 
         Parameters
@@ -182,7 +183,7 @@ class Record:
 
         Returns
         -------
-        TwoLayerReLU or ModelPath
+        TwoLayer or ModelPath
             One network, or for an array of times the path with ``a`` (T, m) and ``W`` (T, m, d).
 
         Raises
@@ -204,11 +205,9 @@ class Record:
                          self._one)
 
     @property
-    def _one(self) -> TwoLayerReLU:
+    def _one(self) -> TwoLayer:
         """What the networks of the run are like."""
-        m, d = self.path.m, self.path.d
-        return TwoLayerReLU(np.zeros(m), np.zeros((m, d)), slope=self.activation.slope,
-                            bias=self.data.bias)
+        return blank(self.activation, self.path.m, self.path.d, self.data.bias)
 
     def pattern(self, t: float) -> np.ndarray:
         """Ternary activation pattern at time ``t``, just after any event there.

@@ -13,7 +13,7 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
 from ..problem.setting import PLAIN, Setting
@@ -42,7 +42,7 @@ SMALLEST = -1000
 _R = TypeVar("_R", bound=Record)
 
 
-def lacking(setting: Setting, model: TwoLayerReLU) -> str:
+def lacking(setting: Setting, model: TwoLayer) -> str:
     """What the fast engine cannot do, or nothing.
 
     Examples
@@ -50,6 +50,8 @@ def lacking(setting: Setting, model: TwoLayerReLU) -> str:
     >>> lacking(Setting(rates=(0.0, 1.0)), TwoLayerReLU([1.0], [[1.0]]))
     'a fixed layer'
     """
+    if model.smooth:
+        return "smooth activations"
     if not all(setting.moves):
         return "a fixed layer"
     if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
@@ -59,7 +61,7 @@ def lacking(setting: Setting, model: TwoLayerReLU) -> str:
     return ""
 
 
-def choose(model: TwoLayerReLU, data: Data, t_max: float,
+def choose(model: TwoLayer, data: Data, t_max: float,
            loss: Loss = SQUARE, setting: Setting = PLAIN) -> tuple[str, str]:
     """The engine for a problem, and why.
 
@@ -83,7 +85,7 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float,
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
 
 
-def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto",
+def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
@@ -129,7 +131,8 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    units = Units.of(model, data, until, loss)
+    # The flow of a smooth activation has no units of its own.
+    units = Units() if model.smooth else Units.of(model, data, until, loss)
     engine = _engine(name, model, units.data(data), rtol, threads, units, loss,
                      setting.slower(units.time))
     path: Path = engine.path
@@ -165,7 +168,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     return record
 
 
-def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
+def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             units: Units = Units(), loss: Loss = SQUARE, setting: Setting = PLAIN) -> Engine:
     field = Field(data, loss, model.activation, setting)
     # Overflow is found and named by the engines.
@@ -175,12 +178,14 @@ def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: in
         if name == "waveform":
             from .waveform.engine import Waveform
             return Waveform(field, U, power, rtol, threads)
+        from .smooth import SmoothStepping
         from .stepping import Stepping
         start = np.ldexp(U, power[:, None])
-        return Stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
+        stepping = SmoothStepping if model.smooth else Stepping
+        return stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
 
 
-def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
+def _underflow(model: TwoLayer, units: Units, name: str) -> str:
     """A sentence if a stepper cannot hold the weights of a start in its units, or nothing."""
     U, power = mantissas(model)
     size = np.frexp(np.abs(U[:, 1:]).max(axis=1))[1] + power - units.weights

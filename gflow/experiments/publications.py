@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import plot, stop
 from ..problem.data import Data
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
 from ..theory.extremal import extremal_vectors
 from .columns import complete
@@ -95,7 +95,8 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules, rates=setting.rates,
                decay=setting.decay, save=None if certificate else saved)
     final = flow.model
-    squares = (flow.a**2).sum(axis=1) if saved != _curves or certificate else flow.saved["squares"]
+    kept = flow.saved or {}
+    squares = kept["squares"] if "squares" in kept else (flow.a**2).sum(axis=1)
     tests = [] if unseen is None else [model.like(a, W).loss(unseen)
                                        for a, W in zip(flow.a, flow.W)]
     result = ending(flow)
@@ -115,7 +116,7 @@ def _curves(state: stop.State) -> dict[str, Any]:
     return {"loss": state.loss, "squares": (state.a**2).sum()}
 
 
-def _steepest(model: TwoLayerReLU, data: Data) -> float:
+def _steepest(model: TwoLayer, data: Data) -> float:
     """Largest value on the unit sphere of the potential of the residuals, either sign."""
     found = extremal_vectors(Data(data.X, data.y - model(data.X)))
     return float(np.abs(found.value).max(initial=0.0))

@@ -33,7 +33,7 @@ class Certificate:
         Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
         of that neuron. With speeds of layers (``rates``) it is ``rates[1] a_i^2 - rates[0]
         |w_i|^2``, with a decay of all weights alike what that has left of it; with decays that
-        differ nothing is conserved, and this is 0.
+        differ, or a smooth activation, nothing is conserved, and this is 0.
     lorentz : float
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
         sample of pairs, relative to the two; see `gflow.theory.local_lorentz`. With speeds and
@@ -206,7 +206,7 @@ class _Audit:
     def _state(self, t: float, state: np.ndarray) -> None:
         a, W = self._split(state)
         U = np.column_stack([a, W])
-        if self.setting.uniform is not None:
+        if self.setting.uniform is not None and not self.field.activation.smooth:
             left = np.exp(-2 * self.setting.uniform * t)
             self.drift = np.maximum(self.drift, np.abs(
                 self.setting.conserved(U, U) - left * self.invariant))
@@ -215,6 +215,8 @@ class _Audit:
         self.rise = max(self.rise, loss - self.last_loss)
         self.last_loss = loss
         self.checked += 1
+        if self.field.activation.smooth:
+            return
         norms = row_norms(W)
         # A neuron that has reached w = 0 is on every hyperplane.
         known = norms > np.maximum(AT_ZERO * np.abs(a), FEWER_DIGITS)
@@ -271,7 +273,7 @@ class _Audit:
         a, W = self._split(flow.path(np.array([flow.t_end]))[0])
         codes, field = flow.pattern(flow.t_end), self.field
         p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
-        gradient = field.speed(a, W, field.fields(codes, p))
+        gradient = float(row_norms(field.gradient(a, W, codes)))
         # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
         terms = np.abs(field.activation.weights(codes)) @ (
             (np.abs(p0) + np.abs(p - p0)) * self.lengths) / len(p)

@@ -36,8 +36,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
 
     Parameters
     ----------
-    model : TwoLayerReLU or (a, W)
-        Start. Output weights (m,), hidden weights (m, d).
+    model : TwoLayerReLU, TwoLayer or (a, W)
+        Start. Output weights (m,), hidden weights (m, d). A `gflow.TwoLayer` has a smooth
+        activation, and no events.
     data : Data or (X, y)
         Inputs (n, d) and labels (n,).
     t_max : float
@@ -137,6 +138,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     layers = Rates(*setting.rates)
     engine = (choose(layers.model(model), data, layers.inside(t_max), loss, setting)[0]
               if method == "auto" else method)
+    if model.smooth and not set(setting.rates) <= {0.0, 1.0}:
+        raise ValueError(f"rates = {setting.rates} with a smooth activation: give speeds 0 or 1, "
+                         "for other ones are a change of units of ReLU networks only")
     lacks = lacking(setting, model).removeprefix("a ")
     if engine == "waveform" and lacks:
         raise ValueError(f"method=\"waveform\" has no {lacks}: use a SciPy stepper, as "

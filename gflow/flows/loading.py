@@ -26,6 +26,7 @@ from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
 from ..problem.rates import Rates, as_rates
 from ..problem.setting import Setting, as_decay
+from ..problem.smooth import Smooth, as_activation
 from ..problem.units import Units
 from ..problem.words import cut
 from .archive import FORMAT, NOT_SUMMED, checksum
@@ -156,9 +157,12 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     rates = Rates(*as_rates(own.pop("rates", np.ones(2)).tolist()), header["settings"]["t_max"])
     inner: Path
     path: Path
-    activation = Activation(header.get("slope", 0.0))
+    activation: Activation | Smooth = Activation(header.get("slope", 0.0))
+    if "activation" in header:
+        activation = as_activation(header["activation"])
     if header["path"] == "Windows":
         decay = Drift(_setting(header["settings"]).slower(units.time), 1, data.d).uniform
+        assert isinstance(activation, Activation)
         marcher = Marcher(units.data(data), header["settings"]["rtol"], activation, decay or 0.0)
         inner = Windows.from_arrays(marcher, own)
     else:

@@ -15,7 +15,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .checks import non_negative
-from .network import TwoLayerReLU
+from .network import TwoLayer
 from .words import short
 
 RatesLike: TypeAlias = tuple[float, float]
@@ -68,7 +68,7 @@ class Rates:
         return np.where(t >= self.inside(self.t_max), self.t_max,
                         np.minimum(t / self.pace, self.t_max))
 
-    def model(self, model: TwoLayerReLU) -> TwoLayerReLU:
+    def model(self, model: TwoLayer) -> TwoLayer:
         """The network whose flow with both speeds 1 this one has."""
         if not self:
             return model
