@@ -141,6 +141,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          "for steps in double precision: use gflow.integrate")
     setting = Setting(as_rates(rates), as_decay(decay, data.bias))
+    if setting.two_times:
+        raise ValueError("rates = (\"fast\", ...) is a limit that steps do not take: give numbers")
     noise = non_negative(noise, "noise")
     draw = generator(rng, STREAM)
     step_time = lr / (1 - momentum) if optimizer == "momentum" else lr

@@ -425,3 +425,52 @@ def test_schedules_add_up_and_noise_is_drawn():
     assert np.std(steps) == pytest.approx(0.05, rel=0.15)
     with pytest.raises(TypeError, match="schedule"):
         gflow.descend(start, data, 0.1, 3, schedule=0.5)
+
+
+# Two time scales ----------------------------------------------------------------------------------
+
+def few_neurons(seed, m=3, n=8):
+    rng = np.random.default_rng(seed)
+    return *balanced(rng, m, 2, 0.7), Data(rng.standard_normal((n, 1)), rng.standard_normal(n),
+                                           bias=True)
+
+
+def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
+    a, W, data = few_neurons(2)
+    flow = gflow.integrate((a, W), data, 1.5, rates=("fast", 1), rtol=1e-10, t_eval=[0.75, 1.5])
+    features = np.maximum(flow.W[-1] @ data.X.T, 0.0).T
+    np.testing.assert_allclose(flow.a[-1], np.linalg.lstsq(features, data.y, rcond=None)[0],
+                               atol=1e-8)
+    np.testing.assert_allclose(flow.norms, np.tile(np.linalg.norm(W, axis=1), (2, 1)), rtol=1e-9)
+    certificate = flow.certificate()
+    assert certificate.ok and abs(certificate.energy) < 1e-9
+    errors, ratios = [], 10.0 ** np.arange(2, 5)
+    for ratio in ratios:
+        # From the same hidden weights, and the optimal output ones.
+        near = gflow.integrate((flow(0.0).a, W), data, 1.5, rates=(ratio, 1), rtol=1e-9,
+                               method="Radau", t_eval=[0.75, 1.5])
+        errors.append(np.abs(near.W - flow.W).max())
+    assert np.polyfit(np.log10(ratios), np.log10(errors), 1)[0] == pytest.approx(-1.0, abs=0.05)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert again.certificate().energy == certificate.energy and again.setting == flow.setting
+
+
+def test_two_time_scales_slide_cross_and_end_with_a_word():
+    kinds, stati = [], []
+    for seed in range(12):
+        a, W, data = few_neurons(seed, m=4, n=6)
+        try:
+            flow = gflow.integrate((a, W), data, 20.0, rates=("fast", 2), rtol=1e-8)
+        except ValueError as error:
+            assert "dependent" in str(error)
+            continue
+        kinds += flow.events["kind"].tolist()
+        stati.append(flow.status)
+        certificate = flow.certificate()
+        assert flow.status in ("finished", "dependent_features") and certificate.ok
+        if flow.status == "dependent_features":
+            assert "neurons" in flow.message
+    assert {"activate", "deactivate", "slide"} <= set(kinds) and "finished" in stati
+    with pytest.raises(ValueError, match="without decay"):
+        gflow.integrate((a, W), data, 1.0, rates=("fast", 1), decay=0.1)

@@ -52,6 +52,8 @@ def lacking(setting: Setting, model: TwoLayer) -> str:
     """
     if model.smooth:
         return "smooth activations"
+    if setting.two_times:
+        return "two time scales"
     if not all(setting.moves):
         return "a fixed layer"
     if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
@@ -153,7 +155,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
              "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads, "loss": loss_label(loss), "rates": list(setting.rates),
+                "threads": threads, "loss": loss_label(loss), "rates": _told(setting.rates),
                 "decay": list(setting.decay)}
     record = made(data=data, path=path, times=times, events=events,
                   initial_pattern=engine.initial_codes, status=status, message=message,
@@ -168,6 +170,10 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     return record
 
 
+def _told(rates: tuple[float, float]) -> list[float | str]:
+    return ["fast" if rate == np.inf else rate for rate in rates]
+
+
 def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             units: Units = Units(), loss: Loss = SQUARE, setting: Setting = PLAIN) -> Engine:
     field = Field(data, loss, model.activation, setting)
@@ -180,8 +186,10 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             return Waveform(field, U, power, rtol, threads)
         from .smooth import SmoothStepping
         from .stepping import Stepping
+        from .twotime import TwoTimeStepping
         start = np.ldexp(U, power[:, None])
-        stepping = SmoothStepping if model.smooth else Stepping
+        stepping = (SmoothStepping if model.smooth else TwoTimeStepping if setting.two_times
+                    else Stepping)
         return stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
 
 

@@ -180,7 +180,7 @@ class _Audit:
 
     def _size(self, U: np.ndarray) -> np.ndarray:
         """Sum of the magnitudes of the terms of the invariants of neurons ``U`` (m, d + 1)."""
-        output, hidden = self.setting.rates
+        output, hidden = (1.0, 0.0) if self.setting.two_times else self.setting.rates
         return np.asarray(hidden * U[:, 0]**2 + output * (U[:, 1:]**2).sum(axis=1))
 
     def look(self, p: int) -> None:

@@ -17,6 +17,7 @@ from ..engines.layered import Layered
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
 from ..engines.trajectory import Trajectory
+from ..engines.twotime import TwoTimeTrajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
 from ..problem.activation import Activation
@@ -166,7 +167,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         marcher = Marcher(units.data(data), header["settings"]["rtol"], activation, decay or 0.0)
         inner = Windows.from_arrays(marcher, own)
     else:
-        inner = Trajectory.from_arrays(header["m"], header["d"], own)
+        kind = TwoTimeTrajectory if header["path"] == "TwoTimeTrajectory" else Trajectory
+        inner = kind.from_arrays(header["m"], header["d"], own)
     path = Rescaled(inner, units) if any(units) else inner
     path = Layered(path, rates) if rates else path
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
