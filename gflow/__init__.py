@@ -17,18 +17,20 @@ if TYPE_CHECKING:  # pragma: no cover
     from .flows.errors import IntegrationError
     from .flows.flow import Flow
     from .flows.integration import integrate
-    from .problem.network import ModelPath, TwoLayerReLU
+    from .problem.network import ModelPath, TwoLayer, TwoLayerReLU
     from .flows.loading import load
     from .sweeping import load_sweep, sweep
 
 _HOME = {"Data": "problem.data", "Flow": "flows.flow", "IntegrationError": "flows.errors",
-         "ModelPath": "problem.network", "TwoLayerReLU": "problem.network",
+         "ModelPath": "problem.network", "TwoLayer": "problem.network",
+         "TwoLayerReLU": "problem.network",
          "integrate": "flows.integration", "load": "flows.loading",
          "descend": "descent", "load_sweep": "sweeping", "sweep": "sweeping"}
 _MODULES = ("datasets", "descent", "experiments", "init", "plot", "stop", "sweeping", "theory")
 
-__all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayerReLU", "__version__",
-           "datasets", "descend", "descent", "experiments", "init", "integrate", "load",
+__all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayer", "TwoLayerReLU",
+           "__version__", "datasets", "descend", "descent", "experiments", "init", "integrate",
+           "load",
            "load_sweep", "plot", "stop", "sweep", "sweeping", "theory"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -17,6 +17,8 @@ from .problem.checks import generator, non_negative, positive, whole
 from .problem.inputs import LOWEST, DataLike, ModelLike, default_times, model_and_data
 from .problem.loss import LossLike, as_loss, loss_label
 from .problem.quiet import quiet
+from .problem.rates import RatesLike, as_rates
+from .problem.setting import DecayLike, Setting, as_decay
 from .problem.words import short
 
 __all__ = ["Descent", "descend", "distances"]
@@ -30,7 +32,9 @@ def descend(model: ModelLike, data: DataLike, lr: float,
             rng: int | np.random.Generator = 0, momentum: float = 0.9,
             betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
             save_every: int | None = None, stop: StopLike = None, progress: bool = False,
-            strict: bool = False, loss: LossLike = "square") -> Descent:
+            strict: bool = False, loss: LossLike = "square", rates: RatesLike = (1.0, 1.0),
+            decay: DecayLike = 0.0, schedule: Callable[[int], float] | None = None,
+            noise: float = 0.0) -> Descent:
     r"""Train with a finite step: the discrete twin of `gflow.integrate`.
 
     The loss is that of the flow, :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2` if no other is
@@ -42,8 +46,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
 
     Parameters
     ----------
-    model : TwoLayerReLU or (a, W)
-        Start. Output weights (m,), hidden weights (m, d).
+    model : TwoLayerReLU, TwoLayer or (a, W)
+        Start. Output weights (m,), hidden weights (m, d). Slopes and smooth activations count.
     data : Data or (X, y)
         Inputs (n, d) and labels (n,).
     lr : float
@@ -73,7 +77,16 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     strict : bool
         Raise on a run that does not end well, instead of returning what was reached.
     loss : str or object
-        As in `gflow.integrate`. Steps on a loss of your own are not compiled.
+        As in `gflow.integrate`. Steps on a loss of your own are not compiled, nor those with a
+        slope, a smooth activation or one of the options that follow.
+    rates, decay
+        As in `gflow.integrate`: factors of the steps of output and hidden weights; and weight
+        decay, as a term of the gradient (``weight_decay`` of PyTorch's ``SGD`` and ``Adam``).
+    schedule : callable, optional
+        From the number of a step, 0 first, to the factor of its size. Flow time adds up likewise.
+    noise : float
+        Standard deviation of Gaussian noise that is added to every label, anew in every step
+        (label noise); drawn from ``rng``.
 
     Returns
     -------
@@ -120,13 +133,17 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     momentum = _fraction(momentum, "momentum")
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
-    decay = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
+    means = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
     eps = positive(eps, "eps")
     rules = as_rules(stop)
     loss = as_loss(loss, data.y)
     if model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          "for steps in double precision: use gflow.integrate")
+    setting = Setting(as_rates(rates), as_decay(decay, data.bias))
+    if setting.two_times:
+        raise ValueError("rates = (\"fast\", ...) is a limit that steps do not take: give numbers")
+    noise = non_negative(noise, "noise")
     draw = generator(rng, STREAM)
     step_time = lr / (1 - momentum) if optimizer == "momentum" else lr
     if save_every is None:
@@ -134,29 +151,46 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     else:
         save_every = whole(save_every, "save_every")
         numbers = np.append(np.arange(0, steps, save_every), steps)
-    settings = {"t_max": positive(steps * step_time, "lr * steps"), "lr": lr, "steps": steps,
+    factors = None if schedule is None else _factors(schedule, steps)
+    passed = None if factors is None else np.append(0.0, np.cumsum(factors)) * step_time
+
+    def clock(step: int) -> float:
+        return float(step * step_time if passed is None else passed[step])
+
+    settings = {"t_max": positive(clock(steps), "lr * steps"), "lr": lr, "steps": steps,
                 "step_time": step_time, "optimizer": optimizer,
-                "batch": None if batch is None else size, "momentum": momentum, "betas": decay,
+                "batch": None if batch is None else size, "momentum": momentum, "betas": means,
                 "eps": eps, "save_every": save_every, "loss": loss_label(loss),
+                "rates": list(setting.rates), "decay": list(setting.decay), "noise": noise,
+                "schedule": None if schedule is None else short(schedule),
                 "rng": _plain(rng.bit_generator.state) if isinstance(rng, np.random.Generator)
                 else int(rng)}
     compile_kernels()
-    beta = momentum if optimizer == "momentum" else decay[0]
-    trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, decay[1], eps),
-                      loss)
-    training = Training(trainer, step_time, steps, rules, progress)
+    beta = momentum if optimizer == "momentum" else means[0]
+    trainer = Trainer(model, data, OPTIMIZERS[optimizer], size, draw, (lr, beta, means[1], eps),
+                      loss, setting, factors, noise)
+    training = Training(trainer, clock, steps, rules, progress)
     status, message, raised = training.run(numbers)
     saved = training.saved()
-    flow = Descent(data=data, path=training.path, times=saved["step"] * step_time,
+    times = np.array([clock(step) for step in saved["step"]])
+    flow = Descent(data=data, path=training.path, times=times,
                    events=training.record.event_table(), initial_pattern=training.initial_pattern,
                    status=status, message=message, success=status not in FAILURES,
                    stats={**training.stats(), "method": f"{optimizer}, lr = {lr:g}"},
-                   settings=settings, saved=saved, loss=loss)
+                   settings=settings, saved=saved, loss=loss, activation=model.activation,
+                   setting=setting)
     if raised is not None:
         raise with_flow(raised, flow)
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+def _factors(schedule: Callable[[int], float], steps: int) -> np.ndarray:
+    if not callable(schedule):
+        raise TypeError(f"schedule is {short(schedule)}: give a function from the number of a step "
+                        "to the factor of its size")
+    return np.array([positive(schedule(step), f"schedule({step})") for step in range(steps)])
 
 
 def _fraction(value: object, name: str) -> float:

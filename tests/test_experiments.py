@@ -174,11 +174,10 @@ def test_published_settings_with_decay_speeds_and_slopes():
     assert stuck["certified"] and 2 * stuck["objective"] == pytest.approx(1.9991e-5, rel=1e-4)
     assert stuck["steepest"] > 1.2e-5
     # Grokking: the points are fitted at a time of order 1, unseen ones long after.
-    slow = run_published("W10", t_max=2e3, rng=0)
+    slow = run_published("W10", t_max=3e3, rng=0)
     t, train, test = slow["curve_t"], slow["curve_loss"], slow["curve_test"]
-    fitted = t[np.argmax(train < 1e-2 * train[0])]
-    assert fitted < 5 and test[np.argmax(t > 5)] > 0.1 * test[0]
-    assert test[-1] < 0.5 * test[np.argmax(t > 5)]
+    fitted, plateau = t[np.argmax(train < 1e-2 * train[0])], test[np.argmax(t > 10)]
+    assert fitted < 5 and plateau > 0.01 and test[-1] < 0.1 * plateau
     # Upstream features are learnt, and generalise.
     up, down = (run_published(name, rng=0)["curve_test"][-1] for name in ("W12", "W12b"))
     assert up < 1e-4 < 1e-3 < down

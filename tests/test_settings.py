@@ -1,5 +1,7 @@
 """Slopes, speeds of layers, decay, biases: closed forms, invariants, engines against each other."""
 
+import pickle
+
 import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -315,3 +317,160 @@ def test_theory_of_leaky_networks():
         np.testing.assert_allclose(D, early.D, atol=1e-9)
     with pytest.raises(ValueError, match="ReLU only"):
         gflow.theory.jump_process(model, (np.eye(2), [1.0, 2.0]))
+
+
+# Smooth activations -------------------------------------------------------------------------------
+
+def cube(z):
+    return z**3
+
+
+def three_squares(z):
+    return 3 * z**2
+
+
+@pytest.mark.parametrize("activation", ["gelu", "tanh", "silu", ("softplus", 5.0),
+                                        (cube, three_squares)])
+def test_smooth_activations_follow_their_equation(activation, tmp_path):
+    from scipy.integrate import solve_ivp
+    rng = np.random.default_rng(7)
+    a, W = balanced(rng, 4, 2, 0.5)
+    data = Data(rng.standard_normal((5, 1)), rng.standard_normal(5), bias=True)
+    model = gflow.TwoLayer(a, W, activation=activation)
+
+    def loss(theta, lam=0.1):
+        weights = theta[:4], theta[4:].reshape(4, 2)
+        return model.like(*weights).loss(data) + lam / 2 * theta @ theta
+
+    def slope(t, theta):
+        # By differences: nothing of the formulas of an engine.
+        h = 1e-6
+        return [-(loss(theta + h * e) - loss(theta - h * e)) / (2 * h) for e in np.eye(12)]
+
+    flow = gflow.integrate(model, data, 3.0, decay=0.1, rtol=1e-10, t_eval=[1.5, 3.0])
+    exact = solve_ivp(slope, (0, 3.0), np.append(a, W), rtol=1e-9, atol=1e-12).y[:, -1]
+    np.testing.assert_allclose(np.append(flow.a[-1], flow.W[-1]), exact, atol=1e-7)
+    certificate = flow.certificate()
+    assert certificate.ok and abs(certificate.energy) < 1e-9 and not len(flow.events)
+    assert certificate.gradient == pytest.approx(np.linalg.norm(slope(0, exact)), rel=1e-4)
+    implicit = gflow.integrate(model, data, 3.0, decay=0.1, rtol=1e-7, method="LSODA")
+    np.testing.assert_allclose(implicit.a[-1], flow.a[-1], atol=1e-5)
+    assert pickle.loads(pickle.dumps(flow)).model(data.X[:, :1]) == pytest.approx(
+        flow.model(data.X))
+    if activation == (cube, three_squares):
+        with pytest.raises(ValueError, match="cannot hold"):
+            flow.save(tmp_path / "run.npz")
+    else:
+        flow.save(tmp_path / "run.npz")
+        assert np.array_equal(gflow.load(tmp_path / "run.npz").model(data.X), flow.model(data.X))
+    with pytest.raises(ValueError, match="ReLU and leaky"):
+        gflow.theory.early_flow(model, data)
+    with pytest.raises(ValueError, match="smooth activations"):
+        gflow.integrate(model, data, 1.0, method="waveform")
+    with pytest.raises(ValueError, match="not the derivative"):
+        gflow.TwoLayer(a, W, activation=(np.sin, np.sin))
+
+
+def test_softplus_tends_to_relu_through_a_slide():
+    # An independent check of Filippov's rule: in the boundary layer of a slide sigma(beta z) is the
+    # multiplier, and the error falls like 1 / beta.
+    model, data = L3
+    relu = gflow.integrate((model.a, model.W), data, 3.0, rtol=1e-10)
+    assert relu.events["kind"].tolist() == ["slide"]
+    errors = []
+    betas = np.array([100.0, 200.0, 400.0, 800.0])
+    for beta in betas:
+        network = gflow.TwoLayer(model.a, model.W, activation=("softplus", beta))
+        soft = gflow.integrate(network, data, 3.0, rtol=1e-8, method="LSODA")
+        errors.append(np.abs(soft.W[-1] - relu.W[-1]).max() + np.abs(soft.a[-1] - relu.a[-1]).max())
+    slope = np.polyfit(np.log(betas), np.log(errors), 1)[0]
+    assert slope == pytest.approx(-1.0, abs=0.08) and errors[-1] < 0.01
+
+
+# Steps --------------------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("made, options", [
+    (dict(slope=0.3), dict(rates=(2.0, 0.5))), (dict(slope=-0.5), dict(decay=(0.3, 0.1, 0.0))),
+    (dict(), dict(decay=0.2)), (dict(), dict(rates=(0.0, 1.0))),
+    (dict(activation="gelu"), dict(decay=0.1)), (dict(activation=("softplus", 3.0)), dict())])
+def test_small_steps_follow_the_flow_in_every_setting(made, options, tmp_path):
+    rng = np.random.default_rng(11)
+    a, W = balanced(rng, 4, 2, 0.5)
+    data = Data(rng.standard_normal((5, 1)), rng.standard_normal(5), bias=True)
+    model = (gflow.TwoLayer if "activation" in made else TwoLayerReLU)(a, W, **made)
+    flow = gflow.integrate(model, data, 2.0, rtol=1e-9, **options)
+    twins = [gflow.descend(model, data, lr, round(2.0 / lr), **options) for lr in (2e-3, 1e-3)]
+    coarse, fine = (gflow.descent.distances(flow, twin)[-1] for twin in twins)
+    # About 2: when in a step a neuron crosses is a matter of chance.
+    assert fine < 1e-3 and 1.2 < coarse / fine < 3.0
+    np.testing.assert_allclose(twins[1].objective[-1], flow.objective[-1], rtol=1e-2)
+    twins[0].save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert np.array_equal(again.objective, twins[0].objective)
+
+
+def test_schedules_add_up_and_noise_is_drawn():
+    start, data = ([0.1], [[0.1]]), ([[1.0]], [1.0])
+    flow = gflow.integrate(start, data, 10.0, rtol=1e-9)
+    twin = gflow.descend(start, data, 2e-3, 10_000, schedule=lambda k: 0.5 if k % 2 else 0.25)
+    assert twin.t_end == pytest.approx(7.5, rel=1e-12)
+    assert gflow.descent.distances(flow, twin).max() < 2e-3
+    plain, noisy, same = (gflow.descend(start, data, 0.01, 2000, noise=noise, rng=3)
+                          for noise in (0.0, 0.5, 0.5))
+    assert np.array_equal(noisy.a, same.a) and not np.array_equal(noisy.a, plain.a)
+    assert 1e-6 < noisy.loss[-1] < 0.1 and plain.loss[-1] < 1e-12
+    # Every label has noise of its own variance: one step from a network moves by lr noise.
+    steps = [gflow.descend(([1.0], [[1.0]]), data, 0.1, 1, noise=0.5, rng=k).a[-1, 0] - 1
+             for k in range(300)]
+    assert np.std(steps) == pytest.approx(0.05, rel=0.15)
+    with pytest.raises(TypeError, match="schedule"):
+        gflow.descend(start, data, 0.1, 3, schedule=0.5)
+
+
+# Two time scales ----------------------------------------------------------------------------------
+
+def few_neurons(seed, m=3, n=8):
+    rng = np.random.default_rng(seed)
+    return *balanced(rng, m, 2, 0.7), Data(rng.standard_normal((n, 1)), rng.standard_normal(n),
+                                           bias=True)
+
+
+def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
+    a, W, data = few_neurons(2)
+    flow = gflow.integrate((a, W), data, 1.5, rates=("fast", 1), rtol=1e-10, t_eval=[0.75, 1.5])
+    features = np.maximum(flow.W[-1] @ data.X.T, 0.0).T
+    np.testing.assert_allclose(flow.a[-1], np.linalg.lstsq(features, data.y, rcond=None)[0],
+                               atol=1e-8)
+    np.testing.assert_allclose(flow.norms, np.tile(np.linalg.norm(W, axis=1), (2, 1)), rtol=1e-9)
+    certificate = flow.certificate()
+    assert certificate.ok and abs(certificate.energy) < 1e-9
+    errors, ratios = [], 10.0 ** np.arange(2, 5)
+    for ratio in ratios:
+        # From the same hidden weights, and the optimal output ones.
+        near = gflow.integrate((flow(0.0).a, W), data, 1.5, rates=(ratio, 1), rtol=1e-9,
+                               method="Radau", t_eval=[0.75, 1.5])
+        errors.append(np.abs(near.W - flow.W).max())
+    assert np.polyfit(np.log10(ratios), np.log10(errors), 1)[0] == pytest.approx(-1.0, abs=0.05)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    assert again.certificate().energy == certificate.energy and again.setting == flow.setting
+
+
+def test_two_time_scales_slide_cross_and_end_with_a_word():
+    kinds, stati = [], []
+    for seed in range(12):
+        a, W, data = few_neurons(seed, m=4, n=6)
+        try:
+            flow = gflow.integrate((a, W), data, 20.0, rates=("fast", 2), rtol=1e-8)
+        except ValueError as error:
+            assert "dependent" in str(error)
+            continue
+        kinds += flow.events["kind"].tolist()
+        stati.append(flow.status)
+        certificate = flow.certificate()
+        assert flow.status in ("finished", "dependent_features") and certificate.ok
+        if flow.status == "dependent_features":
+            assert "neurons" in flow.message
+    assert {"activate", "deactivate", "slide"} <= set(kinds) and "finished" in stati
+    with pytest.raises(ValueError, match="without decay"):
+        gflow.integrate((a, W), data, 1.0, rates=("fast", 1), decay=0.1)

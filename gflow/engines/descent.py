@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import copy
 from functools import cache
-from typing import Any, Literal
+from typing import Any, Callable, Literal
 
 import numpy as np
 
+from ..problem.activation import RELU
 from ..problem.data import Data
 from ..kernels.descent import ADAM, GD, MOMENTUM, advance, backward, forward, gradient, update
 from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.setting import PLAIN, Setting
+from ..problem.smooth import Smooth
 from .record import read_only
 from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
@@ -42,6 +45,12 @@ class Trainer:
     rates : tuple of float
         Step size, decay of the first and of the second running mean, and Adam's eps.
     loss : Loss
+    setting : Setting
+        Weight decay, as a term of the gradient, and factors of the steps of the layers.
+    factors : ndarray, shape (steps,), or None
+        Of the size of every step.
+    noise : float
+        Standard deviation of what is added to every label in every step.
 
     Attributes
     ----------
@@ -55,9 +64,10 @@ class Trainer:
         Changes of the pattern seen from one step to the next, with full batches.
     """
 
-    def __init__(self, model: TwoLayerReLU, data: Data, kind: int, batch: int,
+    def __init__(self, model: TwoLayer, data: Data, kind: int, batch: int,
                  rng: np.random.Generator, rates: tuple[float, float, float, float],
-                 loss: Loss = SQUARE) -> None:
+                 loss: Loss = SQUARE, setting: Setting = PLAIN,
+                 factors: np.ndarray | None = None, noise: float = 0.0) -> None:
         scale = np.exp(model.log_scale)
         self.m, self.d = model.m, model.d
         self.theta = np.concatenate([model.a * scale, (model.W * scale[:, None]).ravel()])
@@ -65,7 +75,12 @@ class Trainer:
         self.first, self.second = np.zeros_like(self.theta), np.zeros_like(self.theta)
         # Kernels are compiled for arrays that may be written to.
         self.X, self.y = data.X.copy(), data.y.copy()
-        self.field, self.square = Field(data, loss), loss == SQUARE
+        self.field = Field(data, loss, model.activation, setting)
+        self.plain = (factors is None and not noise and setting == PLAIN
+                      and model.activation == RELU)
+        self.square = self.plain and loss == SQUARE
+        self.factors, self.noise = factors, noise
+        self.speeds = np.repeat(setting.rates, [self.m, self.m * self.d])
         self.kind, self.batch, self.rates, self.rng = kind, batch, rates, rng
         self.on = np.ascontiguousarray(self.pattern().T == 1)
         self.orders, self.epoch = np.empty((0, data.n), dtype=np.int64), 0
@@ -121,19 +136,45 @@ class Trainer:
                 begin = step % batches * self.batch
                 points = orders[step // batches - self.epoch, begin:begin + self.batch]
                 X, y, size = self.X[points], self.y[points], points.size
-            g, Z = np.empty_like(self.theta), np.empty((size, self.m))
-            h, changed = forward(self.theta, self.m, X, self.on, whole, Z)
-            if not np.isfinite(loss.value(h, y)).all():
+            labels = y + self.noise * self.rng.standard_normal(size) if self.noise else y
+            h, g, changed = self._slopes(self.theta, X, labels, whole)
+            if not np.isfinite(loss.value(h, labels)).all():
                 self.theta[:] = self.last
                 return q - 1, switches
-            backward(self.theta, self.m, X, np.require(loss.pull(h, y), float, ["C", "W"]), Z, g)
             switches += changed
             self.last[:] = self.theta
-            total = update(self.kind, self.theta, g, self.first, self.second, step + 1, *self.rates)
+            lr = self.rates[0] * (1.0 if self.factors is None else self.factors[step])
+            total = update(self.kind, self.theta, g, self.first, self.second, step + 1, lr,
+                           *self.rates[1:])
+            if not self.plain:
+                self.theta[:] = self.last + self.speeds * (self.theta - self.last)
             if not np.isfinite(total):
                 self.theta[:] = self.last
                 return q, switches
         return count, switches
+
+    def _slopes(self, theta: np.ndarray, X: np.ndarray, y: np.ndarray,
+                watch: bool) -> tuple[np.ndarray, np.ndarray, int]:
+        """Outputs (k,) at points (k, d), the gradient of the objective on them, and how many
+        entries of the pattern have changed, if all points are there to ``watch``."""
+        a, W = theta[:self.m], theta[self.m:].reshape(self.m, self.d)
+        loss, activation = self.field.loss, self.field.activation
+        if self.plain:
+            g, Z = np.empty_like(theta), np.empty((len(y), self.m))
+            h, changed = forward(theta, self.m, X, self.on, watch, Z)
+            backward(theta, self.m, X, np.require(loss.pull(h, y), float, ["C", "W"]), Z, g)
+            return h, g, changed
+        z = X @ W.T
+        values, up, changed = activation(z), z > 0, 0
+        h = values @ a
+        p = loss.pull(h, y) / len(y)
+        bent = (activation.derivative(z) if isinstance(activation, Smooth) else
+                np.where(up, 1.0, activation.slope))
+        if watch and not activation.smooth:
+            changed = int((up != self.on).sum())
+            self.on[:] = up
+        g = -np.append(p @ values, a[:, None] * ((bent * p[:, None]).T @ X))
+        return h, g + self.field.setting.shrinking(self.m, self.d) * theta, changed
 
     def _orders(self, count: int) -> np.ndarray:
         """Orders of the points in the epochs of the next ``count`` steps, from ``self.epoch``."""
@@ -147,18 +188,18 @@ class Trainer:
         return self.orders
 
     def gradient(self, theta: np.ndarray) -> tuple[float, np.ndarray]:
-        """Loss on all points and its gradient, shape (m (d + 1),)."""
-        g, Z = np.empty_like(theta), np.empty((self.y.size, self.m))
+        """Loss on all points, and the gradient of the objective, shape (m (d + 1),)."""
         if self.square:
+            g, Z = np.empty_like(theta), np.empty((self.y.size, self.m))
             loss, _ = gradient(theta, self.m, self.X, self.y, self.on, False, Z, g)
-        else:
-            h, _ = forward(theta, self.m, self.X, self.on, False, Z)
-            loss = self.field.value(h)
-            backward(theta, self.m, self.X, self.field.pulls(h), Z, g)
-        return float(loss), g
+            return float(loss), g
+        h, g, _ = self._slopes(theta, self.X, self.y, False)
+        return float(self.field.value(h)), g
 
     def pattern(self) -> np.ndarray:
-        """1 where neurons are active and 0 elsewhere, int8, shape (m, n)."""
+        """1 where neurons are active and 0 elsewhere, int8, shape (m, n); 0 if they are smooth."""
+        if self.field.activation.smooth:
+            return np.zeros((self.m, self.y.size), dtype=np.int8)
         return np.asarray((self.W @ self.X.T > 0).astype(np.int8))
 
 
@@ -168,8 +209,8 @@ class Training:
     Parameters
     ----------
     trainer : Trainer
-    step_time : float
-        Flow time of a step.
+    clock : callable
+        From a number of steps to their flow time.
     steps : int
         Steps of the whole run.
     rules : tuple of Rule
@@ -186,11 +227,11 @@ class Training:
     initial_pattern : ndarray of int8, shape (m, n)
     """
 
-    def __init__(self, trainer: Trainer, step_time: float, steps: int, rules: tuple[Rule, ...],
-                 progress: bool) -> None:
-        self.trainer, self.step_time, self.steps = trainer, step_time, steps
+    def __init__(self, trainer: Trainer, clock: Callable[[int], float], steps: int,
+                 rules: tuple[Rule, ...], progress: bool) -> None:
+        self.trainer, self.clock, self.steps = trainer, clock, steps
         self.path = Trajectory(trainer.m, trainer.d, trainer.theta, 0.0)
-        self.record = Run(self.path, steps * step_time, rules, None, progress)
+        self.record = Run(self.path, clock(steps), rules, None, progress)
         self.initial_pattern = self._pattern = trainer.pattern()
         self._theta = trainer.theta.copy()
         self._kept: dict[str, list[Any]] = {"step": [], "a": [], "W": [], "loss": []}
@@ -263,7 +304,7 @@ class Training:
             if self.record.interrupted:
                 raise Stop("interrupted")
             if self.record.meter:
-                self.record.meter.show(self.trainer.step * self.step_time, self.record.count)
+                self.record.meter.show(self.clock(self.trainer.step), self.record.count)
 
     def _rule_that_holds(self) -> Rule | None:
         state = self._state()
@@ -271,7 +312,7 @@ class Training:
 
     def _state(self) -> State:
         trainer, theta = self.trainer, self.trainer.theta.copy()
-        return State(trainer.step * self.step_time, read_only(trainer.a.copy()),
+        return State(self.clock(trainer.step), read_only(trainer.a.copy()),
                      read_only(trainer.W.copy()),
                      trainer.loss, lambda: float(row_norms(trainer.gradient(theta)[1])),
                      self.record.wall)
@@ -283,7 +324,7 @@ class Training:
         for name, value in zip(self._kept, row):
             self._kept[name].append(value)
         if trainer.step:
-            t = trainer.step * self.step_time
+            t = self.clock(trainer.step)
             self._theta, self._pattern = trainer.theta.copy(), trainer.pattern()
             self.path.append(t, np.stack([self._theta / 2 + before / 2,
                                           self._theta / 2 - before / 2]))

@@ -13,7 +13,7 @@ from ..kernels.crossings import ON_SURFACE
 from ..kernels.switch import AT_REST, SMALL, switch
 from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
 from .events import OFF, point_codes
@@ -37,7 +37,7 @@ def _holds(field: Field, h: np.ndarray, p: np.ndarray) -> bool:
     return bool(np.isfinite(field.value(h) * field.data.n + p @ p))
 
 
-def overflow(model: TwoLayerReLU, data: Data, loss: Loss = SQUARE) -> str:
+def overflow(model: TwoLayer, data: Data, loss: Loss = SQUARE) -> str:
     """A sentence if the weights or the loss of a start leave double precision, or nothing."""
     with np.errstate(all="ignore"):
         U, power = mantissas(model)
@@ -47,7 +47,7 @@ def overflow(model: TwoLayerReLU, data: Data, loss: Loss = SQUARE) -> str:
             return (f"the weights of neuron {int(np.argmax(lost))} overflow, or are too far from "
                     "each other for double precision; start smaller or less unbalanced")
         live = np.flatnonzero(U.any(axis=1))
-        if loss == SQUARE and live.size and data.X.any() and data.y.any():
+        if loss == SQUARE and not model.smooth and live.size and data.X.any() and data.y.any():
             strongest = int(live[np.argmax(power[live])])
             reach = 2 * int(power[strongest]) + exponent(np.abs(data.X).max())
             if reach > exponent(np.abs(data.y).max()) + APART:
@@ -128,6 +128,7 @@ class Pattern:
 
     def __init__(self, field: Field, a: np.ndarray, W: np.ndarray, p: np.ndarray,
                  shrinking: np.ndarray | None = None) -> None:
+        assert isinstance(field.activation, Activation)
         self.data, self.activation, self.shrinking = field.data, field.activation, shrinking
         self.arrangement = A = self.data.arrangement
         self.geometry = Geometry.of(self.data, self.activation)

@@ -14,7 +14,7 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import within
 from ..problem.loss import SQUARE, Loss
-from ..problem.network import ModelPath, TwoLayerReLU
+from ..problem.network import ModelPath, TwoLayer, blank
 from ..problem.norms import row_norms, unit_rows
 from ..problem.words import listed
 from .choices import CHOICE
@@ -22,6 +22,7 @@ from .events import KINDS
 from .protocol import Path
 from ..problem.quiet import quiet
 from ..problem.setting import PLAIN, Setting
+from ..problem.smooth import Smooth
 
 MOST = 4_000_000
 """Numbers in the networks that are made at once, where they are not kept."""
@@ -46,7 +47,7 @@ class Record:
                  success: bool, stats: dict[str, Any], settings: dict[str, Any],
                  saved: dict[str, np.ndarray] | None = None, loss: Loss = SQUARE,
                  choices: np.ndarray = np.empty(0, dtype=CHOICE),
-                 activation: Activation = RELU, setting: Setting = PLAIN) -> None:
+                 activation: Activation | Smooth = RELU, setting: Setting = PLAIN) -> None:
         path.freeze()
         self.data = data
         self.loss_function = loss
@@ -115,7 +116,7 @@ class Record:
         return self.path.t_end
 
     @property
-    def model(self) -> TwoLayerReLU:
+    def model(self) -> TwoLayer:
         """The network at the time reached."""
         return self._models(np.array([self.t_end]))[0]
 
@@ -175,12 +176,12 @@ class Record:
         return self.W, np.zeros(self.W.shape[:2], dtype=np.int64)
 
     @overload
-    def __call__(self, t: float) -> TwoLayerReLU: ...
+    def __call__(self, t: float) -> TwoLayer: ...
 
     @overload
     def __call__(self, t: Sequence[float] | np.ndarray) -> ModelPath: ...
 
-    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayer | ModelPath:
         """The network at any time reached (dense output).
 
         Parameters
@@ -190,7 +191,7 @@ class Record:
 
         Returns
         -------
-        TwoLayerReLU or ModelPath
+        TwoLayer or ModelPath
             One network, or for an array of times the path with ``a`` (T, m) and ``W`` (T, m, d).
 
         Raises
@@ -212,11 +213,9 @@ class Record:
                          self._one)
 
     @property
-    def _one(self) -> TwoLayerReLU:
+    def _one(self) -> TwoLayer:
         """What the networks of the run are like."""
-        m, d = self.path.m, self.path.d
-        return TwoLayerReLU(np.zeros(m), np.zeros((m, d)), slope=self.activation.slope,
-                            bias=self.data.bias)
+        return blank(self.activation, self.path.m, self.path.d, self.data.bias)
 
     def pattern(self, t: float) -> np.ndarray:
         """Ternary activation pattern at time ``t``, just after any event there.

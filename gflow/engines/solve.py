@@ -13,7 +13,7 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
 from ..problem.setting import PLAIN, Setting
@@ -45,7 +45,7 @@ SMALLEST = -1000
 _R = TypeVar("_R", bound=Record)
 
 
-def lacking(setting: Setting, model: TwoLayerReLU) -> str:
+def lacking(setting: Setting, model: TwoLayer) -> str:
     """What the fast engine cannot do, or nothing.
 
     Examples
@@ -53,6 +53,10 @@ def lacking(setting: Setting, model: TwoLayerReLU) -> str:
     >>> lacking(Setting(rates=(0.0, 1.0)), TwoLayerReLU([1.0], [[1.0]]))
     'a fixed layer'
     """
+    if model.smooth:
+        return "smooth activations"
+    if setting.two_times:
+        return "two time scales"
     if not all(setting.moves):
         return "a fixed layer"
     if model.slope and (model.a.astype(bool) & ~model.W.any(axis=1)).any():
@@ -62,7 +66,7 @@ def lacking(setting: Setting, model: TwoLayerReLU) -> str:
     return ""
 
 
-def choose(model: TwoLayerReLU, data: Data, t_max: float,
+def choose(model: TwoLayer, data: Data, t_max: float,
            loss: Loss = SQUARE, setting: Setting = PLAIN) -> tuple[str, str]:
     """The engine for a problem, and why.
 
@@ -86,7 +90,7 @@ def choose(model: TwoLayerReLU, data: Data, t_max: float,
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
 
 
-def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto",
+def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
@@ -132,7 +136,8 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    units = Units.of(model, data, until, loss)
+    # The flow of a smooth activation has no units of its own.
+    units = Units() if model.smooth else Units.of(model, data, until, loss)
     engine, path = _engine(name, model, data, rtol, threads, units, loss,
                            setting.slower(units.time))
     if layers:
@@ -150,7 +155,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
              "events": len(events), **count_kinds(events), "ambiguous": len(instants(choices)),
              "method": name, "choice": why, "wall_time": run.wall}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads, "loss": loss_label(loss), "rates": list(setting.rates),
+                "threads": threads, "loss": loss_label(loss), "rates": _told(setting.rates),
                 "decay": list(setting.decay)}
     record = made(data=data, path=path, times=times, events=events,
                   initial_pattern=engine.initial_codes, status=status, message=message,
@@ -165,7 +170,11 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     return record
 
 
-def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
+def _told(rates: tuple[float, float]) -> list[float | str]:
+    return ["fast" if rate == np.inf else rate for rate in rates]
+
+
+def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             units: Units = Units(), loss: Loss = SQUARE,
             setting: Setting = PLAIN) -> tuple[Engine, Path]:
     """An engine that works in ``units`` and in the span of the points, and its path as it is seen
@@ -186,16 +195,20 @@ def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: in
             from .waveform.engine import Waveform
             engine = Waveform(field, U, power, rtol, threads)
         else:
+            from .smooth import SmoothStepping
             from .stepping import Stepping
+            from .twotime import TwoTimeStepping
             start = np.ldexp(U, power[:, None])
-            engine = Stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
+            stepping = (SmoothStepping if model.smooth else TwoTimeStepping if setting.two_times
+                        else Stepping)
+            engine = stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
     path = engine.path
     if span is not None:
         path = Spanned(path, span, power)
     return engine, Rescaled(path, units) if any(units) else path
 
 
-def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
+def _underflow(model: TwoLayer, units: Units, name: str) -> str:
     """A sentence if a stepper cannot hold the weights of a start in its units, or nothing."""
     U, power = mantissas(model)
     size = np.frexp(np.abs(U[:, 1:]).max(axis=1))[1] + power - units.weights

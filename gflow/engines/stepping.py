@@ -159,13 +159,16 @@ class Stepping:
 
     def stepper(self, h: float | None) -> Any:
         """A fresh SciPy stepper from the present state."""
-        options: dict[str, Any] = {"jac": self.jacobian} if self.method in IMPLICIT else {}
+        options = self._options()
         if h is not None:
             options["first_step"] = min(h, self.longest, self.run.t_max - self.t)
         with self._foreign():
             return getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
                 rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+
+    def _options(self) -> dict[str, Any]:
+        return {"jac": self.jacobian} if self.method in IMPLICIT else {}
 
     @contextmanager
     def _foreign(self) -> Iterator[None]:
@@ -231,12 +234,12 @@ class Stepping:
         curvature = None if self.square else self.field.curvature(h)
         move = np.zeros_like(state)
         fastest = (rest.rate(a, W, p, self.data.X, curvature)
-                   * self.field.activation.steepest + self.drift.fastest)
+                   * self.pattern.activation.steepest + self.drift.fastest)
         if fastest * (t1 - t0) <= rest.INSTANT:
             move = v * (t1 - t0)
         elif v.any():
             terms = rest.terms(self.field.first_pulls, p, curvature, rest.reach(
-                a, W, self.data.X, self.field.activation))
+                a, W, self.data.X, self.pattern.activation))
             seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
             D = seen @ rest.rounding(terms, self.data.X)
             noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))

@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import plot, stop
 from ..problem.data import Data
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
 from ..theory.extremal import extremal_vectors
 from .columns import complete
@@ -116,7 +116,7 @@ def _curves(state: stop.State) -> dict[str, Any]:
     return {"loss": state.loss, "squares": (state.a**2).sum()}
 
 
-def _steepest(model: TwoLayerReLU, data: Data) -> float:
+def _steepest(model: TwoLayer, data: Data) -> float:
     """Largest value on the unit sphere of the potential of the residuals, either sign."""
     found = extremal_vectors(Data(data.X, data.y - model(data.X)))
     return float(np.abs(found.value).max(initial=0.0))

@@ -123,15 +123,15 @@ def _teacher_of_six(rng: np.random.Generator) -> Data:
     return datasets.relu_teacher(75, 150, teacher, rng=rng)
 
 
-def _one_neuron(rng: np.random.Generator, n: int, d: int = 5) -> Data:
+def _one_neuron(rng: np.random.Generator, n: int, d: int = 3) -> Data:
     X = rng.standard_normal((n, d))
     return Data(X, np.maximum(X[:, 0], 0.0))
 
 
 def _grokking() -> Setting:
-    return Setting("ten points of a neuron in dimension 5, a large start and weight decay",
+    return Setting("ten points of a neuron in dimension 3, a large start and weight decay",
                    GROKKING, lambda rng: _one_neuron(rng, 10),
-                   lambda m, rng: init.balanced(m, 5, 2.0, rng), 100, 40, 1e5, 1e4, 0, 0.0,
+                   lambda m, rng: init.balanced(m, 3, 2.0, rng), 100, 40, 1e5, 1e4, 0, 0.0,
                    decay=1e-3, test=lambda rng: _one_neuron(rng, 2000))
 
 

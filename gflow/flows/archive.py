@@ -13,9 +13,11 @@ import numpy as np
 from .._version import __version__
 from ..engines.record import Record
 from ..engines.origin import origin
+from ..problem.activation import Activation
 from ..problem.files import Output, whole_file
 from ..problem.loss import NAMED, loss_label
 from ..problem.ragged import is_ragged, pack
+from ..problem.smooth import Smooth
 
 FORMAT = 3
 """3 may have its path in the span of the points; 2 has a checksum, and kept quantities by number
@@ -32,7 +34,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
               "path": type(origin(flow.path).path).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
-              "loss": loss_entry(flow), "bias": flow.data.bias, "slope": flow.activation.slope}
+              "loss": loss_entry(flow), "bias": flow.data.bias, **_activation(flow.activation)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern, "choices": flow.choices,
@@ -43,6 +45,16 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     arrays[NOT_SUMMED] = np.array(checksum(arrays))
     with whole_file(path) as file:
         np.savez_compressed(file, **arrays)
+
+
+def _activation(activation: Activation | Smooth) -> dict[str, Any]:
+    """What a file says of an activation."""
+    if not isinstance(activation, Smooth):
+        return {"slope": activation.slope}
+    if activation.known is None:
+        raise ValueError(f"a file cannot hold the activation {activation.name}, a function of "
+                         "yours: save flow.a, flow.W and flow.t with numpy.savez")
+    return {"activation": activation.known}
 
 
 def loss_entry(flow: Record) -> dict[str, Any]:

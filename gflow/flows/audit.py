@@ -154,6 +154,8 @@ class _Audit:
     def _first(self, start: Sight) -> None:
         """The initial pattern is that of the start, where that is off every hyperplane."""
         z, codes = start.z[0], self.codes
+        if self.reference.smooth:
+            return
         clear = np.abs(z) > self.reference.band
         wrong = clear & (codes != (z > 0))
         wrong[:, self.reference.lengths == 0] |= codes[:, self.reference.lengths == 0] != OFF
@@ -234,7 +236,7 @@ class _Audit:
         jolts = ((sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**3)[k]
             * reference.lengths[k] / reference.n) if i.size else np.empty(0)
-        jolts *= reference.pace * abs(1 - self.field.activation.slope)
+        jolts *= reference.pace * (1 + reference.steep)
         look = choose(np.random.default_rng([SEED, p]), t0, t1,
                       Kinks(np.unique(here["time"][known]), here["time"][~known], jolts), rate,
                       self.intervals, self.step)
@@ -283,12 +285,14 @@ class _Audit:
 
     def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
         uniform = self.flow.setting.uniform
-        if uniform is not None:
+        if uniform is not None and not self.reference.smooth:
             now, terms = (part[j] for part in self.reference.conserved(sight))
             left = np.exp(-2 * uniform * t) * self.invariant
             self.drift = np.maximum(self.drift, np.abs(now - left))
             self.terms = np.maximum(self.terms, terms)
         self.checked += 1
+        if self.reference.smooth:
+            return
         norms = row_norms(sight.W[j])
         # A neuron that has reached w = 0 is on every hyperplane.
         known = (norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)) & ~self.gone
@@ -362,7 +366,7 @@ class _Audit:
         a, W = end[:m], end[m:].reshape(m, d)
         codes, field = flow.pattern(flow.t_end), self.field
         p, p0 = field.pulls(field.outputs(a, W, codes)), field.first_pulls
-        gradient = field.speed(a, W, field.fields(codes, p))
+        gradient = float(row_norms(field.gradient(a, W, codes)))
         # If labels and outputs did not cancel: |y| + |h| in place of |y - h|.
         terms = np.abs(field.activation.weights(codes)) @ (
             (np.abs(p0) + np.abs(p - p0)) * self.reference.lengths) / len(p)

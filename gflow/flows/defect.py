@@ -119,9 +119,11 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
 
     near = np.abs(sight.z) <= reference.band
     near[:, :, reference.lengths == 0] = False
+    if reference.smooth:
+        near[:] = False
     D = each(reference.fields(sight, near))
     always, ever = each(near).all(axis=1), each(near).any(axis=1)
-    on = each(sight.z > 0)
+    on = each(sight.z > 0) | reference.smooth
     same = (on.all(axis=1) == on.any(axis=1)) | ever
     good: np.ndarray = np.logical_and.reduce(same & (always == ever), axis=2)
     a, W = each(sight.a), each(sight.W)
@@ -130,7 +132,8 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     D -= turned
     _on_planes(reference, D, a, W, each(sight.p), np.asarray(always), good)
     D += turned
-    slope = reference.velocities(a, W, D)
+    along = each(reference.bent(sight)[1]) if reference.smooth else None
+    slope = reference.velocities(a, W, D, along)
     weights, of = each(look.weights), look.of[::NODES]
     whole, spread = np.zeros(first.shape), np.zeros(first.shape[:2])
     np.add.at(whole, of, np.einsum("pq,pqsc->psc", weights, slope))
@@ -139,6 +142,9 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     np.logical_and.at(seen, of, good)
     size = row_norms(first)[..., None]
     defect = np.divide(last - first - whole, size, out=np.zeros_like(first), where=size > 0)
+    if reference.two_times:
+        # Output weights follow from the others.
+        defect[..., 0] = 0.0
     defect[~seen] = np.nan
     return defect, spread
 

@@ -8,12 +8,14 @@ from numpy.typing import ArrayLike
 from ..engines.recorder import SaveLike, as_quantities
 from ..engines.rules import Rule, StopLike, as_rules
 from ..engines.solve import METHODS, Method, choose, lacking, solve
+from ..engines.twotime import optimum
 from ..problem.checks import positive, whole
 from ..problem.field import Field
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
                               thread_count)
-from ..problem.loss import LossLike, as_loss
-from ..problem.network import TwoLayerReLU
+from ..problem.data import Data
+from ..problem.loss import SQUARE, Loss, LossLike, as_loss
+from ..problem.network import TwoLayer
 from ..problem.rates import Rates, RatesLike, as_rates
 from ..problem.setting import DecayLike, Setting, as_decay
 from ..theory.standstill import plain_only
@@ -21,6 +23,18 @@ from .checking import FINER, compare
 from .errors import IntegrationError
 from .flow import Flow
 from ..problem.words import short
+
+
+def _at_optimum(model: TwoLayer, data: Data, setting: Setting, loss: Loss) -> TwoLayer:
+    """The start of two time scales: with the output weights that are best."""
+    if setting.decays or loss != SQUARE or model.log_scale.any():
+        raise ValueError("rates = (\"fast\", ...) is there for the square loss, without decay and "
+                         "log_scale: leave these away")
+    a, sound = optimum(model.activation(data.X @ model.W.T), data.y)
+    if not sound:
+        raise ValueError("features are close to dependent at the start, so that optimal output "
+                         "weights are not determined: start with other neurons, or fewer")
+    return model.like(a, model.W)
 
 
 def integrate(model: ModelLike, data: DataLike, t_max: float, *,
@@ -40,8 +54,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
 
     Parameters
     ----------
-    model : TwoLayerReLU or (a, W)
-        Start. Output weights (m,), hidden weights (m, d).
+    model : TwoLayerReLU, TwoLayer or (a, W)
+        Start. Output weights (m,), hidden weights (m, d). A `gflow.TwoLayer` has a smooth
+        activation, and no events.
     data : Data or (X, y)
         Inputs (n, d) and labels (n,).
     t_max : float
@@ -85,7 +100,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         :math:`\dot a = \epsilon_a w \cdot D`, :math:`\dot w = \epsilon_w a D`. What is conserved
         then is :math:`a^2/\epsilon_a - |w|^2/\epsilon_w`. It costs nothing: the flow is that with
         both speeds 1 in other units (`gflow.problem.rates`). With (0, 1) the output weights are
-        fixed, with (1, 0) the hidden ones (random features): on SciPy steppers.
+        fixed, with (1, 0) the hidden ones (random features); with ("fast", 1) output weights are
+        optimal at every time, of least norm, whatever those of ``model`` are, and a run ends where
+        features become dependent: all on SciPy steppers.
     decay : float or tuple of float
         Weight decay, per unit of time: the flow descends ``flow.objective``, the loss and
         :math:`\frac{\lambda}{2} \sum_i (a_i^2 + |w_i|^2)`. A pair has one for output and one for
@@ -148,6 +165,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     setting = Setting(as_rates(rates), as_decay(decay, data.bias))
     if max_events is not None:
         max_events = whole(max_events, "max_events")
+    if setting.two_times:
+        model = _at_optimum(model, data, setting, loss)
     _fits(method, model, Field(data, loss, model.activation, setting), t_max, rules)
 
     def run(rtol: float) -> Flow:
@@ -163,7 +182,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     return flow
 
 
-def _fits(method: str, model: TwoLayerReLU, field: Field, t_max: float,
+def _fits(method: str, model: TwoLayer, field: Field, t_max: float,
           rules: tuple[Rule, ...]) -> None:
     """Refuse a problem that its method or its rules are not made for.
 
@@ -179,6 +198,9 @@ def _fits(method: str, model: TwoLayerReLU, field: Field, t_max: float,
     layers = Rates(*setting.rates)
     engine = (choose(layers.model(model), field.data, layers.inside(t_max), field.loss,
                      setting)[0] if method == "auto" else method)
+    if model.smooth and not set(setting.rates) <= {0.0, 1.0}:
+        raise ValueError(f"rates = {setting.rates} with a smooth activation: give speeds 0 or 1, "
+                         "for other ones are a change of units of ReLU networks only")
     lacks = lacking(setting, model).removeprefix("a ")
     if engine == "waveform" and lacks:
         raise ValueError(f"method=\"waveform\" has no {lacks}: use a SciPy stepper, as "

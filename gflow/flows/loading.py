@@ -19,6 +19,7 @@ from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
 from ..engines.spanned import Spanned
 from ..engines.trajectory import Trajectory
+from ..engines.twotime import TwoTimeTrajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
 from ..problem.activation import Activation
@@ -28,6 +29,7 @@ from ..problem.loss import SQUARE, Loss, as_loss, loss_label
 from ..problem.ragged import unpack
 from ..problem.rates import Rates, as_rates
 from ..problem.setting import Setting, as_decay
+from ..problem.smooth import Smooth, as_activation
 from ..problem.span import Span
 from ..problem.units import Units
 from ..problem.words import cut
@@ -156,7 +158,9 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
-    activation = Activation(header.get("slope", 0.0))
+    activation: Activation | Smooth = Activation(header.get("slope", 0.0))
+    if "activation" in header:
+        activation = as_activation(header["activation"])
     path = _path(header, data, units, activation, own)
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
@@ -189,7 +193,7 @@ def _setting(settings: dict[str, Any]) -> Setting:
                    as_decay(settings.get("decay", [0.0, 0.0, 0.0]), bias=True))
 
 
-def _path(header: dict[str, Any], data: Data, units: Units, activation: Activation,
+def _path(header: dict[str, Any], data: Data, units: Units, activation: Activation | Smooth,
           arrays: dict[str, np.ndarray]) -> Path:
     """The path of a run, from the arrays that are its own."""
     settings = header["settings"]
@@ -206,10 +210,12 @@ def _path(header: dict[str, Any], data: Data, units: Units, activation: Activati
         inside = span.data(inside)
     path: Path
     if header["path"] == "Windows":
+        assert isinstance(activation, Activation)
         decay = Drift(_setting(settings).slower(units.time), 1, inside.d).uniform or 0.0
         path = Windows.from_arrays(Marcher(inside, settings["rtol"], activation, decay), arrays)
     else:
-        path = Trajectory.from_arrays(header["m"], inside.d, arrays)
+        kind = TwoTimeTrajectory if header["path"] == "TwoTimeTrajectory" else Trajectory
+        path = kind.from_arrays(header["m"], inside.d, arrays)
     if path.d != inside.d:
         raise ValueError("the path is of another dimension")
     if span is not None:

@@ -14,11 +14,14 @@ from ..kernels.filippov import box_least_squares
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
+from ..problem.smooth import Smooth
 
 WIDTH, NARROWEST = 3.0, 1e-11
 """``|w.x|`` below ``max(WIDTH rtol, NARROWEST) |(a, w)| |x|`` is on the hyperplane: weights are
 right to within ``rtol``, and a neuron that leaves a hyperplane along it is not seen to leave
 before. 1.001 ``rtol`` is the most measured on right runs."""
+SHARP = 4.0
+"""Smooth activations bend as well: their fields are taken to change so many times as fast."""
 CHUNK = 250_000
 """Of neurons x points x states so many are in memory at once, beside what is asked for."""
 
@@ -63,13 +66,16 @@ class Reference:
 
     def __init__(self, field: Field, m: int, rtol: float) -> None:
         self.field, self.m, self.d = field, m, field.data.d
-        setting, slope = field.setting, field.activation.slope
+        setting, self.smooth = field.setting, field.activation.smooth
+        slope = 1.0 if self.smooth else field.activation.slope
         # Of weights scaled so that one speed is both of the layers: those that errors are relative
         # to. See `gflow.problem.rates`.
         rates = Rates(*setting.rates)
         self.scale, self.pace, self.moves = 1 / rates.weights(m, self.d), rates.pace, setting.moves
         shrinking = setting.shrinking(1, self.d)
-        self.decay = shrinking * np.append(setting.rates[0], np.full(self.d, setting.rates[1]))
+        self.two_times = setting.two_times
+        speeds = (0.0, 0.0) if self.two_times else setting.rates
+        self.decay = shrinking * np.append(speeds[0], np.full(self.d, speeds[1]))
         self.penalties = shrinking * rates.weights(1, self.d)**2 / 2
         # A decay of all entries alike leaves w on the hyperplanes where it is.
         own = shrinking[1:]
@@ -100,6 +106,8 @@ class Reference:
             rows = slice(j, j + step)
             z = W[rows] @ self.X.T
             seen = np.where(z > 0, 1.0, self.steep)
+            if self.smooth:
+                seen = self.bends(z)
             reach[rows] = ((squares[rows] / 2)[:, None] @ seen)[:, 0]
             h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
         if who is not None:
@@ -110,10 +118,26 @@ class Reference:
 
     def fields(self, sight: Sight, on_plane: np.ndarray | None = None) -> np.ndarray:
         """Fields (J, s, d), with ``on_plane`` (J, s, n) left out of the sums."""
+        if self.smooth:
+            return self.bent(sight)[0]
         s = np.where(sight.z > 0, 1.0, self.field.activation.slope)
         if on_plane is not None:
             s[on_plane] = 0.0
         return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
+
+    def bends(self, z: np.ndarray) -> np.ndarray:
+        """Slopes of a smooth activation, 1 at least: what errors of weights are multiplied by."""
+        activation = self.field.activation
+        assert isinstance(activation, Smooth)
+        return np.asarray(np.maximum(np.abs(activation.derivative(z)), 1.0))
+
+    def bent(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+        """Fields (J, s, d) of smooth neurons, and how they move their output weights, (J, s)."""
+        activation = self.field.activation
+        assert isinstance(activation, Smooth)
+        z, p = sight.W @ self.X.T, sight.p[:, None, :] / self.n
+        return (np.asarray((activation.derivative(z) * p) @ self.X),
+                np.asarray((activation(z) * p).sum(axis=2)))
 
     def sensitivity(self, sight: Sight) -> np.ndarray:
         """By how much fields move weights more, (J, s), if all weights are wrong by 1, relative."""
@@ -130,10 +154,13 @@ class Reference:
         return np.asarray(np.divide(lost, a[..., None], out=np.zeros_like(W),
                                     where=a[..., None] != 0))
 
-    def velocities(self, a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
-        """How neurons ``a`` (...), ``W`` (..., d) move in fields (..., d): (..., d + 1)."""
+    def velocities(self, a: np.ndarray, W: np.ndarray, D: np.ndarray,
+                   along: np.ndarray | None = None) -> np.ndarray:
+        """How neurons ``a`` (...), ``W`` (..., d) move in fields (..., d): (..., d + 1); output
+        weights as ``along`` says, if they are not moved by ``w.D``."""
         U = np.concatenate([a[..., None], W], axis=-1)
-        v = self.pace * np.concatenate([(W * D).sum(axis=-1)[..., None], a[..., None] * D], axis=-1)
+        along = (W * D).sum(axis=-1) if along is None else along
+        v = self.pace * np.concatenate([along[..., None], a[..., None] * D], axis=-1)
         if self.decay.any():
             v -= self.decay * U
         output, hidden = self.moves
@@ -145,6 +172,8 @@ class Reference:
         """What neurons conserve, ``a^2 - |w|^2``, but for decay, and the sum of its terms; of
         layers of which one is fixed that of its weights alone."""
         output, hidden = self.moves
+        if self.two_times:
+            hidden = False
         one, other = hidden * sight.a**2, output * (sight.W**2).sum(axis=2)
         return np.asarray(one - other), np.asarray(one + other)
 
@@ -155,7 +184,8 @@ class Reference:
 
     def rate(self, sight: Sight) -> np.ndarray:
         """How fast neurons turn or grow, (m,), at most in states that were seen."""
-        return np.asarray(self.pace * row_norms(self.fields(sight)).max(axis=0)
+        fast = SHARP if self.smooth else 1.0
+        return np.asarray(fast * self.pace * row_norms(self.fields(sight)).max(axis=0)
                           + self.decay.max())
 
     def limits(self, points: np.ndarray, p: np.ndarray

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..problem.checks import non_negative
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
@@ -34,7 +34,7 @@ class Neurons(NamedTuple):
 
     Attributes
     ----------
-    model : TwoLayerReLU
+    model : TwoLayer
         The network.
     directions : ndarray, shape (m, d)
         ``w_i/|w_i|``, zero where ``w_i`` is.
@@ -48,7 +48,7 @@ class Neurons(NamedTuple):
         Whether the neuron is active at some point.
     """
 
-    model: TwoLayerReLU
+    model: TwoLayer
     directions: np.ndarray
     log_norms: np.ndarray
     weight: np.ndarray
@@ -73,9 +73,10 @@ def neurons_at(flow: Flow, t: float) -> Neurons:
     norms = row_norms(W)
     size = np.log(np.abs(a)) + np.log(norms) + 2 * log
     best = size.max()
+    everywhere = flow.activation.smooth or bool(flow.activation.slope)
     weight = np.exp(size - best) if np.isfinite(best) else np.zeros(size.size)
     return Neurons(model, unit_rows(W), np.log(norms) + log, weight, np.atleast_1d(a >= 0),
-                   np.asarray(flow.pattern(t).any(axis=1)))
+                   np.asarray(flow.pattern(t).any(axis=1) | everywhere))
 
 
 class Course(NamedTuple):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
 from .picture import Picture, drawn, neurons_at
 from .points import Cloud, Plane
@@ -246,7 +246,7 @@ class BoundaryPicture(Picture):
         self.fold.set_data(*ends.reshape(-1, 2).T)
 
 
-def outputs(model: TwoLayerReLU, X: np.ndarray) -> np.ndarray:
+def outputs(model: TwoLayer, X: np.ndarray) -> np.ndarray:
     """Outputs at many points, some at a time."""
     rows = max(1, int(4e6 / model.m))
     return np.concatenate([model(X[k:k + rows]) for k in range(0, len(X), rows)])

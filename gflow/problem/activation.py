@@ -26,6 +26,7 @@ class Activation:
     """
 
     slope: float = 0.0
+    smooth = False
 
     def __call__(self, z: np.ndarray) -> np.ndarray:
         """Its values, entry by entry."""

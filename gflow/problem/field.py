@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .activation import RELU, SLIDING, Activation
+from .smooth import Smooth
 from .data import Data
 from .loss import SQUARE, Loss
 from .norms import row_norms
@@ -29,7 +30,7 @@ from .setting import PLAIN, Setting
 
 
 def outputs(X: np.ndarray, a: np.ndarray, W: np.ndarray,
-            activation: Activation = RELU) -> np.ndarray:
+            activation: Activation | Smooth = RELU) -> np.ndarray:
     """Outputs (n,) of the network ``a`` (m,), ``W`` (m, d) at the rows of ``X`` (n, d).
 
     Examples
@@ -59,7 +60,7 @@ class Field:
     ----------
     data : Data
     loss : Loss
-    activation : Activation
+    activation : Activation or Smooth
     setting : Setting
 
     Examples
@@ -75,14 +76,14 @@ class Field:
 
     data: Data
     loss: Loss = SQUARE
-    activation: Activation = RELU
+    activation: Activation | Smooth = RELU
     setting: Setting = PLAIN
 
     def outputs(self, a: np.ndarray, W: np.ndarray,
                 codes: np.ndarray | None = None) -> np.ndarray:
         """Outputs (n,) at the points; those of the network frozen in a pattern if one is given."""
         X = self.data.X
-        if codes is None:
+        if codes is None or self.activation.smooth:
             return outputs(X, a, W, self.activation)
         return np.asarray((X * (self.activation.weights(codes).T @ (a[:, None] * W))).sum(axis=1))
 
@@ -123,11 +124,21 @@ class Field:
     def gradient(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray) -> np.ndarray:
         """The element of least norm of the subdifferential of the objective on a pattern: flat
         ``[a (m), W (m d)]``; the flow moves against it, and where weights are fixed it is 0."""
+        if isinstance(self.activation, Smooth):
+            z = W @ self.data.X.T
+            p = self.pulls(self.activation(z).T @ a) / self.data.n
+            D = self.activation.derivative(z) * p @ self.data.X
+            v = np.append(self.activation(z) @ p, a[:, None] * D)
+            return -self._kept(v, a, W)
         return -self.force(a, W, self.fields(codes, self.pulls(self.outputs(a, W, codes))))
 
     def force(self, a: np.ndarray, W: np.ndarray, D: np.ndarray) -> np.ndarray:
         """Minus the gradient of the objective in fields ``D`` (m, d), which has no decay in it."""
-        v, (output, hidden) = velocity(a, W, D), self.setting.moves
+        return self._kept(velocity(a, W, D), a, W)
+
+    def _kept(self, v: np.ndarray, a: np.ndarray, W: np.ndarray) -> np.ndarray:
+        """What decay and fixed layers leave of a velocity."""
+        output, hidden = self.setting.moves
         if self.setting.decays:
             v -= self.setting.shrinking(*W.shape) * np.append(a, W)
         if not (output and hidden):

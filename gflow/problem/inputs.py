@@ -10,10 +10,10 @@ from numpy.typing import ArrayLike
 
 from .checks import real_array, whole
 from .data import Data
-from .network import TwoLayerReLU
+from .network import TwoLayer, TwoLayerReLU
 
 EPS = float(np.finfo(float).eps)
-ModelLike: TypeAlias = TwoLayerReLU | tuple[ArrayLike, ArrayLike]
+ModelLike: TypeAlias = TwoLayer | tuple[ArrayLike, ArrayLike]
 """A network, or its weights ``(a, W)``."""
 DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]
 """Data, or points and labels ``(X, y)``."""
@@ -26,7 +26,7 @@ ROUNDING = 1e-12
 any ``rtol`` that a flow resolves."""
 
 
-def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data]:
+def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayer, Data]:
     """A network and data that fit together, from these or pairs of arrays.
 
     Raises
@@ -39,7 +39,7 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data
     >>> model_and_data(([1.0], [[0.5]]), ([[1.0]], [2.0]))
     (TwoLayerReLU(m=1, d=1), Data(n=1, d=1))
     """
-    if not isinstance(model, TwoLayerReLU):
+    if not isinstance(model, TwoLayer):
         if not isinstance(model, tuple | list) or len(model) != 2:
             raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
                             "(a, W)")
@@ -56,7 +56,7 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayerReLU, Data
     return model, data
 
 
-def relu_only(model: TwoLayerReLU, what: str) -> None:
+def relu_only(model: TwoLayer, what: str) -> None:
     """Refuse a leaky network where the theory has none.
 
     Raises

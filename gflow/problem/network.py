@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Iterator, NamedTuple, overload
+from copy import copy
+from typing import TYPE_CHECKING, Iterator, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,6 +15,7 @@ from .field import mean_loss, outputs
 from .loss import LossLike, as_loss
 from .norms import row_norms
 from .quiet import quiet
+from .smooth import ActivationLike, Smooth, as_activation
 
 if TYPE_CHECKING:  # pragma: no cover
     from .data import Data
@@ -36,10 +38,8 @@ class Gradient(NamedTuple):
     W: np.ndarray
 
 
-class TwoLayerReLU:
-    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`, leaky if it has a slope.
-
-    A bias of the hidden layer is a constant column of ``X``; see `gflow.Data`.
+class TwoLayer:
+    r"""The network :math:`h(x) = \sum_i a_i \phi(w_i \cdot x)` with a smooth activation.
 
     Parameters
     ----------
@@ -47,12 +47,9 @@ class TwoLayerReLU:
         Output weights.
     W : array_like, shape (m, d)
         Hidden weights, one neuron a row.
-    log_scale : float or array_like, shape (m,)
-        Neuron i has the weights ``exp(log_scale_i) (a_i, w_i)``: for starts below the range of
-        double precision.
-    slope : float
-        What the activation does to negative numbers: ``slope z``, and ``z`` to positive ones. Any
-        number but 1, with which the network would be linear; -1 is the absolute value.
+    activation : str or tuple
+        "gelu", "softplus", "tanh", "silu", ``("softplus", beta)``, or a pair of your own: a
+        function of an array, entry by entry, and its derivative.
     bias : bool
         Whether the last hidden weight belongs to a constant input 1, so that inputs may come
         without it. Networks of a run on ``Data(X, y, bias=True)`` have it.
@@ -62,24 +59,23 @@ class TwoLayerReLU:
     TypeError
         If an entry is not a real number.
     ValueError
-        If the shapes disagree, are empty, or an entry is NaN or infinite.
-
-    References
-    ----------
-    Boursier and Flammarion, "Simplicity bias and optimization threshold in
-    two-layer ReLU networks", 2024, section 2.
+        If the shapes disagree, are empty, or an entry is NaN or infinite; if the derivative is not
+        that of the function.
 
     Examples
     --------
-    >>> model = TwoLayerReLU([1.0, -2.0], [[1.0, 0.0], [0.0, 1.0]])
-    >>> model([[3.0, 1.0], [-1.0, -1.0]])
-    array([1., 0.])
-    >>> TwoLayerReLU([1.0], [[1.0, 2.0]], slope=0.5, bias=True)([[-3.0], [0.0]])
-    array([-0.5,  2. ])
+    >>> TwoLayer([2.0], [[1.0]], activation="tanh")([[0.0], [9.0]]).round(6)
+    array([0., 2.])
     """
 
-    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
-                 slope: float = 0.0, bias: bool = False) -> None:
+    activation: Activation | Smooth
+
+    def __init__(self, a: ArrayLike, W: ArrayLike, *, activation: ActivationLike = "gelu",
+                 bias: bool = False) -> None:
+        self._set(a, W, bias)
+        self.activation = as_activation(activation)
+
+    def _set(self, a: ArrayLike, W: ArrayLike, bias: bool) -> None:
         self.a = real_array(a, "a", 1)
         self.W = real_array(W, "W", 2)
         if self.a.shape[0] != self.W.shape[0]:
@@ -88,25 +84,24 @@ class TwoLayerReLU:
         if self.W.size == 0:
             raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
                              "and one input")
-        self.log_scale = real_array(log_scale if np.ndim(log_scale)
-                                    else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
-        if self.log_scale.shape != self.a.shape:
-            raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
-                             f"{self.m} neurons: give one number, or one for each")
-        slope = finite(slope, "slope")
-        if slope == 1:
-            raise ValueError("slope = 1 makes the network linear: give another number")
-        self.activation = Activation(slope)
+        self.log_scale = np.zeros(self.m)
         self.bias = bool(bias)
 
-    def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
+    def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> Self:
         """A network with other weights, and whatever else this one has."""
-        return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+        other = copy(self)
+        TwoLayer._set(other, a, W, self.bias)
+        return other
 
     @property
     def slope(self) -> float:
-        """Slope of the activation where its input is negative."""
+        """Slope of the activation where its input is negative; a ValueError if it is smooth."""
         return self.activation.slope
+
+    @property
+    def smooth(self) -> bool:
+        """Whether the activation is smooth, so that nothing switches."""
+        return self.activation.smooth
 
     @property
     def m(self) -> int:
@@ -176,12 +171,85 @@ class TwoLayerReLU:
         # l' of the mean over points; its minus is the pull.
         rise = -np.asarray(chosen.pull(self(X), data.y)) / data.n
         z = X @ self.W.T
-        D = (np.where(z > 0, 1.0, self.slope) * rise[:, None]).T @ X
+        bent = (self.activation.derivative(z) if isinstance(self.activation, Smooth) else
+                np.where(z > 0, 1.0, self.slope))
+        D = (bent * rise[:, None]).T @ X
         return Gradient((self.activation(z).T @ rise) * scale, D * (self.a * scale)[:, None])
+
+    def __repr__(self) -> str:
+        return f"TwoLayer(m={self.m}, d={self.d}, activation={self.activation})"
+
+
+class TwoLayerReLU(TwoLayer):
+    r"""The network :math:`h(x) = \sum_i a_i \max(w_i \cdot x, 0)`, leaky if it has a slope.
+
+    A bias of the hidden layer is a constant column of ``X``; see `gflow.Data`.
+
+    Parameters
+    ----------
+    a : array_like, shape (m,)
+        Output weights.
+    W : array_like, shape (m, d)
+        Hidden weights, one neuron a row.
+    log_scale : float or array_like, shape (m,)
+        Neuron i has the weights ``exp(log_scale_i) (a_i, w_i)``: for starts below the range of
+        double precision.
+    slope : float
+        What the activation does to negative numbers: ``slope z``, and ``z`` to positive ones. Any
+        number but 1, with which the network would be linear; -1 is the absolute value.
+    bias : bool
+        Whether the last hidden weight belongs to a constant input 1, so that inputs may come
+        without it. Networks of a run on ``Data(X, y, bias=True)`` have it.
+
+    Raises
+    ------
+    TypeError
+        If an entry is not a real number.
+    ValueError
+        If the shapes disagree, are empty, or an entry is NaN or infinite.
+
+    References
+    ----------
+    Boursier and Flammarion, "Simplicity bias and optimization threshold in
+    two-layer ReLU networks", 2024, section 2.
+
+    Examples
+    --------
+    >>> model = TwoLayerReLU([1.0, -2.0], [[1.0, 0.0], [0.0, 1.0]])
+    >>> model([[3.0, 1.0], [-1.0, -1.0]])
+    array([1., 0.])
+    >>> TwoLayerReLU([1.0], [[1.0, 2.0]], slope=0.5, bias=True)([[-3.0], [0.0]])
+    array([-0.5,  2. ])
+    """
+
+    def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
+                 slope: float = 0.0, bias: bool = False) -> None:
+        self._set(a, W, bias)
+        self.log_scale = real_array(log_scale if np.ndim(log_scale)
+                                    else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
+        if self.log_scale.shape != self.a.shape:
+            raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
+                             f"{self.m} neurons: give one number, or one for each")
+        slope = finite(slope, "slope")
+        if slope == 1:
+            raise ValueError("slope = 1 makes the network linear: give another number")
+        self.activation = Activation(slope)
+
+    def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
+        """A network with other weights, and whatever else this one has."""
+        return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
 
     def __repr__(self) -> str:
         slope = f", slope={self.slope:g}" if self.slope else ""
         return f"TwoLayerReLU(m={self.m}, d={self.d}{slope})"
+
+
+def blank(activation: Activation | Smooth, m: int, d: int, bias: bool) -> TwoLayer:
+    """A network of that kind, all of whose weights are 0."""
+    a, W = np.zeros(m), np.zeros((m, d))
+    if isinstance(activation, Smooth):
+        return TwoLayer(a, W, activation=activation, bias=bias)
+    return TwoLayerReLU(a, W, slope=activation.slope, bias=bias)
 
 
 class ModelPath:
@@ -196,7 +264,7 @@ class ModelPath:
         Output weights.
     W : ndarray, shape (T, m, d)
         Hidden weights.
-    one : TwoLayerReLU, optional
+    one : TwoLayer, optional
         What the networks are like in all else; ReLU networks if None.
 
     Examples
@@ -209,7 +277,7 @@ class ModelPath:
            [2.]])
     """
 
-    def __init__(self, a: np.ndarray, W: np.ndarray, one: TwoLayerReLU | None = None) -> None:
+    def __init__(self, a: np.ndarray, W: np.ndarray, one: TwoLayer | None = None) -> None:
         self.a = a
         self.W = W
         self.one = one
@@ -218,16 +286,16 @@ class ModelPath:
         return len(self.a)
 
     @overload
-    def __getitem__(self, index: int) -> TwoLayerReLU: ...
+    def __getitem__(self, index: int) -> TwoLayer: ...
 
     @overload
     def __getitem__(self, index: slice) -> ModelPath: ...
 
-    def __getitem__(self, index: int | slice) -> TwoLayerReLU | ModelPath:
+    def __getitem__(self, index: int | slice) -> TwoLayer | ModelPath:
         if isinstance(index, slice):
             return ModelPath(self.a[index], self.W[index], self.one)
-        made = TwoLayerReLU if self.one is None else self.one.like
-        return made(self.a[index], self.W[index])
+        a, W = self.a[index], self.W[index]
+        return TwoLayerReLU(a, W) if self.one is None else self.one.like(a, W)
 
     @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
@@ -253,7 +321,7 @@ class ModelPath:
         """Norms ``|w_i|``, shape (T, m)."""
         return row_norms(self.W)
 
-    def __iter__(self) -> Iterator[TwoLayerReLU]:
+    def __iter__(self) -> Iterator[TwoLayer]:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:

@@ -15,11 +15,11 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from .checks import non_negative
-from .network import TwoLayerReLU
+from .network import TwoLayer
 from .words import short
 
-RatesLike: TypeAlias = tuple[float, float]
-"""Speeds of output and hidden weights."""
+RatesLike: TypeAlias = tuple[float | str, float]
+"""Speeds of output and hidden weights; "fast" for output weights that are optimal at every time."""
 
 
 class Rates:
@@ -28,7 +28,7 @@ class Rates:
     Parameters
     ----------
     output, hidden : float
-        Not negative; if one of them is 0 it stays so.
+        Not negative; if one of them is 0, or the first one infinite, it stays so.
     t_max : float
         End of the run, which is met to the last bit.
 
@@ -48,8 +48,8 @@ class Rates:
 
     def __init__(self, output: float = 1.0, hidden: float = 1.0, t_max: float = np.inf) -> None:
         self.output, self.hidden, self.t_max = output, hidden, t_max
-        self.factor, self.pace = 1.0, max(output, hidden)
-        if output and hidden:
+        self.factor, self.pace = 1.0, hidden if output == np.inf else max(output, hidden)
+        if output and hidden and output < np.inf:
             self.factor = (hidden / output) ** 0.25
             self.pace = float(np.sqrt(output) * np.sqrt(hidden))
 
@@ -68,7 +68,7 @@ class Rates:
         return np.where(t >= self.inside(self.t_max), self.t_max,
                         np.minimum(t / self.pace, self.t_max))
 
-    def model(self, model: TwoLayerReLU) -> TwoLayerReLU:
+    def model(self, model: TwoLayer) -> TwoLayer:
         """The network whose flow with both speeds 1 this one has."""
         if not self:
             return model
@@ -90,16 +90,20 @@ def as_rates(rates: object) -> tuple[float, float]:
 
     Examples
     --------
-    >>> as_rates([2, 1])
-    (2.0, 1.0)
+    >>> as_rates([2, 1]), as_rates(("fast", 1))
+    ((2.0, 1.0), (inf, 1.0))
     """
     if not isinstance(rates, tuple | list | np.ndarray) or len(rates) != 2:
         raise TypeError(f"rates is {short(rates)}: give a pair, the speed of the output weights "
                         "and that of the hidden ones")
-    output, hidden = non_negative(rates[0], "rates[0]"), non_negative(rates[1], "rates[1]")
+    fast = not isinstance(rates, np.ndarray) and rates[0] in ("fast", np.inf)
+    output = 1.0 if fast else non_negative(rates[0], "rates[0]")
+    hidden = non_negative(rates[1], "rates[1]")
+    if fast and not hidden:
+        raise ValueError("rates = (\"fast\", 0): hidden weights must move; give a positive speed")
     if not (output or hidden):
         raise ValueError("rates = (0, 0): with these nothing moves; give a positive one")
     if any(not 1e-50 <= rate <= 1e50 for rate in (output, hidden) if rate):
         raise ValueError(f"rates = ({output:g}, {hidden:g}): give 0, or numbers between 1e-50 and "
                          "1e50")
-    return output, hidden
+    return np.inf if fast else output, hidden

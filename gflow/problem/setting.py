@@ -36,7 +36,8 @@ class Setting:
     Attributes
     ----------
     rates : pair of float
-        Speeds of output and hidden weights; one of them may be 0.
+        Speeds of output and hidden weights; one of them may be 0, and the first one infinite:
+        output weights are optimal at every time then, and nothing decays.
     decay : three floats
         Of output weights, of hidden weights, and of the last hidden weight, the bias.
 
@@ -60,6 +61,8 @@ class Setting:
     @property
     def uniform(self) -> float | None:
         """By how much all weights decay, per unit of time; None if they differ."""
+        if self.two_times:
+            return 0.0
         output, hidden, bias = self.decay
         shrinks = {output * self.rates[0], hidden * self.rates[1], bias * self.rates[1]}
         return shrinks.pop() if len(shrinks) == 1 else None
@@ -68,6 +71,11 @@ class Setting:
     def isotropic(self) -> bool:
         """Whether hidden weights decay alike, in whatever coordinates."""
         return self.decay[1] == self.decay[2]
+
+    @property
+    def two_times(self) -> bool:
+        """Whether output weights are optimal at every time."""
+        return self.rates[0] == np.inf
 
     @property
     def moves(self) -> tuple[bool, bool]:
@@ -81,6 +89,8 @@ class Setting:
 
     def inside(self, pace: float) -> Setting:
         """The same for speeds 1 or 0, in a time that runs ``pace`` times as fast: see `Rates`."""
+        if self.two_times:
+            return Setting()
         (output, hidden), (one, other, bias) = self.rates, self.decay
         return Setting((float(output > 0), float(hidden > 0)),
                        (one * output / pace, other * hidden / pace, bias * hidden / pace))
@@ -102,6 +112,9 @@ class Setting:
         """What neurons ``U`` and ``V`` (..., d + 1), as ``(a, w)``, conserve together while they
         share a pattern; a uniform decay shrinks it."""
         product = U * V
+        if self.two_times:
+            # Only |w|.
+            return np.asarray(product[..., 1:].sum(axis=-1))
         return np.asarray(self.rates[1] * product[..., 0]
                           - self.rates[0] * product[..., 1:].sum(axis=-1))
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from .data import Data
 from .loss import SQUARE, Loss
-from .network import TwoLayerReLU
+from .network import TwoLayer
 
 ORDINARY = 40
 """Exponents up to this are left alone: products of four such numbers, and their squares, are far
@@ -30,6 +30,7 @@ class Units(NamedTuple):
 
     Examples
     --------
+    >>> from gflow import TwoLayerReLU
     >>> model, data = TwoLayerReLU([1.0], [[1.0]]), Data([[2.0 ** 99]], [2.0 ** 99])
     >>> Units.of(model, data, 1.0)
     Units(inputs=100, labels=102, weights=1, time=-202)
@@ -43,7 +44,7 @@ class Units(NamedTuple):
     time: int = 0
 
     @classmethod
-    def of(cls, model: TwoLayerReLU, data: Data, t_max: float, loss: Loss = SQUARE) -> Units:
+    def of(cls, model: TwoLayer, data: Data, t_max: float, loss: Loss = SQUARE) -> Units:
         """Units in which inputs, and the larger of labels and outputs, are about 1; none if they
         are near that already. Only inputs, if the loss is not the square one."""
         U, power = mantissas(model)
@@ -108,12 +109,13 @@ def exponent(value: Any) -> int:
     return int(np.frexp(value)[1])
 
 
-def mantissas(model: TwoLayerReLU) -> tuple[np.ndarray, np.ndarray]:
+def mantissas(model: TwoLayer) -> tuple[np.ndarray, np.ndarray]:
     """Neurons ``(a, w)`` (m, d + 1) with a largest entry in [1/2, 2), in units of 2 to the power
     (m,).
 
     Examples
     --------
+    >>> from gflow import TwoLayerReLU
     >>> U, power = mantissas(TwoLayerReLU([3.0], [[1.0]]))
     >>> U.tolist(), power.tolist()
     ([[0.75, 0.25]], [2])

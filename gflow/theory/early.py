@@ -14,7 +14,7 @@ from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.span import Span
 from ..problem.tables import Table, indices, vector
@@ -150,7 +150,7 @@ class EarlyFlow:
     array([0., 2.])
     """
 
-    def __init__(self, model: TwoLayerReLU, data: Data, threads: int) -> None:
+    def __init__(self, model: TwoLayer, data: Data, threads: int) -> None:
         # Its own: the user may go on with the arrays of his network.
         model = model.like(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
@@ -190,7 +190,7 @@ class EarlyFlow:
         """Cell of the start just after time 0, shape (m, n): 0 off, 1 on, 2 sliding."""
         return self._codes(self._first, row_norms(self.model.W) == 0)
 
-    def __call__(self, t: float) -> TwoLayerReLU:
+    def __call__(self, t: float) -> TwoLayer:
         """The network at time ``t``, its size in ``log_scale``."""
         if np.ndim(t) != 0:
             raise ValueError("an early flow is called with one time: call it once for each")

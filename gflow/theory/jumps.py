@@ -10,7 +10,7 @@ from ..problem.data import Data
 from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
 from ..problem.tables import Table, indices
 from .early import early_flow
@@ -128,7 +128,7 @@ class JumpProcess:
     array([1.25, 0.  ])
     """
 
-    def __init__(self, model: TwoLayerReLU, data: Data) -> None:
+    def __init__(self, model: TwoLayer, data: Data) -> None:
         y, n = data.y, data.n
         lengths = row_norms(data.X)
         early = early_flow(model, data)

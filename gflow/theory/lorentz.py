@@ -116,7 +116,7 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
                 U[moment, side, here, 1:] = W[where[moment, here] - at, neuron]
     setting = flow.setting
     # With these lengths products are those of the plain flow.
-    if setting.rates != (1.0, 1.0):
+    if setting.rates != (1.0, 1.0) and not setting.two_times:
         U *= np.sqrt(np.append(setting.rates[1], np.full(d, setting.rates[0])))
     # In units of the largest norm of each neuron, so that products of tiny weights do not vanish.
     size = row_norms(U).max(axis=0)
@@ -126,7 +126,7 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     since = np.outer([0.5, 1.0], end - start)
     expected = np.exp(-2 * (setting.uniform or 0.0) * since) * invariant[0]
     drift = np.abs(invariant[1:] - expected).max(axis=0) if start.size else np.empty(0)
-    if setting.uniform is None:
+    if setting.uniform is None or setting.two_times:
         drift = np.zeros_like(drift)
     return LocalLorentz(np.column_stack([first, second]), np.column_stack([start, end]), drift,
                         complete)

@@ -25,7 +25,7 @@ from ..kernels.algebra import orthonormal_rows
 from ..kernels.filippov import box_least_squares
 from ..problem.data import Data
 from ..problem.field import Field
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from .early import EarlyFlow, early_flow
 
@@ -69,7 +69,8 @@ def plain_only(field: Field, what: str) -> None:
     --------
     >>> plain_only(Field(Data([[1.0]], [1.0])), "this")
     """
-    has = ("a slope" if field.activation.slope else "weight decay" if field.setting.decays else
+    has = ("a smooth activation" if field.activation.smooth else "a slope"
+           if field.activation.slope else "weight decay" if field.setting.decays else
            "speeds of layers" if field.setting.rates != (1.0, 1.0) else "")
     if has:
         raise ValueError(f"{what} is known for plain ReLU networks only and this one has {has}: "
@@ -142,7 +143,7 @@ class Standstill:
     array([8.13])
     """
 
-    def __init__(self, model: TwoLayerReLU, field: Field, horizon: float = np.inf) -> None:
+    def __init__(self, model: TwoLayer, field: Field, horizon: float = np.inf) -> None:
         self.model, self.field, self.horizon = model, field, horizon
         unit = np.exp(model.log_scale)
         # Directions as they are; sizes may be below the range of double precision.

@@ -11,12 +11,12 @@ from scipy.optimize import lsq_linear
 
 from ..problem.data import Data
 from ..problem.field import mean_loss
-from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data
+from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
 from ..engines.record import Record
 from ..engines.rules import Rule
 from ..engines.solve import solve
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.tables import Table, indices, vector
 from ..engines.events import ON, SLIDING
@@ -218,8 +218,9 @@ def _power(what: ArrayLike) -> int:
     return int(np.frexp(np.abs(what).max())[1])
 
 
-def _groups(model: TwoLayerReLU, data: Data) -> tuple[int, int]:
+def _groups(model: TwoLayer, data: Data) -> tuple[int, int]:
     """Numbers of ends of the early flow, for positive and for negative output weights."""
+    relu_only(model, "the least squares pair")
     early = early_flow(model, data)
     ends = np.column_stack([early.sign, early.pattern])[~early.dead]
     signs = np.unique(ends, axis=0)[:, 0]

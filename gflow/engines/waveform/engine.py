@@ -80,6 +80,7 @@ class Waveform:
         self.balance = Balance(a, W, (data.X != 0.0).any(axis=0))
         h, p = start(self.field, np.ldexp(a, self.unit), np.ldexp(W, self.unit[:, None]))
         pattern = Pattern(field, a, W, p)
+        self.activation = pattern.activation
         self.initial_codes = pattern.codes.copy()
         self.choices = list(pattern.choices)
         self.pattern, self.small = pattern, False
@@ -93,7 +94,7 @@ class Waveform:
         self.U = np.ldexp(np.column_stack([a, W]), -mantissa[:, None])
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
-        self.marcher, self.crew = Marcher(data, rtol, field.activation, self.decay), Crew(threads)
+        self.marcher, self.crew = Marcher(data, rtol, self.activation, self.decay), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
@@ -198,7 +199,7 @@ class Waveform:
             basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
             D[g] -= (D[g] @ basis.T) @ basis
         terms = rest.terms(self.response.target, self.guess.r, self.guess.weight,
-                           rest.reach(a, W, X, self.field.activation))
+                           rest.reach(a, W, X, self.activation))
         return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, X)).all())
 
     def stand(self) -> None:

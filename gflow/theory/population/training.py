@@ -14,7 +14,7 @@ from scipy.optimize import brentq
 from ...problem.balance import Balance
 from ...problem.checks import non_negative, positive, real_array
 from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
-from ...problem.network import ModelPath, TwoLayerReLU
+from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
 from ...problem.quiet import quiet
@@ -196,7 +196,7 @@ class PopulationFlow:
         reached = times[times <= t_end]
         self.t = reached if self.success else np.append(reached, t_end)
 
-    def __call__(self, t: ArrayLike) -> TwoLayerReLU | ModelPath:
+    def __call__(self, t: ArrayLike) -> TwoLayer | ModelPath:
         """The network at a time in [0, t_end], or the path at several (T,).
 
         Raises
@@ -230,7 +230,7 @@ class PopulationFlow:
         return self._states.W
 
     @property
-    def model(self) -> TwoLayerReLU:
+    def model(self) -> TwoLayer:
         """The network at the time reached."""
         return self._models(np.array([self.t_end]))[0]
 
