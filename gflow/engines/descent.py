@@ -263,7 +263,8 @@ class Training:
             if self.record.interrupted:
                 raise Stop("interrupted")
             if self.record.meter:
-                self.record.meter.show(self.trainer.step * self.step_time, self.record.count)
+                step = self.trainer.step
+                self.record.meter.show(step * self.step_time, self.record.count, step / self.steps)
 
     def _rule_that_holds(self) -> Rule | None:
         state = self._state()

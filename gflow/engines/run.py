@@ -14,6 +14,7 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
+from ..problem.clock import Clock
 from ..problem.units import Units
 from .events import CHANGE, as_table
 from .protocol import Measure, Path
@@ -45,11 +46,11 @@ class Stop(Exception):
         self.status, self.t = status, t
         self.message = message or OUTCOMES[status]
 
-    def told(self, units: Units) -> str:
-        """The sentence, with the time in units of 1."""
+    def told(self, run: Run) -> str:
+        """The sentence, with the time of the flow."""
         if self.t is None:
             return self.message
-        return self.message.replace("{t}", f"{units.outside(self.t):.6g}", 1)
+        return self.message.replace("{t}", f"{run.outside(self.t):.6g}", 1)
 
 
 class Foreign(BaseException):
@@ -88,20 +89,16 @@ class Run:
         Whether to draw a text meter on standard error.
     recorder : Recorder or None
         What is kept instead of the pieces.
-    units : Units
-        Units of the engine; ``path`` and rules are in units of 1.
-
-    Attributes
-    ----------
-    t_max : float
-        Where the run ends, in units of the engine.
+    units, clock : Units, Clock
+        Those of the engine; ``path`` and rules are in units of 1, and in the time of the flow.
     """
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
                  max_events: int | None, progress: bool,
-                 recorder: Recorder | None = None, units: Units = Units()) -> None:
-        self.path, self.units = path, units
-        self.t_max = float(units.inside(t_max))
+                 recorder: Recorder | None = None, units: Units = Units(),
+                 clock: Clock = Clock()) -> None:
+        self.path, self.units, self.clock = path, units, clock
+        self.last = t_max
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -113,6 +110,19 @@ class Run:
         self.meter = Meter(t_max) if progress else None
 
     @property
+    def t_max(self) -> float:
+        """Where the run ends, in the time of the engine; see `Clock.turn`."""
+        return float(self.inside(self.last))
+
+    def inside(self, t: Any) -> Any:
+        """Times of the engine."""
+        return self.clock.inside(self.units.inside(t))
+
+    def outside(self, t: Any) -> Any:
+        """Times of the flow, in units of 1."""
+        return self.units.outside(self.clock.outside(t))
+
+    @property
     def wall(self) -> float:
         """Seconds since the start."""
         return time.perf_counter() - self.started
@@ -122,7 +132,7 @@ class Run:
         if not len(neuron):
             return
         table = np.empty(len(neuron), dtype=CHANGE)
-        time = self.units.outside(time)
+        time = self.outside(time)
         for name, column in zip(CHANGE.names or (), (time, neuron, point, before, after)):
             table[name] = column
         self.changes.append(table)
@@ -141,15 +151,15 @@ class Run:
         if self.interrupted:
             raise Stop("interrupted")
         if self.meter:
-            self.meter.show(self.path.t_end, self.count)
+            self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
         self._stop_if_asked(self.observer(measure))
         if self.recorder:
             self.collect(measure)
 
     def _stop_if_asked(self, state: Callable[[float], State]) -> None:
-        t0 = self.path.breaks[-2] if self.path.pieces else 0.0
-        t1 = self.path.t_end
-        end = state(t1)
+        t0 = self.inside(self.path.breaks[-2] if self.path.pieces else 0.0)
+        t1 = self.inside(self.path.t_end)
+        end = state(self.path.t_end)
         for rule in self.rules:
             if not asked(rule, end):
                 continue
@@ -157,8 +167,8 @@ class Run:
                 lo, hi = t0, t1
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
-                    lo, hi = (lo, mid) if asked(rule, state(mid)) else (mid, hi)
-                self.path.cut(hi)
+                    lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)
+                self.path.cut(self.outside(hi))
             raise Stop(rule.status, rule.message)
 
     def collect(self, measure: Measure, end: bool = False) -> None:
@@ -196,8 +206,8 @@ class Run:
         """What ``measure`` gives, in units of 1."""
         units = self.units
         if not any(units):
-            return measure(t, state)
-        loss, gradient = measure(float(units.inside(t)),
+            return measure(self.inside(t), state)
+        loss, gradient = measure(float(self.inside(t)),
                                  lambda: np.ldexp(state(), -units.weights))
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
@@ -253,10 +263,9 @@ class Meter:
         self.shown = -1.0
         self.last = 0.0
 
-    def show(self, t: float, events: int) -> None:
-        """Draw the line for time ``t``."""
+    def show(self, t: float, events: int, share: float) -> None:
+        """Draw the line for time ``t``, when a ``share`` of the run is done."""
         now = time.perf_counter()
-        share = t / self.t_max
         if share - self.shown < 0.02 and now - self.last < 0.5:
             return
         self.shown, self.last = share, now

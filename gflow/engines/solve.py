@@ -9,6 +9,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
+from ..problem.clock import Clock
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
@@ -25,6 +26,7 @@ from .recorder import Quantities, Recorder
 from .rescaled import Rescaled
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
+from .timed import Timed
 from .warmup import announced
 
 Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
@@ -104,11 +106,14 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
     units = Units.of(model, data, t_max, loss)
-    engine = _engine(name, model, units.data(data), rtol, threads, units, loss)
+    clock = Clock.of(model, data, t_max, loss, units)
+    engine = _engine(name, model, units.data(data), rtol, threads, units, loss, clock)
     path: Path = engine.path
+    if clock.parts is not None:
+        path = Timed(path, clock)
     if any(units):
         path = Rescaled(path, units)
-    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
+    run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units, clock)
     status, message, raised = _carry(
         engine, run, overflow(model, data, loss) or _underflow(model, units, name))
     if engine.ambiguous:
@@ -135,17 +140,17 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
 
 
 def _engine(name: str, model: TwoLayerReLU, data: Data, rtol: float, threads: int,
-            units: Units = Units(), loss: Loss = SQUARE) -> Engine:
+            units: Units = Units(), loss: Loss = SQUARE, clock: Clock = Clock()) -> Engine:
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
         U, power = mantissas(model)
         power -= units.weights
         if name == "waveform":
             from .waveform.engine import Waveform
-            return Waveform(data, U, power, rtol, threads, loss)
+            return Waveform(data, U, power, rtol, threads, loss, clock)
         from .stepping import Stepping
         start = np.ldexp(U, power[:, None])
-        return Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss)
+        return Stepping(data, np.append(start[:, 0], start[:, 1:]), name, rtol, loss, clock)
 
 
 def _underflow(model: TwoLayerReLU, units: Units, name: str) -> str:
@@ -185,7 +190,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                     raise Stop("non_finite", refusal)
                 engine.integrate(run)
             except Stop as end:
-                status, message = end.status, end.told(run.units)
+                status, message = end.status, end.told(run)
             except KeyboardInterrupt:
                 run.interrupted = True
             if run.recorder:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
@@ -112,12 +113,15 @@ class Trajectory:
         return np.asarray(chebval(s, self.pieces[p]).T.reshape(t.size, -1))
 
     @quiet
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, or up to ``end`` in it, by a Gauss rule that
+        is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
-        s, weights = np.polynomial.legendre.leggauss(max(1, len(self.pieces[p]) - 1))
+        s, weights = gauss(max(1, len(self.pieces[p]) - 1))
+        part = 1.0 if end is None else min(1.0, (end - t0) / (t1 - t0))
+        s = (s + 1) * part - 1
         slope = chebval(s, np.polynomial.chebyshev.chebder(self.pieces[p]))
-        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 / (t1 - t0)
+        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 * part / (t1 - t0)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
@@ -145,6 +149,20 @@ class Trajectory:
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
         path.freeze()
         return path
+
+
+@lru_cache(maxsize=None)
+def gauss(count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Nodes and weights of the Gauss rule on [-1, 1].
+
+    Examples
+    --------
+    >>> gauss(1)
+    (array([0.]), array([2.]))
+    """
+    s, weights = np.polynomial.legendre.leggauss(count)
+    s.flags.writeable = weights.flags.writeable = False
+    return s, weights
 
 
 def by_neuron(size: np.ndarray, m: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 
 from .._version import __version__
 from ..engines.record import Record
-from ..engines.rescaled import units_of
+from ..engines.timed import innermost
 from ..problem.files import Output, whole_file
 from ..problem.loss import NAMED, loss_label
 from ..problem.ragged import is_ragged, pack
@@ -28,7 +28,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
     header = {"format": FORMAT, "version": __version__, "status": flow.status,
               "message": flow.message, "success": flow.success, "stats": flow.stats,
               "settings": flow.settings, "m": flow.path.m, "d": flow.path.d,
-              "path": type(units_of(flow.path)[0]).__name__,
+              "path": type(innermost(flow.path)).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
               "loss": loss_entry(flow)}

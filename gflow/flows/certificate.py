@@ -179,7 +179,9 @@ class _Audit:
         """Check a piece in its middle and at its end."""
         path, events = self.flow.path, self.flow.events
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
-        times = np.array([t0, (t0 + t1) / 2, t1])
+        # Of a piece that spans decades the middle in the logarithm.
+        middle = np.sqrt(t0) * np.sqrt(t1) if 4 * t0 < t1 and t0 > 0 else (t0 + t1) / 2
+        times = np.array([t0, middle, t1])
         states = path.evaluate(p, times)
         if p == self.last_piece + 1:
             size = by_neuron(np.abs(states[0]), self.m)

@@ -9,8 +9,8 @@ from ..engines.rules import StopLike, as_rules
 from ..engines.solve import METHODS, Method, choose, solve
 from ..problem.checks import positive, whole
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
-                              thread_count)
-from ..problem.loss import LossLike, as_loss
+                              thread_count, with_loss)
+from ..problem.loss import LossLike
 from .errors import IntegrationError
 from .flow import Flow
 from ..problem.words import short
@@ -22,7 +22,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
               loss: LossLike = "square") -> Flow:
-    r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
+    r"""Exact gradient flow of a two-layer ReLU network, on any convex loss.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
     :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, or in general
@@ -46,7 +46,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     rtol : float
         Error allowed per step, relative to the norm of each neuron; at least 100 eps.
     t_eval : array_like, shape (T,), optional
-        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included.
+        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included; of
+        long runs on the logistic and the exponential loss 0 and as many in every decade.
     stop : rule or list of rules, optional
         From `gflow.stop`, or any callable of a `gflow.stop.State` that returns True to stop.
     max_events : int, optional
@@ -66,9 +67,11 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         an array of arrays, (T,), with an empty one where it is missing. Events are kept;
         ``flow(t)`` and the certificate are not to be had then.
     loss : str or object
-        "square", :math:`\ell = (h - y)^2 / 2`; or an object with the methods ``value(h, y)``,
-        ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and ``curvature(h, y)``
-        :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
+        "square", :math:`\ell = (h - y)^2 / 2`; "logistic", :math:`\log(1 + e^{-y h})`, or
+        "exponential", :math:`e^{-y h}`, with labels -1 and 1 (0 and 1 become these), on which runs
+        go on in the logarithm of time, so that ``t_max=1e300`` costs little; or an object with the
+        methods ``value(h, y)``, ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and
+        ``curvature(h, y)`` :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
         (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
         refused.
 
@@ -113,9 +116,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
                          "double precision cannot keep it")
     if rtol >= 1:
         raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
-    times = reported_times(t_eval, t_max)
+    data, loss = with_loss(data, loss)
+    times = reported_times(t_eval, t_max, data, loss)
     rules = as_rules(stop)
-    loss = as_loss(loss, data.y)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
     engine = choose(model, data, t_max, loss)[0] if method == "auto" else method

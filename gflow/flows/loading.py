@@ -14,9 +14,11 @@ import numpy as np
 from ..engines.events import EVENT, KINDS
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
+from ..engines.timed import Timed
 from ..engines.trajectory import Trajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
+from ..problem.clock import Clock
 from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
@@ -146,6 +148,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     _check(header, arrays, data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
+    clock = _clock(own.pop("clock", None))
     inner: Path
     path: Path
     if header["path"] == "Windows":
@@ -153,6 +156,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         inner = Windows.from_arrays(marcher, own)
     else:
         inner = Trajectory.from_arrays(header["m"], header["d"], own)
+    if clock.parts is not None:
+        inner = Timed(inner, clock)
     path = Rescaled(inner, units) if any(units) else inner
     if (path.m, path.d) != (header["m"], data.d) or not np.isfinite(path.breaks).all():
         raise ValueError("the path is of another network")
@@ -181,6 +186,19 @@ def _units(exponents: np.ndarray) -> Units:
             or (np.abs(exponents) > LARGEST).any()):
         raise ValueError("the units are none")
     return Units(*exponents.tolist())
+
+
+def _clock(entry: np.ndarray | None) -> Clock:
+    """The clock of a run; that of the flow in a file that says nothing of it."""
+    if entry is None:
+        return Clock()
+    if entry.ndim != 2 or entry.shape[1] != 4 or len(entry) < 2 or not np.isfinite(entry).all():
+        raise ValueError("the clock is none")
+    parts, end = entry[:-1], float(entry[-1, 0])
+    if ((np.diff(parts[:, :2], axis=0) <= 0).any() or (np.abs(parts[:, 2]) > LARGEST).any()
+            or not np.isin(parts[:, 3], (0.0, 1.0)).all() or not end > 0):
+        raise ValueError("the clock is none")
+    return Clock(parts, end)
 
 
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray], data: Data) -> None:

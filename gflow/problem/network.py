@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .field import mean_loss, outputs
-from .loss import LossLike, as_loss
+from .loss import LossLike, as_labels, as_loss
 from .norms import row_norms
 from .quiet import quiet
 
@@ -101,7 +101,8 @@ class TwoLayerReLU:
         loss : str or object
             As in `gflow.integrate`: :math:`\ell = (h - y)^2 / 2` if nothing else is given.
         """
-        return float(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
+        chosen = as_loss(loss, data.y)
+        return float(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
     def __repr__(self) -> str:
         return f"TwoLayerReLU(m={self.m}, d={self.d})"

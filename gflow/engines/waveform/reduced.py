@@ -9,6 +9,8 @@ those of `rounds`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import qr
 
@@ -26,7 +28,7 @@ from ..run import Run
 from .guess import DEGREE, Guess
 from .marcher import Marcher
 from .pace import next_length
-from .response import Quadratic, response
+from .response import Quadratic
 from .rounds import relax
 from .tangent import Tangent
 
@@ -72,20 +74,23 @@ class Sliding:
         rows[1 + self.plane + planes.size * (self.length < 0), self.points] = 1.0
         lengths = np.abs(A.length)
         self.spread = rows * lengths**2 @ on
-        self.rounding = SUM_ROUNDING * (rows @ (np.abs(field.first_pulls) * lengths))
+        self.rounding = SUM_ROUNDING * rows * lengths
 
-    def errors(self, strength: np.ndarray, factor: float
+    def errors(self, strength: np.ndarray, terms: np.ndarray, factor: float
                ) -> tuple[float, np.ndarray, np.ndarray]:
         """How wrong the field of the pattern, and jumps where points on side 1 and on side -1 are
-        active, may be if outputs are wrong by ``strength`` (G,) at unit length."""
-        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding) * factor
+        active, may be if outputs are wrong by ``strength`` (G,) at unit length and pulls by the
+        rounding of ``terms`` (n,)."""
+        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding @ terms) * factor
         return float(errors[0]), errors[1:1 + self.planes.size], errors[1 + self.planes.size:]
 
-    def pulls(self, v: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    def pulls(self, v: np.ndarray, factor: float, log: Any) -> tuple[np.ndarray, np.ndarray]:
         """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
-        takes them; ``v`` (J, G, d) at the nodes."""
+        takes them; ``v`` (J, G, d) at the nodes, ``log`` as in `Field.pulls`."""
         h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on)
-        pull = monomials(DEGREE) @ to_series(DEGREE) @ self.loss.pull(h, self.y) * factor
+        loss: Any = self.loss
+        pull = loss.pull(h, self.y) if log is None else loss.pull(h, self.y, log)
+        pull = monomials(DEGREE) @ to_series(DEGREE) @ pull * factor
         pull = (pull * self.length).T
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
         for row, plane, length in zip(pull, self.plane, self.length):
@@ -104,6 +109,10 @@ class Reduced:
         Neurons, in units of ``2 ** power``.
     side, key : ndarray, shapes (m, C) and (m,)
         Their sides, and equal numbers for equal patterns.
+    of_points : Quadratic
+        Pulls of the points, see `response`.
+    t : float
+        Time of the engine.
 
     Attributes
     ----------
@@ -112,7 +121,7 @@ class Reduced:
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
-                 side: np.ndarray, key: np.ndarray) -> None:
+                 side: np.ndarray, key: np.ndarray, of_points: Quadratic, t: float) -> None:
         data = field.data
         n, d = data.n, data.d
         self.field, self.data, self.marcher, self.rtol = field, data, marcher, marcher.rtol
@@ -140,16 +149,16 @@ class Reduced:
                 self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
         self.sliding = np.isin(np.arange(G), list(self.slides))
         features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
-        self.R, self.response = features, response(field)
+        self.R, self.response = features, of_points
         if is_quadratic(field.loss):
             triangle = qr(np.column_stack([features, self.response.target]), mode="r",
                           check_finite=False)[0]
             # The last row is what no output reaches.
             self.R, self.response = triangle[:G * d, :-1], Quadratic(triangle[:G * d, -1])
-        self.begin(U, power)
+        self.begin(U, power, t)
 
-    def begin(self, U: np.ndarray, power: np.ndarray) -> None:
-        """A new stretch from neurons ``U``, in units of ``2 ** power``."""
+    def begin(self, U: np.ndarray, power: np.ndarray, t: float) -> None:
+        """A new stretch from neurons ``U``, in units of ``2 ** power``, at time ``t``."""
         G, d = self.first.size, self.data.d
         real = np.ldexp(U, power[:, None])
         moments = np.array([real[self.of == g].T @ real[self.of == g] for g in range(G)])
@@ -158,7 +167,7 @@ class Reduced:
         self.ties = bundles.tie(self.of, U, self.first, self.side,
                                 self.marcher.geometry.columns)
         self.N = moments
-        self.guess = self.response.guess(self.R @ self.N[:, 0, 1:].ravel())
+        self.guess = self.response.at(t).guess(self.R @ self.N[:, 0, 1:].ravel())
 
     @property
     def grown(self) -> bool:
@@ -214,11 +223,11 @@ class Reduced:
                 return None
             bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
             N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
-            guess = self.response.guess(self.R @ N[:, 0, 1:].ravel())
+            guess = self.response.at(t0).guess(self.R @ N[:, 0, 1:].ravel())
             if self._resting(guess, N):
                 piece = Calm(t0, t1, self.stretch, self.lam, phi / 2, ACCURACY)
                 self.lam, self.N = self.lam @ step[:, -1], N
-                self.guess = guess
+                self.guess = self.response.at(t1).guess(self.R @ N[:, 0, 1:].ravel())
                 return piece
         return None
 
@@ -239,8 +248,9 @@ class Reduced:
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
         if self.guess.weight is not None:
             strength *= float(self.guess.weight.max())
-        slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
-        outcome = relax(frame, self.guess, H, self.response, size, slack, self.rtol, run)
+        slack = float(np.square(self.rtol * strength) * (self.R**2).sum())
+        outcome = relax(frame, self.guess, H, self.response.on(t0, t1), size, slack, self.rtol,
+                        run)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()
@@ -256,33 +266,35 @@ class Reduced:
         band = 10.0 * max(self.rtol, ON_SURFACE)
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if met >= 0 or self._released(frame):
+        if met >= 0 or self._released(frame, self.response.on(t0, t1).log):
             return None, 0.0, outcome.rounds
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY)
         self.lam = lam[:, -1]
         self.N = frame.moments(-1)
         p, h = outcome.values[-1], outcome.outputs[-1]
+        here = self.response.at(t1)
         self.guess.accept(p, outcome.known, H, outcome.last, outcome.contraction,
-                          self.response.curvature(h), self.response.most(h, p))
+                          here.curvature(h), here.most(h, p))
         return piece, length, outcome.rounds
 
-    def _released(self, frame: _Frame) -> bool:
+    def _released(self, frame: _Frame, log: Any) -> bool:
         """Whether a slide ends on the window."""
         factor = frame.length / (2 * self.data.n)
         # |a| |w| is at most (a^2 + |w|^2) / 2.
         strength = max(self.rtol, 1e-12) * np.trace(self.N, axis1=1, axis2=2) / 2
         if self.guess.weight is not None:
             strength = strength * float(self.guess.weight.max())
+        pulls = (np.abs(self.field.first_pulls) if log is None else np.abs(self.guess.r))
         for g, sliding in self.slides.items():
-            plus, minus = sliding.pulls(frame.v, factor)
+            plus, minus = sliding.pulls(frame.v, factor, log)
             count, d = sliding.normal.shape
             p = DEGREE + 1
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
-                frame.full[g], plus, minus, *sliding.errors(strength, factor), from_unit(p - 1),
-                halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d), np.empty(p),
-                np.empty(p))
+                frame.full[g], plus, minus, *sliding.errors(strength, pulls, factor),
+                from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d),
+                np.empty(p), np.empty(p))
             if until <= 1.0 or a == 0.0:
                 return True
         return False
