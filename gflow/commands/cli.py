@@ -69,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--width", type=int, default=200, help="neurons, default: %(default)s")
     table.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
     table.add_argument("--loss", default="square",
-                       help="or logistic, exponential: labels -1 and 1, or 0 and 1; default: square")
+                       help="or logistic, exponential, on labels -1 and 1, or 0 and 1")
     table.add_argument("--t-max", type=float, default=100.0, help="default: %(default)s")
     table.add_argument("--out", default="run.npz", help="default: %(default)s")
     table.add_argument("--method", default="auto",

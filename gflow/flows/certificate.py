@@ -7,11 +7,13 @@ import numpy as np
 
 from ..problem.checks import whole
 from ..problem.field import speed
+from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from ..engines.events import OFF, SLIDING
 from ..engines.record import Record
 from ..kernels.crossings import RESIDUAL_ERROR
 from ..theory.lorentz import local_lorentz
+from .margins import smoothed_margin
 from ..engines.trajectory import by_neuron
 
 
@@ -43,6 +45,9 @@ class Certificate:
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``; 0 on a
         monotone loss.
+    margin_fall : float
+        Largest fall of the smoothed margin between consecutive checked times, relative to it, once
+        the loss is so low that it cannot fall (`gflow.Flow.margin`); 0 on other losses.
     gap : float
         Largest jump between consecutive pieces of the dense output, relative to the neuron.
     wrong_side : float
@@ -58,8 +63,8 @@ class Certificate:
     gradient : float
         Norm of the min-norm gradient at the end.
     tolerance : float
-        What ``balance``, ``lorentz``, ``energy``, ``loss_rise``, ``gap`` and ``wrong_side`` are
-        judged against.
+        What ``balance``, ``lorentz``, ``energy``, ``loss_rise``, ``margin_fall``, ``gap`` and
+        ``wrong_side`` are judged against.
     checked : int
         Number of times looked at.
     """
@@ -68,6 +73,7 @@ class Certificate:
     lorentz: float
     energy: float
     loss_rise: float
+    margin_fall: float
     gap: float
     wrong_side: float
     wrong_pair: tuple[int, int]
@@ -81,7 +87,7 @@ class Certificate:
     def ok(self) -> bool:
         """Whether every check is within tolerance."""
         worst = max(float(self.balance.max()), self.lorentz, abs(self.energy), self.loss_rise,
-                    self.gap, self.wrong_side)
+                    self.margin_fall, self.gap, self.wrong_side)
         return bool(worst <= self.tolerance and self.multiplier <= np.sqrt(self.tolerance))
 
     def __repr__(self) -> str:
@@ -95,6 +101,7 @@ class Certificate:
             f"  pairs of one pattern     {self.lorentz:.2e}",
             f"  energy identity          {self.energy:+.2e}",
             f"  largest rise of loss     {self.loss_rise:.2e}",
+            f"  fall of smoothed margin  {self.margin_fall:.2e}",
             f"  largest jump             {self.gap:.2e}",
             f"  wrong side of pattern    {self.wrong_side:.2e}{pair}",
             f"  multipliers off [0, 1]   {self.multiplier:.2e}",
@@ -164,7 +171,8 @@ class _Audit:
         self.size = a**2 + (W**2).sum(axis=1)
         self.first_loss = self.last_loss = self._loss(a, W)
         self.lost = 0.0
-        self.rise = self.gap = self.wrong = self.multiplier = 0.0
+        self.rise = self.fall = self.gap = self.wrong = self.multiplier = 0.0
+        self.last_margin = 0.0
         self.last_piece, self.last_state = -1, flow.path.start
         self.pair = (-1, -1)
         self.checked = 1
@@ -203,6 +211,12 @@ class _Audit:
         self.drift = np.maximum(self.drift, np.abs(a**2 - squares - self.invariant))
         self.size = np.maximum(self.size, a**2 + squares)
         loss = self._loss(a, W)
+        if is_endless(self.field.loss):
+            margin = float(smoothed_margin(self.field, self.field.log_value(
+                self.field.outputs(a, W))) / (squares.sum() + a @ a))
+            if self.last_margin > 0:
+                self.fall = max(self.fall, 1 - margin / self.last_margin)
+            self.last_margin = margin
         self.rise = max(self.rise, loss - self.last_loss)
         self.last_loss = loss
         self.checked += 1
@@ -268,7 +282,7 @@ class _Audit:
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(lost - dissipated) / reference,
-            loss_rise=max(self.rise, 0.0) / reference, gap=self.gap,
+            loss_rise=max(self.rise, 0.0) / reference, margin_fall=self.fall, gap=self.gap,
             wrong_side=self.wrong, wrong_pair=self.pair, multiplier=self.multiplier,
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,
             tolerance=max(1000 * flow.settings["rtol"], 1e-11), checked=self.checked)
