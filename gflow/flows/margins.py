@@ -1,8 +1,8 @@
 r"""Margins of a flow on an endless loss, and how far its direction is from that of the largest.
 
 With :math:`m_k = y_k h(x_k)`, :math:`\rho = |\theta|` and the loss :math:`\ell` of a margin, the
-hard margin is :math:`\min_k m_k / \rho^2`; the smoothed one is :math:`\ell^{-1}(n L) / \rho^2`, that
-of one point with the loss of all. It is the smaller one, and never falls once
+hard margin is :math:`\min_k m_k / \rho^2`; the smoothed one, :math:`\ell^{-1}(n L) / \rho^2`, is
+that of one point with the loss of all. It is the smaller one, and never falls once
 :math:`n L < \ell(0)`. Limits of directions are stationary points (KKT) of the problem of the
 largest margin. Lyu and Li, "Gradient descent maximizes the margin of homogeneous neural networks",
 ICLR 2020, Theorems 4.1 and 4.4; Ji and Telgarsky, "Directional convergence and alignment in deep
@@ -84,6 +84,11 @@ class KKT:
     multipliers: np.ndarray
     support: np.ndarray
     t: float
+
+    def __repr__(self) -> str:
+        return (f"KKT(t={self.t:g}: residual {self.residual:.3g}, complementarity "
+                f"{self.complementarity:.3g}, margin {self.margin:.9g}, "
+                f"{self.support.sum()} of {self.support.size} points support)")
 
 
 def smoothed_margin(field: Field, log_value: Any) -> Any:
