@@ -25,9 +25,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
               rng: Any) -> dict[str, Any]:
     """Run a published setting, W1 to W9, on the exact flow, to the published training time.
 
-    The loss is the square loss, also where the original has the logistic one (W6, W7; labels 0 and
-    1 are then -1/2 and 1/2, on which the early flow is that of the logistic loss, time included;
-    what follows is not).
+    The loss is that of the original: the logistic one in W6 and W7, the square loss in all others.
 
     Parameters
     ----------
@@ -51,7 +49,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     Returns
     -------
     dict
-        ``loss_kind``, loss of the original; ``wanted``, published flow time; ``t_end``, ``status``,
+        ``loss_kind``, "square" or "logistic"; ``wanted``, published time; ``t_end``, ``status``,
         ``limit`` ("none" if the run reached ``t_max`` or the loss at which the original stops,
         else "seconds"), ``wall``, seconds of the run (not reproducible); ``train_loss``;
         ``events``, ``slides``; ``alive``; ``certified``, ``stationarity``; ``steps``, gradient
@@ -84,7 +82,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     rules = [stop.wall_time(seconds)] + ([stop.loss_below(setting.below)] if setting.below else [])
     times = np.append(0.0, np.geomspace(FIRST * min(end, 1e4), end, CURVE))
     times[-1] = end
-    flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules,
+    flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules, loss=setting.loss,
                save=None if certificate else lambda state: {"loss": state.loss,
                                                             "squares": (state.a**2).sum()})
     final = flow.model
@@ -93,7 +91,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     if flow.status == "finished":
         result["limit"] = "none"
     return {"loss_kind": setting.loss, "wanted": setting.t_max, **result,
-            "wall": flow.stats["wall_time"], "train_loss": final.loss(data),
+            "wall": flow.stats["wall_time"], "train_loss": final.loss(data, setting.loss),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
             **evidence(flow, certificate), "steps": setting.steps, "curve_t": flow.t,
             "curve_loss": flow.loss, "curve_squares": squares, "a": final.a, "W": final.W,
@@ -128,7 +126,7 @@ def _draw(row: Any, axes: Any) -> None:
     loss.loglog(row["curve_t"][1:], row["curve_squares"][1:], "--", color=plot.DOWN["color"],
                 label=r"$\sum a_i^2$")
     loss.set(xlabel="flow time $t$", title=f"{row['name']}: {setting.title}"
-             + (" (square loss)" if setting.loss != "square" else ""))
+             + (" (logistic loss)" if setting.loss == "logistic" else ""))
     loss.title.set_fontsize("small")
     loss.legend(fontsize="small")
     model, data = TwoLayerReLU(row["a"], row["W"]), Data(row["X"], row["y"])

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pragma: no cover
     from . import exact, population
+    from .classes import ClassMargins, at_output_zero, class_margins
     from .early import EarlyFlow, early_flow
     from .extremal import ExtremalVectors, extremal_vectors
     from .field import alignment_field, alignment_potential
@@ -19,14 +20,16 @@ if TYPE_CHECKING:  # pragma: no cover
     from .lorentz import local_lorentz
     from .two_cone import TwoCone, two_cone_least_squares
 
-_HOME = {"EarlyFlow": "early", "ExtremalVectors": "extremal", "JumpProcess": "jumps",
+_HOME = {"ClassMargins": "classes", "at_output_zero": "classes", "class_margins": "classes",
+         "EarlyFlow": "early", "ExtremalVectors": "extremal", "JumpProcess": "jumps",
          "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
          "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
          "local_lorentz": "lorentz", "two_cone_least_squares": "two_cone"}
 _MODULES = ("exact", "population")
 
-__all__ = ["EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "alignment_field",
-           "alignment_potential", "early_flow", "exact", "extremal_vectors", "jump_process",
+__all__ = ["ClassMargins", "EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone",
+           "alignment_field", "alignment_potential", "at_output_zero", "class_margins",
+           "early_flow", "exact", "extremal_vectors", "jump_process",
            "local_lorentz", "population", "two_cone_least_squares"]
 
 

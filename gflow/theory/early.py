@@ -15,8 +15,10 @@ from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.network import TwoLayerReLU
+from ..problem.loss import LossLike
 from ..problem.norms import row_norms, unit_rows
 from ..engines.events import CHANGE, OFF, as_table, changed_points, point_codes
+from .classes import at_output_zero
 from .field import in_range
 from ..problem.quiet import quiet
 
@@ -25,8 +27,8 @@ BLOCK = 256
 
 
 @quiet
-def early_flow(model: ModelLike, data: DataLike, *,
-               threads: int | None = None) -> EarlyFlow:
+def early_flow(model: ModelLike, data: DataLike, *, threads: int | None = None,
+               loss: LossLike = "square") -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.
 
     As the scale goes to 0 the output of the network vanishes and residuals are the labels. Neurons
@@ -44,6 +46,9 @@ def early_flow(model: ModelLike, data: DataLike, *,
         hyperplane, starts may lie on hyperplanes.
     threads : int, optional
         As many as there are processors if None. Results do not depend on it.
+    loss : str or object
+        As in `gflow.integrate`; pulls at output 0 take the place of labels
+        (`gflow.theory.at_output_zero`).
 
     Returns
     -------
@@ -78,6 +83,8 @@ def early_flow(model: ModelLike, data: DataLike, *,
     array([1.2444, 1.9762])
     """
     model, data = model_and_data(model, data)
+    if loss != "square":
+        data = at_output_zero(data, loss)
     return EarlyFlow(model, in_range(data), thread_count(threads))
 
 
