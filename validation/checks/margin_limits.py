@@ -126,7 +126,8 @@ def judge_directions(cases: Sequence[Case], results: Sequence[Result]) -> Verdic
     ratio = float(np.median(early / late))
     return Verdict(bool(late.max() < 0.1 and slack < 0.05 and ratio > 1.5),
                    f"residual at most {late.max():.1e} at t = 1e100, in the median {ratio:.2f} "
-                   f"times smaller than at 1e25; complementarity at most {slack:.1e}; {len(some)} runs")
+                   f"times smaller than at 1e25; complementarity at most {slack:.1e}; "
+                   f"{len(some)} runs")
 
 
 def draw_directions(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
