@@ -135,6 +135,18 @@ def test_points_that_no_neuron_sees_cost_nothing():
     assert (y * flow.model(X))[[0, 2]].min() > 400
 
 
+def test_a_neuron_that_comes_back_to_a_point():
+    # Its pull was left away while no neuron saw it.
+    X = [[-1.9, 1.1, 1.7, 0.3], [-0.6, -0.2, 1.0, -0.6], [0.8, -0.5, -0.5, -1.8],
+         [-0.5, 2.0, -2.0, -0.6]]
+    start = ([2.45e-4], [[-1.9e-4, 4.6e-5, -4.6e-5, 1.4e-4]])
+    one, two = (gflow.integrate(start, (X, np.ones(4)), 1e4, loss="exponential", method=method,
+                                rtol=1e-9) for method in ENGINES)
+    assert len(one.events) >= 2 and two.stats["steps"] < 300
+    same_events(one.events, two.events, 1e-4)
+    np.testing.assert_allclose(one.W[-1], two.W[-1], rtol=1e-5, atol=1e-5)
+
+
 def test_data_that_cannot_be_separated_come_to_rest():
     X, y = np.array([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
     for method in ENGINES:

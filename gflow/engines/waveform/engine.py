@@ -99,7 +99,7 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
-        self.lengths = row_norms(data.X)
+        self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -179,7 +179,7 @@ class Waveform:
             return None
         before = float(self.clock.log_rate(self.t))
         if not self.clock.suits(self.t, self._pull(r)):
-            seen = self.seen()
+            seen = self.seen() | self.watched
             if self.clock.suits(self.t, self._pull(np.where(seen, r, 0.0))):
                 # Only points that no neuron sees go on pulling.
                 self.response.seen = seen
@@ -297,6 +297,8 @@ class Waveform:
         if not (met & ~self.response.seen).any():
             return False
         self.response.seen = self.response.seen | met
+        # Until a window with them is accepted: else they would be left away again at once.
+        self.watched = self.watched | met
         self.rejected += 1
         self.begin()
         return True
@@ -387,6 +389,7 @@ class Waveform:
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
+        self.watched = np.zeros(self.data.n, dtype=bool)
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
         self.ambiguous += frame.ambiguous
         self.side, self.loose = out.side, out.loose
