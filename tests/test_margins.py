@@ -75,6 +75,11 @@ def test_a_margin_that_falls_is_seen(monkeypatch):
     assert flow.certificate().margin_fall > 1e-3 and not flow.certificate().ok
 
 
+def test_a_point_that_is_zero_leaves_no_margin():
+    flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0], [0.0]], [1, 1]), 1e40, loss="logistic")
+    assert flow.certificate().ok and flow.margin().since == np.inf and flow.margin().hard[-1] == 0
+
+
 def test_losses_that_rest_have_none():
     flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0)
     for ask in (flow.margin, flow.kkt):

@@ -13,7 +13,7 @@ from ..engines.events import OFF, SLIDING
 from ..engines.record import Record
 from ..kernels.crossings import RESIDUAL_ERROR
 from ..theory.lorentz import local_lorentz
-from .margins import smoothed_margin
+from .margins import FAINT, smoothed_margin
 from ..engines.trajectory import by_neuron
 
 
@@ -212,11 +212,11 @@ class _Audit:
         self.size = np.maximum(self.size, a**2 + squares)
         loss = self._loss(a, W)
         if is_endless(self.field.loss):
-            margin = float(smoothed_margin(self.field, self.field.log_value(
-                self.field.outputs(a, W))) / (squares.sum() + a @ a))
+            top = float(smoothed_margin(self.field, self.field.log_value(self.field.outputs(a, W))))
+            margin = top / (squares.sum() + a @ a)
             if self.last_margin > 0:
                 self.fall = max(self.fall, 1 - margin / self.last_margin)
-            self.last_margin = margin
+            self.last_margin = margin if top > FAINT else 0.0
         self.rise = max(self.rise, loss - self.last_loss)
         self.last_loss = loss
         self.checked += 1

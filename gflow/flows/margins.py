@@ -25,6 +25,9 @@ from ..problem.loss import is_endless, loss_label
 
 HEAVY = 1e6
 """Weight of the equations by which a sliding neuron has at most all of a multiplier."""
+FAINT = 1e-6
+"""Smoothed margins, times the squares, below this are rounding of a loss that is l(0) for ever: a
+point that is 0 has that."""
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def margins(flow: Record) -> Margins:
     scale = np.where(squares > 0, squares, 1.0)
     points = field.data.y * h / scale[:, None]
     top = smoothed_margin(field, field.log_value(h))
-    low = np.flatnonzero(top <= 0)
+    low = np.flatnonzero(top <= FAINT)
     first = 0 if not low.size else int(low[-1]) + 1
     since = float(flow.t[first]) if first < flow.t.size else np.inf
     return Margins(flow.t, read_only(squares), read_only(points), read_only(points.min(axis=1)),
