@@ -14,8 +14,9 @@ from .engines.solve import with_flow
 from .flows.discrete import Descent, distances
 from .flows.errors import IntegrationError
 from .problem.checks import generator, non_negative, positive, whole
-from .problem.inputs import LOWEST, DataLike, ModelLike, default_times, model_and_data
-from .problem.loss import LossLike, as_loss, loss_label
+from .problem.inputs import (LOWEST, DataLike, ModelLike, default_times, model_and_data,
+                             with_loss)
+from .problem.loss import LossLike, loss_label
 from .problem.quiet import quiet
 from .problem.rates import RatesLike, as_rates
 from .problem.setting import DecayLike, Setting, as_decay
@@ -136,7 +137,7 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     means = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
     eps = positive(eps, "eps")
     rules = as_rules(stop)
-    loss = as_loss(loss, data.y)
+    data, loss = with_loss(data, loss)
     if model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          "for steps in double precision: use gflow.integrate")

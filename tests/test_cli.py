@@ -40,6 +40,19 @@ def test_integrate_on_a_real_table(tmp_path, diabetes, capsys):
     assert "Certificate: ok" in capsys.readouterr().out
 
 
+def test_integrate_with_another_loss(tmp_path, capsys):
+    table, out = tmp_path / "two.csv", tmp_path / "run.npz"
+    table.write_text("u,v,kind\n1,0.5,1\n0.2,1,1\n-1,-0.3,0\n")
+    words = ["integrate", str(table), "--target", "kind", "--width", "12", "--out", str(out)]
+    assert main([*words, "--loss", "logistic", "--t-max", "1e200"]) == 0
+    flow = gflow.load(out)
+    assert flow.settings["loss"] == "logistic" and flow.data.y.tolist() == [1, 1, -1]
+    assert flow.t_end == 1e200 and flow.loss[-1] < 1e-200
+    assert "Certificate: ok" in capsys.readouterr().out
+    assert main([*words, "--loss", "hinge"]) == 2
+    assert "unknown loss 'hinge': choose one of square, logistic" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("arguments, sentence", [
     (["nothing.csv", "--target", "y"], "nothing.csv"),
     (["{table}", "--target", "y"], "no column 'y'"),

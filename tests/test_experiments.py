@@ -142,7 +142,7 @@ def test_published_times_are_those_of_their_steps():
 
 def test_clouds_are_symmetric():
     data = published["W6"].problem()[1]
-    assert data.n == 224 and set(data.y) == {-0.5, 0.5}
+    assert data.n == 224 and set(data.y) == {-1.0, 1.0}
     rows = {(*x, y) for x, y in zip(data.X, data.y)}
     assert {(-a, b, y) for a, b, y in rows} == rows == {(b, a, -y) for a, b, y in rows}
     assert len(rows) == 112 and (np.abs(np.linalg.norm(data.X, axis=1) - 1) < 0.01).all()
@@ -188,6 +188,17 @@ def test_published_settings_with_decay_speeds_and_slopes():
     odd = (model(w) - model(-w)) / 2
     fit = np.linalg.lstsq(w, odd, rcond=None)[0]
     assert fit == pytest.approx([1.0, -1.0], abs=0.02) and np.abs(model(w) - odd).max() < 1e-2
+
+
+def test_the_logistic_loss_of_published_settings_to_their_own_time():
+    # Whatever the order of the four neurons, the same network in the end, of loss ~ 1/t.
+    ends = [run_published(name, "full", rng=0) for name in ("W6", "W6b", "W6c")]
+    for r in ends:
+        assert r["t_end"] == 7.93e11 and r["certified"] and r["loss_kind"] == "logistic"
+        assert r["train_loss"] == pytest.approx(8.7256e-14, rel=1e-4)
+        margins = r["y"] * gflow.TwoLayerReLU(r["a"], r["W"])(r["X"])
+        assert margins.min() > 25
+    np.testing.assert_allclose(ends[0]["W"], ends[2]["W"], rtol=1e-3, atol=1e-2)
 
 
 # Figures ------------------------------------------------------------------------------------------

@@ -83,7 +83,8 @@ GROUPS = {
     "ea": "Early alignment (Boursier and Flammarion, JMLR 2025)",
     "seed": "Simplicity bias and optimization threshold (Boursier and Flammarion, 2024)",
     "one_neuron": "Learning one neuron (Chistikov, Englert and Lazic, 2023)",
-    "orthogonal": "Orthogonal data (Boursier et al., 2022; Dana et al., 2025; Town et al., 2026)"}
+    "orthogonal": "Orthogonal data (Boursier et al., 2022; Dana et al., 2025; Town et al., 2026)",
+    "margin": "Losses that never rest (Lyu and Li, 2020; Ji and Telgarsky, 2020; and others)"}
 """Headings of the report, by the beginning of the name of a check's file."""
 
 

@@ -68,6 +68,8 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--target", required=True, metavar="COLUMN", help="column of the labels")
     table.add_argument("--width", type=int, default=200, help="neurons, default: %(default)s")
     table.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
+    table.add_argument("--loss", default="square",
+                       help="or logistic, exponential, on labels -1 and 1, or 0 and 1")
     table.add_argument("--t-max", type=float, default=100.0, help="default: %(default)s")
     table.add_argument("--out", default="run.npz", help="default: %(default)s")
     table.add_argument("--method", default="auto",
@@ -108,7 +110,7 @@ def _integrate(arguments: argparse.Namespace) -> int:
     model = TwoLayerReLU(start.a, start.W, start.log_scale, slope=arguments.slope)
     decay = arguments.decay if len(arguments.decay) > 1 else arguments.decay[0]
     flow = integrate(model, data, arguments.t_max, method=arguments.method, rtol=arguments.rtol,
-                     rates=tuple(arguments.rates), decay=decay,
+                     loss=arguments.loss, rates=tuple(arguments.rates), decay=decay,
                      progress=sys.stderr is not None and sys.stderr.isatty())
     name = save_run(flow, out)
     alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())

@@ -304,7 +304,8 @@ class Training:
             if self.record.interrupted:
                 raise Stop("interrupted")
             if self.record.meter:
-                self.record.meter.show(self.clock(self.trainer.step), self.record.count)
+                step = self.trainer.step
+                self.record.meter.show(self.clock(step), self.record.count, step / self.steps)
 
     def _rule_that_holds(self) -> Rule | None:
         state = self._state()

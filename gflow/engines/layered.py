@@ -71,9 +71,9 @@ class Layered:
         """States (T, m (d + 1)) of piece ``p``."""
         return np.asarray(self.inner.evaluate(p, self._inside(t)) * self._factors)
 
-    def dissipation(self, p: int) -> float:
-        """What the loss falls by on piece ``p``, up to where the path ends."""
-        return self.inner.dissipation(p)
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """What the loss falls by on piece ``p``, up to where the path or ``end`` ends."""
+        return self.inner.dissipation(p, None if end is None else float(self.rates.inside(end)))
 
     def cut(self, t: float) -> None:
         """End the path at ``t``, inside the last piece."""

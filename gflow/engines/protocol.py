@@ -32,7 +32,9 @@ class Path(Protocol):
        answers, bit for bit, as one. It holds no thread, pool or scratch array.
     5. It can be pickled and copied, and `to_arrays` is all there is to it: plain arrays from
        which it can be made again.
-    6. ``scaled`` is for weights below the range of double precision: neurons in units of powers
+    6. Times are those of whoever asks: `gflow.engines.timed.Timed` and
+       `gflow.engines.rescaled.Rescaled` show the path of an engine with another clock or units.
+    7. ``scaled`` is for weights below the range of double precision: neurons in units of powers
        of two.
     """
 
@@ -64,8 +66,9 @@ class Path(Protocol):
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) of piece ``p``."""
 
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path ends."""
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path ends, or the time
+        ``end`` before."""
 
     def cut(self, t: float) -> None:
         """End the path at ``t``, inside the last piece."""
@@ -99,7 +102,8 @@ class Engine(Protocol):
     7. Patterns are switched by `gflow.kernels` alone (crossing, sliding, release): the same rules
        for every engine.
     8. It asks of a loss only pulls, curvatures and values; what it needs beyond that (the reduced
-       system: that the loss is quadratic) it does without if the loss says no.
+       system: that the loss is quadratic) it does without if the loss says no. Its time is that of
+       a `gflow.problem.clock.Clock`, under pulls times ``dt/ds``.
     9. It counts what it costs: ``nfev`` right-hand sides or rounds, ``njev``, ``steps``,
        ``cuts``, ``rejected`` and ``reduced`` steps.
     """

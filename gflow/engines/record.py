@@ -144,6 +144,20 @@ class Record:
 
     @cached_property
     @quiet
+    def log_loss(self) -> np.ndarray:
+        """Natural logarithm of the loss at the reported times, shape (T,)."""
+        field = self.field
+        return read_only(np.array([field.log_value(field.outputs(a, W))
+                                   for a, W in zip(self.a, self.W)]))
+
+    @property
+    def log_t(self) -> np.ndarray:
+        """Natural logarithms of the reported times, shape (T,); -inf at 0."""
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.t))
+
+    @cached_property
+    @quiet
     def norms(self) -> np.ndarray:
         """Norms ``|w_i|`` at the reported times, shape (T, m)."""
         kept = self._kept("norms")

@@ -76,9 +76,10 @@ class Rescaled:
         return np.asarray(np.ldexp(states, self.units.weights))
 
     @quiet
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path ends."""
-        return float(np.ldexp(self.inner.dissipation(p),
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path or ``end`` ends."""
+        stop = None if end is None else float(self.units.inside(end))
+        return float(np.ldexp(self.inner.dissipation(p, stop),
                               2 * self.units.weights - self.units.time))
 
     def cut(self, t: float) -> None:

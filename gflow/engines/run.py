@@ -107,7 +107,7 @@ class Run:
                  recorder: Recorder | None = None, field: Field | None = None) -> None:
         self.path, self.origin, self.field = path, origin(path), field
         self.inside, self.outside = self.origin.inside, self.origin.outside
-        self.t_max = float(self.inside(t_max))
+        self.last = t_max
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -117,6 +117,11 @@ class Run:
         self.interrupted = False
         self._handed: WeakKeyDictionary[State, Callable[[], np.ndarray]] = WeakKeyDictionary()
         self.meter = Meter(t_max) if progress else None
+
+    @property
+    def t_max(self) -> float:
+        """Where the run ends, in the time of the engine; see `Clock.turn`."""
+        return float(self.inside(self.last))
 
     @property
     def wall(self) -> float:
@@ -147,15 +152,15 @@ class Run:
         if self.interrupted:
             raise Stop("interrupted")
         if self.meter:
-            self.meter.show(self.path.t_end, self.count)
+            self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
         self._stop_if_asked(self.observer(measure))
         if self.recorder:
             self.collect(measure)
 
     def _stop_if_asked(self, state: Callable[[float], State]) -> None:
-        t0 = self.path.breaks[-2] if self.path.pieces else 0.0
-        t1 = self.path.t_end
-        end = state(t1)
+        t0 = self.inside(self.path.breaks[-2] if self.path.pieces else 0.0)
+        t1 = self.inside(self.path.t_end)
+        end = state(self.path.t_end)
         for rule in self.rules:
             if not asked(rule, end):
                 continue
@@ -163,8 +168,8 @@ class Run:
                 lo, hi = t0, t1
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
-                    lo, hi = (lo, mid) if asked(rule, state(mid)) else (mid, hi)
-                self.path.cut(hi)
+                    lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)
+                self.path.cut(self.outside(hi))
             raise Stop(rule.status, rule.message)
 
     def collect(self, measure: Measure, end: bool = False) -> None:
@@ -204,7 +209,7 @@ class Run:
         gradient, which are those of the weights as users see them."""
         origin, units = self.origin, self.origin.units
         if not (any(units) or origin.rates):
-            return measure(t, state)
+            return measure(self.inside(t), state)
         loss, gradient = measure(float(self.inside(t)), lambda: origin.paced(state()))
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
@@ -260,10 +265,9 @@ class Meter:
         self.shown = -1.0
         self.last = 0.0
 
-    def show(self, t: float, events: int) -> None:
-        """Draw the line for time ``t``."""
+    def show(self, t: float, events: int, share: float) -> None:
+        """Draw the line for time ``t``, when a ``share`` of the run is done."""
         now = time.perf_counter()
-        share = t / self.t_max
         if share - self.shown < 0.02 and now - self.last < 0.5:
             return
         self.shown, self.last = share, now

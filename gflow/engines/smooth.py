@@ -10,6 +10,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from ..problem.clock import Clock
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.norms import row_norms
@@ -19,10 +20,12 @@ from .stepping import Stepping
 class SmoothStepping(Stepping):
     """A flow under way; see `gflow.engines.stepping.Stepping` for its parameters."""
 
-    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float) -> None:
+    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float,
+                 clock: Clock = Clock()) -> None:
         # On data without hyperplanes there is nothing to switch.
         blank = Data(np.zeros_like(field.data.X), field.data.y)
-        super().__init__(Field(blank, field.loss, setting=field.setting), state, method, rtol)
+        super().__init__(Field(blank, field.loss, setting=field.setting), state, method, rtol,
+                         clock)
         self.field, self.data, self.square, self.balance = field, field.data, False, None
 
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
@@ -31,7 +34,7 @@ class SmoothStepping(Stepping):
         a, W = self._split(state)
         return -self.field.gradient(a, W, self.pattern.codes)
 
-    def pulls(self, state: np.ndarray) -> np.ndarray:
+    def pulls(self, state: np.ndarray, t: float) -> np.ndarray:
         """Pulls (n,)."""
         return self.field.pulls(self.outputs(state))
 

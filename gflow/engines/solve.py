@@ -9,6 +9,7 @@ from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
+from ..problem.clock import Clock
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
@@ -31,6 +32,7 @@ from .rescaled import Rescaled
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .spanned import Spanned
+from .timed import Timed
 from .warmup import announced
 
 Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
@@ -138,8 +140,11 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     _warm("waveform" if name == "waveform" else "RK45")
     # The flow of a smooth activation has no units of its own.
     units = Units() if model.smooth else Units.of(model, data, until, loss)
+    # Under decay there is a rest, even if the loss alone has none.
+    clock = (Clock() if model.smooth or setting.decays else
+             Clock.of(model, data, until, loss, units))
     engine, path = _engine(name, model, data, rtol, threads, units, loss,
-                           setting.slower(units.time))
+                           setting.slower(units.time), clock)
     if layers:
         path = Layered(path, layers)
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder,
@@ -175,10 +180,10 @@ def _told(rates: tuple[float, float]) -> list[float | str]:
 
 
 def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
-            units: Units = Units(), loss: Loss = SQUARE,
-            setting: Setting = PLAIN) -> tuple[Engine, Path]:
-    """An engine that works in ``units`` and in the span of the points, and its path as it is seen
-    from outside, but for speeds of layers."""
+            units: Units = Units(), loss: Loss = SQUARE, setting: Setting = PLAIN,
+            clock: Clock = Clock()) -> tuple[Engine, Path]:
+    """An engine that works in ``units``, by a ``clock`` and in the span of the points, and its path
+    as it is seen from outside, but for speeds of layers."""
     engine: Engine
     path: Path
     # Overflow is found and named by the engines.
@@ -193,7 +198,7 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
         field = Field(data, loss, model.activation, setting)
         if name == "waveform":
             from .waveform.engine import Waveform
-            engine = Waveform(field, U, power, rtol, threads)
+            engine = Waveform(field, U, power, rtol, threads, clock)
         else:
             from .smooth import SmoothStepping
             from .stepping import Stepping
@@ -201,10 +206,12 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             start = np.ldexp(U, power[:, None])
             stepping = (SmoothStepping if model.smooth else TwoTimeStepping if setting.two_times
                         else Stepping)
-            engine = stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol)
+            engine = stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol, clock)
     path = engine.path
     if span is not None:
         path = Spanned(path, span, power)
+    if clock.parts is not None:
+        path = Timed(path, clock)
     return engine, Rescaled(path, units) if any(units) else path
 
 

@@ -79,9 +79,9 @@ class Spanned:
         out[..., m:] = self.span.weights(V, -self.power).reshape(*state.shape[:-1], m * d)
         return out
 
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path ends."""
-        return self.inner.dissipation(p)
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, up to where the path or ``end`` ends."""
+        return self.inner.dissipation(p, end)
 
     def cut(self, t: float) -> None:
         """End the path at ``t``, inside the last piece."""

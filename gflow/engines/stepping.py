@@ -10,8 +10,9 @@ import numpy as np
 import scipy.integrate
 
 from ..problem.balance import Balance
+from ..problem.clock import Clock
 from ..problem.field import Field
-from ..problem.loss import SQUARE
+from ..problem.loss import SQUARE, is_endless
 from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
                                  SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
@@ -21,7 +22,7 @@ from ..problem.norms import row_norms
 from ..problem.words import cut, listed
 from . import rest
 from .drift import Drift
-from .events import SLIDING
+from .events import OFF, SLIDING
 from .pattern import Pattern, Slide, start
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
@@ -58,6 +59,8 @@ class Stepping:
         A key of `DEGREE`.
     rtol : float
         Error allowed per step, relative to each neuron's norm.
+    clock : Clock
+        Its time is that of the engine, and pulls are those times ``dt/ds``.
 
     Attributes
     ----------
@@ -65,10 +68,13 @@ class Stepping:
         Dense output.
     """
 
-    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float) -> None:
-        self.field, self.method, self.rtol = field, method, rtol
+    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float,
+                 clock: Clock = Clock()) -> None:
+        self.field, self.method, self.rtol, self.clock = field, method, rtol, clock
         self.data, self.square = field.data, field.loss == SQUARE
         data = self.data
+        # Pulls that are no differences of labels and outputs have no rounding of these.
+        self.first = np.zeros(data.n) if is_endless(field.loss) else field.first_pulls
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
         self.band = max(rtol, ON_SURFACE)
         self.d = data.d
@@ -108,7 +114,8 @@ class Stepping:
         if self.square:
             v = np.asarray(kernels.velocity(state, *self._arguments()))
         else:
-            v = np.asarray(kernels.velocity_under(self.pulls(state), state, *self._arguments()))
+            v = np.asarray(kernels.velocity_under(self.pulls(state, t), state,
+                                                  *self._arguments()))
         return self.drift.velocity(v, state, self.pattern.slides) if self.drift else v
 
     def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
@@ -117,23 +124,23 @@ class Stepping:
         if self.square:
             J = np.asarray(kernels.jacobian(state, *self._arguments()))
         else:
-            h = self.outputs(state)
-            p, curvature = self.field.pulls(h), self.field.curvature(h)
+            h, log = self.outputs(state), self.clock.log_rate(t)
+            p, curvature = self.field.pulls(h, log), self.field.curvature(h, log)
             J = np.asarray(kernels.jacobian_under(p, curvature, state, *self._arguments()))
         return self.drift.jacobian(J, self.pattern.slides) if self.drift else J
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,) on the frozen pattern."""
         if self.square:
-            return np.asarray(self.data.y - self.pulls(state))
+            return np.asarray(self.data.y - self.pulls(state, self.t))
         return np.asarray(kernels.outputs(*self._split(state), self.pattern.on, self.data.X))
 
-    def pulls(self, state: np.ndarray) -> np.ndarray:
-        """Pulls (n,) on the frozen pattern."""
+    def pulls(self, state: np.ndarray, t: float) -> np.ndarray:
+        """Pulls (n,) on the frozen pattern, times those of the clock at ``t``."""
         if self.square:
             return np.asarray(kernels.residual(*self._split(state), self.pattern.on, self.data.X,
                                                self.data.y))
-        return self.field.pulls(self.outputs(state))
+        return self.field.pulls(self.outputs(state), self.clock.log_rate(t))
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
@@ -211,7 +218,10 @@ class Stepping:
                 stepper = self.stepper(self.longest)
                 continue
             self.run.check(self.measure)
-            if contacts:
+            if self.turned():
+                self.switch(contacts)
+                self.longest, stepper = np.inf, None
+            elif contacts:
                 look = max(look, self.steps + LOOK) if stepper is None else look
                 self.switch(contacts)
                 if self.t < self.run.t_max:
@@ -222,23 +232,40 @@ class Stepping:
                 stepper.atol = self.tolerance(self.state)
                 stepper.max_step = self.longest
 
+    def turned(self) -> bool:
+        """Whether the clock has another rate from now on."""
+        if self.clock.parts is None:
+            return False
+        pull = self._seen(self.pulls(self.state, self.t)) @ row_norms(self.data.X) / self.data.n
+        if self.clock.suits(self.t, float(pull)):
+            return False
+        self.clock.turn(self.t, float(pull))
+        return True
+
+    def _seen(self, amounts: np.ndarray) -> np.ndarray:
+        """Sizes of amounts (..., n), 0 at points at which no neuron is on or slides."""
+        if self.pattern.activation.slope:
+            return np.asarray(np.abs(amounts))
+        return np.where((self.pattern.codes != OFF).any(axis=0), np.abs(amounts), 0.0)
+
     def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
         """Dense output to where nothing is left to do, if that is already known; see `rest`."""
         t0, t1, state = self.t, self.run.t_max, self.state
-        v = self.velocity(t0, state)
+        v, span = self.velocity(t0, state), self.clock.span(t0, t1)
         if not np.isfinite(v).all():
             return None
         a, W = self._split(state)
         h = self.outputs(state)
-        p = self.pulls(state)
-        curvature = None if self.square else self.field.curvature(h)
+        p = self.pulls(state, t0)
+        curvature = (None if self.square else
+                     self.field.curvature(h, self.clock.log_rate(t0)))
         move = np.zeros_like(state)
         fastest = (rest.rate(a, W, p, self.data.X, curvature)
                    * self.pattern.activation.steepest + self.drift.fastest)
-        if fastest * (t1 - t0) <= rest.INSTANT:
-            move = v * (t1 - t0)
+        if fastest * span <= rest.INSTANT:
+            move = v * span
         elif v.any():
-            terms = rest.terms(self.field.first_pulls, p, curvature, rest.reach(
+            terms = rest.terms(self.first, p, curvature, rest.reach(
                 a, W, self.data.X, self.pattern.activation))
             seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
             D = seen @ rest.rounding(terms, self.data.X)
@@ -253,7 +280,7 @@ class Stepping:
                 J = self._symmetric(state + move)
                 if not np.isfinite(J).all():
                     return None
-                more, settled = rest.newton(v, J, noise, t1 - t0)
+                more, settled = rest.newton(v, J, noise, span)
                 move += more
                 if not (by_neuron(np.abs(move), self.m) <= limit).all():
                     return None
@@ -263,7 +290,8 @@ class Stepping:
             else:
                 return None
             t1 = min(t1, t0 + self.longest) if move.any() else t1
-        return lambda t: state[:, None] + move[:, None] * ((t - t0) / (t1 - t0)), t1
+        whole = self.clock.span(t0, t1)
+        return lambda t: state[:, None] + move[:, None] * (self.clock.span(t0, t) / whole), t1
 
     def _symmetric(self, state: np.ndarray) -> np.ndarray:
         """The Jacobian on the surfaces that neurons slide on, where it is symmetric."""
@@ -362,7 +390,7 @@ class Stepping:
                                         halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
-                found += self._slider_contacts(early)
+                found += self._slider_contacts(early, t0, part * (t1 - t0))
             if found or part == 1.0:
                 break
             part = min(1.0, 4 * part)
@@ -374,18 +402,22 @@ class Stepping:
         return sorted(((s + 1) * part - 1, i, h, kind) for s, i, h, kind in found
                       if s <= first + window)
 
-    def _slider_contacts(self, series: np.ndarray) -> list[tuple[float, int, int, int]]:
+    def _slider_contacts(self, series: np.ndarray, t0: float, length: float
+                         ) -> list[tuple[float, int, int, int]]:
         """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero."""
         fine = 2 * (len(series) - 1)
         states = np.ascontiguousarray(np.polynomial.chebyshev.chebval(nodes(fine), series).T)
-        p = np.array([self.pulls(state) for state in states])
+        times = t0 + (nodes(fine) + 1) / 2 * length
+        p = np.array([self.pulls(state, t) for state, t in zip(states, times)])
         A = self.data.arrangement
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = self._split(series[0])
         error = RESIDUAL_ERROR * max(self.rtol, 1e-12) * np.abs(A.length)
         error *= (np.abs(a) * row_norms(W)) @ np.abs(self.pattern.on)
         if not self.square:
-            error *= float(self.field.curvature(self.outputs(states[0])).max())
+            log = self.clock.log_rate(t0)
+            bend = self.field.curvature(self.outputs(states[0]), log)
+            error *= float(self._seen(bend).max() if self.clock.parts is not None else bend.max())
         error += SUM_ROUNDING * np.abs(p).max(axis=0)
         found = []
         geometry = self.pattern.geometry
@@ -421,7 +453,7 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self._split(state)
-        changes = self.pattern.switch(contacts, a, W, self.pulls(state), self.t)
+        changes = self.pattern.switch(contacts, a, W, self.pulls(state, self.t), self.t)
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))
@@ -441,7 +473,8 @@ class Stepping:
         v = self.velocity(self.t, state)
         if not np.isfinite(v).all():
             i = int(np.isfinite(by_neuron(np.abs(v), self.m)).argmin())
-            k = int(np.argmax(np.abs(self.pulls(state)) * row_norms(self.data.X)))
+            p = self.pulls(state, self.t)
+            k = int(np.argmax(np.abs(p) * row_norms(self.data.X)))
             raise Stop("non_finite", f"the velocity of neuron {i} became infinite or NaN after "
                        f"t = {{t}}, most of all by point {k}; rescale the data or start smaller",
                        self.t)

@@ -113,12 +113,15 @@ class Trajectory:
         return np.asarray(chebval(s, self.pieces[p]).T.reshape(t.size, -1))
 
     @quiet
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over piece ``p``, by a Gauss rule that is exact for it."""
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over piece ``p``, or up to ``end`` in it, by a Gauss rule that
+        is exact for it."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
         s, weights = gauss_rule(max(1, len(self.pieces[p]) - 1))
+        part = 1.0 if end is None else min(1.0, (end - t0) / (t1 - t0))
+        s = (s + 1) * part - 1
         slope = chebval(s, np.polynomial.chebyshev.chebder(self.pieces[p]))
-        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 / (t1 - t0)
+        return float(weights @ (slope**2).reshape(-1, s.size).sum(axis=0)) * 2 * part / (t1 - t0)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
@@ -158,6 +161,7 @@ def gauss_rule(count: int) -> tuple[np.ndarray, np.ndarray]:
     (array([0.]), array([2.]))
     """
     s, weights = np.polynomial.legendre.leggauss(count)
+    s.flags.writeable = weights.flags.writeable = False
     return s, weights
 
 

@@ -13,6 +13,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from .run import Stop
@@ -48,14 +49,14 @@ class TwoTimeTrajectory(Trajectory):
     """A path whose output weights are optimal at every time: what the loss falls by on a piece is
     the integral of ``|W'|^2``."""
 
-    def dissipation(self, p: int) -> float:
-        """What the loss falls by on piece ``p``."""
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """What the loss falls by on piece ``p``, or up to ``end`` in it."""
         last = self.pieces[p]
         self_only = last.copy()
         self_only[1:, :self.m] = 0.0
         held, t0, t1 = Trajectory(self.m, self.d, self.start, 0.0), *self.breaks[p:p + 2]
         held.breaks, held.pieces = [t0, t1], [self_only]
-        return held.dissipation(0)
+        return held.dissipation(0, end)
 
 
 class TwoTimeStepping(Stepping):
@@ -64,8 +65,9 @@ class TwoTimeStepping(Stepping):
     The output weights of a state are never looked at but for their signs: they are solved for.
     """
 
-    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float) -> None:
-        super().__init__(field, state, method, rtol)
+    def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float,
+                 clock: Clock = Clock()) -> None:
+        super().__init__(field, state, method, rtol, clock)
         self.balance = None
         self.path: Trajectory = TwoTimeTrajectory(self.m, self.d, state, self.path.trim)
 

@@ -9,9 +9,6 @@ import numpy as np
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 
-PULL = 0.5
-"""Labels 0 and 1 become -1/2 and 1/2, the pulls of the logistic loss on a network of output 0."""
-
 
 def mirrored(rng: np.random.Generator, draws: int = 14, deviation: float = 0.005,
              radius: float = 0.01) -> Data:
@@ -30,13 +27,13 @@ def mirrored(rng: np.random.Generator, draws: int = 14, deviation: float = 0.005
     Returns
     -------
     Data
-        Class 0 near the first axis, class 1 near the second.
+        Class 0 (label -1) near the first axis, class 1 (label 1) near the second.
     """
     x = within(rng, draws, deviation, radius) + [1.0, 0.0]
     x = np.concatenate([x, x * [-1.0, 1.0]])
     x = np.concatenate([x, x * [1.0, -1.0]])
     X = np.concatenate([x, x[:, ::-1]])
-    label = np.repeat([-PULL, PULL], len(x))
+    label = np.repeat([-1.0, 1.0], len(x))
     return Data(np.concatenate([X, X]), np.concatenate([label, label]))
 
 
@@ -62,7 +59,7 @@ def turned(rng: np.random.Generator, angle: float, draws: int = 128,
     x = np.concatenate([x, -x])
     c, s = np.cos(angle), np.sin(angle)
     X = np.concatenate([x, x @ np.array([[c, s], [s, -c]])])
-    return Data(X, np.repeat([-PULL, PULL], len(x)))
+    return Data(X, np.repeat([-1.0, 1.0], len(x)))
 
 
 def within(rng: np.random.Generator, draws: int, deviation: float, radius: float) -> np.ndarray:

@@ -26,9 +26,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
               rng: Any) -> dict[str, Any]:
     """Run a published setting, W1 to W13, on the exact flow, to the published training time.
 
-    The loss is the square loss, also where the original has the logistic one (W6, W7; labels 0 and
-    1 are then -1/2 and 1/2, on which the early flow is that of the logistic loss, time included;
-    what follows is not).
+    The loss is that of the original: the logistic one in W6 and W7, the square loss in all others.
 
     Parameters
     ----------
@@ -52,7 +50,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     Returns
     -------
     dict
-        ``loss_kind``, loss of the original; ``wanted``, published flow time; ``t_end``, ``status``,
+        ``loss_kind``, "square" or "logistic"; ``wanted``, published time; ``t_end``, ``status``,
         ``limit`` ("none" if the run reached ``t_max`` or the loss at which the original stops,
         else "seconds"), ``wall``, seconds of the run (not reproducible); ``train_loss``;
         ``events``, ``slides``; ``alive``; ``certified``, ``stationarity``; ``steps``, gradient
@@ -93,21 +91,21 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     times[-1] = end
     saved = ["a", "W", "loss"] if unseen else _curves
     flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules, rates=setting.rates,
-               decay=setting.decay, save=None if certificate else saved)
+               decay=setting.decay, loss=setting.loss, save=None if certificate else saved)
     final = flow.model
     kept = flow.saved or {}
     squares = kept["squares"] if "squares" in kept else (flow.a**2).sum(axis=1)
-    tests = [] if unseen is None else [model.like(a, W).loss(unseen)
+    tests = [] if unseen is None else [model.like(a, W).loss(unseen, setting.loss)
                                        for a, W in zip(flow.a, flow.W)]
     result = ending(flow)
     if flow.status == "finished":
         result["limit"] = "none"
     return {"loss_kind": setting.loss, "wanted": setting.t_max, **result,
-            "wall": flow.stats["wall_time"], "train_loss": final.loss(data),
+            "wall": flow.stats["wall_time"], "train_loss": final.loss(data, setting.loss),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
             **evidence(flow, certificate), "steps": setting.steps, "curve_t": flow.t,
             "curve_loss": flow.loss, "curve_squares": squares, "curve_test": np.array(tests),
-            "objective": final.loss(data) + flow.setting.penalty(final.a, final.W),
+            "objective": final.loss(data, setting.loss) + flow.setting.penalty(final.a, final.W),
             "steepest": _steepest(final, data) if setting.decay and data.d <= 3 else None,
             "a": final.a, "W": final.W, "X": data.X, "y": data.y}
 
@@ -153,7 +151,7 @@ def _draw(row: Any, axes: Any) -> None:
         loss.loglog(row["curve_t"][1:], row["curve_test"][1:], color=plot.UP["color"],
                     label="test loss")
     loss.set(xlabel="flow time $t$", title=f"{row['name']}: {setting.title}"
-             + (" (square loss)" if setting.loss != "square" else ""))
+             + (" (logistic loss)" if setting.loss == "logistic" else ""))
     loss.title.set_fontsize("small")
     loss.legend(fontsize="small")
     like = setting.start(1, np.random.default_rng(0))

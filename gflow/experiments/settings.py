@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Callable, Mapping
+from typing import Callable, Literal, Mapping
 
 import numpy as np
 
@@ -28,7 +28,9 @@ RICH = ("Kunin, Raventos, Domine, Chen, Klindt, Saxe and Ganguli, \"Get rich qui
         "arXiv:2406.06158 (data ours)")
 LINEAR = "Zhang, Saxe and Latham, arXiv:2406.12615 (data ours)"
 CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
-SQUARE, LOGISTIC = "square", "logistic"
+Kind = Literal["square", "logistic"]
+SQUARE: Kind = "square"
+LOGISTIC: Kind = "logistic"
 
 
 @dataclass(frozen=True)
@@ -49,9 +51,8 @@ class Setting:
         A smaller one, for a quick look.
     t_max : float
         Published training time as flow time here: ``2 lr steps`` for the mean of squares, which
-        is twice the loss of gflow, ``lr steps`` for the logistic loss. W6 is taken to the middle
-        of its 2^15 steps: then they grow, up to a time of 8e11, because the logistic loss has no
-        end; the square loss has settled long before.
+        is twice the loss of gflow, ``lr steps`` for the logistic loss; the steps of W6 grow in the
+        second half of its 2^15, up to a time of 8e11.
     reduced_t_max : float
         A shorter one.
     steps : int
@@ -59,7 +60,7 @@ class Setting:
     lr : float
         Its step size; in W6 the unit of a schedule.
     loss : {"square", "logistic"}
-        Loss of the original. gflow runs all of them with the square loss.
+        Loss of the original, and of the run.
     below : float
         Loss (of gflow) below which the original stops; 0 if it does not.
     rates : pair of float
@@ -87,7 +88,7 @@ class Setting:
     reduced_t_max: float
     steps: int
     lr: float
-    loss: str = SQUARE
+    loss: Kind = SQUARE
     below: float = 0.0
     rates: tuple[float, float] = (1.0, 1.0)
     decay: float = 0.0
@@ -180,7 +181,7 @@ def _on_axes(scales: tuple[float, float, float, float]) -> Setting:
     return Setting(
         f"four neurons of scales 1e-4 {scales} on mirrored clouds", f"{TK}, figures 1, 5-7",
         clouds.mirrored, lambda m, rng: clouds.axes([1e-4 * s for s in scales]), 4, 4,
-        1199.8, 1199.8, 2**14, 2.0**-7, LOGISTIC)
+        7.93e11, 1199.8, 2**15, 2.0**-7, LOGISTIC)
 
 
 def _two_clouds(name: str, angle: float) -> Setting:

@@ -8,10 +8,12 @@ from ..engines.events import OFF, ON, SLIDING
 from ..engines.record import Record
 from ..engines.trajectory import by_neuron
 from ..problem.checks import whole
+from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from ..theory.lorentz import local_lorentz
 from .certificate import DEFECT, DEFECT_ROUNDING, Certificate
 from .contacts import Contacts
+from .margins import FAINT, smoothed_margin
 from .defect import AT_ZERO, Kinks, Look, choose, defects
 from .reference import Reference, Sight
 
@@ -145,6 +147,7 @@ class _Audit:
         self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
+        self.last_margin = self.fall = 0.0
         self.lost = self.rise = self.gap = self.wrong = self.multiplier = 0.0
         self.last_piece, self.last_state = -1, path.start
         self.pair = (-1, -1)
@@ -177,7 +180,9 @@ class _Audit:
         """Check a piece: in its middle, at its end, on random intervals and at its events."""
         path = self.flow.path
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
-        times = np.array([t0, (t0 + t1) / 2, t1])
+        # Of a piece that spans decades the middle in the logarithm.
+        middle = np.sqrt(t0) * np.sqrt(t1) if 4 * t0 < t1 and t0 > 0 else (t0 + t1) / 2
+        times = np.array([t0, middle, t1])
         states = path.evaluate(p, times)
         if p == self.last_piece + 1:
             self._jump(states[0], self.last_state)
@@ -195,9 +200,20 @@ class _Audit:
             self._replay(times[j])
             self.rise = worst(self.rise, float(losses[j]) - self.last_loss)
             self.last_loss = float(losses[j])
+            self._margins(sight, j)
             self._state(states[j], sight, j, times[j])
         self.lost -= self.last_loss
         self._closely(p, t0, t1, sight)
+
+    def _margins(self, sight: Sight, j: int) -> None:
+        """The smoothed margin of a loss without rest never falls, once that is low enough."""
+        if not is_endless(self.field.loss) or self.field.setting.decays:
+            return
+        top = float(smoothed_margin(self.field, self.field.log_value(sight.h[j])))
+        margin = top / float((sight.size[j]**2).sum())
+        if self.last_margin > 0:
+            self.fall = worst(self.fall, 1 - margin / self.last_margin)
+        self.last_margin = margin if top > FAINT else 0.0
 
     def _jump(self, one: np.ndarray, other: np.ndarray) -> None:
         size = by_neuron(np.abs(one), self.m)
@@ -227,6 +243,12 @@ class _Audit:
         first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
         here = events[first:last]
         turning = reference.rate(sight)
+        rng = np.random.default_rng([SEED, p])
+        if is_endless(self.field.loss):
+            t0, t1 = self._decade(rng, t0, t1, turning)
+            sight = reference.see(path.evaluate(p, np.array([t0, (t0 + t1) / 2, t1])))
+            first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
+            here, turning = events[first:last], reference.rate(sight)
         rate = max(float(reference.sensitivity(sight).max()), float(turning.max()))
         who = self._chosen(p)
         known = np.isin(here["neuron"], who)
@@ -237,20 +259,35 @@ class _Audit:
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**3)[k]
             * reference.lengths[k] / reference.n) if i.size else np.empty(0)
         jolts *= reference.pace * (1 + reference.steep)
-        look = choose(np.random.default_rng([SEED, p]), t0, t1,
+        look = choose(rng, t0, t1,
                       Kinks(np.unique(here["time"][known]), here["time"][~known], jolts), rate,
                       self.intervals, self.step)
         which = np.arange(first, last)
         if which.size > self.events_each:
             which = which[np.linspace(0, which.size - 1, self.events_each).astype(int)]
         moments = contacts.times(which, t0, t1, turning)
-        states = path.evaluate(p, np.concatenate([look.ends[:, 0], look.ends[:, 1], look.nodes,
-                                                  moments[np.isfinite(moments)]]))
+        times = np.concatenate([look.ends[:, 0], look.ends[:, 1], look.nodes,
+                                moments[np.isfinite(moments)]])
+        if not times.size:
+            # Turns that double precision does not resolve so late.
+            return
+        states = path.evaluate(p, times)
         count, nodes = len(look.ends), len(look.nodes)
         if count:
             self._follow(look, who, *self._neurons(states[:2 * count], who),
                          reference.see(states[2 * count:2 * count + nodes], who))
         contacts.look(which, moments, states[2 * count + nodes:], self.asked_each)
+
+    def _decade(self, rng: np.random.Generator, t0: float, t1: float, rate: np.ndarray
+                ) -> tuple[float, float]:
+        """A part of a piece [t0, t1] on which time, from the first turn of a neuron on, doubles at
+        most: late rates fall like 1 / t, and what follows takes them for constant."""
+        turn = 1.0 / max(float(rate.max()), 1e-300)
+        if not t1 + turn > 2 * (t0 + turn):
+            return t0, t1
+        low, high = np.log(t0 + turn), np.log(t1 + turn) - np.log(2.0)
+        begin = max(float(np.exp(low + rng.random() * (high - low))) - turn, t0)
+        return begin, min(2 * (begin + turn) - turn, t1)
 
     def _neurons(self, states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (I, s, d + 1) at the starts and at the ends of intervals."""
@@ -384,7 +421,7 @@ class _Audit:
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
-            gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
+            margin_fall=self.fall, gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
             multiplier=self.multiplier, defect=self.defect,
             lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,
             contradictions=self.contacts.count, first=tuple(self.contacts.found),

@@ -56,6 +56,9 @@ class Certificate:
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``, or to what
         errors of 0.1 do.
+    margin_fall : float
+        Largest fall of the smoothed margin between consecutive checked times, relative to it, once
+        the loss is so low that it cannot fall (`gflow.Flow.margin`); 0 on other losses.
     gap : float
         Largest jump between consecutive pieces of the dense output, relative to the neuron.
     wrong_side : float
@@ -94,6 +97,7 @@ class Certificate:
     lorentz: float
     energy: float
     loss_rise: float
+    margin_fall: float
     gap: float
     wrong_side: float
     wrong_pair: tuple[int, int]
@@ -126,7 +130,8 @@ class Certificate:
                 "wrong_side": (self.wrong_side, plane),
                 "multiplier": (self.multiplier, wide),
                 "balance": (peak(self.balance), wide), "lorentz": (self.lorentz, wide),
-                "energy": (abs(self.energy), wide), "loss_rise": (self.loss_rise, wide)}
+                "energy": (abs(self.energy), wide), "loss_rise": (self.loss_rise, wide),
+                "margin_fall": (self.margin_fall, wide)}
 
     @property
     def doubts(self) -> tuple[str, ...]:
@@ -164,6 +169,7 @@ class Certificate:
             line("pairs of one pattern", "lorentz"),
             line("energy identity", "energy", sign="+"),
             line("largest rise of loss", "loss_rise"),
+            line("fall of smoothed margin", "margin_fall"),
             line("largest jump", "gap"),
             line("stored states", "stored"),
             line("wrong side of pattern", "wrong_side", pair),

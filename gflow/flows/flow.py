@@ -23,6 +23,7 @@ from .archive import save
 from .audit import certify
 from .certificate import Certificate
 from .checking import Checked
+from .margins import KKT, Margins, kkt, margins
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
 
@@ -46,8 +47,10 @@ class Flow(Record):
         Output weights.
     W : ndarray, shape (T, m, d)
         Hidden weights.
-    loss : ndarray, shape (T,)
-        Loss ``1/(2n) sum (h(x_k) - y_k)^2``, or that of `loss_function`.
+    log_t : ndarray, shape (T,)
+        Natural logarithms of these; -inf at 0.
+    loss, log_loss : ndarray, shape (T,)
+        And its natural logarithm. Loss ``1/(2n) sum (h(x_k) - y_k)^2``, or that of `loss_function`.
     norms : ndarray, shape (T, m)
         ``|w_i|``.
     directions : ndarray, shape (T, m, d)
@@ -170,6 +173,71 @@ class Flow(Record):
         self._whole("what the saddles of a run need")
         plain_only(self.field, "plateaus")
         return plateaus(self)
+
+    @quiet
+    def margin(self) -> Margins:
+        """Margins at the reported times, over the squared norm of the weights.
+
+        Returns
+        -------
+        Margins
+            ``points`` (T, n), and of the data set ``hard`` and ``smoothed`` (T,); the latter never
+            falls from the time ``since`` on.
+
+        Raises
+        ------
+        ValueError
+            If the loss has a least value, or the run kept no weights.
+
+        References
+        ----------
+        Lyu and Li, "Gradient descent maximizes the margin of homogeneous neural networks", 2020.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> start, data = ([0.5], [[0.3]]), ([[1.0], [2.0]], [1, 1])
+        >>> margin = gflow.integrate(start, data, 1e9, loss="logistic").margin()
+        >>> margin.points[-1].round(3), float(margin.smoothed[-1].round(3))
+        (array([0.498, 0.996]), 0.498)
+        """
+        return margins(self)
+
+    @quiet
+    def kkt(self, t: float | None = None, slack: float = 0.1) -> KKT:
+        """How far the direction of the weights is from the conditions for the largest margin.
+
+        Parameters
+        ----------
+        t : float, optional
+            Time; that reached if None.
+        slack : float
+            Points whose margin is above the least by at most this part of it may have a multiplier.
+
+        Returns
+        -------
+        KKT
+            ``residual`` and ``complementarity``, both 0 in the limit; ``multipliers``, ``support``.
+
+        Raises
+        ------
+        ValueError
+            If the loss has a least value, or the time was not reached.
+
+        References
+        ----------
+        Lyu and Li, 2020, definition C.4; Ji and Telgarsky, "Directional convergence and alignment
+        in deep learning", 2020.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> start, data = ([0.5], [[0.3]]), ([[1.0], [2.0]], [1, 1])
+        >>> kkt = gflow.integrate(start, data, 1e300, loss="logistic").kkt()
+        >>> kkt.support, kkt.residual < 1e-3, kkt.multipliers.round(2)
+        (array([ True, False]), True, array([1., 0.]))
+        """
+        return kkt(self, t, slack)
 
     @quiet
     def predict(self, X: ArrayLike) -> np.ndarray:

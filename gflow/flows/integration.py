@@ -12,9 +12,9 @@ from ..engines.twotime import optimum
 from ..problem.checks import positive, whole
 from ..problem.field import Field
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
-                              thread_count)
+                              thread_count, with_loss)
 from ..problem.data import Data
-from ..problem.loss import SQUARE, Loss, LossLike, as_loss
+from ..problem.loss import SQUARE, Loss, LossLike
 from ..problem.network import TwoLayer
 from ..problem.rates import Rates, RatesLike, as_rates
 from ..problem.setting import DecayLike, Setting, as_decay
@@ -44,7 +44,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
               loss: LossLike = "square", rates: RatesLike = (1.0, 1.0),
               decay: DecayLike = 0.0, check: bool = False) -> Flow:
-    r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
+    r"""Exact gradient flow of a two-layer ReLU network, on any convex loss.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
     :math:`L = \frac{1}{2n} \sum_k (h(x_k) - y_k)^2`, or in general
@@ -70,7 +70,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         Error allowed per step, relative to the norm of each neuron; at least 100 eps. What the
         run makes of the errors of its steps is another matter, see ``check``.
     t_eval : array_like, shape (T,), optional
-        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included.
+        Increasing times in [0, t_max] to report. Default: 200, dense early, both ends included; of
+        long runs on the logistic and the exponential loss 0 and as many in every decade.
     stop : rule or list of rules, optional
         From `gflow.stop`, or any callable of a `gflow.stop.State` that returns True to stop.
     max_events : int, optional
@@ -90,9 +91,11 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         an array of arrays, (T,), with an empty one where it is missing. Events are kept;
         ``flow(t)`` and the certificate are not to be had then.
     loss : str or object
-        "square", :math:`\ell = (h - y)^2 / 2`; or an object with the methods ``value(h, y)``,
-        ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and ``curvature(h, y)``
-        :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
+        "square", :math:`\ell = (h - y)^2 / 2`; "logistic", :math:`\log(1 + e^{-y h})`, or
+        "exponential", :math:`e^{-y h}`, with labels -1 and 1 (0 and 1 become these), on which runs
+        go on in the logarithm of time, so that ``t_max=1e300`` costs little; or an object with the
+        methods ``value(h, y)``, ``pull(h, y)`` :math:`= -\partial \ell / \partial h` and
+        ``curvature(h, y)`` :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
         (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
         refused.
     rates : (float, float)
@@ -159,9 +162,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
                          "leave save= away" if save is not None else
                          f"check=True needs a run at rtol = {rtol * FINER:.3g}, below 100 eps: "
                          "give a larger rtol")
-    times = reported_times(t_eval, t_max)
+    data, loss = with_loss(data, loss)
+    times = reported_times(t_eval, t_max, data, loss)
     rules = as_rules(stop)
-    loss = as_loss(loss, data.y)
     setting = Setting(as_rates(rates), as_decay(decay, data.bias))
     if max_events is not None:
         max_events = whole(max_events, "max_events")

@@ -18,11 +18,13 @@ from ..engines.layered import Layered
 from ..engines.protocol import Path
 from ..engines.rescaled import Rescaled
 from ..engines.spanned import Spanned
+from ..engines.timed import Timed
 from ..engines.trajectory import Trajectory
 from ..engines.twotime import TwoTimeTrajectory
 from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
 from ..problem.activation import Activation
+from ..problem.clock import Clock
 from ..problem.files import plain
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, as_loss, loss_label
@@ -198,6 +200,7 @@ def _path(header: dict[str, Any], data: Data, units: Units, activation: Activati
     """The path of a run, from the arrays that are its own."""
     settings = header["settings"]
     rates = Rates(*as_rates(arrays.pop("rates", np.ones(2)).tolist()), settings["t_max"])
+    clock = _clock(arrays.pop("clock", None))
     inside = units.data(data)
     span = None
     if "span" in arrays:
@@ -220,6 +223,8 @@ def _path(header: dict[str, Any], data: Data, units: Units, activation: Activati
         raise ValueError("the path is of another dimension")
     if span is not None:
         path = Spanned(path, span, power)
+    if clock.parts is not None:
+        path = Timed(path, clock)
     if any(units):
         path = Rescaled(path, units)
     return Layered(path, rates) if rates else path
@@ -231,6 +236,19 @@ def _units(exponents: np.ndarray) -> Units:
             or (np.abs(exponents) > LARGEST).any()):
         raise ValueError("the units are none")
     return Units(*exponents.tolist())
+
+
+def _clock(entry: np.ndarray | None) -> Clock:
+    """The clock of a run; that of the flow in a file that says nothing of it."""
+    if entry is None:
+        return Clock()
+    if entry.ndim != 2 or entry.shape[1] != 4 or len(entry) < 2 or not np.isfinite(entry).all():
+        raise ValueError("the clock is none")
+    parts, end = entry[:-1], float(entry[-1, 0])
+    if ((np.diff(parts[:, :2], axis=0) <= 0).any() or (np.abs(parts[:, 2]) > LARGEST).any()
+            or not np.isin(parts[:, 3], (0.0, 1.0)).all() or not end > 0):
+        raise ValueError("the clock is none")
+    return Clock(parts, end)
 
 
 def _check(header: dict[str, Any], arrays: dict[str, np.ndarray], data: Data) -> None:

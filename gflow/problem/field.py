@@ -24,7 +24,7 @@ import numpy as np
 from .activation import RELU, SLIDING, Activation
 from .smooth import Smooth
 from .data import Data
-from .loss import SQUARE, Loss
+from .loss import SQUARE, Loss, is_endless
 from .norms import row_norms
 from .setting import PLAIN, Setting
 
@@ -91,13 +91,41 @@ class Field:
         """The loss ``L`` at outputs ``h`` (..., n); a number, or shape (...)."""
         return mean_loss(self.loss, h, self.data.y)
 
-    def pulls(self, h: np.ndarray) -> np.ndarray:
-        """Pulls at outputs ``h`` (..., n), as kernels take them."""
-        return np.require(self.loss.pull(h, self.data.y), float, ["C", "W"])
+    def pulls(self, h: np.ndarray, log: Any = None) -> np.ndarray:
+        """Pulls at outputs ``h`` (..., n), as kernels take them; times ``e^log``, if that is given,
+        a number or (..., 1) (endless losses only)."""
+        p = (self.loss.pull(h, self.data.y) if log is None else
+             self.loss.pull(h, self.data.y, log))  # type: ignore[call-arg]
+        return np.require(p, float, ["C", "W"])
 
-    def curvature(self, h: np.ndarray) -> np.ndarray:
-        """``l''`` at outputs ``h`` (..., n)."""
-        return np.require(self.loss.curvature(h, self.data.y), float, ["C", "W"])
+    def curvature(self, h: np.ndarray, log: Any = None) -> np.ndarray:
+        """``l''`` at outputs ``h`` (..., n), times ``e^log`` as in `pulls`."""
+        bend = (self.loss.curvature(h, self.data.y) if log is None else
+                self.loss.curvature(h, self.data.y, log))  # type: ignore[call-arg]
+        return np.require(bend, float, ["C", "W"])
+
+    def log_pulls(self, h: np.ndarray) -> np.ndarray:
+        """Logarithms of the sizes of pulls at outputs ``h`` (..., n), also below the range of
+        double precision if the loss is endless."""
+        p = self.pulls(h)
+        with np.errstate(divide="ignore"):
+            log = np.log(np.abs(p))
+            if is_endless(self.loss):
+                # Pulls that underflow are those of far margins, where the loss is their size.
+                far = np.abs(p) < 1e-200
+                log[far] = self.log_values(h)[far]
+        return np.asarray(log)
+
+    def log_values(self, h: np.ndarray) -> np.ndarray:
+        """Logarithms of the losses of the points at outputs ``h`` (..., n)."""
+        if is_endless(self.loss):
+            return np.asarray(self.loss.log_value(h, self.data.y))  # type: ignore[attr-defined]
+        with np.errstate(divide="ignore"):
+            return np.asarray(np.log(self.loss.value(h, self.data.y)))
+
+    def log_value(self, h: np.ndarray) -> Any:
+        """Logarithm of the loss ``L`` at outputs ``h`` (..., n); a number, or shape (...)."""
+        return np.logaddexp.reduce(self.log_values(h), axis=-1) - np.log(self.data.n)
 
     @property
     def first_pulls(self) -> np.ndarray:

@@ -9,7 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import real_array, whole
+from .clock import clocked_times
 from .data import Data
+from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
 
 EPS = float(np.finfo(float).eps)
@@ -73,6 +75,22 @@ def relu_only(model: TwoLayer, what: str) -> None:
                          f"{model.slope:g}: give one with slope 0")
 
 
+def with_loss(data: Data, loss: Any) -> tuple[Data, Loss]:
+    """Data with labels as the loss takes them, and the loss; see `gflow.problem.loss.as_loss`.
+
+    Examples
+    --------
+    >>> data, loss = with_loss(Data([[1.0], [2.0]], [0, 1]), "logistic")
+    >>> data.y, loss
+    (array([-1.,  1.]), Logistic())
+    """
+    found = as_loss(loss, data.y)
+    y = as_labels(found, data.y)
+    if not (y == data.y).all():
+        data = Data(data.X[:, :-1], y, bias=True) if data.bias else Data(data.X, y)
+    return data, found
+
+
 def default_times(t_max: float) -> np.ndarray:
     """About 200 times in [0, t_max], dense early, both ends included.
 
@@ -87,8 +105,10 @@ def default_times(t_max: float) -> np.ndarray:
     return times
 
 
-def reported_times(t_eval: ArrayLike | None, t_max: float) -> np.ndarray:
-    """The times ``t_eval`` in [0, t_max], or `default_times` if None.
+def reported_times(t_eval: ArrayLike | None, t_max: float, data: Data | None = None,
+                   loss: Loss = SQUARE) -> np.ndarray:
+    """The times ``t_eval`` in [0, t_max], or if None `default_times`; of a run on ``data`` with an
+    endless loss `gflow.problem.clock.clocked_times`.
 
     Raises
     ------
@@ -101,7 +121,8 @@ def reported_times(t_eval: ArrayLike | None, t_max: float) -> np.ndarray:
     array([0., 1.])
     """
     if t_eval is None:
-        return default_times(t_max)
+        late = None if data is None else clocked_times(data, t_max, loss)
+        return default_times(t_max) if late is None else late
     times = real_array(t_eval, "t_eval", 1)
     if times.size == 0:
         raise ValueError("t_eval is empty: give at least one time, or None for the default")

@@ -11,6 +11,8 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from .margins import Exponential, Logistic
+
 METHODS = ("value", "pull", "curvature")
 WRITE = "an object with value(h, y), pull(h, y) = -dl/dh and curvature(h, y) = l''"
 EPS = float(np.finfo(float).eps)
@@ -39,6 +41,12 @@ class Loss(Protocol):
        minus outputs, and late phases cost less. False if it is not there.
     5. ``name``: what `as_loss` knows it by. Only those of gflow have one; others are called by
        their ``repr``.
+    6. ``endless = True`` says that the loss falls for ever and has no least value, so that runs go
+       on in the logarithm of time (`gflow.problem.clock`). ``pull(h, y, log)`` and
+       ``curvature(h, y, log)`` then give both times :math:`e^{log}`, a number or (..., 1), without
+       overflow on the way, ``log_value(h, y)`` the logarithm of the loss, and ``margin(log_value)``
+       the output, times the label, at which a point has it.
+    7. ``labels(y)`` may refuse labels, or make others of them.
     """
 
     def value(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -87,11 +95,33 @@ class Square:
 
 
 SQUARE = Square()
-NAMED: dict[str, Loss] = {loss.name: loss for loss in (SQUARE,)}
+NAMED: dict[str, Loss] = {loss.name: loss for loss in (SQUARE, Logistic(), Exponential())}
 
 
-LossLike = Literal["square"] | Loss
+LossLike = Literal["square", "logistic", "exponential"] | Loss
 """A loss as front doors take it."""
+
+
+def is_endless(loss: Loss) -> bool:
+    """Whether the loss falls for ever."""
+    return bool(getattr(loss, "endless", False))
+
+
+def as_labels(loss: Loss, y: np.ndarray) -> np.ndarray:
+    """Labels as the loss takes them.
+
+    Raises
+    ------
+    ValueError
+        If it refuses them.
+
+    Examples
+    --------
+    >>> as_labels(NAMED["logistic"], np.array([0.0, 1.0]))
+    array([-1.,  1.])
+    """
+    labels = getattr(loss, "labels", None)
+    return np.asarray(labels(y) if callable(labels) else y)
 
 
 def is_quadratic(loss: Loss) -> bool:
@@ -121,7 +151,7 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     Parameters
     ----------
     loss : str or object
-        "square", or an object as `Loss` describes it.
+        "square", "logistic", "exponential", or an object as `Loss` describes it.
     y : ndarray, shape (n,)
         Labels of the problem.
 
@@ -130,9 +160,9 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     TypeError
         If it is neither, or lacks a method.
     ValueError
-        If there is no loss of that name; or if what a method returns has the wrong shape, is not
-        finite between output 0 and the label, is negative (value, curvature), jumps (pull), or is
-        not the derivative that it should be, by differences.
+        If there is no loss of that name, or it takes other labels; or if what a method returns has
+        the wrong shape, is not finite between output 0 and the label, is negative (value,
+        curvature), jumps (pull), or is not the derivative that it should be, by differences.
 
     Examples
     --------
@@ -150,6 +180,7 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
         if loss not in NAMED:
             raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(NAMED)}, or give "
                              f"{WRITE}")
+        as_labels(NAMED[loss], y)
         return NAMED[loss]
     if isinstance(loss, type):
         raise TypeError(f"loss is the class {loss.__name__}: give an object of it, "
@@ -158,7 +189,8 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     if missing:
         raise TypeError(f"loss is a {type(loss).__name__} without {' and '.join(missing)}: give "
                         f"\"square\" or {WRITE}")
-    if type(loss) is not Square:
+    y = as_labels(loss, y)
+    if type(loss) not in (Square, Logistic, Exponential):
         _check(loss, y)
     checked: Loss = loss
     return checked

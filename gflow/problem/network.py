@@ -12,7 +12,7 @@ from .activation import RELU, Activation
 from .checks import finite, real_array
 from .data import with_ones
 from .field import mean_loss, outputs
-from .loss import LossLike, as_loss
+from .loss import LossLike, as_labels, as_loss
 from .norms import row_norms
 from .quiet import quiet
 from .smooth import ActivationLike, Smooth, as_activation
@@ -138,7 +138,8 @@ class TwoLayer:
         loss : str or object
             As in `gflow.integrate`: :math:`\ell = (h - y)^2 / 2` if nothing else is given.
         """
-        return float(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
+        chosen = as_loss(loss, data.y)
+        return float(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
     @quiet
     def gradient(self, data: Data, loss: LossLike = "square") -> Gradient:

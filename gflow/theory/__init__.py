@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # pragma: no cover
     from . import exact, population
+    from .classes import ClassMargins, at_output_zero, class_margins
     from .convex import ConvexOptimum, least_norm, max_margin
     from .early import EarlyFlow, early_flow
     from .extremal import ExtremalVectors, extremal_vectors
@@ -21,7 +22,8 @@ if TYPE_CHECKING:  # pragma: no cover
     from .two_cone import TwoCone, two_cone_least_squares
     from .verdict import Verdict
 
-_HOME = {"ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
+_HOME = {"ClassMargins": "classes", "at_output_zero": "classes", "class_margins": "classes",
+         "ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
          "JumpProcess": "jumps",
          "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
          "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
@@ -29,9 +31,9 @@ _HOME = {"ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "ex
          "two_cone_least_squares": "two_cone", "Verdict": "verdict", "verdict": "verdict"}
 _MODULES = ("exact", "population")
 
-__all__ = ["ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess", "TwoCone", "Verdict",
-           "alignment_field", "alignment_potential", "early_flow", "exact", "extremal_vectors",
-           "jump_process",
+__all__ = ["ClassMargins", "ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess",
+           "TwoCone", "Verdict", "alignment_field", "alignment_potential", "at_output_zero",
+           "class_margins", "early_flow", "exact", "extremal_vectors", "jump_process",
            "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares",
            "verdict"]
 

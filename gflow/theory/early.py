@@ -14,12 +14,14 @@ from ..problem.checks import real_array
 from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
+from ..problem.loss import LossLike
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.span import Span
 from ..problem.tables import Table, indices, vector
 from ..engines.events import (CHANGE, OFF, ON, SLIDING, as_table, changed_points,
                               point_codes)
+from .classes import at_output_zero
 from .field import in_range, leaked
 from ..problem.quiet import quiet
 
@@ -28,8 +30,8 @@ BLOCK = 256
 
 
 @quiet
-def early_flow(model: ModelLike, data: DataLike, *,
-               threads: int | None = None) -> EarlyFlow:
+def early_flow(model: ModelLike, data: DataLike, *, threads: int | None = None,
+               loss: LossLike = "square") -> EarlyFlow:
     r"""The exact flow of every neuron in the limit of a vanishing initial scale.
 
     As the scale goes to 0 the output of the network vanishes and residuals are the labels. Neurons
@@ -47,6 +49,9 @@ def early_flow(model: ModelLike, data: DataLike, *,
         hyperplane, starts may lie on hyperplanes.
     threads : int, optional
         As many as there are processors if None. Results do not depend on it.
+    loss : str or object
+        As in `gflow.integrate`; pulls at output 0 take the place of labels
+        (`gflow.theory.at_output_zero`).
 
     Returns
     -------
@@ -87,6 +92,8 @@ def early_flow(model: ModelLike, data: DataLike, *,
     if model.slope and through.any():
         raise ValueError(f"neuron {int(through.argmax())} is leaky and passes w = 0, or starts "
                          "there, which the early flow does not follow: use gflow.integrate")
+    if loss != "square":
+        data = at_output_zero(data, loss)
     return EarlyFlow(model, in_range(data), thread_count(threads))
 
 

@@ -25,6 +25,7 @@ from ..kernels.algebra import orthonormal_rows
 from ..kernels.filippov import box_least_squares
 from ..problem.data import Data
 from ..problem.field import Field
+from ..problem.loss import is_endless
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from .early import EarlyFlow, early_flow
@@ -71,7 +72,8 @@ def plain_only(field: Field, what: str) -> None:
     """
     has = ("a smooth activation" if field.activation.smooth else "a slope"
            if field.activation.slope else "weight decay" if field.setting.decays else
-           "speeds of layers" if field.setting.rates != (1.0, 1.0) else "")
+           "speeds of layers" if field.setting.rates != (1.0, 1.0) else
+           "a loss without rest" if is_endless(field.loss) else "")
     if has:
         raise ValueError(f"{what} is known for plain ReLU networks only and this one has {has}: "
                          "leave that away, or judge by the gradient")

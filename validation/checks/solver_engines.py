@@ -93,8 +93,8 @@ CHECKS = [
           setting="Published data (W3: 8 of 75 points in 16 of 150 dimensions; W5: 12 of 40 "
                   "points) and starts with 12 neurons; flow times 40 ... 1200 (W2 and W3"
                   " longer than published, so that they grow); every engine at "
-                  "rtol 1e-8 against DOP853 at 1e-11. W6 and W7 are out of scope: they are "
-                  "published with the logistic loss, which gflow does not have.",
+                  "rtol 1e-8 against DOP853 at 1e-11. W6 and W7, of the logistic loss, "
+                  "are in the checks of losses that never rest.",
           prediction="differences of the order of rtol",
           rule="outputs on the points within 1000 rtol of the largest label, at 200 times; "
                "every loss falls by 1% or more, so "

@@ -13,6 +13,7 @@ from typing import Callable
 import numpy as np
 
 from ...problem.balance import Balance
+from ...problem.clock import Clock
 from ...problem.field import Field
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
@@ -61,6 +62,8 @@ class Waveform:
         Error allowed per window, relative to each neuron's norm.
     threads : int
         Number of threads; results do not depend on it.
+    clock : Clock
+        Its time is that of the engine, and pulls are those times ``dt/ds``.
 
     Attributes
     ----------
@@ -69,10 +72,10 @@ class Waveform:
     """
 
     def __init__(self, field: Field, U: np.ndarray, power: np.ndarray, rtol: float,
-                 threads: int = 1) -> None:
-        self.field, self.data, self.rtol = field, field.data, rtol
+                 threads: int = 1, clock: Clock = Clock()) -> None:
+        self.field, self.data, self.rtol, self.clock = field, field.data, rtol, clock
         data = self.data
-        self.response = response(self.field)
+        self.response = response(self.field, clock)
         self.decay = Drift(field.setting, 1, data.d).uniform or 0.0
         m, d = len(U), data.d
         a, W = U[:, 0].copy(), U[:, 1:].copy()
@@ -86,7 +89,7 @@ class Waveform:
         self.pattern, self.small = pattern, False
         self.side, self.loose = pattern.side, pattern.loose
         self.side[pattern.rest] = -1
-        self.guess = self.response.guess(h)
+        self.guess = self.response.at(0.0).guess(h)
         self.t, self.latest = 0.0, (0.0, h)
         size = np.maximum(np.abs(a), np.abs(W).max(axis=1))
         mantissa = np.frexp(size)[1].astype(np.int64)
@@ -99,7 +102,7 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
-        self.lengths = row_norms(data.X)
+        self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
         self.longest = FADING / self.decay if self.decay else np.inf
 
@@ -156,6 +159,10 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.grows(1.0), 0
         while self.t < self.run.t_max:
+            slower = self.turn(self.guess.r)
+            if slower is not None:
+                H *= slower
+                self.begin()
             H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
@@ -171,6 +178,41 @@ class Waveform:
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def begin(self) -> None:
+        """Know of the pulls what the weights of now say."""
+        self.guess = self.response.at(self.t).guess(self.field.outputs(
+            np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])))
+        self.guess.most += self.reserve()
+
+    def turn(self, r: np.ndarray) -> float | None:
+        """By how much times of the engine become shorter, if it has the clock go at another rate
+        from now on, because of the pulls ``r`` (n,) of now."""
+        if self.clock.parts is None:
+            return None
+        before = float(self.clock.log_rate(self.t))
+        if not self.clock.suits(self.t, self._pull(r)):
+            seen = self.seen() | self.watched
+            if self.clock.suits(self.t, self._pull(np.where(seen, r, 0.0))):
+                # Only points that no neuron sees go on pulling.
+                self.response.seen = seen
+                return 1.0
+            self.response.seen = None
+            self.clock.turn(self.t, self._pull(r))
+            return float(np.exp(before - self.clock.log_rate(self.t)))
+        return None
+
+    def _pull(self, r: np.ndarray) -> float:
+        """What turns a neuron, at most."""
+        return float(np.abs(r) @ self.lengths) / self.data.n
+
+    def seen(self) -> np.ndarray:
+        """Points that a neuron is on at, or slides on, shape (n,)."""
+        _, first = np.unique(self.key, return_index=True)
+        codes = codes_of(self.data.arrangement, self.side[first])
+        if self.activation.slope:
+            return np.ones(self.data.n, dtype=bool)
+        return np.asarray((codes[self.U[first, 1:].any(axis=1)] != 0).any(axis=0))
 
     def launch(self) -> float:
         """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
@@ -234,9 +276,9 @@ class Waveform:
         frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), self.crew,
                                    wanted=False)
         reach = self.lengths / self.data.n * H
-        slack = (self.rtol * strength * float(self.lengths.max())) ** 2 * self.data.n
+        slack = float(np.square(self.rtol * strength * self.lengths.max()) * self.data.n)
         try:
-            pulls, left = shrinking(self.response, self.decay, H)
+            pulls, left = shrinking(self.response.on(self.t, t1), self.decay, H)
             outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,
                             slack, self.rtol, self.run)
             if self.decay:
@@ -251,6 +293,8 @@ class Waveform:
             return H / 10
         self.failures = 0
         self.nfev += outcome.rounds
+        if self._surprised(frame):
+            return H
         if outcome.diverged:
             self.rejected += 1
             self.guess.forget()
@@ -264,10 +308,28 @@ class Waveform:
             self._accept(frame, outcome)
         return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
 
+    def _surprised(self, frame: Frame) -> bool:
+        """Whether a neuron meets a point whose pull was left away: then it counts from now on."""
+        if self.response.seen is None:
+            return False
+        log = frame.log[frame.log[:, 2] >= 0]
+        side = self.side[log[:, 0].astype(np.int64)].copy()
+        side[np.arange(len(log)), log[:, 2].astype(np.int64)] = log[:, 4]
+        met = (codes_of(self.data.arrangement, side) != 0).any(axis=0)
+        if not (met & ~self.response.seen).any():
+            return False
+        self.response.seen = self.response.seen | met
+        # Until a window with them is accepted: else they would be left away again at once.
+        self.watched = self.watched | met
+        self.rejected += 1
+        self.begin()
+        return True
+
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
-        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key, self.t)
+        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key,
+                         self.response, self.t)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
@@ -286,7 +348,7 @@ class Waveform:
             piece, longer, rounds = None, H, 0
             if taken >= look:
                 look = taken + taken // 2 + LOOK
-                piece = system.settle(self.t, t1, self.run.t_max - self.t)
+                piece = system.settle(self.t, t1, float(self.clock.span(self.t, self.run.t_max)))
             if piece is None:
                 piece, longer, rounds = system.window(self.t, t1, self.run)
             self.nfev += rounds
@@ -303,16 +365,20 @@ class Waveform:
             self.t = t1
             self.path.append(piece)
             self.run.check(self.measure)
-            if system.grown:
-                self._take(system.neurons())
-                system.begin(self.U, self.power, self.t)
+            H = self._renew(system, H)
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(system.neurons())
-            self.guess = self.response.guess(self.field.outputs(
-                np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])))
-            self.guess.most += self.reserve()
+            self.begin()
         return H
+
+    def _renew(self, system: Reduced, H: float) -> float:
+        """A new stretch of the reduced system, where one should begin; the length to try next."""
+        slower = self.turn(system.guess.r)
+        if system.grown or slower is not None:
+            self._take(system.neurons())
+            system.begin(self.U, self.power, self.t)
+        return H if slower is None else H * slower
 
     def _take(self, U: np.ndarray) -> None:
         """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
@@ -346,6 +412,7 @@ class Waveform:
         log = frame.log[np.argsort(frame.log[:, 1], kind="stable")]
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
+        self.watched = np.zeros(self.data.n, dtype=bool)
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
         n, s, plane, other, side, solutions = frame.choices.T
         self.choices.append(np.column_stack([
@@ -358,9 +425,10 @@ class Waveform:
         self._take(out.U * left if self.decay else out.U)
         self.path.append(window, (self.U, self.power))
         p, h = outcome.values[-1], outcome.outputs[-1]
+        response = self.response.at(window.t1)
         self.guess.accept(p, outcome.known, window.t1 - window.t0, outcome.last,
-                          outcome.contraction, self.response.curvature(h),
-                          self.response.most(h, p) + self.reserve())
+                          outcome.contraction, response.curvature(h),
+                          response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
 

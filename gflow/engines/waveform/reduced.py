@@ -9,6 +9,8 @@ those of `rounds`.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from scipy.linalg import qr
 
@@ -26,7 +28,7 @@ from ..run import Run
 from .guess import DEGREE, Guess
 from .marcher import Marcher
 from .pace import next_length
-from .response import Quadratic, response, shrinking
+from .response import Quadratic, shrinking
 from .rounds import relax
 from .tangent import Tangent
 
@@ -79,21 +81,25 @@ class Sliding:
         rows[1 + self.plane + planes.size * (self.length > 0), self.points] = abs(self.slope)
         lengths = np.abs(A.length)
         self.spread = rows * lengths**2 @ np.abs(on)
-        self.rounding = SUM_ROUNDING * (rows @ (np.abs(field.first_pulls) * lengths))
+        self.rounding = SUM_ROUNDING * rows * lengths
 
-    def errors(self, strength: np.ndarray, factor: float
+    def errors(self, strength: np.ndarray, terms: np.ndarray, factor: float
                ) -> tuple[float, np.ndarray, np.ndarray]:
         """How wrong the field of the pattern, and jumps where points on side 1 and on side -1 are
-        active, may be if outputs are wrong by ``strength`` (G,) at unit length."""
-        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding) * factor
+        active, may be if outputs are wrong by ``strength`` (G,) at unit length and pulls by the
+        rounding of ``terms`` (n,)."""
+        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding @ terms) * factor
         return float(errors[0]), errors[1:1 + self.planes.size], errors[1 + self.planes.size:]
 
-    def pulls(self, v: np.ndarray, factor: float,
-              left: np.ndarray | float) -> tuple[np.ndarray, np.ndarray]:
+    def pulls(self, v: np.ndarray, factor: float, left: np.ndarray | float,
+              log: Any) -> tuple[np.ndarray, np.ndarray]:
         """Jumps along the normals, where points on side 1 and on side -1 are active, as `march`
-        takes them; ``v`` (J, G, d) at the nodes, of which there is so much ``left`` (J, 1)."""
+        takes them; ``v`` (J, G, d) at the nodes, of which there is so much ``left`` (J, 1), ``log``
+        as in `Field.pulls`."""
         h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on) * left
-        pull = monomials(DEGREE) @ to_series(DEGREE) @ self.loss.pull(h, self.y) * factor
+        loss: Any = self.loss
+        pull = loss.pull(h, self.y) if log is None else loss.pull(h, self.y, log)
+        pull = monomials(DEGREE) @ to_series(DEGREE) @ pull * factor
         pull = (pull * self.length).T
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
         for row, plane, length in zip(pull, self.plane, self.length):
@@ -114,8 +120,10 @@ class Reduced:
         Neurons, in units of ``2 ** power``.
     side, key : ndarray, shapes (m, C) and (m,)
         Their sides, and equal numbers for equal patterns.
+    of_points : Quadratic
+        Pulls of the points, see `response`.
     t : float
-        When that is.
+        Time of the engine.
 
     Attributes
     ----------
@@ -124,7 +132,7 @@ class Reduced:
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
-                 side: np.ndarray, key: np.ndarray, t: float) -> None:
+                 side: np.ndarray, key: np.ndarray, of_points: Quadratic, t: float) -> None:
         data = field.data
         self.decay = marcher.decay
         n, d = data.n, data.d
@@ -153,7 +161,7 @@ class Reduced:
                 self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
         self.sliding = np.isin(np.arange(G), list(self.slides))
         features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
-        self.R, self.response = features, response(field)
+        self.R, self.response = features, of_points
         if is_quadratic(field.loss):
             triangle = qr(np.column_stack([features, self.response.target]), mode="r",
                           check_finite=False)[0]
@@ -162,7 +170,7 @@ class Reduced:
         self.begin(U, power, t)
 
     def begin(self, U: np.ndarray, power: np.ndarray, t: float) -> None:
-        """A new stretch at ``t`` from neurons ``U``, in units of ``2 ** power``."""
+        """A new stretch from neurons ``U``, in units of ``2 ** power``, at time ``t``."""
         G, d = self.first.size, self.data.d
         real = np.ldexp(U, power[:, None])
         moments = np.array([real[self.of == g].T @ real[self.of == g] for g in range(G)])
@@ -171,7 +179,7 @@ class Reduced:
         self.ties = bundles.tie(self.of, U, self.first, self.side,
                                 self.marcher.geometry.columns)
         self.N = moments
-        self.guess = self.response.guess(self.R @ self.N[:, 0, 1:].ravel())
+        self.guess = self.response.at(t).guess(self.R @ self.N[:, 0, 1:].ravel())
         self.guess.most += self.reserve()
 
     def reserve(self) -> float:
@@ -237,11 +245,11 @@ class Reduced:
                 return None
             bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
             N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
-            guess = self.response.guess(self.R @ N[:, 0, 1:].ravel())
+            guess = self.response.at(t0).guess(self.R @ N[:, 0, 1:].ravel())
             if self._resting(guess, N):
                 piece = Calm(t0, t1, self.stretch, self.lam, phi / 2, ACCURACY)
                 self.lam, self.N = self.lam @ step[:, -1], N
-                self.guess = guess
+                self.guess = self.response.at(t1).guess(self.R @ N[:, 0, 1:].ravel())
                 return piece
         return None
 
@@ -262,8 +270,8 @@ class Reduced:
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
         if self.guess.weight is not None:
             strength *= float(self.guess.weight.max())
-        slack = (self.rtol * strength) ** 2 * float((self.R**2).sum())
-        pulls, left = shrinking(self.response, self.decay, H)
+        slack = float(np.square(self.rtol * strength) * (self.R**2).sum())
+        pulls, left = shrinking(self.response.on(t0, t1), self.decay, H)
         sure = self.rtol * (CREEPING if self.decay else 1.0)
         outcome = relax(frame, self.guess, H, pulls, size, slack, sure, run)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
@@ -281,7 +289,7 @@ class Reduced:
         band = 10.0 * max(self.rtol, ON_SURFACE)
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if met >= 0 or self._released(frame, left):
+        if met >= 0 or self._released(frame, left, self.response.on(t0, t1).log):
             return None, 0.0, outcome.rounds
         piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY, self.decay)
         shrunk = float(np.exp(-self.decay * H))
@@ -289,27 +297,29 @@ class Reduced:
         self.N = frame.moments(-1) * shrunk**2
         self.t = t1
         p, h = outcome.values[-1], (left * outcome.outputs)[-1]
+        here = self.response.at(t1)
         self.guess.accept(p, outcome.known, H, outcome.last, outcome.contraction,
-                          self.response.curvature(h), self.response.most(h, p) + self.reserve())
+                          here.curvature(h), here.most(h, p) + self.reserve())
         return piece, length, outcome.rounds
 
-    def _released(self, frame: _Frame, left: np.ndarray | float) -> bool:
+    def _released(self, frame: _Frame, left: np.ndarray | float, log: Any) -> bool:
         """Whether a slide ends on the window."""
         factor = frame.length / (2 * self.data.n)
         # |a| |w| is at most (a^2 + |w|^2) / 2.
         strength = max(self.rtol, 1e-12) * np.trace(self.N, axis1=1, axis2=2) / 2
         if self.guess.weight is not None:
             strength = strength * float(self.guess.weight.max())
+        pulls = (np.abs(self.field.first_pulls) if log is None else np.abs(self.guess.r))
         for g, sliding in self.slides.items():
-            plus, minus = sliding.pulls(frame.v, factor, left)
+            plus, minus = sliding.pulls(frame.v, factor, left, log)
             count, d = sliding.normal.shape
             p = DEGREE + 1
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
-                frame.full[g], plus, minus, *sliding.errors(strength, factor), from_unit(p - 1),
-                halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d), np.empty(p),
-                np.empty(p))
+                frame.full[g], plus, minus, *sliding.errors(strength, pulls, factor),
+                from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d),
+                np.empty(p), np.empty(p))
             if until <= 1.0 or a == 0.0:
                 return True
         return False

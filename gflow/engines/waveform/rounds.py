@@ -95,7 +95,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     guess : Guess
     H : float
     response : Quadratic
-        Gives pulls and curvature at outputs (`gflow.engines.waveform.response`).
+        Gives pulls and curvature at outputs at the nodes (`gflow.engines.waveform.response`).
     size : callable
         From pulls (p, n) to how much each row (p,) of them moves a neuron, relative to it.
     slack : float
@@ -105,7 +105,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         Asked for Ctrl-C.
     """
     # On a flow the loss falls: pulls that grow are a window that is too long.
-    ceiling = 4 * guess.most + slack
+    ceiling = 4 * response.growth * guess.most + slack
     first = frame.tangent() if guess.tangent is None else guess.tangent.scaled(H)
     first.modes, last = guess.modes, None
     strength = first.strength(guess.weight)

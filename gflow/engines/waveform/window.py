@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
+
+from ...kernels.chebyshev import nodes, restrict, to_series
 
 
 @dataclass
@@ -42,6 +45,14 @@ class Window:
     strength: float
     values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     events: np.ndarray = field(default_factory=lambda: np.empty((0, 5)))
+
+    def part(self, end: float) -> Window:
+        """The window up to ``end`` in (-1, 1], without its events."""
+        degree = len(self.values) - 1
+        series = restrict(degree, end) @ to_series(degree) @ self.values
+        return replace(self, t1=self.t0 + (end + 1) / 2 * (self.t1 - self.t0),
+                       values=np.ascontiguousarray(chebvander(nodes(degree), degree) @ series),
+                       events=np.empty((0, 5)))
 
     def loose_on(self, shape: tuple[int, ...]) -> np.ndarray:
         """``loose`` as a mask (m, C)."""

@@ -143,17 +143,22 @@ class Windows:
         return neurons
 
     @quiet
-    def dissipation(self, p: int) -> float:
-        """Integral of ``|theta'|^2`` over window ``p``, up to where the path ends."""
+    def dissipation(self, p: int, end: float | None = None) -> float:
+        """Integral of ``|theta'|^2`` over window ``p``, up to where the path or ``end`` ends."""
         window = self.pieces[p]
-        end = min(1.0, 2 * (self.t_end - window.t0) / (window.t1 - window.t0) - 1)
+        stop = self.t_end if end is None else min(end, self.t_end)
+        end = min(1.0, 2 * (stop - window.t0) / (window.t1 - window.t0) - 1)
         if isinstance(window, Calm):
             return window.dissipation(end) * 2 / (window.t1 - window.t0)
+        if end <= -1.0:
+            return 0.0
+        if end < 1.0:
+            window = window.part(end)
         energy = np.zeros(1)
         side = self.side_at(p)
         with Crew(self.threads) as crew:
-            frame = self.marcher.begin(window, side, self.marcher.keys(side), np.array([end]),
-                                       crew, wanted=True, alone=True)
+            frame = self.marcher.begin(window, side, self.marcher.keys(side), np.ones(1), crew,
+                                       wanted=True, alone=True)
             frame.run(window.values, energy)
         return float(energy[0]) * 2 / (window.t1 - window.t0)
 

@@ -1,0 +1,175 @@
+r"""Margins of a flow on an endless loss, and how far its direction is from that of the largest.
+
+With :math:`m_k = y_k h(x_k)`, :math:`\rho = |\theta|` and the loss :math:`\ell` of a margin, the
+hard margin is :math:`\min_k m_k / \rho^2`; the smoothed one, :math:`\ell^{-1}(n L) / \rho^2`, is
+that of one point with the loss of all. It is the smaller one, and never falls once
+:math:`n L < \ell(0)`. Limits of directions are stationary points (KKT) of the problem of the
+largest margin. Lyu and Li, "Gradient descent maximizes the margin of homogeneous neural networks",
+ICLR 2020, Theorems 4.1 and 4.4; Ji and Telgarsky, "Directional convergence and alignment in deep
+learning", NeurIPS 2020 (proved there).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy.optimize import nnls
+
+from ..engines.events import SLIDING
+from ..engines.record import Record, read_only
+from ..problem.checks import positive
+from ..problem.field import Field
+from ..problem.loss import is_endless, loss_label
+
+HEAVY = 1e6
+"""Weight of the equations by which a sliding neuron has at most all of a multiplier."""
+FAINT = 1e-6
+"""Smoothed margins, times the squares, below this are rounding of a loss that is l(0) for ever: a
+point that is 0 has that."""
+
+
+@dataclass(frozen=True)
+class Margins:
+    """Margins over time.
+
+    Attributes
+    ----------
+    t : ndarray, shape (T,)
+        Reported times of the flow.
+    squares : ndarray, shape (T,)
+        ``|theta|^2``, the sum of all weights squared.
+    points : ndarray, shape (T, n)
+        Margins ``y_k h(x_k)`` over ``squares``.
+    hard, smoothed : ndarray, shape (T,)
+        Of the data set, over ``squares``.
+    since : float
+        From this reported time on the smoothed margin cannot fall; infinite if the loss is not yet
+        low enough at the last one.
+    """
+
+    t: np.ndarray
+    squares: np.ndarray
+    points: np.ndarray
+    hard: np.ndarray
+    smoothed: np.ndarray
+    since: float
+
+
+@dataclass(frozen=True)
+class KKT:
+    r"""How far a direction is from the conditions (Karush, Kuhn, Tucker) for the largest margin.
+
+    Of :math:`\hat\theta = \theta / |\theta|`: multipliers :math:`\lambda_k \ge 0` with
+    :math:`\hat\theta = \sum_k \lambda_k y_k g_k`, where :math:`g_k` is in Clarke's subdifferential
+    of the output at :math:`x_k`, and :math:`\lambda_k > 0` only at points of the least margin.
+
+    Attributes
+    ----------
+    residual : float
+        Distance of the direction from the nearest such sum; 0 if the first condition holds.
+    complementarity : float
+        ``sum lambda_k (m_k - min m) / sum lambda_k m_k``; 0 if the last one does.
+    margin : float
+        Least ``y_k h(x_k)`` of the direction.
+    multipliers : ndarray, shape (n,)
+        ``lambda``; where both conditions hold they sum to ``1 / (2 margin)``.
+    support : ndarray of bool, shape (n,)
+        Points with a multiplier.
+    t : float
+        Time.
+    """
+
+    residual: float
+    complementarity: float
+    margin: float
+    multipliers: np.ndarray
+    support: np.ndarray
+    t: float
+
+    def __repr__(self) -> str:
+        return (f"KKT(t={self.t:g}: residual {self.residual:.3g}, complementarity "
+                f"{self.complementarity:.3g}, margin {self.margin:.9g}, "
+                f"{self.support.sum()} of {self.support.size} points support)")
+
+
+def smoothed_margin(field: Field, log_value: Any) -> Any:
+    """The margin at which one point alone has the loss ``n L``; ``log_value`` is ``log L``."""
+    loss: Any = field.loss
+    return loss.margin(log_value + np.log(field.data.n))
+
+
+def margins(flow: Record) -> Margins:
+    """See `gflow.Flow.margin`."""
+    field = _endless(flow)
+    a, W = flow.a, flow.W
+    squares = (a**2).sum(axis=1) + (W**2).sum(axis=(1, 2))
+    h = np.array([field.outputs(*net) for net in zip(a, W)])
+    scale = np.where(squares > 0, squares, 1.0)
+    points = field.data.y * h / scale[:, None]
+    top = smoothed_margin(field, field.log_value(h))
+    low = np.flatnonzero(top <= FAINT)
+    first = 0 if not low.size else int(low[-1]) + 1
+    since = float(flow.t[first]) if first < flow.t.size else np.inf
+    return Margins(flow.t, read_only(squares), read_only(points), read_only(points.min(axis=1)),
+                   read_only(top / scale), since)
+
+
+def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
+    """See `gflow.Flow.kkt`."""
+    field, slack = _endless(flow), positive(slack, "slack")
+    t = flow.t_end if t is None else float(t)
+    net = flow(t)
+    size = float(np.sqrt((net.a**2).sum() + (net.W**2).sum())) or 1.0
+    a, W, codes = net.a / size, net.W / size, flow.pattern(t)
+    m = field.data.y * field.outputs(a, W)
+    least = float(m.min())
+    near = np.flatnonzero(m <= least + slack * abs(least))
+    found, residual = _multipliers(field, a, W, codes, near)
+    total = float(found @ np.abs(m))
+    return KKT(residual, float(found @ (m - least)) / total if total > 0 else 0.0, least,
+               read_only(found), read_only(found > 1e-9 * found.max()), t)
+
+
+def _endless(flow: Record) -> Field:
+    field = flow.field
+    if not is_endless(field.loss):
+        raise ValueError(f"a run on the loss {loss_label(field.loss)} has no margins: these are "
+                         "of losses that fall for ever, \"logistic\" and \"exponential\"")
+    return field
+
+
+def _multipliers(field: Field, a: np.ndarray, W: np.ndarray, codes: np.ndarray,
+                 near: np.ndarray) -> tuple[np.ndarray, float]:
+    """Multipliers (n,) at the points ``near`` that come closest to the weights, and how close.
+
+    A neuron that slides on a point adds ``mu y_k a_i x_k``, ``0 <= mu <= lambda_k``, to the sum.
+    """
+    X, y, (m, d) = field.data.X, field.data.y, W.shape
+    slope = field.activation.weights(codes)[:, near]
+    X, y = X[near], y[near]
+    # Columns are y_k g_k; rows are a, then W row by row.
+    columns = np.concatenate([slope * (W @ X.T) * y,
+                              ((slope * a[:, None])[:, None, :] * (X.T * y)[None]
+                               ).reshape(m * d, near.size)])
+    i, k = np.nonzero((codes[:, near] == SLIDING) & (a != 0)[:, None])
+    shares = np.zeros((m * (d + 1), i.size))
+    for j in range(i.size):
+        shares[m + i[j] * d:m + (i[j] + 1) * d, j] = a[i[j]] * y[k[j]] * X[k[j]]
+    theta = np.append(a, W.ravel())
+    system = np.hstack([columns, shares, np.zeros((theta.size, i.size))])
+    # lambda - mu - rest = 0.
+    tie = np.zeros((i.size, system.shape[1]))
+    row = np.arange(i.size)
+    tie[row, k], tie[row, near.size + row], tie[row, near.size + i.size + row] = 1.0, -1.0, -1.0
+    right = np.append(theta, np.zeros(i.size))
+    whole = np.vstack([system, HEAVY * tie])
+    if len(whole) > 2 * whole.shape[1]:
+        Q, whole = np.linalg.qr(whole)
+        right = Q.T @ right
+    solution, _ = nnls(whole, right, maxiter=30 * max(whole.shape[1], 10))
+    found = np.zeros(field.data.n)
+    found[near] = solution[:near.size]
+    left = theta - system @ solution
+    return found, float(np.sqrt(left @ left))

@@ -1,0 +1,223 @@
+"""Losses that never rest: closed forms far beyond any time, both engines, labels, files."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.optimize import brentq
+from scipy.special import expi
+
+import gflow
+from gflow.problem.clock import Clock
+from gflow.problem.field import Field
+from gflow.problem.loss import NAMED, as_loss
+from problems import random_problem, relative_errors, same_events
+
+LOSSES = ["exponential", "logistic"]
+ENGINES = ["DOP853", "waveform"]
+# V = a w of one balanced neuron of V(0) = 0.01 on the point x = y = 1, and the time of it.
+TABLE = {"exponential": [(1.0, 2.9565236408913), (10.0, 1248.123452853652),
+                         (20.0, 12807828.34099303), (30.0, 184486604705.6459),
+                         (74.06181308212, 1e30), (236.41297961, 1e100)],
+         "logistic": [(1.0, 5.2591087338853), (10.0, 1251.577330493143),
+                      (20.0, 12807832.14144426), (30.0, 184486604709.6491)]}
+DIRECTION = np.array([(1, 0, .5), (0, 2, .3), (-1, -.2, .4)]), np.array([1.0, 1.0, -1.0])
+MARGIN = 0.2620617571
+
+
+def log_ei(v):
+    """Logarithm of the exponential integral, by its asymptotic series where that is exact."""
+    if v < 40:
+        return float(np.log(expi(v)))
+    terms = np.cumprod(np.append(1.0, np.arange(1, 30) / v))
+    return float(v - np.log(v) + np.log(terms.sum()))
+
+
+def grown(time, loss, start):
+    """V where Ei(V) - Ei(V0), plus ln(V/V0) for the logistic loss, is ``time``."""
+    def off(v):
+        rest = (np.log(v / start) if loss == "logistic" else 0.0) - expi(start)
+        known = log_ei(v) if v > 1 else np.log(max(expi(v) + rest, 1e-300))
+        return known + (np.log1p(rest * np.exp(-known)) if v > 1 else 0.0) - np.log(time)
+    return brentq(off, start * (1 + 1e-12), 3000.0, xtol=1e-14, rtol=1e-15)
+
+
+def problem(seed, n, m, d, kind, scale):
+    """Random points with labels of two classes."""
+    a, W, X, y, _ = random_problem(seed, n, m, d, "generic", "balanced", scale)
+    y = np.where(y > 0, 1.0, -1.0)
+    if kind == "separable":
+        y = np.where(X[:, 0] > 0, 1.0, -1.0)
+    elif kind == "one class":
+        y = np.full(n, y[0])
+    elif kind == "both labels":
+        X, y = np.append(X, X[:1], axis=0), np.append(y, -y[0])
+    return (a, W), (X, y)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_one_point_up_to_1e300(loss, method):
+    volumes, times = (list(column) for column in zip(*TABLE[loss]))
+    assert np.allclose([grown(2 * t, loss, 0.01) for t in times], volumes, rtol=1e-9, atol=0)
+    times += [1e200, 1e300]
+    flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1e300, loss=loss, method=method,
+                           rtol=1e-11, t_eval=times)
+    assert flow.status == "finished" and flow.t_end == 1e300 and flow.certificate(60).ok
+    exact = [grown(2 * t, loss, 0.01) for t in times]
+    np.testing.assert_allclose(flow.a[:, 0] * flow.W[:, 0, 0], exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("n", [2, 5])
+def test_orthonormal_points(loss, n):
+    # A neuron on their mean: u = V / sqrt(n) takes the time (sqrt(n) / 2) (Ei(u) - Ei(u0) ...).
+    w = 0.1 * np.ones((1, n)) / np.sqrt(n)
+    times = np.array([1.0, 30.0, 1e6, 1e40])
+    flow = gflow.integrate(([0.1], w), (np.eye(n), np.ones(n)), 1e40, loss=loss, rtol=1e-11,
+                           t_eval=times)
+    u = flow.a[:, 0] * np.sqrt((flow.W[:, 0]**2).sum(axis=1)) / np.sqrt(n)
+    exact = [grown(2 * t / np.sqrt(n), loss, 0.01 / np.sqrt(n)) for t in times]
+    np.testing.assert_allclose(u, exact, rtol=1e-9)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_direction_of_three_points(loss):
+    X, y = DIRECTION
+    W = 0.1 * np.random.default_rng(0).standard_normal((4, 3))
+    a = np.sqrt((W**2).sum(axis=1)) * np.array([1, 1, -1, -1])
+    flow = gflow.integrate((a, W), (X, y), 1e114, loss=loss, t_eval=[10**12.8, 1e114])
+    assert flow.certificate().ok
+    size = (flow.a**2).sum(axis=1) + (flow.W**2).sum(axis=(1, 2))
+    margin = [(y * net(X)).min() for net in flow(flow.t)] / size
+    # An independent program with another start: 0.260161 and 0.261837.
+    assert (np.abs(margin - [0.260161, 0.261837]) < [1e-3, 1e-4]).all() and margin[1] < MARGIN
+    log = flow.field.log_value(flow.model(X))
+    assert np.exp(np.log(1e114) + log + np.log(-log)) == pytest.approx(0.95804, abs=1e-4)
+    assert 1 / (4 * MARGIN) == pytest.approx(0.95397, abs=1e-5)
+
+
+@settings(max_examples=12, deadline=None)
+@given(st.integers(0, 2**32 - 1), st.integers(1, 8), st.integers(1, 8), st.integers(2, 4),
+       st.sampled_from(["generic", "separable", "one class", "both labels"]),
+       st.sampled_from([1.0, 0.1, 1e-3]), st.sampled_from(LOSSES))
+def test_engines_agree(seed, n, m, d, kind, scale, loss):
+    start, data = problem(seed, n, m, d, kind, scale)
+    one, two = (gflow.integrate(start, data, 30.0, loss=loss, method=method, rtol=1e-10,
+                                max_events=2000) for method in ENGINES)
+    if one.stats["ambiguous"] or two.stats["ambiguous"]:
+        return
+    assert one.success and two.success and one.certificate().ok and two.certificate().ok
+    assert relative_errors(two, one, peak=True).max() < 1e-6
+    same_events(one.events, two.events, 1e-5)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+def test_the_clock_changes_nothing(loss, monkeypatch):
+    start, data = problem(5, 8, 8, 3, "generic", 0.3)
+    flow = gflow.integrate(start, data, 20.0, loss=loss, method="DOP853", rtol=1e-11)
+    monkeypatch.setattr(Clock, "of", classmethod(lambda cls, *arguments: cls()))
+    plain = gflow.integrate(start, data, 20.0, loss=loss, method="DOP853", rtol=1e-11)
+    assert flow.path.clock.parts is not None and not hasattr(plain.path, "clock")
+    assert relative_errors(flow, plain).max() < 1e-8 and len(plain.events) > 3
+    same_events(flow.events, plain.events, 1e-7)
+
+
+def test_points_that_no_neuron_sees_cost_nothing():
+    # One neuron that leaves the second point: its pull stays, the others fall like 1/t.
+    X, y = np.array([[2.0, 1.0], [-1.0, -2.0], [1.0, 2.0]]), np.array([1.0, 1.0, 1.0])
+    flow = gflow.integrate(([0.5], [[0.3, 0.4]]), (X, y), 1e200, method="waveform", loss="logistic")
+    assert flow.status == "finished" and flow.stats["steps"] < 300 and flow.certificate(40).ok
+    assert flow.loss[-1] == pytest.approx(np.log(2) / 3)
+    assert (y * flow.model(X))[[0, 2]].min() > 400
+
+
+def test_a_neuron_that_comes_back_to_a_point():
+    # Its pull was left away while no neuron saw it.
+    X = [[-1.9, 1.1, 1.7, 0.3], [-0.6, -0.2, 1.0, -0.6], [0.8, -0.5, -0.5, -1.8],
+         [-0.5, 2.0, -2.0, -0.6]]
+    start = ([2.45e-4], [[-1.9e-4, 4.6e-5, -4.6e-5, 1.4e-4]])
+    one, two = (gflow.integrate(start, (X, np.ones(4)), 1e4, loss="exponential", method=method,
+                                rtol=1e-9) for method in ENGINES)
+    assert len(one.events) >= 2 and two.stats["steps"] < 300
+    same_events(one.events, two.events, 1e-4)
+    np.testing.assert_allclose(one.W[-1], two.W[-1], rtol=1e-5, atol=1e-5)
+
+
+def test_data_that_cannot_be_separated_come_to_rest():
+    X, y = np.array([[1.0], [1.0], [1.0]]), np.array([1.0, 1.0, -1.0])
+    for method in ENGINES:
+        flow = gflow.integrate(([0.1], [[0.1]]), (X, y), 1e12, loss="logistic", method=method)
+        assert flow.status == "finished"
+        assert flow.model(X)[0] == pytest.approx(np.log(2.0), rel=1e-7)
+
+
+def test_labels():
+    X = np.eye(3)
+    for loss in LOSSES:
+        flow = gflow.integrate(([0.1], [[0.1] * 3]), (X, [0, 1, 1]), 3.0, loss=loss)
+        same = gflow.integrate(([0.1], [[0.1] * 3]), (X, [-1, 1, 1]), 3.0, loss=loss)
+        assert flow.data.y.tolist() == [-1, 1, 1] and (flow.W == same.W).all()
+        assert flow.model.loss(gflow.Data(X, [0, 1, 1]), loss) == flow.loss[-1]
+        twin = gflow.descend(([0.1], [[0.1] * 3]), (X, [0, 1, 1]), 1e-3, 3000, loss=loss)
+        assert gflow.descent.distances(same, twin).max() < 2e-3
+        for wrong in ([0.5, 1, 1], [-1, 0, 1], [0, 1, 2]):
+            with pytest.raises(ValueError, match=f"{loss} loss takes the labels -1 and 1, or 0"):
+                gflow.integrate(([0.1], [[0.1] * 3]), (X, wrong), 3.0, loss=loss)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9), st.sampled_from(LOSSES))
+def test_losses_and_their_logarithms(m, loss):
+    h, y = np.array(m), np.where(np.arange(len(m)) % 2, 1.0, -1.0)
+    found = NAMED[loss]
+    assert np.isfinite(found.log_value(h, y)).all()
+    assert np.isfinite(Field(gflow.Data(h[:, None], y), found).log_value(h))
+    assert np.isfinite(found.pull(h, y, y * h)).all()
+    assert np.isfinite(found.curvature(h, y, y * h)).all()
+    h = h / 4
+    assert as_loss(loss, y) is found
+    np.testing.assert_allclose(np.exp(found.log_value(h, y)), found.value(h, y),
+                               rtol=1e-11)
+    np.testing.assert_allclose(found.margin(found.log_value(h, y)), (y * h),
+                               rtol=1e-9, atol=1e-9)
+    for name in ("pull", "curvature"):
+        method = getattr(found, name)
+        np.testing.assert_allclose(method(h, y, -3.0), np.exp(-3.0) * method(h, y),
+                                   rtol=1e-11)
+    e, near = 1e-6, np.abs(h) < 20
+    h, y = h[near], y[near]
+    slope = (found.value(h + e, y) - found.value(h - e, y)) / (2 * e)
+    np.testing.assert_allclose(-found.pull(h, y), slope, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_files_pickles_rules_and_cuts(method, tmp_path):
+    start, data = problem(5, 8, 8, 3, "separable", 0.3)
+    flow = gflow.integrate(start, data, 1e30, loss="logistic", method=method)
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz")
+    for other in (again, pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow)):
+        assert (other.W == flow.W).all() and (other.loss == flow.loss).all()
+        assert (other(1e15).W == flow(1e15).W).all() and other.t_end == 1e30
+        assert (other.events == flow.events).all()
+    with pytest.raises(ValueError, match="logistic"):
+        gflow.load(tmp_path / "run.npz", loss="exponential")
+    # The first time of a loss, over decades in one step.
+    below = gflow.integrate(start, data, 1e30, loss="logistic", method=method,
+                            stop=gflow.stop.loss_below(1e-20))
+    assert below.status == "loss_below" and below.loss[-1] == pytest.approx(1e-20, rel=1e-4)
+    assert abs(below.certificate().energy) < 1e-7
+    kept = gflow.integrate(start, data, 1e30, loss="logistic", method=method, save=["loss", "W"])
+    np.testing.assert_allclose(kept.W, flow.W, rtol=1e-12)
+    assert (kept.t == flow.t).all() and kept.t[-1] > 1.1 * kept.t[-2]
+
+
+def test_energy_up_to_a_cut_inside_a_window():
+    a, W, X, y, t_max = random_problem(5, 8, 8, 3, "generic", "balanced", 0.3)
+    whole = gflow.integrate((a, W), (X, y), t_max, method="waveform")
+    cut = gflow.integrate((a, W), (X, y), t_max, method="waveform",
+                          stop=gflow.stop.loss_below(float(whole.loss[100])))
+    assert cut.status == "loss_below" and abs(cut.certificate().energy) < 1e-7

@@ -1,0 +1,88 @@
+"""Margins of flows that never rest, and the conditions of the largest one."""
+
+import numpy as np
+import pytest
+
+import gflow
+from test_endless import DIRECTION, LOSSES, MARGIN, problem
+
+
+@pytest.fixture(scope="module", params=LOSSES)
+def flow(request):
+    W = 0.1 * np.random.default_rng(0).standard_normal((4, 3))
+    a = np.sqrt((W**2).sum(axis=1)) * np.array([1, 1, -1, -1])
+    return gflow.integrate((a, W), DIRECTION, 1e300, loss=request.param)
+
+
+def test_margins(flow):
+    margin, y = flow.margin(), DIRECTION[1]
+    k = 150
+    net = flow(flow.t[k])
+    size = (net.a**2).sum() + (net.W**2).sum()
+    np.testing.assert_allclose(margin.points[k], y * net(DIRECTION[0]) / size, rtol=1e-12)
+    np.testing.assert_allclose(flow.log_loss[:100], np.log(flow.loss[:100]), rtol=1e-12)
+    late = flow.t >= margin.since
+    assert 100 < late.sum() < 200 and (np.diff(margin.smoothed[late]) > 0).all()
+    one = 1.0 if flow.settings["loss"] == "exponential" else np.log(2.0)
+    assert (late == (3 * flow.loss < one)).all()
+    # Within log n over the squares of the hard margin.
+    gap = (margin.hard - margin.smoothed) * margin.squares
+    assert (gap >= -1e-9).all() and (gap <= np.log(3) + 1e-9)[late].all()
+
+
+def test_the_limit_is_a_stationary_point(flow):
+    # The multipliers of the two class-wise problems; residuals fall like 1/|theta|.
+    end, before = flow.kkt(), flow.kkt(1e75)
+    assert end.support.all() and end.residual < 0.01 and end.complementarity < 1e-3
+    assert before.residual / end.residual == pytest.approx(2.0, rel=0.1)
+    assert MARGIN - 2e-4 < end.margin < MARGIN
+    assert end.multipliers.sum() == pytest.approx(1 / (2 * MARGIN), rel=1e-3)
+    limit = np.array([0.7740668, 0.21611002])
+    np.testing.assert_allclose(end.multipliers[:2] / end.multipliers[0], limit / limit[0],
+                               rtol=0.02)
+
+
+def test_multipliers_of_neurons_that_slide():
+    # Each class has a neuron, which ends on the hyperplane of the other's point.
+    X = np.array([[1.0, 0.3], [0.4, 1.0]])
+    flow = gflow.integrate(([0.4, -0.4], [[0.3, 0.0], [0.0, 0.3]]), (X, [1, -1]), 1e250,
+                           loss="logistic")
+    assert flow.pattern(flow.t_end).tolist() == [[1, 2], [2, 1]]
+    kkt = flow.kkt()
+    inner, squares = X[0] @ X[1], (X**2).sum(axis=1)
+    length = np.sqrt(squares - inner**2 / squares[::-1])
+    np.testing.assert_allclose(kkt.multipliers, 1 / length, rtol=1e-6)
+    assert kkt.residual < 1e-4 and flow.certificate().ok
+    assert kkt.margin == pytest.approx(1 / (2 * (1 / length).sum()), rel=1e-4)
+
+
+def test_points_beyond_the_margin_have_no_multiplier():
+    start, data = ([0.5], [[0.3, 0.2]]), ([[1.0, 0.0], [3.0, 1.0]], [1, 1])
+    flow = gflow.integrate(start, data, 1e300, loss="exponential")
+    assert flow.kkt().support.tolist() == [True, False] and flow.kkt().residual < 0.05
+    # Allowed to have one, it takes little.
+    multipliers = flow.kkt(slack=5.0).multipliers
+    assert multipliers[1] < 0.02 * multipliers[0]
+
+
+def test_a_margin_that_falls_is_seen(monkeypatch):
+    start, data = problem(5, 8, 8, 3, "separable", 0.3)
+    flow = gflow.integrate(start, data, 1e6, loss="logistic")
+    assert flow.certificate().margin_fall < 1e-9
+    # Time backwards: all that grew falls.
+    path, end = flow.path, flow.t_end
+    monkeypatch.setattr(type(path), "evaluate", lambda self, p, t: path(end - t))
+    assert flow.certificate().margin_fall > 1e-3 and not flow.certificate().ok
+
+
+def test_a_point_that_is_zero_leaves_no_margin():
+    flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0], [0.0]], [1, 1]), 1e40, loss="logistic")
+    assert flow.certificate().ok and flow.margin().since == np.inf and flow.margin().hard[-1] == 0
+
+
+def test_losses_that_rest_have_none():
+    flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0)
+    for ask in (flow.margin, flow.kkt):
+        with pytest.raises(ValueError, match="the loss square has no margins"):
+            ask()
+    assert flow.certificate().margin_fall == 0.0
