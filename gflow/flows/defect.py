@@ -120,10 +120,11 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     near = np.abs(sight.z) <= reference.band
     near[:, :, reference.lengths == 0] = False
     D = each(reference.fields(sight, near))
-    always, ever = each(near).all(axis=1), each(near).any(axis=1)
+    always: np.ndarray = np.logical_and.reduce(each(near), axis=1)
+    ever = each(near).any(axis=1)
     on = each(sight.z > 0)
     same = (on.all(axis=1) == on.any(axis=1)) | ever
-    good: np.ndarray = np.logical_and.reduce(same & (always == ever), axis=2)
+    good = np.asarray((same & (always == ever)).all(axis=2))
     a, W = each(sight.a), each(sight.W)
     _on_planes(reference, D, a, W, each(sight.p), always, good)
     slope = np.concatenate([(W * D).sum(axis=3)[..., None], a[..., None] * D], axis=3)
