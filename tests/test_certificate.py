@@ -147,7 +147,7 @@ def test_a_file_with_another_tolerance_is_refused(runs):
 
 def test_a_wide_network_is_looked_at_in_samples():
     data = gflow.datasets.linear_teacher(100, 2, noise=0.5, rng=1)
-    flow = gflow.integrate(gflow.init.balanced(4000, 2, scale=0.1, rng=2), data, 0.3, rtol=1e-5,
+    flow = gflow.integrate(gflow.init.balanced(4000, 2, scale=0.1, rng=2), data, 0.3, rtol=1e-6,
                            method="waveform")
     certificate = flow.certificate()
     seen, moving = certificate.neurons
