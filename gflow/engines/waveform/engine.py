@@ -117,7 +117,8 @@ class Waveform:
             a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
-            return speed(a, W, D[of])
+            # A neuron at w = 0 stays there, whatever its sides were.
+            return speed(a, W, D[of] * W.any(axis=1)[:, None])
 
         return loss, gradient_norm
 
@@ -175,8 +176,10 @@ class Waveform:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
-        _, first = np.unique(self.key, return_index=True)
-        patterns = self.side[first[(self.U[first, 1:] != 0.0).any(axis=1)]]
+        # One that has come to rest at w = 0 does not stand for those that share its sides.
+        moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
+        _, first = np.unique(self.key[moving], return_index=True)
+        patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)
         D = on @ (self.guess.r[:, None] * X) / self.data.n
         for g in np.flatnonzero((patterns == 0).any(axis=1)):
