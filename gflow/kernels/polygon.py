@@ -227,8 +227,8 @@ def land(u, sign, t, hit, tol, started, side, planes, events, work):
             sign = sign_after(u[0], w, D[0], planes.size)
         return sign, False, True
     after, solutions = settle(u, 0.0, total, Z, D, side, planes.normal, planes.below, planes.above,
-                              planes.plus, planes.minus, planes.size, work.new, work.field, w,
-                              work.jump)
+                              planes.plus, planes.minus, planes.size, 0.0, work.new, work.field,
+                              w, work.jump)
     tally[CHOICES] += solutions > 1
     if after != sign:
         u[0] = 0.0
