@@ -118,7 +118,7 @@ class Waveform:
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
             # A neuron at w = 0 stays there, whatever its sides were.
-            return speed(a, W, D[of] * W.any(axis=1)[:, None])
+            return speed(a, W, np.where((W != 0).any(axis=1, keepdims=True), D[of], 0.0))
 
         return loss, gradient_norm
 
