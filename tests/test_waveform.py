@@ -287,3 +287,16 @@ def test_many_slides_in_high_dimension_as_the_stepper():
     assert together > 3
     np.testing.assert_allclose(fast.W, plain.W, rtol=0, atol=1e-6 * np.abs(plain.W).max())
     np.testing.assert_allclose(fast.loss, plain.loss, rtol=1e-6)
+
+
+def test_a_neuron_at_rest_does_not_stand_for_others():
+    # Neuron 0 comes to w = 0; neuron 1 is on the same side of the only hyperplane, and goes on.
+    start = ([-1.0, 0.5], [[0.2], [0.2]])
+    data = ([[1.0], [2.0]], [1.0, 1.0])
+    run = gflow.integrate(start, data, 20.0, method="waveform", rtol=1e-9)
+    other = gflow.integrate(start, data, 20.0, method="DOP853", rtol=1e-9)
+    assert not run.W[-1, 0].any() and run.loss[-1] < run.loss[len(run.t) // 20]
+    np.testing.assert_allclose(run.W[-1], other.W[-1], atol=1e-7)
+    assert run.certificate().ok
+    steps = gflow.integrate(start, data, 20.0, method="waveform", rtol=1e-9, save=["grad_norm"])
+    assert steps.saved["grad_norm"][-1] < 1e-6

@@ -35,21 +35,23 @@ SEED = 20
 """Of the random intervals."""
 ENOUGH = 8
 """Of so many intervals the mean of the defects of a neuron is judged."""
-LASTING, OUTLIERS = 1.5, 3
+LASTING, OUTLIERS = 1.0, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
-run come and go, so that it is ``LASTING`` at most, and so many outliers."""
+run come and go, so that it is ``LASTING`` at most, and so many outliers. Half of that is the most
+measured on 420 right runs."""
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
-MARGIN, MARGIN_EACH = 0.1, 1e-3
+MARGIN, MARGIN_EACH = 0.1, 5e-3
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
-the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by an
-``rtol`` for every piece, if that is more: errors of weights may all be of one sign."""
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 5
+``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 0.9
+``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
 """Rounding of a multiplier, relative to the terms that it sums."""
 MOST_ASKED = 4000
 """So often, about, the field is asked for a single pair or neuron, and for multipliers."""
-WORK = 2e8
+WORK = 4e8
 """So many numbers of whole states are computed, about (some seconds), ``m (n + 6 (d + 1))`` each:
 on wide networks fewer pieces, intervals and events are looked at."""
 STATES, INTERVAL = 35, 22
@@ -251,16 +253,14 @@ class _Audit:
             here, turning = events[first:last], reference.rate(sight)
         rate = max(float(reference.sensitivity(sight).max()), float(turning.max()))
         who = self._chosen(p)
-        known = np.isin(here["neuron"], who)
         # The output at a point changes its slope by |a| |w'.x| when a neuron crosses there, w'
         # being a D at most.
-        i, k = here["neuron"][~known], here["point"][~known]
-        jolts = ((sight.size.max(axis=0)**2 * turning)[i] * (
-            self.field.curvature(sight.h).max(axis=0) * reference.lengths**3)[k]
-            * reference.lengths[k] / reference.n) if i.size else np.empty(0)
+        i, k = here["neuron"], here["point"]
+        jolts = (sight.size.max(axis=0)**2 * turning)[i] * (
+            self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
         look = choose(rng, t0, t1,
-                      Kinks(np.unique(here["time"][known]), here["time"][~known], jolts), rate,
+                      Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
         which = np.arange(first, last)
         if which.size > self.events_each:
@@ -304,6 +304,10 @@ class _Audit:
     def _follow(self, look: Look, who: np.ndarray, first: np.ndarray, last: np.ndarray,
                 sight: Sight) -> None:
         found, spread = defects(self.reference, look, first, last, sight)
+        for j in np.flatnonzero(look.crossed):
+            # Those that have an event inside are not compared.
+            upto = np.searchsorted(self.flow.events["time"], look.ends[j], side="right")
+            found[j, np.isin(who, self.flow.events["neuron"][slice(*upto)])] = np.nan
         gone = self.gone[who]
         living = np.tile((np.abs(sight.a).max(axis=0) > 0) & ~gone & self._moving(sight),
                          (len(first), 1))

@@ -21,7 +21,7 @@ defect may be: a third of ``rtol``."""
 SHORTER = 20
 """Most halvings for that."""
 MOST_KINKS = 5
-"""An interval ends at the next event after so many: each costs `NODES` states more."""
+"""An interval is split at so many events: each costs `NODES` states more."""
 AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing and the least norm is 0."""
 TURN = 1.0
@@ -31,7 +31,7 @@ to ``(1/2)^10 8e-10`` for exponentials."""
 
 class Look(NamedTuple):
     """Intervals of one piece: ends (I, 2), nodes, their weights, the part (between kinks) and the
-    interval of each node, and what kinks inside of parts may do, (I,)."""
+    interval of each node; what kinks inside of parts may do, and whether known ones are (I,)."""
 
     ends: np.ndarray
     nodes: np.ndarray
@@ -39,56 +39,63 @@ class Look(NamedTuple):
     part: np.ndarray
     of: np.ndarray
     blur: np.ndarray
+    crossed: np.ndarray
 
 
 class Kinks(NamedTuple):
-    """Times at which fields have a kink: ``known`` are split at; ``others`` have sizes ``jolts``,
-    changes of the slope of a field at most, and are not."""
+    """Times at which fields have a kink, the change of the slope of a field there at most, and
+    which are those of the neurons looked at; ``all_known`` if all neurons are."""
 
-    known: np.ndarray
-    others: np.ndarray
+    times: np.ndarray
     jolts: np.ndarray
+    known: np.ndarray
+    all_known: bool
 
 
 def choose(rng: np.random.Generator, t0: float, t1: float, kinks: Kinks, rate: float, count: int,
            most: float) -> Look:
-    """Random intervals in [t0, t1], between at most `MOST_KINKS` of the known kinks.
+    """Random intervals in [t0, t1].
 
     Their lengths are spread evenly on a logarithmic scale down to 1/30 of the longest: of a piece,
-    or `TURN` over ``rate``. ``most`` is what a defect may be.
+    or `TURN` over ``rate``. They are split at known kinks; where there are more than `MOST_KINKS`
+    they end, or, on wide networks, are not split. ``most`` is what a defect may be.
     """
-    x, w = RULE
     marks_of: list[np.ndarray] = []
-    blurs: list[float] = []
+    blurs: list[tuple[float, bool]] = []
     longest = min(t1 - t0, TURN / rate if rate > 0 else np.inf)
     for i in range(count):
         length = longest if i == 0 else longest * 30.0 ** -rng.random()
         begin = t0 + rng.random() * (t1 - t0 - length)
         end = min(begin + length, t1)
         for _ in range(SHORTER):
-            inside = kinks.known[(kinks.known > begin) & (kinks.known < end)]
-            if inside.size > MOST_KINKS:
-                end, inside = inside[MOST_KINKS], inside[:MOST_KINKS]
-            marks = np.concatenate([[begin], inside, [end]])
-            part = np.searchsorted(marks, kinks.others) - 1
-            met = (part >= 0) & (part < marks.size - 1)
+            own = np.unique(kinks.times[kinks.known & (kinks.times > begin) & (kinks.times < end)])
+            many = own.size > MOST_KINKS
+            if many and kinks.all_known:
+                end, own, many = own[MOST_KINKS], own[:MOST_KINKS], False
+            marks = np.concatenate([[begin], [] if many else own, [end]])
+            part = np.searchsorted(marks, kinks.times) - 1
+            met = (part >= 0) & (part < marks.size - 1) & (many | ~kinks.known)
             blur = KINK / 4 * float(kinks.jolts[met] @ np.diff(marks)[part[met]]**2)
             if blur <= BLUR * most:
                 break
             end = begin + (end - begin) / 2
         if end > begin:
             marks_of.append(marks)
-            blurs.append(blur)
-    if not marks_of:
-        none = np.empty(0)
-        return Look(np.empty((0, 2)), none, none, none.astype(int), none.astype(int), none)
-    lo, hi = (np.concatenate([marks[cut] for marks in marks_of])
+            blurs.append((blur, many))
+    return _nodes(marks_of, np.array(blurs).reshape(-1, 2))
+
+
+def _nodes(marks_of: list[np.ndarray], blurs: np.ndarray) -> Look:
+    """The rule on every part of some intervals."""
+    x, w = RULE
+    none = np.empty(0)
+    lo, hi = (np.concatenate([none, *(marks[cut] for marks in marks_of)])
               for cut in (slice(None, -1), slice(1, None)))
     of = np.repeat(np.arange(len(marks_of)), [marks.size - 1 for marks in marks_of])
-    return Look(np.array([marks[[0, -1]] for marks in marks_of]),
-                ((lo + hi)[:, None] / 2 + x * (hi - lo)[:, None] / 2).ravel(),
+    ends = np.array([marks[[0, -1]] for marks in marks_of]).reshape(-1, 2)
+    return Look(ends, ((lo + hi)[:, None] / 2 + x * (hi - lo)[:, None] / 2).ravel(),
                 (w * (hi - lo)[:, None] / 2).ravel(), np.repeat(np.arange(of.size), NODES),
-                np.repeat(of, NODES), np.array(blurs))
+                np.repeat(of, NODES), blurs[:, 0], blurs[:, 1] > 0)
 
 
 def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarray,
@@ -122,15 +129,16 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     if reference.smooth:
         near[:] = False
     D = each(reference.fields(sight, near))
-    always, ever = each(near).all(axis=1), each(near).any(axis=1)
+    always: np.ndarray = np.logical_and.reduce(each(near), axis=1)
+    ever = each(near).any(axis=1)
     on = each(sight.z > 0) | reference.smooth
     same = (on.all(axis=1) == on.any(axis=1)) | ever
-    good: np.ndarray = np.logical_and.reduce(same & (always == ever), axis=2)
+    good = np.asarray((same & (always == ever)).all(axis=2))
     a, W = each(sight.a), each(sight.W)
     # A decay that turns weights is as a part of the field where they stay on hyperplanes.
     turned = reference.turned(a, W)
     D -= turned
-    _on_planes(reference, D, a, W, each(sight.p), np.asarray(always), good)
+    _on_planes(reference, D, a, W, each(sight.p), always, good)
     D += turned
     along = each(reference.bent(sight)[1]) if reference.smooth else None
     slope = reference.velocities(a, W, D, along)

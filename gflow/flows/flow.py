@@ -23,6 +23,7 @@ from .archive import save
 from .audit import certify
 from .certificate import Certificate
 from .checking import Checked
+from .conditioning import Conditioning, condition
 from .margins import KKT, Margins, kkt, margins
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
@@ -97,6 +98,38 @@ class Flow(Record):
     """
 
     checked: Checked | None = None
+
+    @quiet
+    def conditioning(self, most: int = 50) -> Conditioning:
+        """By how much the run amplifies errors of single neurons.
+
+        Parameters
+        ----------
+        most : int
+            Look at no more than so many neurons.
+
+        Returns
+        -------
+        Conditioning
+            See `gflow.flows.conditioning.condition`.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``most`` is not a positive whole number, or the dense output was not kept.
+
+        Examples
+        --------
+        A neuron that grows freely keeps its relative accuracy to within a factor 2:
+
+        >>> import gflow
+        >>> flow = gflow.integrate(([1e-3], [[1e-3]]), ([[1.0]], [1.0]), t_max=3.0)
+        >>> bool(abs(flow.conditioning().largest - 1) < 0.1)
+        True
+        """
+        self._whole("what conditioning is found from")
+        plain_only(self.field, "conditioning")
+        return condition(self, most)
 
     @quiet
     def certificate(self, most: int | None = None) -> Certificate:

@@ -132,7 +132,9 @@ class Waveform:
             a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
-            return field.speed(a, W, D[of])
+            # A ReLU neuron at w = 0 stays there, whatever its sides were.
+            moves = (W != 0).any(axis=1, keepdims=True) | bool(self.activation.slope)
+            return field.speed(a, W, np.where(moves, D[of], 0.0))
 
         return loss, gradient_norm
 
@@ -231,8 +233,8 @@ class Waveform:
             return False
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
-        # A neuron at rest has w = 0.
-        moving = np.flatnonzero(self.U[:, 1:].any(axis=1))
+        # One that has come to rest at w = 0 does not stand for those that share its sides.
+        moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
         _, first = np.unique(self.key[moving], return_index=True)
         patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)

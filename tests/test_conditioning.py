@@ -1,0 +1,59 @@
+"""Propagators of single neurons against differences of runs, and closed forms."""
+
+import numpy as np
+import pytest
+
+import gflow
+
+
+@pytest.mark.parametrize("method, seed", [("DOP853", 3), ("waveform", 3), ("DOP853", 5)])
+def test_propagators_against_differences(method, seed):
+    # Neurons so small that pulls are the labels, whatever is done to them.
+    data = gflow.datasets.linear_teacher(8, 3, noise=0.8, rng=seed)
+    start = gflow.init.balanced(6, 3, scale=1e-5, rng=seed)
+    T, h = 3.0, 1e-4
+    flow = gflow.integrate(start, data, T, method=method, rtol=1e-11)
+    found = flow.conditioning()
+    assert len(flow.events) > 5 and found.neurons.size >= 5
+    u = np.column_stack([start.a, start.W])
+    for j, i in enumerate(found.neurons[:4]):
+        size, columns = np.linalg.norm(u[i]), []
+        for c in range(4):
+            ends = []
+            for sign in (1, -1):
+                moved = u.copy()
+                moved[i, c] += sign * h * size
+                end = gflow.integrate((moved[:, 0], moved[:, 1:]), data, T, rtol=1e-11).model
+                ends.append(np.append(end.a[i], end.W[i]))
+            columns.append((ends[0] - ends[1]) / 2 / h / size)
+        now = np.append(flow.a[-1, i], flow.W[-1, i])
+        expected = np.linalg.norm(np.array(columns), 2) * size / np.linalg.norm(now)
+        assert found.amplification[-1, j] == pytest.approx(expected, rel=2e-3), i
+    assert found.largest >= found.amplification[-1].max() and "neurons looked at" in repr(found)
+
+
+@pytest.mark.parametrize("rtol, undecided", [(1e-3, True), (1e-8, False)])
+def test_a_choice_within_the_tolerance_is_named(rtol, undecided):
+    # Neuron 1 goes into the half-space of point 5 by 1e-3 of itself, and out again.
+    data = gflow.datasets.linear_teacher(10, 3, noise=0.8, rng=15)
+    flow = gflow.integrate(gflow.init.balanced(6, 3, scale=0.5, rng=15), data, 12.0,
+                           method="DOP853", rtol=rtol)
+    found = flow.conditioning()
+    first = found.close[0]
+    assert first[["neuron", "point"]].tolist() == (1, 5)
+    if not undecided:
+        assert first["depth"] == pytest.approx(1.25e-3, rel=0.01)
+        assert first["rtol"] == pytest.approx(1.2e-4, rel=0.1)
+    assert (len(found.undecided) > 0) == undecided
+    assert ("neuron 1 at point 5" in repr(found)) == undecided
+
+
+def test_a_sample_of_neurons():
+    data = gflow.datasets.linear_teacher(10, 3, noise=0.8, rng=0)
+    flow = gflow.integrate(gflow.init.balanced(20, 3, scale=0.5, rng=0), data, 2.0)
+    whole, sample = flow.conditioning(), flow.conditioning(most=4)
+    assert sample.neurons.size == 4 and "4 of 20 neurons looked at" in repr(sample)
+    among = np.isin(whole.neurons, sample.neurons)
+    np.testing.assert_allclose(sample.amplification, whole.amplification[:, among], rtol=1e-3)
+    with pytest.raises(ValueError, match="most"):
+        flow.conditioning(most=0)
