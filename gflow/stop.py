@@ -181,8 +181,9 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
     are known; the others follow the early flow of the residuals, and the time at which one of
     them wakes is known as well (`gflow.theory.verdict`). The gradient must also have sunk to a
     tenth of the largest one seen: a small start is near a saddle, and the time so far means nothing
-    before it has left. The run is looked at each time that its time has grown by 5%. On a run that interpolates the loss itself vanishes, so add `loss_below`;
-    without it the run ends where the loss is rounding.
+    before it has left. The run is looked at each time that its time has grown by 5%. On a run that
+    interpolates the loss itself vanishes, so add `loss_below`; without it the run ends where the
+    loss is rounding.
 
     Parameters
     ----------
@@ -214,7 +215,7 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
 
 
 @_factory("converged()")
-def converged(share: float = 1e-3) -> Rule:
+def converged(share: float = 1e-4) -> Rule:
     r"""Stop when the run will stay where it is: no neuron will ever wake, and the rest contracts.
 
     As `settled`, with no end to the time looked ahead: what the loss may still lose, for ever, is

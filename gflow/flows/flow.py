@@ -9,7 +9,7 @@ import numpy as np
 from ..engines.record import Record
 from ..problem.files import Output
 from ..theory.standstill import Standstill
-from ..theory.verdict import Verdict, judge_state
+from ..theory.ends import Verdict, judge_state
 from .alignment import Alignment
 from .archive import save
 from .certificate import Certificate, certify

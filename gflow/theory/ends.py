@@ -29,10 +29,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..problem.checks import positive
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, ModelLike, model_and_data
 from ..problem.loss import LossLike, as_loss, is_quadratic
+from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
 from .extremal import ExtremalVectors, extremal_vectors
@@ -312,6 +314,69 @@ def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:
         goal = _goal(early.end_direction[own], early.sign[own], escapes)
         np.add.at(escapes.heading, goal[goal >= 0], 1)
     return escapes, found
+
+
+@quiet
+def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
+           loss: LossLike = "square") -> TwoLayerReLU:
+    r"""The network with one more, small neuron on the direction in which it grows fastest.
+
+    To go on from where training is stuck: integrate what this gives. A neuron of the mass
+    ``size^2`` that grows at the rate ``|D|`` needs a time of about ``ln(1/size) / |D|``.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W), or None
+        A network at rest; None for the network that is 0.
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+    size : float
+        ``|a|`` and ``|w|`` of the neuron, positive.
+    loss : str or object
+        As in `gflow.integrate`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With the new neuron behind the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, and if there is no direction of escape: at a global minimum.
+
+    References
+    ----------
+    Where the loss falls at a spurious limit: Boursier and Flammarion, "Early alignment in
+    two-layer networks training is a two-edged sword", JMLR 2025 (extremal vectors). Derived here.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> data = gflow.datasets.orthogonal()
+    >>> first = escape(None, data)
+    >>> first, first.a, first.W
+    (TwoLayerReLU(m=1, d=2), array([0.001]), array([[0.00089443, 0.00044721]]))
+    """
+    size = positive(size, "size")
+    if model is None:
+        data = data if isinstance(data, Data) else Data(*data)
+        model = TwoLayerReLU([0.0], np.zeros((1, data.d)))
+        kept = np.empty(0, dtype=np.int64)
+    else:
+        model, data = model_and_data(model, data)
+        kept = np.arange(model.m)
+    field = Field(in_range(data), as_loss(loss, data.y))
+    stand = Standstill(model, field)
+    if stand.loss <= least_loss(field) or not stand.scale > 0:
+        raise ValueError("this network is at the global minimum: there is nothing to escape from")
+    escapes, _ = escapes_of(stand)
+    if not len(escapes):
+        raise ValueError("no direction was found on which a new neuron would grow: the network is "
+                         "at the least loss that any width can reach")
+    unit = np.exp(model.log_scale[kept])
+    return TwoLayerReLU(np.append(model.a[kept] * unit, escapes.sign[0] * size),
+                        np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))
 
 
 def _clean(p: np.ndarray) -> np.ndarray:
