@@ -273,3 +273,14 @@ def test_rounding_that_pushes_a_neuron_against_a_hyperplane_ends():
                   for method in ("waveform", "DOP853"))
     assert one.success and other.success
     np.testing.assert_allclose(one.W[-1], other.W[-1], rtol=1e-6, atol=1e-6)
+
+
+def test_a_neuron_that_shrinks_for_ever_on_a_ray():
+    """Balanced, on a hyperplane on which both sides hold it: exp(-|D.e| t), without end. On long
+    windows rounding must not turn it round: it would grow by as much."""
+    X, y = np.array([[1.0, -1.0], [0.4, 1.0]]), np.array([-0.3, -1.2])
+    e = np.array([1.0, -0.4]) / np.hypot(1.0, 0.4)
+    size, rate = np.array([1e-3, 1.7e-3]), 0.15 * X[0] @ e
+    flow = gflow.integrate((size, size[:, None] * e), (X, y), 2e3, method="waveform", rtol=1e-6)
+    assert len(flow.events) == 0 and flow.success
+    assert np.allclose(flow.log_norms[-1], np.log(size) - rate * 2e3, atol=1e-3)

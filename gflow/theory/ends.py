@@ -42,7 +42,7 @@ from .faces import checks
 from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
-from .standstill import CLOSE, FLAT, NONE, Standstill, flat_near
+from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
@@ -51,6 +51,10 @@ REST = 1e-3
 """Part of the loss that may still be lost at a rest."""
 FITTED = 1e-10
 """Part of the loss of the network that is 0 that is none."""
+LOOKS = 5
+"""Changes of pattern on the way to a fit, at most."""
+MOST = 0.9
+"""Part of the loss that must be going."""
 FEW = 3e7
 """Faces that a search for all directions of escape looks at: some seconds."""
 STARTS = 500
@@ -210,8 +214,7 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
     zero = float(field.value(np.zeros(field.data.n)))
     best = least_loss(field)
     limit = max(stand.loss - stand.fall, 0.0)
-    near = stand.stable and stand.move <= 0.1
-    if stand.loss <= best + FITTED * zero or near and limit <= best + FITTED * zero:
+    if _fits(stand, best + FITTED * zero):
         return _fitted(stand, best)
     escapes, found = escapes_of(stand)
     strongest = float(np.abs(found.value).max(initial=0.0))
@@ -230,17 +233,33 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
                    _fate(stand, leaving, failing))
 
 
+def _fits(stand: Standstill, least: float) -> bool:
+    """Whether a network has this loss, or goes there: its neurons relax to it, if need be through
+    a few changes of pattern that hardly move them."""
+    moved = 0.0
+    for _ in range(LOOKS):
+        moved += stand.move
+        if stand.loss <= least:
+            return True
+        if moved > MOVES or stand.loss - stand.fall > max(least, (1 - MOST) * stand.loss):
+            return False
+        if stand.stable and stand.loss - stand.fall <= least:
+            return True
+        stand = Standstill(stand.ahead, stand.field)
+    return False
+
+
 def _fitted(stand: Standstill, best: float) -> Verdict:
     """Of a network that reaches the global minimum."""
     n, d = stand.field.data.n, stand.field.data.d
     none = Escapes(np.empty(0), np.empty(0, dtype=np.int8), np.empty((0, d)),
                    np.empty((0, n), dtype=np.int8), np.empty(0, dtype=np.int64), True)
     where = "it is there" if stand.fall <= FITTED * stand.loss or stand.loss <= best else \
-        "its neurons relax to there in their pattern"
+        "its neurons relax to there"
     kind = "interpolation" if best == 0.0 else "local minimum"
     return Verdict(kind, False, stand.loss, max(stand.loss - stand.fall, 0.0), best, none, 0.0,
                    np.empty(0, dtype=LEAVING), np.empty(0, dtype=np.int64), True,
-                   "the loss has its least value over networks of any width", where)
+                   "there the loss has its least value over networks of any width", where)
 
 
 def _moving(stand: Standstill) -> str:
@@ -252,7 +271,7 @@ def _moving(stand: Standstill) -> str:
                        f"off the loss, the slowest at rate {slow:.3g}")
     if not stand.stable:
         reasons.append("one of them is about to change its pattern")
-    if stand.move > 0.1:
+    if stand.move > MOVES:
         reasons.append(f"one of them still moves by {stand.move:.2g} of its size")
     if stand.gain > REST * stand.loss:
         reasons.append("neurons that are waking, or have not died yet, matter already")

@@ -182,7 +182,11 @@ class Standstill:
         # What comes to rest on a hyperplane may pass it by rounding.
         edge = CLOSE * row_norms(W[live])[:, None] * row_norms(X)
         wrong = np.where(self.codes[live] == ON, turn.T < -edge, turn.T > edge)
-        moved = np.hypot((W[live] * fields).sum(axis=1), row_norms(step))
+        lift = (W[live] * fields).sum(axis=1)
+        moved = np.hypot(lift, row_norms(step))
+        self._ahead = a.copy(), W.copy()
+        self._ahead[0][live] += lift
+        self._ahead[1][live] += step
         self.move = float((moved / np.hypot(a[live], row_norms(W[live]))).max(initial=0.0))
         return not bool((wrong & strict).any())
 
@@ -206,6 +210,11 @@ class Standstill:
             F[g] = self._on[g][:, None] * (X @ axes) * np.sqrt(size)
             projectors[g] = P
         return F.transpose(1, 0, 2).reshape(len(X), -1), projectors, of
+
+    @property
+    def ahead(self) -> TwoLayerReLU:
+        """The network with the neurons that carry the output where they relax to."""
+        return TwoLayerReLU(*self._ahead)
 
     def rests(self, share: float) -> bool:
         """Whether this is a rest, but for neurons that are small: what carries the output loses
