@@ -195,8 +195,9 @@ class Waveform:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
-        _, first = np.unique(self.key, return_index=True)
-        patterns = self.side[first[(self.U[first, 1:] != 0.0).any(axis=1)]]
+        # A neuron at w = 0 has the sides of others that move.
+        alive = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
+        patterns = self.side[alive[np.unique(self.key[alive], return_index=True)[1]]]
         on = self.marcher.active(patterns)
         D = on @ (self.guess.r[:, None] * X) / self.data.n
         for g in np.flatnonzero((patterns == 0).any(axis=1)):
