@@ -295,4 +295,9 @@ def test_a_neuron_that_has_died_stops_no_other():
     runs = [gflow.integrate(start, (X, y), t, method=method, rtol=1e-9)
             for t, method in ((1e5, "waveform"), (200.0, "DOP853"))]
     assert (runs[0].W[-1, [0, 2]] == 0.0).all() and abs(runs[1].W[-1, 1, 0]) > 0.5
+    # And they do not count in the gradient.
+    last = []
+    gflow.integrate(start, (X, y), 1e3, method="waveform", rtol=1e-9,
+                    stop=lambda state: last.append(state.grad_norm) or False)
+    assert last[-1] < 1e-8
     assert np.allclose(runs[0].W[-1], runs[1].W[-1], rtol=1e-6)

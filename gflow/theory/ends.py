@@ -287,7 +287,8 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
     else:
         words.append("no neuron grows")
     if failing.size and not leaving.size:
-        words.append(f"{failing.size} shrink for ever: the run does not leave")
+        words.append(f"{failing.size} shrink for ever, or stay where they have stopped at w = 0: "
+                     "the run does not leave")
     if not stand.decided:
         words.append("rounding, or what has not relaxed yet, leaves doubt about some")
     return "; ".join(words)

@@ -121,7 +121,8 @@ class Waveform:
             a, W, h = parts()
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
-            return speed(a, W, D[of])
+            # A neuron at w = 0 stays there; it has no sides of its own.
+            return speed(a, W, np.where(W.any(axis=1)[:, None], D[of], 0.0))
 
         return loss, gradient_norm
 
