@@ -122,7 +122,9 @@ class Waveform:
             _, first, of = np.unique(key, return_index=True, return_inverse=True)
             D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
             # A neuron at w = 0 stays there; it has no sides of its own.
-            return speed(a, W, np.where(W.any(axis=1)[:, None], D[of], 0.0))
+            D = D[of]
+            D[(W == 0.0).all(axis=1)] = 0.0
+            return speed(a, W, D)
 
         return loss, gradient_norm
 
