@@ -215,7 +215,7 @@ def settled(share: float = 1e-3, longer: float = 10.0) -> Rule:
 
 
 @_factory("converged()")
-def converged(share: float = 1e-3) -> Rule:
+def converged(share: float = 1e-4) -> Rule:
     r"""Stop when the run will stay where it is: no neuron will ever wake, and the rest contracts.
 
     As `settled`, with no end to the time looked ahead: what the loss may still lose, for ever, is

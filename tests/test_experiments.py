@@ -28,7 +28,7 @@ def test_few_points_are_interpolated_and_many_are_not():
     assert few["interpolated"] and few["status"] == "loss_below" and few["limit"] == "none"
     assert np.isnan([few["two_cone_train"], few["two_cone_gap"]]).all()
     many = threshold(2, 100, width=30, margin=0.4, rng=0)
-    assert not many["interpolated"] and many["status"] == "settled" and many["directions"] == 2
+    assert not many["interpolated"] and many["status"] == "converged" and many["directions"] == 2
     assert many["two_cone_gap"] < 1e-3 and many["certified"]
     assert many["train_loss"] == pytest.approx(many["two_cone_train"], rel=1e-3)
     # Inputs with a margin are not Gaussian.

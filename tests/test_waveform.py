@@ -300,3 +300,31 @@ def test_a_neuron_at_rest_does_not_stand_for_others():
     assert run.certificate().ok
     steps = gflow.integrate(start, data, 20.0, method="waveform", rtol=1e-9, save=["grad_norm"])
     assert steps.saved["grad_norm"][-1] < 1e-6
+
+
+def test_a_neuron_that_shrinks_for_ever_on_a_ray():
+    """Balanced, on a hyperplane on which both sides hold it: exp(-|D.e| t), without end. On long
+    windows rounding must not turn it round: it would grow by as much."""
+    X, y = np.array([[1.0, -1.0], [0.4, 1.0]]), np.array([-0.3, -1.2])
+    e = np.array([1.0, -0.4]) / np.hypot(1.0, 0.4)
+    size, rate = np.array([1e-3, 1.7e-3]), 0.15 * X[0] @ e
+    flow = gflow.integrate((size, size[:, None] * e), (X, y), 2e3, method="waveform", rtol=1e-6)
+    assert len(flow.events) == 0 and flow.success
+    assert np.allclose(flow.log_norms[-1], np.log(size) - rate * 2e3, atol=1e-3)
+
+
+def test_a_neuron_that_has_died_stops_no_other():
+    """On a line: two reach w = 0 and rest, with the sides of the other, which grows."""
+    rng = np.random.default_rng(213)
+    rng.integers(9, size=3)
+    X, y = rng.standard_normal((5, 1)), rng.standard_normal(5)
+    start = [0.18, -0.011, 0.22], [[0.14], [0.006], [-0.12]]
+    runs = [gflow.integrate(start, (X, y), t, method=method, rtol=1e-9)
+            for t, method in ((1e5, "waveform"), (200.0, "DOP853"))]
+    assert (runs[0].W[-1, [0, 2]] == 0.0).all() and abs(runs[1].W[-1, 1, 0]) > 0.5
+    # And they do not count in the gradient.
+    last = []
+    gflow.integrate(start, (X, y), 1e3, method="waveform", rtol=1e-9,
+                    stop=lambda state: last.append(state.grad_norm) or False)
+    assert last[-1] < 1e-8
+    assert np.allclose(runs[0].W[-1], runs[1].W[-1], rtol=1e-6)

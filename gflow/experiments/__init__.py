@@ -3,7 +3,7 @@
 An experiment is a function ``run(..., rng)`` whose parameters have plain types; its signature is
 its command line. `REGISTRY` has them by name, with the figure that shows each. `published` has the
 settings W1 to W13 of the literature by name, and `threshold_diagram` evaluates a sweep of
-`threshold` over dimensions.
+`threshold` over dimensions. `escalate` fits one data set, from saddle to saddle.
 """
 
 from __future__ import annotations
@@ -13,14 +13,15 @@ from typing import Any, Callable, NamedTuple
 from . import diagram, early, jumps, linear_teacher, one_neuron, publications
 from .diagram import ThresholdDiagram, threshold_diagram
 from .early import alignment
+from .escalation import Escalation, escalate
 from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
 from .settings import Setting, published
 from ..problem.words import short
 
-__all__ = ["Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment", "find",
-           "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
+__all__ = ["Escalation", "Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment",
+           "escalate", "find", "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
            "threshold_diagram"]
 
 

@@ -26,7 +26,7 @@ HEAVY = 1e-3
 
 
 def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: float = 0.5,
-              margin: float = 0.0, t_max: float = 1e5, seconds: float = 600.0,
+              margin: float = 0.0, t_max: float = 1e7, seconds: float = 600.0,
               until: float = 1e-6, rtol: float = 1e-6, certificate: bool = True, *,
               rng: Any) -> dict[str, Any]:
     r"""Train on a linear teacher with noise, to convergence; compare with two least squares fits.
@@ -35,8 +35,9 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     Where the run ends at two fits, the train loss is :math:`\sigma^2 (1 - 2d/n)/2` on average, and
     the excess risk ``E (h(x) - x.beta)^2`` is about :math:`2 \sigma^2 d/n`.
 
-    The run ends when it has settled (`gflow.stop.settled`), when the loss is ``until`` of that at
-    the start, or at a limit, which ``limit`` names.
+    The run ends when none of its neurons will wake any more and the rest contracts
+    (`gflow.stop.converged`), when the loss is ``until`` of that at the start, or at a limit, which
+    ``limit`` names.
 
     Parameters
     ----------
@@ -92,7 +93,7 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     --------
     >>> result = threshold(d=2, n=30, width=10, rng=0)
     >>> result["status"], result["limit"], result["certified"], result["interpolated"]
-    ('settled', 'none', True, False)
+    ('converged', 'none', True, False)
     """
     rng = np.random.default_rng(rng)
     data = linear_teacher(n, d, noise, rng, margin=margin)

@@ -16,7 +16,7 @@ LIMITS = {"finished": "t_max", "wall_time": "seconds"}
 
 def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
              until: float = 1e-10) -> Flow:
-    """Train until `gflow.stop.settled`, interpolation, or a limit; both ends are reported.
+    """Train until `gflow.stop.converged`, interpolation, or a limit; both ends are reported.
 
     Parameters
     ----------
@@ -30,7 +30,7 @@ def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
     Returns
     -------
     Flow
-        Its status is "settled", "loss_below", "finished" or "wall_time".
+        Its status is "converged", "loss_below", "finished" or "wall_time".
 
     Raises
     ------
@@ -39,7 +39,7 @@ def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
     KeyboardInterrupt
         On Ctrl-C.
     """
-    rules = [stop.settled(), stop.loss_below(until * model.loss(data)), stop.wall_time(seconds)]
+    rules = [stop.converged(), stop.loss_below(until * model.loss(data)), stop.wall_time(seconds)]
     return run(model, data, t_max, rtol=rtol, t_eval=[0.0, t_max], stop=rules)
 
 

@@ -14,9 +14,9 @@ from ..problem.files import Output
 from ..problem.inputs import DataLike
 from ..problem.network import ModelPath
 from ..problem.tables import lines_as_html
+from ..theory.ends import Verdict, judge_state
 from ..theory.field import as_data
 from ..theory.standstill import Standstill, plain_only
-from ..theory.verdict import Verdict, judge_state
 from . import tables
 from .alignment import Alignment
 from .archive import save

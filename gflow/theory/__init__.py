@@ -1,8 +1,9 @@
 """What the theory predicts before anything is integrated.
 
 Extremal vectors of the data, the early flow of vanishing initial scale and its end points, the
-jump process between saddles, the least squares pair of the limit, population versions, and exact
-solutions to test against. Names are loaded when first used.
+jump process between saddles, the least squares pair of the limit, verdicts on ends of training and
+ways on from there, the best that any width can do, population versions, and exact solutions to test
+against. Names are loaded when first used.
 """
 
 from __future__ import annotations
@@ -15,25 +16,25 @@ if TYPE_CHECKING:  # pragma: no cover
     from .classes import ClassMargins, at_output_zero, class_margins
     from .convex import ConvexOptimum, least_norm, max_margin
     from .early import EarlyFlow, early_flow
+    from .ends import Verdict, escape, verdict
     from .extremal import ExtremalVectors, extremal_vectors
     from .field import alignment_field, alignment_potential
     from .jumps import JumpProcess, jump_process
     from .lorentz import local_lorentz
     from .two_cone import TwoCone, two_cone_least_squares
-    from .verdict import Verdict
 
 _HOME = {"ClassMargins": "classes", "at_output_zero": "classes", "class_margins": "classes",
          "ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
-         "JumpProcess": "jumps",
-         "TwoCone": "two_cone", "alignment_field": "field", "alignment_potential": "field",
-         "early_flow": "early", "extremal_vectors": "extremal", "jump_process": "jumps",
+         "JumpProcess": "jumps", "TwoCone": "two_cone", "Verdict": "ends",
+         "alignment_field": "field", "alignment_potential": "field", "early_flow": "early",
+         "escape": "ends", "extremal_vectors": "extremal", "jump_process": "jumps",
          "least_norm": "convex", "local_lorentz": "lorentz", "max_margin": "convex",
-         "two_cone_least_squares": "two_cone", "Verdict": "verdict", "verdict": "verdict"}
+         "two_cone_least_squares": "two_cone", "verdict": "ends"}
 _MODULES = ("exact", "population")
 
 __all__ = ["ClassMargins", "ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess",
            "TwoCone", "Verdict", "alignment_field", "alignment_potential", "at_output_zero",
-           "class_margins", "early_flow", "exact", "extremal_vectors", "jump_process",
+           "class_margins", "early_flow", "escape", "exact", "extremal_vectors", "jump_process",
            "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares",
            "verdict"]
 

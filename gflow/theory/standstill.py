@@ -158,11 +158,11 @@ class Standstill:
         size = a**2 + row_norms(W)**2
         carries = self._reach(a, W, p) > LIGHT
         self.live = (size > LIGHT * size.max()) & carries & (self.codes != 0).any(axis=1)
-        self._relax(a, W, p)
+        stays = self._relax(a, W, p)
         before = self.codes
         self.codes = Pattern(field, model.a, self.W, self.pulls).codes
         # At rest on a surface it is rounding that says in which pattern.
-        self.stable = self.stable and all(
+        self.stable = stays and all(
             flat_near(field.data, self.pulls, model.a[i], self.W[i])
             for i in np.flatnonzero((self.codes != before).any(axis=1) & self.live))
         self.D = field.fields(self.codes, self.pulls)
@@ -177,8 +177,9 @@ class Standstill:
         reach = rest.reach(a, W, self.field.data.X) * self.field.curvature(self.h)
         return float(reach.max() / max(np.abs(p).max(), np.finfo(float).tiny))
 
-    def _relax(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> None:
-        """Where the pulls ``p`` (n,) relax to, and how the weights move with them."""
+    def _relax(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> bool:
+        """Where the pulls ``p`` (n,) relax to, and how the weights move with them: whether they
+        stay in their pattern."""
         field, n = self.field, self.field.data.n
         X, live = field.data.X, np.flatnonzero(self.live)
         bend = np.sqrt(np.maximum(field.curvature(self.h), np.finfo(float).tiny))
@@ -203,9 +204,13 @@ class Standstill:
         # What comes to rest on a hyperplane may pass it by rounding.
         edge = CLOSE * row_norms(W[live])[:, None] * row_norms(X)
         wrong = np.where(self.codes[live] == ON, turn.T < -edge, turn.T > edge)
-        self.stable = not bool((wrong & strict).any())
-        moved = np.hypot((W[live] * fields).sum(axis=1), row_norms(step))
+        lift = (W[live] * fields).sum(axis=1)
+        moved = np.hypot(lift, row_norms(step))
+        self._ahead = a.copy(), W.copy()
+        self._ahead[0][live] += lift
+        self._ahead[1][live] += step
         self.move = float((moved / np.hypot(a[live], row_norms(W[live]))).max(initial=0.0))
+        return not bool((wrong & strict).any())
 
     def _features(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -227,6 +232,11 @@ class Standstill:
             F[g] = self._on[g][:, None] * (X @ axes) * np.sqrt(size)
             projectors[g] = P
         return F.transpose(1, 0, 2).reshape(len(X), -1), projectors, of
+
+    @property
+    def ahead(self) -> TwoLayerReLU:
+        """The network with the neurons that carry the output where they relax to."""
+        return TwoLayerReLU(*self._ahead)
 
     def rests(self, share: float) -> bool:
         """Whether this is a rest, but for neurons that are small: what carries the output loses

@@ -30,12 +30,12 @@ def measure(n: int, margin: float, seed: int, rng: Any) -> Result:
     t_max = 1e5
     flow = runs.integrate(model, data, t_max, method="waveform", rtol=1e-8, threads=1,
                           t_eval=[0.0, t_max],
-                          stop=[gflow.stop.settled(1e-4), gflow.stop.wall_time(60.0)])
+                          stop=[gflow.stop.converged(1e-4), gflow.stop.wall_time(60.0)])
     # Without noise in the labels: the excess risk.
     test = gflow.datasets.linear_teacher(TEST_POINTS, D, noise=0.0, margin=margin, rng=rng)
     return {"n": n, "margin": margin, "train": 2 * flow.loss[-1],
             "excess": 2 * flow.model.loss(test), "exact": two_fits(data.X, margin),
-            "settled": flow.status == "settled"}
+            "converged": flow.status == "converged"}
 
 
 def two_fits(X: np.ndarray, margin: float) -> float:
@@ -74,7 +74,7 @@ def scores(results: Sequence[Result], margin: float) -> tuple[np.ndarray, np.nda
 
 def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     train, test = scores(results, MARGIN)
-    late = int((~column(results, "settled").astype(bool)).sum())
+    late = int((~column(results, "converged").astype(bool)).sum())
     remark = f"{late} of {len(results)} runs hit a limit. "
     if any(r["margin"] == 0 for r in results):
         off = scores(results, 0.0)
@@ -111,7 +111,7 @@ CHECKS = [
                     "X_+-)^{-1}), which is about sigma^2 d/(n/2 - d - 1), and 2 sigma^2 d/n for "
                     "large n.",
           setting="d = 3, m = 30, noise 0.5, lambda = 1e-4, |x.beta| >= 0.4 |x|, n = 40 ... 1000, "
-                  "40 data sets each, until the run has settled (share 1e-4); "
+                  "40 data sets each, until the run has converged (share 1e-4); "
                   f"{TEST_POINTS} new points.",
           assumptions=f"{MARGIN_ASSUMED} Then the cones of the fits are those of the teacher. "
                       "Without it networks keep further neurons and fit more: shown, not judged.",

@@ -33,8 +33,8 @@ def measure(d: int, m: int, n: int, seed: int, wall: float, rng: Any) -> Result:
     model = gflow.init.balanced(m, d, SCALE, rng=rng)
     flow = runs.integrate(model, data, T_MAX, method="waveform", rtol=1e-6, threads=1,
                           t_eval=[0.0, T_MAX], certify=seed == 0,
-                          stop=[gflow.stop.settled(), gflow.stop.loss_below(FITTED * NOISE**2 / 2),
-                                gflow.stop.wall_time(wall)])
+                          stop=[gflow.stop.converged(), gflow.stop.wall_time(wall),
+                                gflow.stop.loss_below(FITTED * NOISE**2 / 2)])
     test = gflow.theory.population.test_loss(flow.model, np.eye(d)[0], noise=NOISE)
     return {"d": d, "m": m, "n": n, "train": 2 * flow.loss[-1], "test": 2 * test, "t": flow.t_end,
             "late": flow.status in ("finished", "wall_time"), "failed": not flow.success}
@@ -164,9 +164,9 @@ CHECKS = [
                     "known.",
           setting=f"Gaussian points, noise 0.5, lambda = {SCALE:g}, d = 2 and 5, m = 50 and 500, "
                   "12 values of n from 5 to 1000, 20 seeds, rtol 1e-6; test error exact. A run "
-                  "ends when it has settled (gflow.stop.settled: from half its time on, the loss "
-                  "would fall by less than 0.1% in ten times the time run so far), or at a train "
-                  "error of "
+                  "ends when it has converged (gflow.stop.converged: none of its neurons will wake "
+                  "any more, and the loss falls by less than 0.1%, for ever), or at a train error "
+                  "of "
                   f"{FITTED:g} sigma^2; it is given up at t = {T_MAX:g} or after {WALL:g} s. "
                   "(Quick: d = 2 and 4, m = 50, n = 5 ... 200, 8 seeds.)",
           assumptions="Without that margin; width, scale and learning rate of the published "

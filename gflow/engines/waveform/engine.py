@@ -47,6 +47,10 @@ FADING = 0.5
 """Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
+FADINGS = 12.0
+"""Balanced neurons that shrink for ever do so by no more than exp of this on a window. Rounding
+grows by as much there: it comes to exp of twice that, 1e-6 of the neuron, before it is taken
+off."""
 
 
 class Waveform:
@@ -165,7 +169,8 @@ class Waveform:
             if slower is not None:
                 H *= slower
                 self.begin()
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.fades(),
+                    self.longest)
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -226,6 +231,22 @@ class Waveform:
         # One that does not move need not be waited for.
         self.small = length < np.inf
         return max(length, 64 * float(np.spacing(self.t)))
+
+    def fades(self) -> float:
+        """The longest window on which balanced neurons that shrink stay on their invariant.
+
+        For ever shrink those on rays: a field against w that crosses no hyperplane.
+        """
+        rays = (self.side == 0).sum(axis=1) >= self.data.d - 1
+        i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
+        # On a line a and w are rounded alike.
+        if not i.size or self.data.d == 1:
+            return np.inf
+        pull = self.guess.r[:, None] * self.data.X / self.data.n
+        W = self.U[i, 1:] / row_norms(self.U[i, 1:])[:, None]
+        along = (W * (self.marcher.active(self.side[i]) @ pull)).sum(axis=1)
+        rate = float((-np.sign(self.U[i, 0]) * along).max())
+        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""

@@ -29,10 +29,12 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..problem.checks import positive
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, ModelLike, model_and_data
 from ..problem.loss import LossLike, as_loss, is_quadratic
+from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
 from .extremal import ExtremalVectors, extremal_vectors
@@ -40,7 +42,7 @@ from .faces import checks
 from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
-from .standstill import CLOSE, FLAT, NONE, Standstill, flat_near, plain_only
+from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
@@ -49,6 +51,10 @@ REST = 1e-3
 """Part of the loss that may still be lost at a rest."""
 FITTED = 1e-10
 """Part of the loss of the network that is 0 that is none."""
+LOOKS = 5
+"""Changes of pattern on the way to a fit, at most."""
+MOST = 0.9
+"""Part of the loss that must be going."""
 FEW = 3e7
 """Faces that a search for all directions of escape looks at: some seconds."""
 STARTS = 500
@@ -210,8 +216,7 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
     zero = float(field.value(np.zeros(field.data.n)))
     best = least_loss(field)
     limit = max(stand.loss - stand.fall, 0.0)
-    near = stand.stable and stand.move <= 0.1
-    if stand.loss <= best + FITTED * zero or near and limit <= best + FITTED * zero:
+    if _fits(stand, best + FITTED * zero):
         return _fitted(stand, best)
     escapes, found = escapes_of(stand)
     strongest = float(np.abs(found.value).max(initial=0.0))
@@ -230,17 +235,33 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
                    _fate(stand, leaving, failing))
 
 
+def _fits(stand: Standstill, least: float) -> bool:
+    """Whether a network has this loss, or goes there: its neurons relax to it, if need be through
+    a few changes of pattern that hardly move them."""
+    moved = 0.0
+    for _ in range(LOOKS):
+        moved += stand.move
+        if stand.loss <= least:
+            return True
+        if moved > MOVES or stand.loss - stand.fall > max(least, (1 - MOST) * stand.loss):
+            return False
+        if stand.stable and stand.loss - stand.fall <= least:
+            return True
+        stand = Standstill(stand.ahead, stand.field)
+    return False
+
+
 def _fitted(stand: Standstill, best: float) -> Verdict:
     """Of a network that reaches the global minimum."""
     n, d = stand.field.data.n, stand.field.data.d
     none = Escapes(np.empty(0), np.empty(0, dtype=np.int8), np.empty((0, d)),
                    np.empty((0, n), dtype=np.int8), np.empty(0, dtype=np.int64), True)
     where = "it is there" if stand.fall <= FITTED * stand.loss or stand.loss <= best else \
-        "its neurons relax to there in their pattern"
+        "its neurons relax to there"
     kind = "interpolation" if best == 0.0 else "local minimum"
     return Verdict(kind, False, stand.loss, max(stand.loss - stand.fall, 0.0), best, none, 0.0,
                    np.empty(0, dtype=LEAVING), np.empty(0, dtype=np.int64), True,
-                   "the loss has its least value over networks of any width", where)
+                   "there the loss has its least value over networks of any width", where)
 
 
 def _moving(stand: Standstill) -> str:
@@ -252,7 +273,7 @@ def _moving(stand: Standstill) -> str:
                        f"off the loss, the slowest at rate {slow:.3g}")
     if not stand.stable:
         reasons.append("one of them is about to change its pattern")
-    if stand.move > 0.1:
+    if stand.move > MOVES:
         reasons.append(f"one of them still moves by {stand.move:.2g} of its size")
     if stand.gain > REST * stand.loss:
         reasons.append("neurons that are waking, or have not died yet, matter already")
@@ -268,7 +289,8 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
     else:
         words.append("no neuron grows")
     if failing.size and not leaving.size:
-        words.append(f"{failing.size} shrink for ever: the run does not leave")
+        words.append(f"{failing.size} shrink for ever, or stay where they have stopped at w = 0: "
+                     "the run does not leave")
     if not stand.decided:
         words.append("rounding, or what has not relaxed yet, leaves doubt about some")
     return "; ".join(words)
@@ -314,6 +336,70 @@ def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:
         goal = _goal(early.end_direction[own], early.sign[own], escapes)
         np.add.at(escapes.heading, goal[goal >= 0], 1)
     return escapes, found
+
+
+@quiet
+def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
+           loss: LossLike = "square") -> TwoLayerReLU:
+    r"""The network with one more, small neuron on the direction in which it grows fastest.
+
+    To go on from where training is stuck: integrate what this gives. A neuron of the mass
+    ``size^2`` that grows at the rate ``|D|`` needs a time of about ``ln(1/size) / |D|``.
+
+    Parameters
+    ----------
+    model : TwoLayerReLU or (a, W), or None
+        A network at rest; None for the network that is 0.
+    data : Data or (X, y)
+        Inputs (n, d) and labels (n,).
+    size : float
+        ``|a|`` and ``|w|`` of the neuron, positive.
+    loss : str or object
+        As in `gflow.integrate`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With the new neuron behind the others.
+
+    Raises
+    ------
+    TypeError, ValueError
+        On bad input, and if there is no direction of escape: at a global minimum.
+
+    References
+    ----------
+    Where the loss falls at a spurious limit: Boursier and Flammarion, "Early alignment in
+    two-layer networks training is a two-edged sword", JMLR 2025 (extremal vectors). Derived here.
+
+    Examples
+    --------
+    >>> import gflow
+    >>> data = gflow.datasets.orthogonal()
+    >>> first = escape(None, data)
+    >>> first, first.a, first.W
+    (TwoLayerReLU(m=1, d=2), array([0.001]), array([[0.00089443, 0.00044721]]))
+    """
+    size = positive(size, "size")
+    if model is None:
+        data = data if isinstance(data, Data) else Data(*data)
+        model = TwoLayerReLU([0.0], np.zeros((1, data.d)))
+        kept = np.empty(0, dtype=np.int64)
+    else:
+        model, data = model_and_data(model, data)
+        kept = np.arange(model.m)
+    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    plain_only(field, "an escape")
+    stand = Standstill(model, field)
+    if stand.loss <= least_loss(field) or not stand.scale > 0:
+        raise ValueError("this network is at the global minimum: there is nothing to escape from")
+    escapes, _ = escapes_of(stand)
+    if not len(escapes):
+        raise ValueError("no direction was found on which a new neuron would grow: the network is "
+                         "at the least loss that any width can reach")
+    unit = np.exp(model.log_scale[kept])
+    return TwoLayerReLU(np.append(model.a[kept] * unit, escapes.sign[0] * size),
+                        np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))
 
 
 def _clean(p: np.ndarray) -> np.ndarray:
