@@ -182,8 +182,14 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
             z[0], z[1] = total, slope
             power = side[plane] * x
             for j in range(2, K + 1):
+                total = 0.0
+                if d < LONG:
+                    for c in range(d):
+                        total += U[j, 1 + c] * normal[plane, c]
+                else:
+                    total = long_dot(U, j, 1, normal, plane, 0, d)
                 power *= x
-                z[j] = long_dot(U, j, 1, normal, plane, 0, d) * power
+                z[j] = total * power
         else:
             power = sign
             for j in range(K + 1):
