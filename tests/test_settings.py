@@ -436,7 +436,8 @@ def few_neurons(seed, m=3, n=8):
 
 
 def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
-    a, W, data = few_neurons(2)
+    # Through an activation and a slide.
+    a, W, data = few_neurons(3)
     flow = gflow.integrate((a, W), data, 1.5, rates=("fast", 1), rtol=1e-10, t_eval=[0.75, 1.5])
     features = np.maximum(flow.W[-1] @ data.X.T, 0.0).T
     np.testing.assert_allclose(flow.a[-1], np.linalg.lstsq(features, data.y, rcond=None)[0],
@@ -444,7 +445,8 @@ def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
     np.testing.assert_allclose(flow.norms, np.tile(np.linalg.norm(W, axis=1), (2, 1)), rtol=1e-9)
     certificate = flow.certificate()
     assert certificate.ok and abs(certificate.energy) < 1e-9
-    errors, ratios = [], 10.0 ** np.arange(2, 5)
+    assert flow.events["kind"].tolist() == ["activate", "slide"]
+    errors, ratios = [], 10.0 ** np.arange(4, 8)
     for ratio in ratios:
         # From the same hidden weights, and the optimal output ones.
         near = gflow.integrate((flow(0.0).a, W), data, 1.5, rates=(ratio, 1), rtol=1e-9,
