@@ -22,7 +22,7 @@ from ..problem.words import cut, listed
 from . import rest
 from .drift import Drift
 from .events import SLIDING
-from .pattern import Pattern, Slide, start
+from .pattern import Pattern, Slide, start, stop_at_zero, undecided
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
 
@@ -308,6 +308,7 @@ class Stepping:
                                                   log_left=self.drift.log_left(t1))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
+        stop_at_zero(self.pattern.activation, *self._split(self.state), t1)
         self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
@@ -419,7 +420,12 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self._split(state)
-        changes = self.pattern.switch(contacts, a, W, self.pulls(state))
+        p = self.pulls(state)
+        if self.pattern.activation.slope:
+            left = np.array([h for _, h, kind in contacts if kind in (RELEASE_BELOW,
+                                                                      RELEASE_ABOVE)], dtype=int)
+            self.pattern.ambiguous += undecided(self.data, left, np.tile(p, (left.size, 1)))
+        changes = self.pattern.switch(contacts, a, W, p)
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Callable
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebval
 
 from ...problem.balance import Balance
 from ...problem.field import Field
@@ -20,7 +21,7 @@ from ...kernels.slides import keep_on
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
 from ...problem.norms import row_norms
-from ..pattern import Pattern, start
+from ..pattern import Pattern, start, stop_at_zero, undecided
 from ..run import Run, Stop
 from .. import rest
 from ..drift import Drift
@@ -361,6 +362,11 @@ class Waveform:
                           self.response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
+        if self.activation.slope:
+            left = log[(log[:, 3] == 0) & (log[:, 2] >= 0)]
+            pulls = chebval(left[:, 1], outcome.series).T
+            self.ambiguous += undecided(self.data, left[:, 2].astype(int), pulls)
+            stop_at_zero(self.activation, self.U[:, 0], self.U[:, 1:], self.t)
 
     def _record(self, t0: float, t1: float, log: np.ndarray) -> None:
         """Events of a window as changes of the ternary codes of points."""
