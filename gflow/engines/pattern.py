@@ -79,8 +79,13 @@ def stop_at_zero(activation: Activation, a: np.ndarray, W: np.ndarray, t: float)
     if activation.slope and W.shape[1] > 1:
         there = (row_norms(W) <= AT_REST * np.abs(a)) & (a != 0)
         if there.any():
-            raise Stop("leaky_at_zero", f"neuron {int(there.argmax())} is leaky and has reached "
-                       "w = 0 at t = {t}, where its way on is not unique; perturb the start", t)
+            raise leaky_at_zero(int(there.argmax()), t)
+
+
+def leaky_at_zero(neuron: int, t: float) -> Stop:
+    """What ends a run on which a leaky neuron has come to ``w = 0`` at ``t``."""
+    return Stop("leaky_at_zero", f"neuron {neuron} is leaky and has reached w = 0 at t = {{t}}, "
+                "where its way on is not unique; perturb the start", t)
 
 
 def undecided(data: Data, planes: np.ndarray, p: np.ndarray) -> int:
