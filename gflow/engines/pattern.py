@@ -17,10 +17,13 @@ from ..problem.network import TwoLayer
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
 from .events import OFF, point_codes
+from .run import Stop
 
 APART = 250
 """Weights reach outputs above the labels by no more than this power of two: products of four
 residuals must not underflow."""
+VANISHED = 1e-5
+"""Pulls below this part of the labels, where a slide ends, have passed 0 for all one can tell."""
 LAUNCH = 3.0
 """A ``|w|`` far below ``|a|`` grows by no more than this a step, in units of itself."""
 
@@ -62,6 +65,38 @@ def overflow(model: TwoLayer, data: Data, loss: Loss = SQUARE) -> str:
                                 each.shape)
         return (f"the loss of the start overflows, most of all through neuron {i} at point {k}; "
                 "rescale the data or start smaller")
+
+
+def stop_at_zero(activation: Activation, a: np.ndarray, W: np.ndarray, t: float) -> None:
+    """End a run on which a leaky neuron has come to ``w = 0``: its field is not 0 there, and it
+    could leave in several directions. In one dimension it just passes.
+
+    Raises
+    ------
+    Stop
+        If there is one.
+    """
+    if activation.slope and W.shape[1] > 1:
+        there = (row_norms(W) <= AT_REST * np.abs(a)) & (a != 0)
+        if there.any():
+            raise leaky_at_zero(int(there.argmax()), t)
+
+
+def leaky_at_zero(neuron: int, t: float) -> Stop:
+    """What ends a run on which a leaky neuron has come to ``w = 0`` at ``t``."""
+    return Stop("leaky_at_zero", f"neuron {neuron} is leaky and has reached w = 0 at t = {{t}}, "
+                "where its way on is not unique; perturb the start", t)
+
+
+def undecided(data: Data, planes: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Which of the hyperplanes ``planes`` (E,) have no pull left where neurons leave them, under
+    pulls ``p`` (E, n): of a leaky kink both sides are solutions then."""
+    A = data.arrangement
+    jumps = np.empty(len(planes))
+    for e, (plane, pulls) in enumerate(zip(planes, p)):
+        points = A.member[A.start[plane]:A.start[plane + 1]]
+        jumps[e] = abs(float((np.abs(A.length[points]) * pulls[points]).sum()))
+    return np.asarray(jumps <= VANISHED * float(np.abs(A.length * data.y).max()))
 
 
 class Slide(NamedTuple):

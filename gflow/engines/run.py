@@ -32,6 +32,7 @@ OUTCOMES = {
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
     "worker_failed": "a thread that integrates neurons failed; this is what was reached",
     "sliding_unresolved": "events repeat without progress in time",
+    "leaky_at_zero": "a leaky neuron has reached w = 0, where its way on is not unique",
     "dependent_features": "features are close to dependent, and optimal output weights are not "
                           "determined",
     "exception": "an exception went through the run",

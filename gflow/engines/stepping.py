@@ -23,7 +23,7 @@ from ..problem.words import cut, listed
 from . import rest
 from .drift import Drift
 from .events import OFF, SLIDING
-from .pattern import Pattern, Slide, start
+from .pattern import Pattern, Slide, start, stop_at_zero, undecided
 from .run import Run, Stop
 from .trajectory import Trajectory, by_neuron
 
@@ -338,6 +338,7 @@ class Stepping:
                                                   log_left=self.drift.log_left(t1))
             self.pattern.tighten(self._split(self.state)[1], self.band)
         self.t = t1
+        stop_at_zero(self.pattern.activation, *self._split(self.state), t1)
         self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
@@ -453,7 +454,15 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self._split(state)
-        changes = self.pattern.switch(contacts, a, W, self.pulls(state, self.t), self.t)
+        p, left = self.pulls(state, self.t), np.empty((0, 2), dtype=np.int64)
+        if self.pattern.activation.slope:
+            left = np.array([(i, h) for i, h, kind in contacts if kind in (
+                RELEASE_BELOW, RELEASE_ABOVE)], dtype=np.int64).reshape(-1, 2)
+            left = left[undecided(self.data, left[:, 1], np.tile(p, (len(left), 1)))]
+        changes = self.pattern.switch(contacts, a, W, p, self.t)
+        for i, h in left:
+            side = float(self.pattern.side[i, h])
+            self.pattern.choices.append(np.array([[i, self.t, h, side, -side, 2]]))
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))

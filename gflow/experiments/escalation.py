@@ -10,7 +10,7 @@ import numpy as np
 from .. import stop
 from ..problem.checks import positive, whole
 from ..problem.data import Data
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU
 from ..theory import Verdict, escape
 from .training import run
 
@@ -105,7 +105,7 @@ def escalate(data: Any, neurons: int = 100, until: float = 1e-10, size: float = 
         raise ValueError("all labels are 0: there is nothing to fit")
     size *= float(np.sqrt(top / np.linalg.norm(data.X, axis=1).max()))
     losses, rates, times = [float(data.y @ data.y) / (2 * data.n)], [], []
-    models: list[TwoLayerReLU] = []
+    models: list[TwoLayer] = []
     message = f"{neurons} neurons do not suffice"
     for _ in range(neurons):
         start = escape(models[-1] if models else None, data, size)

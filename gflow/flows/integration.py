@@ -209,10 +209,11 @@ def _fits(method: str, model: TwoLayer, field: Field, t_max: float,
         raise ValueError(f"method=\"waveform\" has no {lacks}: use a SciPy stepper, as "
                          "method=\"auto\" does")
     at_zero = model.a.astype(bool) & ~model.W.any(axis=1)
-    if not setting.moves[0] and at_zero.any():
+    leaky = not model.smooth and model.slope != 0 and model.d > 1
+    if (leaky or not setting.moves[0]) and not model.smooth and at_zero.any():
         i = int(np.argmax(at_zero))
-        raise ValueError(f"neuron {i} starts at w = 0 with its output weight fixed, and could "
-                         "leave in several directions: start off 0")
+        raise ValueError(f"neuron {i} starts at w = 0, leaky or with its output weight fixed, and "
+                         "could leave in several directions: start off 0")
     if engine != "waveform" and model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          f"for method={engine!r}: use method=\"waveform\"")

@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Callable
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebval
 
 from ...problem.balance import Balance
 from ...problem.clock import Clock
@@ -21,7 +22,7 @@ from ...kernels.slides import keep_on
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
 from ...problem.norms import row_norms
-from ..pattern import Pattern, start
+from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero, undecided
 from ..run import Run, Stop
 from .. import rest
 from ..drift import Drift
@@ -454,6 +455,32 @@ class Waveform:
                           response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         self._record(window.t0, window.t1, log)
+        if self.activation.slope:
+            left = log[(log[:, 3] == 0) & (log[:, 2] >= 0)]
+            pulls = chebval(left[:, 1], outcome.series).T
+            left = left[undecided(self.data, left[:, 2].astype(int), pulls)]
+            self.choices.append(np.column_stack([
+                left[:, 0], window.t0 + (left[:, 1] + 1) / 2 * (window.t1 - window.t0), left[:, 2],
+                left[:, 4], -left[:, 4], np.full(len(left), 2.0)]))
+            stop_at_zero(self.activation, self.U[:, 0], self.U[:, 1:], self.t)
+            self._stop_on_a_line(frame.side, log, window)
+
+    def _stop_on_a_line(self, side: np.ndarray, log: np.ndarray, window: Window) -> None:
+        """End the run if a leaky neuron has passed ``w = 0`` on a window that it began on sides
+        ``side``: while it slides on d - 1 hyperplanes it meets others nowhere else."""
+        d = self.data.d
+        slides = (side == 0).sum(axis=1)
+        # Before the instant of its last event.
+        before, last = slides.copy(), np.full(len(slides), -2.0)
+        for neuron, s, plane, old, new in log[:, :5]:
+            i = int(neuron)
+            if s > last[i]:
+                before[i], last[i] = slides[i], s
+            if old != 0 and d > 1 and before[i] >= d - 1 and plane >= 0:
+                t = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
+                self.path.cut(t)
+                raise leaky_at_zero(i, t)
+            slides[i] += int(new == 0) - int(old == 0)
 
     def _record(self, t0: float, t1: float, log: np.ndarray) -> None:
         """Events of a window as changes of the ternary codes of points."""
