@@ -232,7 +232,7 @@ class Flow(Record):
         >>> start, data = ([0.5], [[0.3]]), ([[1.0], [2.0]], [1, 1])
         >>> margin = gflow.integrate(start, data, 1e9, loss="logistic").margin()
         >>> margin.points[-1].round(3), float(margin.smoothed[-1].round(3))
-        (array([0.498, 0.996]), 0.498)
+        (array([0.5, 1. ]), 0.5)
         """
         return margins(self)
 
