@@ -27,7 +27,7 @@ class Escalation:
         Growth rate of the neuron added at each step.
     times : ndarray, shape (k,)
         Flow time that each step took.
-    models : list of TwoLayerReLU, length k
+    models : list of TwoLayer, length k
         Networks at rest, of 1 ... k neurons.
     verdict : Verdict
         On the last one.
@@ -38,7 +38,7 @@ class Escalation:
     losses: np.ndarray
     rates: np.ndarray
     times: np.ndarray
-    models: list[TwoLayerReLU] = field(repr=False)
+    models: list[TwoLayer] = field(repr=False)
     verdict: Verdict = field(repr=False)
     message: str
 
