@@ -123,5 +123,9 @@ class Engine(Protocol):
     def integrate(self, run: Run) -> None:
         """Run to the end."""
 
+    def go_on(self, path: Any, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run at the break before its last: ``path`` of this engine, the pattern there,
+        and the pairs (m, n) that have met."""
+
     def measure(self, t: float, state: State) -> tuple[Callable[[], float], Callable[[], float]]:
         """See `Measure`."""

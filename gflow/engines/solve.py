@@ -22,7 +22,8 @@ from .pattern import overflow
 from .protocol import Engine, Path
 from .record import Record, read_only
 from .recorder import Quantities, Recorder
-from .rescaled import Rescaled
+from .rescaled import Rescaled, units_of
+from .resume import joined, take_up
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .warmup import announced
@@ -65,7 +66,7 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
-          loss: Loss = SQUARE) -> _R:
+          loss: Loss = SQUARE, after: Record | None = None) -> _R:
     """`gflow.integrate` behind the door: what comes in has been checked.
 
     Parameters
@@ -81,6 +82,9 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     quantities : callable, optional
         From `gflow.engines.recorder.as_quantities`.
     loss : Loss
+    after : Record, optional
+        A run of this problem with its dense output, to go on with; its engine and tolerance count,
+        and what comes back is one run from 0.
 
     Returns
     -------
@@ -99,27 +103,33 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     (1.0, 'finished')
     """
     name, why = choose(model, data, t_max, loss) if method == "auto" else (method, "as asked")
+    if after is not None:
+        name, why = after.stats["method"], after.stats["choice"]
     times = default_times(t_max) if times is None else times
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    units = Units.of(model, data, t_max, loss)
+    units = Units.of(model, data, t_max, loss) if after is None else units_of(after.path)[1]
     engine = _engine(name, model, units.data(data), rtol, threads, units, loss)
+    kept = take_up(engine, after)
     path: Path = engine.path
     if any(units):
         path = Rescaled(path, units)
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
+    run.count = len(kept)
     status, message, raised = _carry(
-        engine, run, overflow(model, data, loss) or _underflow(model, units, name))
+        engine, run, "" if len(kept) or engine.steps else
+        overflow(model, data, loss) or _underflow(model, units, name))
     if engine.ambiguous:
         message += (f" ({engine.ambiguous} times the solution was not unique: "
                     "the branch with the fewest active points was taken)")
-    events = run.event_table()
+    events = joined(kept, run.event_table())
     stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
              "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
              "reduced_steps": engine.reduced,
              "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
-             "method": name, "choice": why, "wall_time": run.wall}
+             "method": name, "choice": why,
+             "wall_time": run.wall + (0.0 if after is None else after.stats["wall_time"])}
     settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
                 "threads": threads, "loss": loss_label(loss)}
     record = made(data=data, path=path, times=times, events=events,

@@ -81,8 +81,8 @@ class Stepping:
         a, W = self._split(state)
         self.pattern = Pattern(data, a, W, start(self.field, a, W)[1])
         self.balance = Balance(a, W)
-        self.shift = 0.0
-        self.t = 0.0
+        self.shift = self.hint = self.wanted = 0.0
+        self.t, self.hinted = 0.0, -1.0
         self.state = state
         self.initial_codes = self.pattern.codes.copy()
 
@@ -154,7 +154,8 @@ class Stepping:
         """A fresh SciPy stepper from the present state."""
         options: dict[str, Any] = {"jac": self.jacobian} if self.method in IMPLICIT else {}
         if h is not None:
-            options["first_step"] = min(h, self.longest, self.run.t_max - self.t)
+            self.wanted = min(h, self.longest)
+            options["first_step"] = min(self.wanted, self.run.t_max - self.t)
         with self._foreign():
             return getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
@@ -168,6 +169,28 @@ class Stepping:
             yield
         except Exception as error:
             self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
+
+    def go_on(self, path: Trajectory, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run where its last piece began, instead of at the start.
+
+        Parameters
+        ----------
+        path : Trajectory
+            Of two pieces at least; the last one will be made again.
+        codes : ndarray of int8, shape (m, n)
+            The pattern there.
+        met : ndarray of bool, shape (m, n)
+            Points whose hyperplanes neurons have met before.
+        """
+        trim = self.path.trim
+        self.path = path.without_last()
+        self.path.trim = trim
+        self.t, self.hint = self.path.t_end, path.hint
+        self.state = self.path(np.array([self.t]))[0]
+        a, W = self._split(self.state)
+        p = self.field.pulls(self.field.outputs(a, W, codes))
+        self.pattern.take(codes, a, W, self.field.fields(codes, p), met, self.band)
+        self.balance.restore(a, W)
 
     def integrate(self, run: Run) -> None:
         """Run to the end; pieces go to `path`, events to ``run``.
@@ -187,7 +210,11 @@ class Stepping:
             if last is not None:
                 look, h, stepper = self.steps, self.run.t_max - self.t, None
             else:
-                stepper = stepper or self.stepper(None)
+                stepper = stepper or self.stepper(self.hint or None)
+                if self.t != self.hinted:
+                    tried = self.wanted or getattr(stepper, "h_abs", 0.0)
+                    self.path.hint, self.hinted = min(tried, self.longest), self.t
+                self.wanted = 0.0
                 with self._foreign():
                     message = stepper.step()
                 if stepper.status == "failed":

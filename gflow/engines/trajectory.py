@@ -24,6 +24,12 @@ class Trajectory:
         State at time 0.
     trim : float
         Trailing coefficients below this, relative to their neuron, are dropped.
+
+    Attributes
+    ----------
+    hint : float
+        The step that would be tried first where the last piece begins, but for the end of the run:
+        one that goes on from there takes the steps of one run. 0 if it is not known.
     """
 
     def __init__(self, m: int, d: int, start: np.ndarray, trim: float) -> None:
@@ -32,6 +38,7 @@ class Trajectory:
         self.breaks: list[float] = [0.0]
         self.pieces: list[np.ndarray] = []
         self.frozen = False
+        self.hint = 0.0
 
     @property
     def t_end(self) -> float:
@@ -63,6 +70,12 @@ class Trajectory:
         if len(self.pieces) > 1:
             self.start = self(np.array(self.breaks[-2:-1]))[0]
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
+    def without_last(self) -> Trajectory:
+        """A path that can grow, from all pieces but the last."""
+        path = Trajectory(self.m, self.d, self.start, self.trim)
+        path.breaks, path.pieces = self.breaks[:-1], list(self.pieces[:-1])
+        return path
 
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
@@ -121,7 +134,7 @@ class Trajectory:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
-        return {"breaks": np.array(self.breaks), "start": self.start,
+        return {"breaks": np.array(self.breaks), "start": self.start, "hint": np.array(self.hint),
                 "lengths": np.array([len(p) for p in self.pieces], dtype=np.int64),
                 "series": (np.concatenate(self.pieces) if self.pieces
                            else np.empty((0, self.start.size)))}
@@ -143,6 +156,7 @@ class Trajectory:
         path.breaks = [float(t) for t in arrays["breaks"]]
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
+        path.hint = float(arrays.get("hint", 0.0))
         path.freeze()
         return path
 

@@ -96,6 +96,7 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.hint = 0.0
         self.lengths = row_norms(data.X)
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
@@ -121,6 +122,32 @@ class Waveform:
 
         return loss, gradient_norm
 
+    def go_on(self, path: Windows, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run where its last window began, instead of at the start.
+
+        Parameters
+        ----------
+        path : Windows
+            Of two windows at least; the last one will be made again.
+        codes, met : ndarray, shape (m, n)
+            The pattern there, and the points whose hyperplanes neurons have met: windows know both.
+        """
+        p, last = len(path.pieces) - 1, path.pieces[-1]
+        self.path = path.without_last(self.path.threads)
+        self.t, self.hint = self.path.t_end, path.hint
+        assert self.path.end is not None
+        self.power = self.path.end[1].copy()
+        self.side = path.side_at(p).copy()
+        self.key = self.marcher.keys(self.side)
+        self.loose = np.zeros(self.side.shape, dtype=bool)
+        if isinstance(last, Window):
+            self.loose = last.loose_on(self.side.shape)
+            self.direction, self.closest = last.direction, last.closest
+        self._take(self.path.end[0].copy())
+        h = self.field.outputs(np.ldexp(self.U[:, 0], self.power),
+                               np.ldexp(self.U[:, 1:], self.power[:, None]))
+        self.guess, self.latest = self.response.guess(h), (self.t, h)
+
     def integrate(self, run: Run) -> None:
         """Run to the end; windows go to `path`, events to ``run``.
 
@@ -142,8 +169,9 @@ class Waveform:
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""
-        H, look = self.grows(1.0), 0
+        H, look = self.hint or self.grows(1.0), 0
         while self.t < self.run.t_max:
+            self.path.tried(H)
             H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch())
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
@@ -263,6 +291,7 @@ class Waveform:
                 self._take(system.neurons())
                 self.stand()
                 return H
+            self.path.tried(H)
             piece, longer, rounds = None, H, 0
             if taken >= look:
                 look = taken + taken // 2 + LOOK

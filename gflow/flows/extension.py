@@ -1,0 +1,61 @@
+"""Going on: a run to a later end."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from ..engines.record import Record
+from ..engines.rules import StopLike, as_rules
+from ..engines.solve import solve
+from ..problem.checks import positive, whole
+from ..problem.inputs import default_times, reported_times, thread_count
+from ..problem.network import TwoLayerReLU
+from .errors import IntegrationError
+
+R = TypeVar("R", bound=Record)
+ORDINARY = 900
+"""Powers of two whose products are in the range of double precision."""
+
+
+def extend(flow: R, t_max: float, t_eval: ArrayLike | None, stop: StopLike,
+           max_events: int | None, progress: bool, strict: bool, threads: int | None) -> R:
+    """See `gflow.Flow.extend`."""
+    flow._whole("what it takes to go on")
+    t_max = positive(t_max, "t_max")
+    if t_max <= flow.t_end:
+        raise ValueError(f"t_max = {t_max:g} is no later than {flow.t_end:g}, the time reached: "
+                         "give a later one")
+    times = _times(flow, t_max) if t_eval is None else reported_times(t_eval, t_max)
+    if max_events is not None:
+        max_events = whole(max_events, "max_events")
+    settings = flow.settings
+    longer = solve(first_model(flow), flow.data, t_max, method=settings["method"],
+                   rtol=settings["rtol"], times=times, rules=as_rules(stop), max_events=max_events,
+                   progress=progress, threads=thread_count(threads), made=type(flow),
+                   loss=flow.loss_function, after=flow)
+    if strict and not longer.success:
+        raise IntegrationError(longer)
+    return longer
+
+
+def first_model(flow: Record) -> TwoLayerReLU:
+    """The start of a run, as exactly as it is known."""
+    neurons, power = flow.path.scaled(np.zeros(1))
+    log_scale = np.zeros(flow.path.m)
+    if np.abs(power).max() > ORDINARY:
+        log_scale, power = power[0] * np.log(2.0), np.zeros_like(power)
+    neurons = np.ldexp(neurons[0], power[0][:, None])
+    return TwoLayerReLU(neurons[:, 0], neurons[:, 1:], log_scale)
+
+
+def _times(flow: Record, t_max: float) -> np.ndarray:
+    """The times that a run to ``t_max`` would report by default, if this one did; else those of
+    this one, and the later ones of these."""
+    usual, later = default_times(flow.settings["t_max"]), default_times(t_max)
+    asked = flow.t[:-1] if flow.t_end < flow.settings["t_max"] else flow.t
+    if np.isin(asked, usual).all() and asked.size == (usual <= flow.t_end).sum():
+        return later
+    return np.append(asked, later[later > flow.t_end])
