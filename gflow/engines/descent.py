@@ -14,6 +14,7 @@ from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from .interrupts import catching, leaving
 from .record import read_only
 from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
@@ -201,7 +202,7 @@ class Training:
         status, message = "finished", f"took {self.steps} steps"
         raised: BaseException | None = None
         # Overflow is found and named.
-        with self.record.catching_interrupts(), np.errstate(all="ignore"):
+        with catching(self.record), np.errstate(all="ignore"):
             self._keep()
             try:
                 if not np.isfinite(self.trainer.loss):
@@ -215,7 +216,8 @@ class Training:
                     self._keep()
             except Stop as end:
                 status, message = end.status, end.message
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as press:
+                raised = leaving(press)
                 status, message = "interrupted", OUTCOMES["interrupted"]
             except BaseException as error:
                 status, message = "exception", OUTCOMES["exception"]

@@ -73,6 +73,9 @@ class Path(Protocol):
     def forget(self) -> None:
         """Keep only the last piece."""
 
+    def snapshot(self) -> Path:
+        """The path so far, which does not grow with this one."""
+
     def freeze(self) -> None:
         """The run is over."""
 

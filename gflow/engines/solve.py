@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Literal, TypeVar, get_args
+from typing import Callable, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from ..problem.norms import row_norms
 from ..problem.units import Units, mantissas
 from ..problem.words import cut
 from .events import count_kinds
+from .interrupts import catching, leaving
 from .pattern import overflow
 from .protocol import Engine, Path
 from .record import Record, read_only
@@ -36,6 +37,8 @@ LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
 SMALLEST = -1000
 """Exponent of the smallest hidden weights that a stepper holds."""
+
+UNDER_WAY = "a checkpoint of a run under way: gflow.resume goes on with it"
 
 _R = TypeVar("_R", bound=Record)
 
@@ -66,7 +69,9 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
-          loss: Loss = SQUARE, after: Record | None = None) -> _R:
+          loss: Loss = SQUARE, after: Record | None = None,
+          keep: Callable[[_R], None] | None = None, every: float = np.inf,
+          t_eval: list[float] | None = None) -> _R:
     """`gflow.integrate` behind the door: what comes in has been checked.
 
     Parameters
@@ -85,6 +90,10 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
     after : Record, optional
         A run of this problem with its dense output, to go on with; its engine and tolerance count,
         and what comes back is one run from 0.
+    keep, every : callable and float, optional
+        What is given the run as it is every so many seconds, and at the end.
+    t_eval : list of float, optional
+        The times as they were asked for, to be among the settings of a run that is kept.
 
     Returns
     -------
@@ -117,25 +126,37 @@ def solve(model: TwoLayerReLU, data: Data, t_max: float, *, method: str = "auto"
         path = Rescaled(path, units)
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder, units)
     run.count = len(kept)
+
+    def told(path: Path, status: str, message: str) -> _R:
+        """The run, as far as ``path`` goes."""
+        if engine.ambiguous:
+            message += (f" ({engine.ambiguous} times the solution was not unique: "
+                        "the branch with the fewest active points was taken)")
+        events = joined(kept, run.event_table())
+        stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
+                 "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
+                 "reduced_steps": engine.reduced,
+                 "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
+                 "method": name, "choice": why,
+                 "wall_time": run.wall + (0.0 if after is None else after.stats["wall_time"])}
+        settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
+                    "threads": threads, "loss": loss_label(loss)}
+        if t_eval is not None:
+            settings["t_eval"] = t_eval
+        return made(data=data, path=path, times=times, events=events,
+                    initial_pattern=engine.initial_codes, status=status, message=message,
+                    success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
+                    saved=None if recorder is None else recorder.arrays())
+
+    if keep is not None:
+        run.every = run.next = every
+        run.snapshot = lambda: keep(told(path.snapshot(), "interrupted", UNDER_WAY))
     status, message, raised = _carry(
         engine, run, "" if len(kept) or engine.steps else
         overflow(model, data, loss) or _underflow(model, units, name))
-    if engine.ambiguous:
-        message += (f" ({engine.ambiguous} times the solution was not unique: "
-                    "the branch with the fewest active points was taken)")
-    events = joined(kept, run.event_table())
-    stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
-             "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
-             "reduced_steps": engine.reduced,
-             "events": len(events), **count_kinds(events), "ambiguous": engine.ambiguous,
-             "method": name, "choice": why,
-             "wall_time": run.wall + (0.0 if after is None else after.stats["wall_time"])}
-    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads, "loss": loss_label(loss)}
-    record = made(data=data, path=path, times=times, events=events,
-                  initial_pattern=engine.initial_codes, status=status, message=message,
-                  success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
-                  saved=None if recorder is None else recorder.arrays())
+    record = told(path, status, message)
+    if keep is not None:
+        keep(record)
     if raised is not None:
         if recorder is not None:
             # A function that failed may have kept less than the run has reached.
@@ -188,7 +209,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
     status = "finished"
     message = OUTCOMES[status]
     raised: BaseException | None = None
-    with np.errstate(all="ignore"), run.catching_interrupts():
+    with np.errstate(all="ignore"), catching(run):
         try:
             try:
                 if refusal:
@@ -196,12 +217,12 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                 engine.integrate(run)
             except Stop as end:
                 status, message = end.status, end.told(run.units)
-            except KeyboardInterrupt:
-                run.interrupted = True
+            except KeyboardInterrupt as press:
+                raised, run.interrupted = leaving(press), True
             if run.recorder:
                 run.collect(engine.measure, end=engine.path.t_end < run.t_max)
-        except KeyboardInterrupt:
-            run.interrupted = True
+        except KeyboardInterrupt as press:
+            raised, run.interrupted = leaving(press), True
         except BaseException as error:
             raised = error.error if isinstance(error, Foreign) else error
             status = "exception"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
@@ -70,6 +71,12 @@ class Trajectory:
         if len(self.pieces) > 1:
             self.start = self(np.array(self.breaks[-2:-1]))[0]
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
+    def snapshot(self) -> Trajectory:
+        """The path so far, which does not grow with this one."""
+        path = copy(self)
+        path.breaks, path.pieces = list(self.breaks), list(self.pieces)
+        return path
 
     def without_last(self) -> Trajectory:
         """A path that can grow, from all pieces but the last."""

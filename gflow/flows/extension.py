@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from typing import Callable, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -21,7 +21,8 @@ ORDINARY = 900
 
 
 def extend(flow: R, t_max: float, t_eval: ArrayLike | None, stop: StopLike,
-           max_events: int | None, progress: bool, strict: bool, threads: int | None) -> R:
+           max_events: int | None, progress: bool, strict: bool, threads: int | None,
+           keep: Callable[[Record], None] | None = None, every: float = np.inf) -> R:
     """See `gflow.Flow.extend`."""
     flow._whole("what it takes to go on")
     t_max = positive(t_max, "t_max")
@@ -35,7 +36,8 @@ def extend(flow: R, t_max: float, t_eval: ArrayLike | None, stop: StopLike,
     longer = solve(first_model(flow), flow.data, t_max, method=settings["method"],
                    rtol=settings["rtol"], times=times, rules=as_rules(stop), max_events=max_events,
                    progress=progress, threads=thread_count(threads), made=type(flow),
-                   loss=flow.loss_function, after=flow)
+                   loss=flow.loss_function, after=flow, keep=keep, every=every,
+                   t_eval=settings.get("t_eval") if t_eval is None else times.tolist())
     if strict and not longer.success:
         raise IntegrationError(longer)
     return longer
@@ -55,7 +57,8 @@ def _times(flow: Record, t_max: float) -> np.ndarray:
     """The times that a run to ``t_max`` would report by default, if this one did; else those of
     this one, and the later ones of these."""
     usual, later = default_times(flow.settings["t_max"]), default_times(t_max)
+    # A run that stopped reports its end as well.
     asked = flow.t[:-1] if flow.t_end < flow.settings["t_max"] else flow.t
-    if np.isin(asked, usual).all() and asked.size == (usual <= flow.t_end).sum():
+    if any(np.array_equal(times, usual[usual <= flow.t_end]) for times in (flow.t, asked)):
         return later
     return np.append(asked, later[later > flow.t_end])

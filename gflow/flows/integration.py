@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from os import PathLike
+
 from numpy.typing import ArrayLike
 
 from ..engines.recorder import SaveLike, as_quantities
@@ -11,6 +13,7 @@ from ..problem.checks import positive, whole
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
                               thread_count)
 from ..problem.loss import LossLike, as_loss
+from .checkpoint import EVERY, keeper
 from .errors import IntegrationError
 from .flow import Flow
 from ..problem.words import short
@@ -21,7 +24,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               stop: StopLike = None,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
-              loss: LossLike = "square") -> Flow:
+              loss: LossLike = "square",
+              checkpoint: str | PathLike[str] | bytes | None = None,
+              every: float = EVERY) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network, on the square loss or one of your own.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -71,6 +76,12 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         :math:`= \partial^2 \ell / \partial h^2`, for arrays, of a convex loss
         (`gflow.problem.loss.Loss`). It is tried on a few outputs first; a wrong derivative is
         refused.
+    checkpoint : str, bytes or path-like, optional
+        A ``.npz`` file in which the run is kept while it is under way, and at its end, so that no
+        more than ``every`` seconds are lost if the program is killed: `gflow.resume` goes on. Not
+        with ``save=``.
+    every : float
+        Seconds between checkpoints; more if writing one takes longer than a tenth of that.
 
     Returns
     -------
@@ -118,13 +129,19 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
     loss = as_loss(loss, data.y)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
+    if checkpoint is not None and save is not None:
+        raise ValueError("a checkpoint is what a run goes on from, and needs its dense output: "
+                         "leave save= or checkpoint= away")
+    keep, every = keeper(checkpoint, every)
     engine = choose(model, data, t_max, loss)[0] if method == "auto" else method
     if engine != "waveform" and model.log_scale.min() < LOWEST:
         raise ValueError(f"log_scale = {model.log_scale.min():g} is below {LOWEST:g}, too small "
                          f"for method={engine!r}: use method=\"waveform\"")
     flow = solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
                  max_events=max_events, progress=progress, threads=thread_count(threads),
-                 quantities=as_quantities(save), made=Flow, loss=loss)
+                 quantities=as_quantities(save), made=Flow, loss=loss,
+                 keep=keep, every=every,
+                 t_eval=None if t_eval is None or keep is None else times.tolist())
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -98,6 +99,12 @@ class Windows:
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         return flat(*self.scaled(t))
+
+    def snapshot(self) -> Windows:
+        """The path so far, which does not grow with this one."""
+        path = copy(self)
+        path.breaks, path.pieces = list(self.breaks), list(self.pieces)
+        return path
 
     def without_last(self, threads: int = 1) -> Windows:
         """A path that can grow, from all windows but the last."""
