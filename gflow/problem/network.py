@@ -11,10 +11,13 @@ from .checks import real_array
 from .field import mean_loss, outputs
 from .activation import RELU
 from .loss import LossLike, as_loss
+from .modules import module_of, weights_of
 from .norms import row_norms
 from .quiet import quiet
 
 if TYPE_CHECKING:  # pragma: no cover
+    import torch
+
     from .data import Data
 
 
@@ -152,6 +155,49 @@ class TwoLayerReLU:
         z = data.X @ self.W.T
         D = ((z > 0) * slope[:, None]).T @ data.X
         return Gradient((RELU(z).T @ slope) * scale, D * (self.a * scale)[:, None])
+
+    @classmethod
+    def from_torch(cls, module: torch.nn.Module) -> TwoLayerReLU:
+        """The network of a module of PyTorch: Linear, ReLU, Linear, one output.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A bias of its first layer becomes the last column of ``W``: append a column of ones to
+            the inputs. The last layer has none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is another network.
+        """
+        return cls(*weights_of(module))
+
+    def to_torch(self, *, bias: bool = False) -> torch.nn.Sequential:
+        """The network as a module of PyTorch, in double precision.
+
+        Parameters
+        ----------
+        bias : bool
+            The last column of ``W`` becomes the bias of the first layer: the module takes inputs
+            without the column of ones.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear, ReLU, Linear; outputs have the shape (n, 1).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        ValueError
+            If there is no column for the inputs besides the bias.
+        """
+        if bias and self.d < 2:
+            raise ValueError("W has one column: with bias=True there is none left for the inputs")
+        scale = np.exp(self.log_scale)
+        return module_of(self.a * scale, self.W * scale[:, None], bias)
 
     def __repr__(self) -> str:
         return f"TwoLayerReLU(m={self.m}, d={self.d})"
