@@ -1,4 +1,4 @@
-"""The command line: ``gflow demo``, ``gflow integrate`` and ``gflow sweep``."""
+"""The command line: ``gflow demo``, ``integrate``, ``info``, ``plot`` and ``sweep``."""
 
 from __future__ import annotations
 
@@ -78,6 +78,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="every column to mean 0 and variance 1")
     table.add_argument("--bias", action="store_true", help="append a column of ones")
     table.set_defaults(run=_integrate)
+    from .runs import add_parsers
+    add_parsers(commands)
     commands.add_parser("sweep", help="many runs on a grid, resumable, here or on a cluster")
     return parser
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from functools import cache
-from contextlib import suppress
 from typing import Any, Callable, TypeVar
 from weakref import WeakKeyDictionary
 
@@ -13,6 +11,7 @@ import numpy as np
 
 from ..problem.units import Units
 from .events import CHANGE, as_table
+from .meter import Meter
 from .protocol import Measure, Path
 from .record import read_only
 from .recorder import Recorder
@@ -216,32 +215,3 @@ class Run:
         changes = np.concatenate([np.empty(0, dtype=CHANGE), *self.changes])
         changes = changes[changes["time"] <= self.path.t_end]
         return as_table(changes[np.argsort(changes["time"], kind="stable")])
-
-
-class Meter:
-    """One line on standard error, redrawn every 2% of the way or every half second."""
-
-    def __init__(self, t_max: float) -> None:
-        self.t_max = t_max
-        self.shown = -1.0
-        self.last = 0.0
-
-    def show(self, t: float, events: int) -> None:
-        """Draw the line for time ``t``."""
-        now = time.perf_counter()
-        share = t / self.t_max
-        if share - self.shown < 0.02 and now - self.last < 0.5:
-            return
-        self.shown, self.last = share, now
-        bar = ("#" * int(30 * share)).ljust(30, ".")
-        self._say(f"\rgflow [{bar}] t = {t:.4g} of {self.t_max:.4g}, {events} events ", "")
-
-    def close(self) -> None:
-        """End the line."""
-        self._say("", "\n")
-
-    def _say(self, text: str, end: str) -> None:
-        # A terminal that has been closed is no reason to end a run.
-        if sys.stderr is not None:
-            with suppress(OSError, ValueError):
-                print(text, end=end, file=sys.stderr, flush=True)
