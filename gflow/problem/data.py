@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .norms import row_norms
+
+if TYPE_CHECKING:  # pragma: no cover
+    from .network import TwoLayerReLU
 
 PARALLEL = 1e-14
 """Two points whose unit vectors differ by less than this, up to sign, share a hyperplane."""
@@ -47,6 +50,12 @@ class Data:
     y : array_like, shape (n,)
         Labels.
 
+    Attributes
+    ----------
+    teacher : TwoLayerReLU or None
+        The network whose outputs are the labels, but for noise, if `gflow.datasets` made them with
+        one; files do not keep it.
+
     Raises
     ------
     TypeError
@@ -60,6 +69,8 @@ class Data:
     >>> data.n, data.d
     (2, 2)
     """
+
+    teacher: TwoLayerReLU | None = None
 
     def __init__(self, X: ArrayLike, y: ArrayLike) -> None:
         self.X = real_array(X, "X", 2)
