@@ -15,6 +15,7 @@ if TYPE_CHECKING:  # pragma: no cover
     from .problem.data import Data
     from .descent import descend
     from .flows.errors import IntegrationError
+    from .flows.checkpoint import resume
     from .flows.flow import Flow
     from .flows.integration import integrate
     from .problem.network import ModelPath, TwoLayer, TwoLayerReLU
@@ -25,13 +26,13 @@ _HOME = {"Data": "problem.data", "Flow": "flows.flow", "IntegrationError": "flow
          "ModelPath": "problem.network", "TwoLayer": "problem.network",
          "TwoLayerReLU": "problem.network",
          "integrate": "flows.integration", "load": "flows.loading",
-         "descend": "descent", "load_sweep": "sweeping", "sweep": "sweeping"}
+         "descend": "descent", "load_sweep": "sweeping", "resume": "flows.checkpoint",
+         "sweep": "sweeping"}
 _MODULES = ("datasets", "descent", "experiments", "init", "plot", "stop", "sweeping", "theory")
 
 __all__ = ["Data", "Flow", "IntegrationError", "ModelPath", "TwoLayer", "TwoLayerReLU",
            "__version__", "datasets", "descend", "descent", "experiments", "init", "integrate",
-           "load",
-           "load_sweep", "plot", "stop", "sweep", "sweeping", "theory"]
+           "load", "load_sweep", "plot", "resume", "stop", "sweep", "sweeping", "theory"]
 
 
 def __getattr__(name: str) -> Any:

@@ -8,14 +8,16 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from .problem.checks import generator, positive, whole
+from .problem.checks import generator, non_negative, positive, real_array, whole
 from .problem.network import TwoLayerReLU
-from .problem.norms import row_norms
+from .problem.norms import row_norms, unit_rows
 from .problem.words import short
 from .problem.quiet import quiet
 
-__all__ = ["antisymmetric", "balanced", "dominated", "unbalanced"]
+__all__ = ["antisymmetric", "balanced", "clusters", "dominated", "exponential", "sphere",
+           "unbalanced", "uniform"]
 
 Scaling = Literal["1/sqrt(m)", "1/sqrt(m*d)"]
 SCALINGS: tuple[str, ...] = get_args(Scaling)
@@ -196,6 +198,165 @@ def antisymmetric(m: int, d: int, scale: float, rng: int | np.random.Generator =
     W = s * draw.standard_normal((m // 2, d))
     a = _signs(draw, m // 2) * row_norms(W)
     return TwoLayerReLU(np.concatenate([a, -a]), np.concatenate([W, W]), log_scale)
+
+
+@quiet
+def uniform(m: int, d: int, scale: float = 1.0, rng: int | np.random.Generator = 0,
+            log_scale: float = 0.0) -> TwoLayerReLU:
+    """The start of ``torch.nn.Linear``, times ``scale``: ``W`` is uniform on ``[-1, 1] / sqrt(d)``,
+    ``a`` on ``[-1, 1] / sqrt(m)``.
+
+    Parameters
+    ----------
+    m, d, scale, rng, log_scale
+        As for `balanced`. A bias of PyTorch has the same law with a ``d`` that does not count it.
+
+    Returns
+    -------
+    TwoLayerReLU
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`.
+
+    References
+    ----------
+    PyTorch, ``torch.nn.Linear``; Tsoy and Konstantinov, arXiv:2405.17299 (times 2^-7).
+
+    Examples
+    --------
+    >>> model = uniform(4, 2)
+    >>> bool(np.abs(model.W).max() <= 0.5**0.5), bool(np.abs(model.a).max() <= 0.5)
+    (True, True)
+    """
+    s, draw = _prepare(m, d, scale, rng, "1/sqrt(m)")
+    W = draw.uniform(-1.0, 1.0, (m, d)) * (s * np.sqrt(m / d))
+    return TwoLayerReLU(s * draw.uniform(-1.0, 1.0, m), W, log_scale)
+
+
+@quiet
+def sphere(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+           scaling: Scaling = "1/sqrt(m)", log_scale: float = 0.0) -> TwoLayerReLU:
+    """Neurons of one norm ``s``, in directions uniform on the sphere, with ``a_i = +-s``.
+
+    Parameters
+    ----------
+    m, d, scale, rng, scaling, log_scale
+        As for `balanced`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| = |w_i|`` to rounding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`.
+
+    Examples
+    --------
+    >>> sphere(4, 3, scale=2.0).norms
+    array([1., 1., 1., 1.])
+    """
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    W = s * unit_rows(draw.standard_normal((m, d)))
+    return TwoLayerReLU(_signs(draw, m) * row_norms(W), W, log_scale)
+
+
+@quiet
+def exponential(m: int, d: int, scale: float, rng: int | np.random.Generator = 0,
+                log_scale: float = 0.0) -> TwoLayerReLU:
+    """Dominated start with ``a_i = +-(|w_i| + scale E_i)``, ``E_i`` exponential of mean 1.
+
+    ``W`` is uniform on ``[-1, 1] scale / sqrt(d)``, that of ``torch.nn.Linear``; signs are fair
+    coins.
+
+    Parameters
+    ----------
+    m, d, scale, rng, log_scale
+        As for `balanced`.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| >= |w_i|``.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`.
+
+    References
+    ----------
+    Dana, Bach and Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly interacting
+    data", 2025, published code; their networks are divided by their width.
+
+    Examples
+    --------
+    >>> model = exponential(5, 2, scale=0.1)
+    >>> bool((np.abs(model.a) > model.norms).all())
+    True
+    """
+    _, draw = _prepare(m, d, scale, rng, "1/sqrt(m)")
+    W = draw.uniform(-1.0, 1.0, (m, d)) * (scale / np.sqrt(d))
+    size = row_norms(W) + scale * draw.exponential(size=m)
+    return TwoLayerReLU(_signs(draw, m) * size, W, log_scale)
+
+
+@quiet
+def clusters(m: int, directions: ArrayLike, scale: float, rng: int | np.random.Generator = 0,
+             spread: float = 0.1, scaling: Scaling = "1/sqrt(m)",
+             log_scale: float = 0.0) -> TwoLayerReLU:
+    """Balanced neurons around given directions, which take turns.
+
+    ``w_i`` has the norm ``s`` and the direction of ``u + spread g / sqrt(d)``, with ``u`` the unit
+    vector of the neuron's cluster and ``g`` standard Gaussian.
+
+    Parameters
+    ----------
+    m : int
+        Number of neurons.
+    directions : array_like, shape (k, d)
+        Of the clusters; their lengths do not matter. Neuron i belongs to cluster ``i % k``.
+    scale, rng, scaling, log_scale
+        As for `balanced`.
+    spread : float
+        Width of a cluster, an angle in radians if it is small; 0 puts all neurons on the centre.
+
+    Returns
+    -------
+    TwoLayerReLU
+        With ``|a_i| = |w_i|`` to rounding.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `balanced`; if a direction is zero, or ``spread`` negative.
+
+    Examples
+    --------
+    >>> model = clusters(4, [[1.0, 0.0], [0.0, 2.0]], scale=2.0, spread=0.0)
+    >>> model.W
+    array([[1., 0.],
+           [0., 1.],
+           [1., 0.],
+           [0., 1.]])
+    """
+    centre = real_array(directions, "directions", 2)
+    if not centre.size or not centre.any(axis=1).all():
+        raise ValueError("directions has a zero row, or none: give vectors to gather around")
+    spread = non_negative(spread, "spread")
+    d = centre.shape[1]
+    s, draw = _prepare(m, d, scale, rng, scaling)
+    around = unit_rows(centre)[np.arange(m) % len(centre)]
+    W = s * unit_rows(around + spread / np.sqrt(d) * draw.standard_normal((m, d)))
+    return TwoLayerReLU(_signs(draw, m) * row_norms(W), W, log_scale)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 def _prepare(m: int, d: int, scale: float, rng: int | np.random.Generator,

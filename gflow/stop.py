@@ -271,3 +271,7 @@ def wall_time(seconds: float) -> Rule:
     seconds = positive(seconds, "seconds")
     return Rule(_Later(seconds), "wall_time",
                 f"the run took {seconds:g} second{'' if seconds == 1 else 's'}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

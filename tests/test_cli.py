@@ -81,3 +81,40 @@ def test_version(capsys):
     with pytest.raises(SystemExit) as end:
         main(["--version"])
     assert end.value.code == 0 and gflow.__version__ in capsys.readouterr().out
+
+
+@pytest.fixture
+def saved(tmp_path):
+    import gflow
+    flow = gflow.integrate(gflow.init.balanced(6, 2, 1e-2), gflow.datasets.three_points(), 20.0)
+    flow.save(tmp_path / "run.npz")
+    return tmp_path / "run.npz"
+
+
+def test_info(saved, capsys):
+    assert main(["info", str(saved)]) == 0
+    said = capsys.readouterr().out
+    assert "Flow: finished" in said and "rtol      1e-08" in said and "of 6 active" in said
+    assert main(["info", str(saved.parent / "none.npz")]) == 2
+
+
+def test_plot_of_a_saved_run(saved, capsys, monkeypatch):
+    from PIL import Image
+    assert main(["plot", str(saved)]) == 0
+    assert Image.open(saved.with_suffix(".png")).size == (1472, 1152)
+    for what in ("polar", "loss", "function"):
+        out = saved.with_name(f"{what}.pdf")
+        assert main(["plot", str(saved), "--what", what, "--time", "3", "--out", str(out)]) == 0
+        assert out.stat().st_size > 1000
+    monkeypatch.setattr("gflow.plot.film.FRAMES", 3)
+    assert main(["plot", str(saved), "--film", "--what", "loss"]) == 0
+    assert Image.open(saved.with_suffix(".gif")).n_frames == 3
+    capsys.readouterr()
+    for arguments, words in ((["--what", "cat"], "choose among panel"),
+                             (["--time", "99"], "outside"), (["--out", "x.odd"], "ending"),
+                             (["--film", "--time", "1"], "all times"),
+                             (["--film", "--out", "x.png"], ".gif"),
+                             (["--what", "boundary"], "two")):
+        assert main(["plot", str(saved), *arguments]) == 2
+        said = capsys.readouterr().err
+        assert words in said and said.count("\n") == 1

@@ -245,3 +245,13 @@ def test_csv_other_errors(tmp_path):
         read(tmp_path, "x,y\n1,2\n", 1)
     with pytest.raises(ValueError, match="column 'x' .* one value throughout"):
         read(tmp_path, "x,y\n0.1,2\n0.1,3\n0.1,5\n", standardise=True)
+
+
+def test_sets_know_their_teacher():
+    import pickle
+    import gflow
+    for data in (gflow.datasets.symmetric(6, 2), gflow.datasets.linear_teacher(9, 3, noise=0.0),
+                 gflow.datasets.relu_teacher(9, 3), gflow.datasets.one_neuron(9, 3)):
+        np.testing.assert_allclose(data.teacher(data.X), data.y, rtol=1e-13, atol=1e-15)
+        assert (pickle.loads(pickle.dumps(data)).teacher.W == data.teacher.W).all()
+    assert gflow.Data([[1.0]], [1.0]).teacher is None

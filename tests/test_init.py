@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from gflow.init import antisymmetric, balanced, dominated, unbalanced
+from gflow.init import (antisymmetric, balanced, clusters, dominated, exponential, sphere,
+                        unbalanced, uniform)
 
 KINDS = [antisymmetric, balanced, dominated, unbalanced]
 
@@ -86,3 +87,31 @@ def test_bad_arguments(kind, arguments, error, words):
 def test_antisymmetric_needs_pairs():
     with pytest.raises(ValueError, match="m = 3 is odd"):
         antisymmetric(3, 2, 1.0)
+
+
+def test_uniform_is_that_of_linear_layers():
+    model = uniform(4000, 5, 2.0**-7)
+    for values, reach in ((model.W, 2.0**-7 / 5**0.5), (model.a, 2.0**-7 / 4000**0.5)):
+        assert np.abs(values).max() <= reach
+        assert np.var(values) == pytest.approx(reach**2 / 3, rel=0.05)
+
+
+def test_sphere_and_clusters_are_balanced():
+    model = sphere(3000, 3, 0.5)
+    np.testing.assert_allclose(model.norms, 0.5 / 3000**0.5, rtol=1e-14)
+    assert np.abs(model.W.mean(axis=0)).max() < 0.05 * model.norms[0]
+    around = clusters(300, [[2.0, 0.0], [0.0, 1.0]], 0.5, spread=0.05)
+    angles = np.arctan2(around.W[:, 1], around.W[:, 0])
+    assert np.abs(angles[::2]).max() < 0.2 and np.abs(angles[1::2] - np.pi / 2).max() < 0.2
+    assert angles[::2].std() == pytest.approx(0.05 / 2**0.5, rel=0.2)
+    for made in (model, around):
+        np.testing.assert_allclose(np.abs(made.a), made.norms, rtol=1e-15)
+    with pytest.raises(ValueError, match="zero row"):
+        clusters(3, [[0.0, 0.0]], 1.0)
+
+
+def test_exponential_dominates():
+    model = exponential(5000, 3, 0.1)
+    more = np.abs(model.a) - model.norms
+    assert (more >= 0).all() and np.median(more) == pytest.approx(0.1 * np.log(2.0), rel=0.05)
+    assert np.abs(model.W).max() <= 0.1 / 3**0.5

@@ -1,4 +1,4 @@
-"""The command line: ``gflow demo``, ``gflow integrate`` and ``gflow sweep``."""
+"""The command line: ``gflow demo``, ``integrate``, ``info``, ``plot`` and ``sweep``."""
 
 from __future__ import annotations
 
@@ -87,6 +87,8 @@ def _parser() -> argparse.ArgumentParser:
                        help="weight decay: one for all weights, or one each for output weights, "
                             "hidden weights and the bias; default: 0")
     table.set_defaults(run=_integrate)
+    from .runs import add_parsers
+    add_parsers(commands)
     commands.add_parser("sweep", help="many runs on a grid, resumable, here or on a cluster")
     return parser
 

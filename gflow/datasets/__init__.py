@@ -10,3 +10,7 @@ from .teachers import linear_teacher, one_neuron, relu_teacher, symmetric
 
 __all__ = ["five_points", "from_csv", "linear_teacher", "one_neuron", "orthogonal", "relu_teacher",
            "stewart", "symmetric", "three_points", "xor"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

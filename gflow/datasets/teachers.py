@@ -37,7 +37,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
     Returns
     -------
     Data
-        The set.
+        The set; its ``teacher`` is a network.
 
     Raises
     ------
@@ -67,7 +67,8 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
             raise ValueError(f"n = {n} is below 2d = {2 * d}: too few points to whiten")
         half = orthonormal(half) * np.sqrt(n // 2)
     labels = half @ teacher
-    return Data(np.concatenate([half, -half]), np.concatenate([labels, -labels]))
+    data = Data(np.concatenate([half, -half]), np.concatenate([labels, -labels]))
+    return _taught(data, _linear(teacher))
 
 
 def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
@@ -94,7 +95,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     Returns
     -------
     Data
-        The set.
+        The set; its ``teacher`` is a network.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     X = draw.standard_normal((n, d))
     if margin and d > 1:
         X = _turned(X, unit(teacher), margin)
-    return Data(X, X @ teacher + noise * draw.standard_normal(n))
+    return _taught(Data(X, X @ teacher + noise * draw.standard_normal(n)), _linear(teacher))
 
 
 def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float = 0.0,
@@ -148,7 +149,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
     Returns
     -------
     Data
-        The set.
+        The set; its ``teacher`` is a network.
 
     Raises
     ------
@@ -185,7 +186,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
                          "they must be the same")
     draw = generator(rng, STREAM)
     X = draw.standard_normal((n, d))
-    return Data(X, teachers(X) + noise * draw.standard_normal(n))
+    return _taught(Data(X, teachers(X) + noise * draw.standard_normal(n)), teachers)
 
 
 def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: bool = True,
@@ -213,7 +214,8 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
     Returns
     -------
     Data
-        The set. With ``cone`` all labels are positive, and all angles between points acute.
+        The set; its ``teacher`` is a network. With ``cone`` all labels are positive, and all
+        angles between points acute.
 
     Raises
     ------
@@ -241,7 +243,17 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
     X = centre + spread * draw.standard_normal((n, d))
     while cone and (far := X @ teacher <= np.sqrt(0.5) * row_norms(X)).any():
         X[far] = centre + spread * draw.standard_normal((far.sum(), d))
-    return Data(X, np.maximum(X @ teacher, 0.0))
+    return _taught(Data(X, np.maximum(X @ teacher, 0.0)), TwoLayerReLU([1.0], teacher[None]))
+
+
+def _taught(data: Data, teacher: TwoLayerReLU) -> Data:
+    data.teacher = teacher
+    return data
+
+
+def _linear(beta: np.ndarray) -> TwoLayerReLU:
+    """``x.beta`` as a network: of both signs."""
+    return TwoLayerReLU([1.0, -1.0], np.stack([beta, -beta]))
 
 
 def _turned(X: np.ndarray, e: np.ndarray, least: float) -> np.ndarray:

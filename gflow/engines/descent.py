@@ -17,6 +17,7 @@ from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.setting import PLAIN, Setting
 from ..problem.smooth import Smooth
+from .interrupts import catching, leaving
 from .record import read_only
 from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
@@ -242,7 +243,7 @@ class Training:
         status, message = "finished", f"took {self.steps} steps"
         raised: BaseException | None = None
         # Overflow is found and named.
-        with self.record.catching_interrupts(), np.errstate(all="ignore"):
+        with catching(self.record), np.errstate(all="ignore"):
             self._keep()
             try:
                 if not np.isfinite(self.trainer.loss):
@@ -256,7 +257,8 @@ class Training:
                     self._keep()
             except Stop as end:
                 status, message = end.status, end.message
-            except KeyboardInterrupt:
+            except KeyboardInterrupt as press:
+                raised = leaving(press)
                 status, message = "interrupted", OUTCOMES["interrupted"]
             except BaseException as error:
                 status, message = "exception", OUTCOMES["exception"]

@@ -83,6 +83,10 @@ class Layered:
         """Keep only the last piece."""
         self.inner.forget()
 
+    def snapshot(self) -> Layered:
+        """The path so far, which does not grow with this one."""
+        return Layered(self.inner.snapshot(), self.rates)
+
     def freeze(self) -> None:
         """The run is over."""
         self.inner.freeze()

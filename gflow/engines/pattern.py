@@ -16,7 +16,7 @@ from ..problem.loss import SQUARE, Loss
 from ..problem.network import TwoLayer
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
-from .events import OFF, point_codes
+from .events import OFF, ON, SLIDING, point_codes
 from .run import Stop
 
 APART = 250
@@ -184,6 +184,40 @@ class Pattern:
             self._settle(i, a, W, none, none, p, 0.0)
         self._pack()
 
+    def take(self, codes: np.ndarray, a: np.ndarray, W: np.ndarray, D: np.ndarray,
+             met: np.ndarray, band: float) -> None:
+        """Go on with the ``codes`` (m, n) of a run, whatever led to them.
+
+        Parameters
+        ----------
+        codes : ndarray of int8, shape (m, n)
+            Pattern at a time at which a piece of it began.
+        a, W : ndarray, shapes (m,) and (m, d)
+            Weights there; ``W`` is put on the surfaces that neurons slide on.
+        D : ndarray, shape (m, d)
+            Fields of least norm there.
+        met : ndarray of bool, shape (m, n)
+            Points whose hyperplanes neurons have met on the run.
+        band : float
+            Part of its norm by which a neuron has to leave a hyperplane.
+        """
+        A = self.arrangement
+        first = A.member[A.start[:-1]]
+        on = codes[:, first]
+        side = np.where(on == SLIDING, 0, np.where((on == ON) == (A.length[first] > 0), 1, -1))
+        self.side, self.codes = side.astype(np.int8), codes.copy()
+        self.on = self.activation.weights(codes)
+        self.rest = np.asarray(~W.any(axis=1))
+        self.slides = {}
+        for i in np.flatnonzero((side == 0).any(axis=1) & ~self.rest).tolist():
+            size = float(np.sqrt(W[i] @ W[i]))
+            along = a[i] if abs(a[i]) > ON_SURFACE * size else float(W[i] @ D[i])
+            self._slide(i, np.flatnonzero(side[i] == 0), float(np.sign(along)))
+        self.keep_on(W)
+        z = self.side * (W @ A.normal.T)
+        self.loose = (side != 0) & (z <= band * row_norms(W)[:, None]) & met[:, first]
+        self._pack()
+
     def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
                p: np.ndarray, t: float) -> list[tuple[int, int, int, int]]:
         """Apply contacts ``(neuron, hyperplane, kind)`` at the time ``t``; ``W`` is put on
@@ -260,13 +294,16 @@ class Pattern:
         self.loose[i] |= on_it
         sliding = np.flatnonzero(side == 0)
         if sliding.size and not rest:
-            V = A.normal[sliding]
-            basis, _ = orthonormal_rows(V)
-            self.slides[i] = Slide(sliding, basis, np.linalg.pinv(V @ V.T) @ V, float(sign))
+            self._slide(i, sliding, float(sign))
         else:
             self.slides.pop(i, None)
         self.codes[i] = OFF if rest else point_codes(A, side[None])[0]
         self.on[i] = self.activation.weights(self.codes[i])
+
+    def _slide(self, i: int, hyperplanes: np.ndarray, sign: float) -> None:
+        V = self.arrangement.normal[hyperplanes]
+        basis, _ = orthonormal_rows(V)
+        self.slides[i] = Slide(hyperplanes, basis, np.linalg.pinv(V @ V.T) @ V, sign)
 
     def _pack(self) -> None:
         """Arrays of the sliding neurons, as the compiled field takes them."""

@@ -76,6 +76,9 @@ class Path(Protocol):
     def forget(self) -> None:
         """Keep only the last piece."""
 
+    def snapshot(self) -> Path:
+        """The path so far, which does not grow with this one."""
+
     def freeze(self) -> None:
         """The run is over."""
 
@@ -128,6 +131,10 @@ class Engine(Protocol):
 
     def integrate(self, run: Run) -> None:
         """Run to the end."""
+
+    def go_on(self, path: Any, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run at the break before its last: ``path`` of this engine, the pattern there,
+        and the pairs (m, n) that have met."""
 
     def measure(self, t: float, state: State) -> tuple[Callable[[], float], Callable[[], float]]:
         """See `Measure`."""

@@ -90,6 +90,10 @@ class Rescaled:
         """Keep only the last piece."""
         self.inner.forget()
 
+    def snapshot(self) -> Rescaled:
+        """The path so far, which does not grow with this one."""
+        return Rescaled(self.inner.snapshot(), self.units)
+
     def freeze(self) -> None:
         """The run is over."""
         self.inner.freeze()

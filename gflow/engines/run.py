@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 import time
 from functools import cache
-from types import FrameType
-from contextlib import contextmanager, suppress
-from typing import Any, Callable, Iterator, TypeVar
+from typing import Any, Callable, TypeVar
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
 from ..problem.field import Field
 from .events import CHANGE, as_table
+from .meter import Meter
 from .origin import origin
 from .protocol import Measure, Path
 from .record import read_only
@@ -26,7 +22,7 @@ T = TypeVar("T")
 
 OUTCOMES = {
     "finished": "reached t_max",
-    "interrupted": "interrupted from the keyboard; this is what was reached",
+    "interrupted": "interrupted from the keyboard, or by SIGTERM; this is what was reached",
     "max_events": "reached max_events; raise it to go on",
     "step_too_small": "the step size fell below rounding",
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
@@ -38,6 +34,9 @@ OUTCOMES = {
     "exception": "an exception went through the run",
 }
 FAILURES = frozenset(OUTCOMES) - {"finished"}
+
+RARELY = 9.0
+"""Time between snapshots, over what one takes, at least."""
 
 
 class Stop(Exception):
@@ -118,6 +117,8 @@ class Run:
         self.interrupted = False
         self._handed: WeakKeyDictionary[State, Callable[[], np.ndarray]] = WeakKeyDictionary()
         self.meter = Meter(t_max) if progress else None
+        self.snapshot: Callable[[], None] | None = None
+        self.every, self.next = np.inf, np.inf
 
     @property
     def t_max(self) -> float:
@@ -157,6 +158,14 @@ class Run:
         self._stop_if_asked(self.observer(measure))
         if self.recorder:
             self.collect(measure)
+        if self.snapshot is not None and self.wall >= self.next:
+            self.take_snapshot(self.snapshot)
+
+    def take_snapshot(self, snapshot: Callable[[], None]) -> None:
+        """Let a part of the run be kept; that takes a tenth of the time at most."""
+        begun = self.wall
+        snapshot()
+        self.next = self.wall + max(self.every, RARELY * (self.wall - begun))
 
     def _stop_if_asked(self, state: Callable[[float], State]) -> None:
         t0 = self.inside(self.path.breaks[-2] if self.path.pieces else 0.0)
@@ -219,68 +228,3 @@ class Run:
         changes = np.concatenate([np.empty(0, dtype=CHANGE), *self.changes])
         changes = changes[changes["time"] <= self.path.t_end]
         return as_table(changes[np.argsort(changes["time"], kind="stable")])
-
-    @contextmanager
-    def catching_interrupts(self) -> Iterator[None]:
-        """Turn Ctrl-C into a flag read between steps; a second one acts at once.
-
-        Only where Ctrl-C would end the program: one that is ignored, or that another program or a
-        function of the user takes care of, stays theirs, and what that raises goes through.
-        """
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-        outer = getattr(before, "run", None)
-        if before not in (signal.default_int_handler, signal.SIG_DFL) and outer is None:
-            yield
-            return
-
-        def handler(number: int, frame: FrameType | None) -> Any:
-            again, self.interrupted = self.interrupted, True
-            if isinstance(outer, Run):
-                # This run is inside a function that the outer run calls.
-                return before(number, frame)  # type: ignore[operator, misc]
-            if again:
-                signal.default_int_handler(number, frame)
-
-        handler.run = self  # type: ignore[attr-defined]
-        try:
-            signal.signal(signal.SIGINT, handler)
-        except ValueError:
-            # An interpreter inside another program hears no signals.
-            yield
-            return
-        try:
-            yield
-        finally:
-            if signal.getsignal(signal.SIGINT) is handler:
-                signal.signal(signal.SIGINT, before)
-
-
-class Meter:
-    """One line on standard error, redrawn every 2% of the way or every half second."""
-
-    def __init__(self, t_max: float) -> None:
-        self.t_max = t_max
-        self.shown = -1.0
-        self.last = 0.0
-
-    def show(self, t: float, events: int, share: float) -> None:
-        """Draw the line for time ``t``, when a ``share`` of the run is done."""
-        now = time.perf_counter()
-        if share - self.shown < 0.02 and now - self.last < 0.5:
-            return
-        self.shown, self.last = share, now
-        bar = ("#" * int(30 * share)).ljust(30, ".")
-        self._say(f"\rgflow [{bar}] t = {t:.4g} of {self.t_max:.4g}, {events} events ", "")
-
-    def close(self) -> None:
-        """End the line."""
-        self._say("", "\n")
-
-    def _say(self, text: str, end: str) -> None:
-        # A terminal that has been closed is no reason to end a run.
-        if sys.stderr is not None:
-            with suppress(OSError, ValueError):
-                print(text, end=end, file=sys.stderr, flush=True)

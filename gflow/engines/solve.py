@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
-from typing import Literal, TypeVar, get_args
+from typing import Callable, Literal, TypeVar, get_args
 
 import numpy as np
 
@@ -23,12 +23,14 @@ from ..problem.units import Units, mantissas
 from ..problem.words import cut
 from .choices import choice_table, instants, told
 from .events import count_kinds
+from .interrupts import catching, leaving
 from .layered import Layered
 from .pattern import overflow
 from .protocol import Engine, Path
 from .record import Record, read_only
 from .recorder import Quantities, Recorder
 from .rescaled import Rescaled
+from .resume import joined, later, take_up, taken
 from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .spanned import Spanned
@@ -43,6 +45,8 @@ LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
 SMALLEST = -1000
 """Exponent of the smallest hidden weights that a stepper holds."""
+
+UNDER_WAY = "a checkpoint of a run under way: gflow.resume goes on with it"
 
 _R = TypeVar("_R", bound=Record)
 
@@ -96,7 +100,9 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
           made: type[_R], rtol: float = 1e-8, times: np.ndarray | None = None,
           rules: Sequence[Rule] = (), max_events: int | None = None, progress: bool = False,
           threads: int | None = None, quantities: Quantities | None = None,
-          loss: Loss = SQUARE, setting: Setting = PLAIN) -> _R:
+          loss: Loss = SQUARE, setting: Setting = PLAIN, after: Record | None = None,
+          keep: Callable[[_R], None] | None = None, every: float = np.inf,
+          t_eval: list[float] | None = None) -> _R:
     """`gflow.integrate` behind the door: what comes in has been checked.
 
     Parameters
@@ -113,6 +119,13 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
         From `gflow.engines.recorder.as_quantities`.
     loss : Loss
     setting : Setting
+    after : Record, optional
+        A run of this problem with its dense output, to go on with; its engine and tolerance count,
+        and what comes back is one run from 0.
+    keep, every : callable and float, optional
+        What is given the run as it is every so many seconds, and at the end.
+    t_eval : list of float, optional
+        The times as they were asked for, to be among the settings of a run that is kept.
 
     Returns
     -------
@@ -134,39 +147,53 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     model, until = layers.model(model), layers.inside(t_max)
     name, why = (choose(model, data, until, loss, setting) if method == "auto"
                  else (method, "as asked"))
+    if after is not None:
+        name, why = after.stats["method"], after.stats["choice"]
     times = default_times(t_max) if times is None else times
     threads = thread_count(threads)
     recorder = None if quantities is None else Recorder(times, quantities)
     _warm("waveform" if name == "waveform" else "RK45")
-    # The flow of a smooth activation has no units of its own.
-    units = Units() if model.smooth else Units.of(model, data, until, loss)
-    # Under decay there is a rest, even if the loss alone has none.
-    clock = (Clock() if model.smooth or setting.decays else
-             Clock.of(model, data, until, loss, units))
-    engine, path = _engine(name, model, data, rtol, threads, units, loss,
+    units, clock = _units(model, data, until, loss, setting, after)
+    engine, seen = _engine(name, model, data, rtol, threads, units, loss,
                            setting.slower(units.time), clock)
+    kept, chosen = take_up(engine, after)
+    path = seen(engine.path)
     if layers:
         path = Layered(path, layers)
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder,
               Field(data, loss, model.activation, setting))
+    run.count = len(kept)
+
+    def outcome(path: Path, status: str, message: str) -> _R:
+        """The run, as far as ``path`` goes."""
+        choices = later(chosen, choice_table(data.arrangement, engine.choices, run.outside,
+                                             path.t_end))
+        events = joined(kept, run.event_table())
+        stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
+                 "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
+                 "reduced_steps": engine.reduced, "events": len(events), **count_kinds(events),
+                 "ambiguous": len(instants(choices)), "method": name, "choice": why,
+                 "wall_time": run.wall + (0.0 if after is None else after.stats["wall_time"])}
+        settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
+                    "threads": threads, "loss": loss_label(loss), "rates": _told(setting.rates),
+                    "decay": list(setting.decay)}
+        if t_eval is not None:
+            settings["t_eval"] = t_eval
+        return made(data=data, path=path, times=times, events=events,
+                    initial_pattern=engine.initial_codes, status=status,
+                    message=message + told(choices), success=status not in FAILURES, stats=stats,
+                    settings=settings, loss=loss, activation=model.activation, setting=setting,
+                    choices=choices, saved=None if recorder is None else recorder.arrays())
+
+    if keep is not None:
+        run.every = run.next = every
+        run.snapshot = lambda: keep(outcome(path.snapshot(), "interrupted", UNDER_WAY))
     status, message, raised = _carry(
-        engine, run, overflow(model, data, loss) or _underflow(model, units, name))
-    choices = choice_table(data.arrangement, engine.choices, run.outside, path.t_end)
-    message += told(choices)
-    events = run.event_table()
-    stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
-             "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
-             "reduced_steps": engine.reduced,
-             "events": len(events), **count_kinds(events), "ambiguous": len(instants(choices)),
-             "method": name, "choice": why, "wall_time": run.wall}
-    settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,
-                "threads": threads, "loss": loss_label(loss), "rates": _told(setting.rates),
-                "decay": list(setting.decay)}
-    record = made(data=data, path=path, times=times, events=events,
-                  initial_pattern=engine.initial_codes, status=status, message=message,
-                  success=status not in FAILURES, stats=stats, settings=settings, loss=loss,
-                  activation=model.activation, setting=setting, choices=choices,
-                  saved=None if recorder is None else recorder.arrays())
+        engine, run, "" if len(kept) or engine.steps else
+        overflow(model, data, loss) or _underflow(model, units, name))
+    record = outcome(path, status, message)
+    if keep is not None:
+        keep(record)
     if raised is not None:
         if recorder is not None:
             # A function that failed may have kept less than the run has reached.
@@ -179,13 +206,24 @@ def _told(rates: tuple[float, float]) -> list[float | str]:
     return ["fast" if rate == np.inf else rate for rate in rates]
 
 
+def _units(model: TwoLayer, data: Data, until: float, loss: Loss, setting: Setting,
+           after: Record | None) -> tuple[Units, Clock]:
+    """Units and clock of the engine; those of the run that is gone on with."""
+    if after is not None:
+        return taken(after, until)
+    # The flow of a smooth activation has no units of its own.
+    units = Units() if model.smooth else Units.of(model, data, until, loss)
+    # Under decay there is a rest, even if the loss alone has none.
+    plain = model.smooth or setting.decays
+    return units, Clock() if plain else Clock.of(model, data, until, loss, units)
+
+
 def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             units: Units = Units(), loss: Loss = SQUARE, setting: Setting = PLAIN,
-            clock: Clock = Clock()) -> tuple[Engine, Path]:
-    """An engine that works in ``units``, by a ``clock`` and in the span of the points, and its path
-    as it is seen from outside, but for speeds of layers."""
+            clock: Clock = Clock()) -> tuple[Engine, Callable[[Path], Path]]:
+    """An engine that works in ``units``, by a ``clock`` and in the span of the points, and how its
+    path is seen from outside, but for speeds of layers."""
     engine: Engine
-    path: Path
     # Overflow is found and named by the engines.
     with np.errstate(all="ignore"):
         U, power = mantissas(model)
@@ -207,12 +245,15 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             stepping = (SmoothStepping if model.smooth else TwoTimeStepping if setting.two_times
                         else Stepping)
             engine = stepping(field, np.append(start[:, 0], start[:, 1:]), name, rtol, clock)
-    path = engine.path
-    if span is not None:
-        path = Spanned(path, span, power)
-    if clock.parts is not None:
-        path = Timed(path, clock)
-    return engine, Rescaled(path, units) if any(units) else path
+
+    def seen(path: Path) -> Path:
+        if span is not None:
+            path = Spanned(path, span, power)
+        if clock.parts is not None:
+            path = Timed(path, clock)
+        return Rescaled(path, units) if any(units) else path
+
+    return engine, seen
 
 
 def _underflow(model: TwoLayer, units: Units, name: str) -> str:
@@ -233,10 +274,10 @@ def _warm(name: str) -> None:
     model = TwoLayerReLU([0.125] + 4 * [-0.25], [[0.125, -0.05]] + 4 * [[-2.0, 0.25]])
     data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
     with announced():
-        engine, path = _engine(name, model, data, 1e-4, 1)
+        engine, seen = _engine(name, model, data, 1e-4, 1)
         # Ctrl-C is not for this run: it goes to whoever waits for it.
         with np.errstate(all="ignore"):
-            engine.integrate(Run(path, 4.0, (), None, False))
+            engine.integrate(Run(seen(engine.path), 4.0, (), None, False))
 
 
 def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseException | None]:
@@ -245,7 +286,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
     status = "finished"
     message = OUTCOMES[status]
     raised: BaseException | None = None
-    with np.errstate(all="ignore"), run.catching_interrupts():
+    with np.errstate(all="ignore"), catching(run):
         try:
             try:
                 if refusal:
@@ -253,12 +294,12 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                 engine.integrate(run)
             except Stop as end:
                 status, message = end.status, end.told(run.outside)
-            except KeyboardInterrupt:
-                run.interrupted = True
+            except KeyboardInterrupt as press:
+                raised, run.interrupted = leaving(press), True
             if run.recorder:
                 run.collect(engine.measure, end=engine.path.t_end < run.t_max)
-        except KeyboardInterrupt:
-            run.interrupted = True
+        except KeyboardInterrupt as press:
+            raised, run.interrupted = leaving(press), True
         except BaseException as error:
             raised = error.error if isinstance(error, Foreign) else error
             status = "exception"

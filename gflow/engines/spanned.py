@@ -91,6 +91,10 @@ class Spanned:
         """Keep only the last piece."""
         self.inner.forget()
 
+    def snapshot(self) -> Spanned:
+        """The path so far, which does not grow with this one."""
+        return Spanned(self.inner.snapshot(), self.span, self.power)
+
     def freeze(self) -> None:
         """The run is over."""
         self.inner.freeze()

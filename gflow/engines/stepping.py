@@ -90,8 +90,8 @@ class Stepping:
         # What no point sees decays as the rest does.
         self.balance = (None if self.drift.uniform is None else
                         Balance(a, W, (data.X != 0.0).any(axis=0)))
-        self.shift = 0.0
-        self.t = 0.0
+        self.shift = self.hint = self.wanted = 0.0
+        self.t, self.hinted = 0.0, -1.0
         self.state = state
         self.initial_codes = self.pattern.codes.copy()
 
@@ -168,7 +168,8 @@ class Stepping:
         """A fresh SciPy stepper from the present state."""
         options = self._options()
         if h is not None:
-            options["first_step"] = min(h, self.longest, self.run.t_max - self.t)
+            self.wanted = min(h, self.longest)
+            options["first_step"] = min(self.wanted, self.run.t_max - self.t)
         with self._foreign():
             return getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
@@ -185,6 +186,29 @@ class Stepping:
             yield
         except Exception as error:
             self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
+
+    def go_on(self, path: Trajectory, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run where its last piece began, instead of at the start.
+
+        Parameters
+        ----------
+        path : Trajectory
+            Of two pieces at least; the last one will be made again.
+        codes : ndarray of int8, shape (m, n)
+            The pattern there.
+        met : ndarray of bool, shape (m, n)
+            Points whose hyperplanes neurons have met before.
+        """
+        trim = self.path.trim
+        self.path = path.without_last()
+        self.path.trim = trim
+        self.t, self.hint = self.path.t_end, path.hint
+        self.state = self.path(np.array([self.t]))[0]
+        a, W = self._split(self.state)
+        p = self.field.pulls(self.field.outputs(a, W, codes), self.clock.log_rate(self.t))
+        self.pattern.take(codes, a, W, self.field.fields(codes, p), met, self.band)
+        if self.balance is not None:
+            self.balance.restore(a, W, log_left=self.drift.log_left(self.t))
 
     def integrate(self, run: Run) -> None:
         """Run to the end; pieces go to `path`, events to ``run``.
@@ -204,7 +228,11 @@ class Stepping:
             if last is not None:
                 look, h, stepper = self.steps, self.run.t_max - self.t, None
             else:
-                stepper = stepper or self.stepper(None)
+                stepper = stepper or self.stepper(self.hint or None)
+                if self.t != self.hinted:
+                    tried = self.wanted or getattr(stepper, "h_abs", 0.0)
+                    self.path.hint, self.hinted = min(tried, self.longest), self.t
+                self.wanted = 0.0
                 with self._foreign():
                     message = stepper.step()
                 if stepper.status == "failed":

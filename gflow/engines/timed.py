@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -110,6 +111,10 @@ class Timed:
     def forget(self) -> None:
         """Keep only the last piece."""
         self.inner.forget()
+
+    def snapshot(self) -> Timed:
+        """The path so far, which does not grow with this one."""
+        return Timed(self.inner.snapshot(), copy(self.clock))
 
     def freeze(self) -> None:
         """The run is over."""

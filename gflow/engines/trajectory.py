@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from functools import cache
 
 import numpy as np
@@ -25,6 +26,12 @@ class Trajectory:
         State at time 0.
     trim : float
         Trailing coefficients below this, relative to their neuron, are dropped.
+
+    Attributes
+    ----------
+    hint : float
+        The step that would be tried first where the last piece begins, but for the end of the run:
+        one that goes on from there takes the steps of one run. 0 if it is not known.
     """
 
     def __init__(self, m: int, d: int, start: np.ndarray, trim: float) -> None:
@@ -33,6 +40,7 @@ class Trajectory:
         self.breaks: list[float] = [0.0]
         self.pieces: list[np.ndarray] = []
         self.frozen = False
+        self.hint = 0.0
 
     @property
     def t_end(self) -> float:
@@ -64,6 +72,18 @@ class Trajectory:
         if len(self.pieces) > 1:
             self.start = self(np.array(self.breaks[-2:-1]))[0]
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
+
+    def snapshot(self) -> Trajectory:
+        """The path so far, which does not grow with this one."""
+        path = copy(self)
+        path.breaks, path.pieces = list(self.breaks), list(self.pieces)
+        return path
+
+    def without_last(self) -> Trajectory:
+        """A path that can grow, from all pieces but the last."""
+        path = type(self)(self.m, self.d, self.start, self.trim)
+        path.breaks, path.pieces = self.breaks[:-1], list(self.pieces[:-1])
+        return path
 
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
@@ -125,7 +145,7 @@ class Trajectory:
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
-        return {"breaks": np.array(self.breaks), "start": self.start,
+        return {"breaks": np.array(self.breaks), "start": self.start, "hint": np.array(self.hint),
                 "lengths": np.array([len(p) for p in self.pieces], dtype=np.int64),
                 "series": (np.concatenate(self.pieces) if self.pieces
                            else np.empty((0, self.start.size)))}
@@ -147,6 +167,7 @@ class Trajectory:
         path.breaks = [float(t) for t in arrays["breaks"]]
         ends = np.cumsum(arrays["lengths"])
         path.pieces = np.split(arrays["series"], ends[:-1]) if len(ends) else []
+        path.hint = float(arrays.get("hint", 0.0))
         path.freeze()
         return path
 

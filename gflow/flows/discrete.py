@@ -50,6 +50,17 @@ class Descent(Flow):
                          "a path is the gradient flow: compare it with gflow.integrate from the "
                          "same start (gflow.descent.distances)")
 
+    def extend(self, t_max: float, **options: object) -> NoReturn:
+        """Not there: steps of a descent are not what a flow goes on with.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError("a descent with a finite step cannot be extended: call gflow.descend from "
+                         "flow.model, or with more steps")
+
     def _whole(self, what: str) -> None:
         """Nothing is refused: what was saved and straight lines between are all there is."""
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..engines.record import Record, read_only
+from ..engines.rules import StopLike
 from ..problem.files import Output
 from ..problem.inputs import DataLike
 from ..problem.network import ModelPath
@@ -24,6 +25,7 @@ from .audit import certify
 from .certificate import Certificate
 from .checking import Checked
 from .conditioning import Conditioning, condition
+from .extension import extend
 from .margins import KKT, Margins, kkt, margins
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
@@ -153,6 +155,48 @@ class Flow(Record):
         """How neurons align: with their fields, with extremal vectors, in groups, and when."""
         self._whole("what an alignment needs")
         return Alignment(self)
+
+    def extend(self, t_max: float, *, t_eval: ArrayLike | None = None, stop: StopLike = None,
+               max_events: int | None = None, progress: bool = False, strict: bool = False,
+               threads: int | None = None) -> Flow:
+        """The same run to a later end: one flow from 0 to ``t_max``.
+
+        The engine that made the run goes on where its last piece began, with the tolerance of the
+        run: events are those of one run, also where neurons slide or the start is below double
+        precision. This flow stays what it is. Also for runs that a rule or Ctrl-C ended, and runs
+        from a file.
+
+        Parameters
+        ----------
+        t_max : float
+            The new end, later than ``t_end``.
+        t_eval : array_like, shape (T,), optional
+            Times in [0, t_max] to report. Default: those of a run to ``t_max``, or if this one was
+            given times of its own these and the later ones of those.
+        stop, max_events, progress, strict, threads
+            As in `gflow.integrate`; ``max_events`` counts from 0.
+
+        Returns
+        -------
+        Flow
+
+        Raises
+        ------
+        TypeError, ValueError
+            If ``t_max`` is not later, another argument is wrong, or only some quantities were kept
+            (``save=``).
+        IntegrationError
+            With ``strict=True``, if the run fails.
+
+        Examples
+        --------
+        >>> import gflow
+        >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=1.0)
+        >>> longer = flow.extend(5.0)
+        >>> longer.t_end, bool(abs(longer(1.0).a - flow.model.a) < 1e-8)
+        (5.0, True)
+        """
+        return extend(self, t_max, t_eval, stop, max_events, progress, strict, threads)
 
     @quiet
     def verdict(self) -> Verdict:

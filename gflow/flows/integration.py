@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from os import PathLike
+from typing import Callable
+
 import numpy as np
 from numpy.typing import ArrayLike
 
@@ -20,6 +23,7 @@ from ..problem.rates import Rates, RatesLike, as_rates
 from ..problem.setting import DecayLike, Setting, as_decay
 from ..theory.standstill import plain_only
 from .checking import FINER, compare
+from .checkpoint import EVERY, keeper
 from .errors import IntegrationError
 from .flow import Flow
 from ..problem.words import short
@@ -43,7 +47,9 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
               max_events: int | None = None, progress: bool = False,
               strict: bool = False, threads: int | None = None, save: SaveLike = None,
               loss: LossLike = "square", rates: RatesLike = (1.0, 1.0),
-              decay: DecayLike = 0.0, check: bool = False) -> Flow:
+              decay: DecayLike = 0.0, check: bool = False,
+              checkpoint: str | PathLike[str] | bytes | None = None,
+              every: float = EVERY) -> Flow:
     r"""Exact gradient flow of a two-layer ReLU network, on any convex loss.
 
     Follows :math:`d\theta/dt \in -\partial L(\theta)`, with
@@ -115,6 +121,12 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         Run once more at ``rtol / 10``, and keep the differences at the reported times as
         ``flow.checked`` (`gflow.flows.checking.Checked`): an error bar of the whole run, at some
         twice its cost. It is not saved to files.
+    checkpoint : str, bytes or path-like, optional
+        A ``.npz`` file in which the run is kept while it is under way, and at its end, so that no
+        more than ``every`` seconds are lost if the program is killed: `gflow.resume` goes on. Not
+        with ``save=``.
+    every : float
+        Seconds between checkpoints; more if writing one takes longer than a tenth of that.
 
     Returns
     -------
@@ -172,12 +184,19 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         model = _at_optimum(model, data, setting, loss)
     _fits(method, model, Field(data, loss, model.activation, setting), t_max, rules)
 
-    def run(rtol: float) -> Flow:
+    if checkpoint is not None and save is not None:
+        raise ValueError("a checkpoint is what a run goes on from, and needs its dense output: "
+                         "leave save= or checkpoint= away")
+    keep, every = keeper(checkpoint, every)
+    asked = None if t_eval is None or keep is None else times.tolist()
+
+    def run(rtol: float, keep: Callable[[Flow], None] | None = None) -> Flow:
         return solve(model, data, t_max, method=method, rtol=rtol, times=times, rules=rules,
                      max_events=max_events, progress=progress, threads=thread_count(threads),
-                     quantities=as_quantities(save), made=Flow, loss=loss, setting=setting)
+                     quantities=as_quantities(save), made=Flow, loss=loss, setting=setting,
+                     keep=keep, every=every, t_eval=asked)
 
-    flow = run(rtol)
+    flow = run(rtol, keep)
     if check:
         flow.checked = compare(flow, run(FINER * rtol))
     if strict and not flow.success:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from .course import alignment, directions, events, loss, norms, step_sizes
 from .film import Film, animate
-from .panel import panel
+from .panel import NAMES, figure, panel
 from .plane import boundary, neurons, polar
 from .style import COLOURS, DARK, DOWN, UP
 from .targets import fit, function, kinks
 
-__all__ = ["COLOURS", "DARK", "DOWN", "Film", "UP", "alignment", "animate", "boundary",
-           "directions", "events", "fit", "function", "kinks", "loss", "neurons", "norms", "panel",
-           "polar", "step_sizes"]
+__all__ = ["COLOURS", "DARK", "DOWN", "Film", "NAMES", "UP", "alignment", "animate", "boundary",
+           "directions", "events", "figure", "fit", "function", "kinks", "loss", "neurons", "norms",
+           "panel", "polar", "step_sizes"]
 
 
 def __dir__() -> list[str]:

@@ -10,7 +10,7 @@ import numpy as np
 from ..problem.words import short
 from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
                      NormsPicture, OverTime)
-from .picture import Picture, time_of
+from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
 from .style import legend
 from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
@@ -111,6 +111,41 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
             picture.move(flow.t_end if time is None else time)
         label(picture)
     return places
+
+
+def figure(flow: Flow, what: str = "panel", t: float | None = None) -> Figure:
+    """A picture by name in a figure of its own, which no window shows.
+
+    Parameters
+    ----------
+    flow : Flow
+        The run.
+    what : str
+        ``"panel"``, or one of `NAMES`.
+    t : float, optional
+        As of the picture.
+
+    Returns
+    -------
+    matplotlib Figure
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such picture of this run, or ``t`` is no time that was reached.
+    """
+    from matplotlib.figure import Figure
+    names = tells(flow) if what == "panel" else (known(what),)
+    made = Figure(figsize=size_of(names), layout="constrained")
+    places = laid_out(made, names)
+    if what == "panel":
+        panel(flow, t, places)
+    elif issubclass(PICTURES[names[0]], OverTime) and t is None:
+        picture = PICTURES[names[0]](flow, places[0], {})
+        legend(picture.ax, loc=picture.corner)
+    else:
+        drawn(PICTURES[names[0]], flow, t, places[0], {})
+    return made
 
 
 def label(picture: Picture, alone: bool = False) -> None:

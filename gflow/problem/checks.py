@@ -59,6 +59,9 @@ def _as_array(value: Any, name: str) -> np.ndarray:
             where = tuple(int(i) for i in np.argwhere(hidden)[0])
             raise ValueError(f"{name} is masked (first at index {where}): fill or remove these "
                              "entries")
+    if hasattr(value, "detach") and hasattr(value, "cpu"):
+        # A tensor of PyTorch that has a gradient, or lives elsewhere.
+        value = value.detach().cpu()
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse {type(value).__name__}: give its toarray()")
     try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .norms import row_norms
+
+if TYPE_CHECKING:  # pragma: no cover
+    from .network import TwoLayerReLU
 
 PARALLEL = 1e-14
 """Two points whose unit vectors differ by less than this, up to sign, share a hyperplane."""
@@ -50,6 +53,12 @@ class Data:
         Append a column of ones: the last hidden weight of a network on these data is its bias, and
         the networks of a run take inputs with and without that column.
 
+    Attributes
+    ----------
+    teacher : TwoLayerReLU or None
+        The network whose outputs are the labels, but for noise, if `gflow.datasets` made them with
+        one; files do not keep it.
+
     Raises
     ------
     TypeError
@@ -68,6 +77,7 @@ class Data:
     """
 
     bias = False
+    teacher: TwoLayerReLU | None = None
 
     def __init__(self, X: ArrayLike, y: ArrayLike, bias: bool = False) -> None:
         self.X = real_array(X, "X", 2)

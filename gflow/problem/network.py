@@ -13,11 +13,14 @@ from .checks import finite, real_array
 from .data import with_ones
 from .field import mean_loss, outputs
 from .loss import LossLike, as_labels, as_loss
+from .modules import module_of, weights_of
 from .norms import row_norms
 from .quiet import quiet
 from .smooth import ActivationLike, Smooth, as_activation
 
 if TYPE_CHECKING:  # pragma: no cover
+    import torch
+
     from .data import Data
 
 
@@ -239,6 +242,52 @@ class TwoLayerReLU(TwoLayer):
     def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
         """A network with other weights, and whatever else this one has."""
         return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+
+    @classmethod
+    def from_torch(cls, module: torch.nn.Module) -> TwoLayerReLU:
+        """The network of a module of PyTorch: Linear, ReLU, Linear, one output.
+
+        Parameters
+        ----------
+        module : torch.nn.Module
+            A bias of its first layer becomes the last column of ``W``: append a column of ones to
+            the inputs. The last layer has none.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If it is another network.
+        """
+        return cls(*weights_of(module))
+
+    def to_torch(self, *, bias: bool = False) -> torch.nn.Sequential:
+        """The network as a module of PyTorch, in double precision.
+
+        Parameters
+        ----------
+        bias : bool
+            The last column of ``W`` becomes the bias of the first layer: the module takes inputs
+            without the column of ones.
+
+        Returns
+        -------
+        torch.nn.Sequential
+            Linear, ReLU, Linear; outputs have the shape (n, 1).
+
+        Raises
+        ------
+        ImportError
+            If PyTorch is not installed.
+        ValueError
+            If the network is leaky, or there is no column for the inputs besides the bias.
+        """
+        if self.slope:
+            raise ValueError(f"the network has slope {self.slope:g}, and modules have ReLU: give "
+                             "one with slope 0")
+        if bias and self.d < 2:
+            raise ValueError("W has one column: with bias=True there is none left for the inputs")
+        scale = np.exp(self.log_scale)
+        return module_of(self.a * scale, self.W * scale[:, None], bias)
 
     def __repr__(self) -> str:
         slope = f", slope={self.slope:g}" if self.slope else ""

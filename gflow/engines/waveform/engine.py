@@ -107,6 +107,7 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.hint = 0.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
         self.longest = FADING / self.decay if self.decay else np.inf
@@ -143,6 +144,33 @@ class Waveform:
 
         return loss, gradient_norm
 
+    def go_on(self, path: Windows, codes: np.ndarray, met: np.ndarray) -> None:
+        """Take up a run where its last window began, instead of at the start.
+
+        Parameters
+        ----------
+        path : Windows
+            Of two windows at least; the last one will be made again.
+        codes, met : ndarray, shape (m, n)
+            The pattern there, and the points whose hyperplanes neurons have met: windows know both.
+        """
+        p, last = len(path.pieces) - 1, path.pieces[-1]
+        self.path = path.without_last(self.path.threads)
+        self.t, self.hint = self.path.t_end, path.hint
+        assert self.path.end is not None
+        self.power = self.path.end[1].copy()
+        self.side = path.side_at(p).copy()
+        self.key = self.marcher.keys(self.side)
+        self.loose = np.zeros(self.side.shape, dtype=bool)
+        if isinstance(last, Window):
+            self.loose = last.loose_on(self.side.shape)
+            self.direction, self.closest = last.direction, last.closest
+        self._take(self.path.end[0].copy())
+        h = self.field.outputs(np.ldexp(self.U[:, 0], self.power),
+                               np.ldexp(self.U[:, 1:], self.power[:, None]))
+        self.guess, self.latest = self.response.at(self.t).guess(h), (self.t, h)
+        self.guess.most += self.reserve()
+
     def integrate(self, run: Run) -> None:
         """Run to the end; windows go to `path`, events to ``run``.
 
@@ -164,12 +192,13 @@ class Waveform:
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""
-        H, look = self.grows(1.0), 0
+        H, look = self.hint or self.grows(1.0), 0
         while self.t < self.run.t_max:
             slower = self.turn(self.guess.r)
             if slower is not None:
                 H *= slower
                 self.begin()
+            self.path.tried(H)
             H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.fades(),
                     self.longest)
             if self.run.t_max - self.t - H < 1e-3 * H:
@@ -369,6 +398,7 @@ class Waveform:
                 self._take(system.neurons())
                 self.stand()
                 return H
+            self.path.tried(H)
             piece, longer, rounds = None, H, 0
             if taken >= look:
                 look = taken + taken // 2 + LOOK

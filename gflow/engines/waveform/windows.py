@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import copy
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,8 @@ class Windows:
         # never changed, so that any number of threads may read it.
         self._known = (0, self.first_side)
         self.frozen = False
+        # Length of the window that was tried where the last one begins, as of `Trajectory`.
+        self.hint, self._hinted = 0.0, -1.0
 
     def __getstate__(self) -> dict[str, Any]:
         return self.__dict__ | {"_known": (0, self.first_side)}
@@ -72,6 +75,11 @@ class Windows:
         self.breaks.append(window.t1)
         self.end = end
 
+    def tried(self, H: float) -> None:
+        """Note the first length that was tried where the path ends now."""
+        if self._hinted != self.breaks[-1]:
+            self.hint, self._hinted = H, self.breaks[-1]
+
     def cut(self, t: float) -> None:
         """End the path at ``t``, inside the last window."""
         self._growing()
@@ -91,6 +99,22 @@ class Windows:
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) at the times ``t`` (T,)."""
         return flat(*self.scaled(t))
+
+    def snapshot(self) -> Windows:
+        """The path so far, which does not grow with this one."""
+        path = copy(self)
+        path.breaks, path.pieces = list(self.breaks), list(self.pieces)
+        return path
+
+    def without_last(self, threads: int = 1) -> Windows:
+        """A path that can grow, from all windows but the last."""
+        path = Windows(*self.origin, self.marcher, self.first_side, threads)
+        if len(self.pieces) > 1:
+            last = self.pieces[-1]
+            path.breaks, path.pieces = self.breaks[:-1], self.pieces[:-1]
+            path.end = ((last.U, last.power) if isinstance(last, Window) else
+                        (last.states(np.array([-1.0]))[:, 0], last.power))
+        return path
 
     def freeze(self) -> None:
         """The run is over: nothing is added any more."""
@@ -213,7 +237,7 @@ class Windows:
         arrays |= ragged("calm_field", [
             np.pad(piece.field, ((0, 0), (0, most - piece.field.shape[1]), (0, 0)))
             for piece in calm])
-        return arrays | {"calm_terms": terms}
+        return arrays | {"calm_terms": terms, "hint": np.array(self.hint)}
 
     @classmethod
     def from_arrays(cls, marcher: Marcher, arrays: Mapping[str, np.ndarray],
@@ -258,6 +282,7 @@ class Windows:
                 w += 1
         path.end = (arrays["end"], arrays["end_power"])
         path.clipped = float(arrays["clipped"])
+        path.hint = float(arrays.get("hint", 0.0))
         path.freeze()
         return path
 

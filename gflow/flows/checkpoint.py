@@ -1,0 +1,96 @@
+"""Runs that can be killed: what was reached is kept in a file, and taken up from there."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from typing import Any, Callable
+
+import numpy as np
+
+from ..engines.record import Record
+from ..engines.rules import StopLike
+from ..problem.checks import positive
+from ..problem.files import Output
+from .archive import save
+from .extension import extend
+from .flow import Flow
+from .loading import load
+
+EVERY = 60.0
+"""Seconds between checkpoints, if nothing else is said."""
+
+
+def keeper(file: str | os.PathLike[str] | bytes | None, every: float
+           ) -> tuple[Callable[[Record], None] | None, float]:
+    """What keeps a run in a file, and the seconds between, checked.
+
+    Raises
+    ------
+    TypeError, ValueError, OSError
+        If ``file`` cannot be written, or ``every`` is no time.
+    """
+    every = positive(every, "every")
+    if file is None:
+        return None, np.inf
+    # A name that is relative means this directory, also if the program goes elsewhere.
+    name = Output(file).target
+
+    def keep(record: Record) -> None:
+        try:
+            save(record, name)
+        except OSError as error:
+            # The run is worth more than its copy.
+            warnings.warn(f"the checkpoint {name} could not be written ({error}); the run goes "
+                          "on", RuntimeWarning, stacklevel=2)
+
+    return keep, every
+
+
+def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every: float = EVERY,
+           progress: bool = False, strict: bool = False, threads: int | None = None,
+           loss: Any = None) -> Flow:
+    """Go on with a run from its checkpoint, to the end that it was meant to have.
+
+    Parameters
+    ----------
+    file : str, bytes or path-like
+        From ``gflow.integrate(..., checkpoint=file)``; the run goes on being kept there.
+    stop : rule or list of rules, optional
+        As in `gflow.integrate`: files have no code, so rules are given again.
+    every : float
+        Seconds between checkpoints.
+    progress, strict, threads
+        As in `gflow.integrate`.
+    loss : object, optional
+        The loss of the run, if it was one of your own.
+
+    Returns
+    -------
+    Flow
+        One run from 0, as if nothing had happened; as it is in the file if it has reached its end.
+
+    Raises
+    ------
+    FileNotFoundError, TypeError, ValueError, OSError
+        If there is no such run, or it cannot be written to.
+    IntegrationError
+        With ``strict=True``, if the run fails.
+
+    Examples
+    --------
+    >>> import gflow, os, tempfile
+    >>> file = os.path.join(tempfile.mkdtemp(), "run.npz")
+    >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 5.0, checkpoint=file,
+    ...                        stop=lambda state: state.t > 2)
+    >>> flow.status, gflow.resume(file).status
+    ('callback', 'finished')
+    """
+    flow = load(file, loss)
+    keep, every = keeper(file, every)
+    t_max = flow.settings["t_max"]
+    if flow.t_end >= t_max:
+        return flow
+    wanted = flow.settings.get("t_eval")
+    return extend(flow, t_max, wanted, stop, flow.settings["max_events"], progress, strict, threads,
+                  keep, every)

@@ -1,0 +1,136 @@
+"""Runs that are killed, and taken up; signals."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.engines import interrupts
+
+DATA = gflow.datasets.five_points()
+MODEL = gflow.init.balanced(10, 2, 0.1, rng=2)
+
+
+def killed_at(t, path, method, t_eval=None):
+    """The file of a run as it was when its time had passed ``t``."""
+    kept = []
+
+    def copy(state):
+        if state.t > t and not kept:
+            kept.append(path.read_bytes())
+            return True
+        return False
+
+    gflow.integrate(MODEL, DATA, 40.0, method=method, checkpoint=path, every=1e-9, stop=copy,
+                    t_eval=t_eval)
+    path.write_bytes(kept[0])
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("t", [0.5, 3.0, 20.6])
+def test_what_is_killed_goes_on(method, t, tmp_path, monkeypatch):
+    # Files are written as often as can be: time is not what is looked at here.
+    monkeypatch.setattr("gflow.engines.run.RARELY", 0.0)
+    one = gflow.integrate(MODEL, DATA, 40.0, method=method)
+    path = tmp_path / "run.npz"
+    killed_at(t, path, method)
+    part = gflow.load(path)
+    assert part.status == "interrupted" and "resume" in part.message and part.t_end < 40
+    whole = gflow.resume(path)
+    assert whole.status == "finished" and (whole.t == one.t).all()
+    assert len(whole.events) == len(one.events)
+    size = np.hypot(one.a, one.norms)
+    assert (np.abs(whole.a - one.a) <= 1e-7 * size).all()
+    again = gflow.resume(path)
+    assert again.t_end == 40 and (again.events == whole.events).all()
+
+
+def test_times_of_ones_own_are_those_of_the_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr("gflow.engines.run.RARELY", 0.0)
+    killed_at(5.0, tmp_path / "run.npz", "DOP853", t_eval=[0.0, 1.0, 30.0])
+    assert gflow.resume(tmp_path / "run.npz").t.tolist() == [0.0, 1.0, 30.0]
+
+
+SCRIPT = """
+import gflow, sys, time
+flow = gflow.integrate(gflow.init.balanced(10, 2, 0.1, rng=2), gflow.datasets.five_points(), 40.0,
+                       checkpoint=sys.argv[1], every=0.05,
+                       stop=lambda state: print(state.t, flush=True) or time.sleep(0.1))
+print(flow.status)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM])
+def test_signals_of_a_batch_system(number, tmp_path):
+    path = tmp_path / "run.npz"
+    process = subprocess.Popen([sys.executable, "-c", SCRIPT, str(path)], stdout=subprocess.PIPE,
+                               text=True, cwd=os.getcwd())
+    while float(process.stdout.readline()) < 2.0 or not path.exists():
+        pass
+    process.send_signal(number)
+    rest = process.communicate()[0]
+    if number == signal.SIGTERM:
+        assert process.returncode == 0 and rest.split()[-1] == "interrupted"
+    part = gflow.load(path)
+    assert part.status == "interrupted" and part.t_end < 40
+    assert gflow.resume(path).status == "finished"
+
+
+def test_what_is_refused(tmp_path):
+    start, data = ([0.5], [[0.3]]), ([[1.0]], [1.0])
+    with pytest.raises(ValueError, match="leave save="):
+        gflow.integrate(start, data, 1.0, save=["loss"], checkpoint=tmp_path / "run.npz")
+    with pytest.raises(FileNotFoundError):
+        gflow.integrate(start, data, 1.0, checkpoint=tmp_path / "no" / "run.npz")
+    with pytest.raises(ValueError, match="every"):
+        gflow.integrate(start, data, 1.0, checkpoint=tmp_path / "run.npz", every=0)
+
+
+def test_a_disk_that_is_full_does_not_end_the_run(tmp_path, monkeypatch):
+    def full(*parts):
+        raise OSError("no room")
+    monkeypatch.setattr("gflow.flows.checkpoint.save", full)
+    with pytest.warns(RuntimeWarning, match="no room"):
+        flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0,
+                               checkpoint=tmp_path / "run.npz")
+    assert flow.status == "finished"
+
+
+def press(state):
+    signal.raise_signal(signal.SIGINT)
+
+
+def run(**options):
+    return gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0, **options)
+
+
+def test_a_second_press_in_a_loop_leaves_it():
+    seen = []
+    with pytest.raises(KeyboardInterrupt) as caught:
+        for _ in range(5):
+            seen.append(run(stop=press).status)
+    assert seen == ["interrupted"] and caught.value.flow.status == "interrupted"
+
+
+def test_presses_that_are_far_apart_end_a_run_each(monkeypatch):
+    monkeypatch.setattr(interrupts, "TWICE", 0.0)
+    assert [run(stop=press).status for _ in range(3)] == 3 * ["interrupted"]
+
+
+@pytest.mark.parametrize("number", range(3))
+def test_one_press_each_in_other_places(number):
+    # Runs that no common function nearby calls are no loop.
+    assert run(stop=press).status == "interrupted"
+
+
+def test_no_frame_is_held_for_long(monkeypatch):
+    run(stop=press)
+    assert interrupts._last.callers
+    monkeypatch.setattr(interrupts, "TWICE", 0.0)
+    run()
+    assert not interrupts._last.callers

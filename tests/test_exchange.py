@@ -1,0 +1,97 @@
+"""Arrays and networks of other packages."""
+
+import numpy as np
+import pytest
+
+import gflow
+
+
+class Part:
+    """What is asked of a module of PyTorch, which need not be installed for this."""
+
+    def __init__(self, *parts, **own):
+        self.parts = parts
+        vars(self).update(own)
+
+    def children(self):
+        return iter(self.parts)
+
+    def modules(self):
+        yield self
+        for part in self.parts:
+            yield from part.modules()
+
+
+class ReLU(Part):
+    pass
+
+
+class Tanh(Part):
+    pass
+
+
+class Tensor:
+    """A tensor that has a gradient: NumPy cannot read it as it is."""
+
+    def __init__(self, values):
+        self.values = values
+
+    def detach(self):
+        return Tensor(self.values)
+
+    def cpu(self):
+        return np.asarray(self.values)
+
+    def __array__(self, dtype=None, copy=None):
+        raise RuntimeError("call detach")
+
+
+def network(activation=ReLU, **last):
+    hidden = Part(weight=Tensor([[1.0, 2.0], [3.0, 4.0], [0.0, 1.0]]), bias=Tensor([0.5, 0.0, 1.0]))
+    return Part(Part(hidden, activation()), Part(weight=Tensor([[1.0, -1.0, 2.0]]), **last))
+
+
+def test_a_module_of_torch():
+    model = gflow.TwoLayerReLU.from_torch(network(bias=None))
+    assert model.a.tolist() == [1.0, -1.0, 2.0]
+    assert model.W.tolist() == [[1.0, 2.0, 0.5], [3.0, 4.0, 0.0], [0.0, 1.0, 1.0]]
+    for module, words in ((network(bias=Tensor([0.1])), "output bias"), (network(Tanh), "Tanh"),
+                          (Part(), "Linear, ReLU and Linear")):
+        with pytest.raises(ValueError, match=words):
+            gflow.TwoLayerReLU.from_torch(module)
+    with pytest.raises(TypeError, match="the module is 3"):
+        gflow.TwoLayerReLU.from_torch(3)
+
+
+def test_there_and_back():
+    torch = pytest.importorskip("torch")
+    model = gflow.init.balanced(5, 3, 0.5)
+    X = np.random.default_rng(0).standard_normal((7, 3))
+    module = model.to_torch()
+    np.testing.assert_allclose(module(torch.from_numpy(X)).detach().numpy()[:, 0], model(X))
+    again = gflow.TwoLayerReLU.from_torch(model.to_torch(bias=True))
+    assert (again.W == model.W).all() and (again.a == model.a).all()
+    assert gflow.Data(torch.from_numpy(X).requires_grad_(), X[:, 0]).d == 3
+
+
+def test_without_torch(monkeypatch):
+    import sys
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match="pip install torch"):
+        gflow.init.balanced(2, 2, 1.0).to_torch()
+    with pytest.raises(ValueError, match="none left"):
+        gflow.init.balanced(2, 1, 1.0).to_torch(bias=True)
+
+
+@pytest.mark.parametrize("package", ["pandas", "polars"])
+def test_tables_as_they_are(package):
+    library = pytest.importorskip(package)
+    table = library.DataFrame({"x": [0.5, -1.0], "one": [1, 1], "y": [1.0, 0.0]})
+    data = gflow.Data(table[["x", "one"]], table["y"])
+    assert data.X.tolist() == [[0.5, 1.0], [-1.0, 1.0]] and data.y.tolist() == [1.0, 0.0]
+
+
+def test_modules_show_what_is_theirs():
+    for module in (gflow.init, gflow.datasets, gflow.stop, gflow.plot):
+        assert dir(module) == sorted(module.__all__)
+    assert 4 <= len(gflow.init.__all__) <= 8

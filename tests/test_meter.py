@@ -1,0 +1,54 @@
+"""Progress: a bar where it can be drawn again, lines where it cannot."""
+
+import io
+import sys
+
+import pytest
+
+import gflow
+from gflow.engines import meter
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+def said(stream, monkeypatch):
+    monkeypatch.setattr(sys, "stderr", stream)
+    flow = gflow.integrate(gflow.init.balanced(10, 2, 0.1), gflow.datasets.five_points(), 40.0,
+                           method="DOP853", progress=True)
+    return stream.getvalue(), flow
+
+
+def test_a_log_gets_whole_lines(monkeypatch):
+    text, flow = said(io.StringIO(), monkeypatch)
+    lines = text.splitlines()
+    assert "\r" not in text and "\033" not in text and 3 < len(lines) < 15
+    assert all(line.startswith("gflow: t = ") for line in lines)
+    assert lines[-1] == f"gflow: t = 40 of 40, {len(flow.events)} events"
+    assert " left" in lines[1]
+
+
+def test_a_terminal_without_tqdm(monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    text, flow = said(Terminal(), monkeypatch)
+    assert text.count("\n") == 1 and text.endswith("\n")
+    assert f"t = 40 of 40, {len(flow.events)} events" in text.split("\r")[-1]
+
+
+def test_a_terminal_with_tqdm(monkeypatch):
+    pytest.importorskip("tqdm")
+    text, flow = said(Terminal(), monkeypatch)
+    assert "100%" in text and f"t = 40 of 40, {len(flow.events)} events" in text
+    assert text.endswith("\n")
+
+
+def test_time_left(monkeypatch):
+    stream = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    clock = iter([0.0, 30.0, 90.0])
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: next(clock))
+    found = meter.Meter(8.0)
+    found.show(2.0, 5)
+    assert stream.getvalue() == "gflow: t = 2 of 8, 5 events, about 90 s left\n"
