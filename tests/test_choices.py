@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gflow
+from gflow.kernels.algebra import orthonormal_rows, put_back
 from gflow.kernels.crossings import RELEASE_ABOVE
 from gflow.kernels.switch import switch
 
@@ -60,3 +61,21 @@ def test_more_hyperplanes_than_directions():
     new, *_, choices, _ = switch(1.0, w, side[A.label.argsort()], first, kind, r, X, A.label,
                                  A.length, A.normal, 0.0)
     assert choices == 1 and new[A.label[:2]].tolist() == [1, 0]
+
+
+def test_almost_equal_hyperplanes_do_not_throw_a_neuron_to_where_they_meet():
+    # Seen from a neuron at distance 1e-9 of both, two planes 1e-8 apart meet far off.
+    normal = np.array([[0.0, 1.0], [1e-8, 1.0]])
+    w = np.array([1.0, 1e-9])
+    X, y = np.array([[0.0, 1.0], [1e-8, 1.0], [1.0, 0.3]]), np.array([-1.0, -1.0, 1.0])
+    put = put_back(w, normal, *orthonormal_rows(normal), np.array([0, 1], dtype=np.int8))
+    np.testing.assert_allclose(put, [1.0, 0.0], atol=1e-12)
+    # Where they meet nearby, both are kept to.
+    normal = np.array([[0.0, 1.0, 0.0], [1.0, 1.0, 0.0] / np.sqrt(2.0)])
+    put = put_back(np.array([1e-9, 1e-9, 1.0]), normal, *orthonormal_rows(normal),
+                   np.array([0, 1], dtype=np.int8))
+    np.testing.assert_allclose(put, [0.0, 0.0, 1.0], atol=1e-15)
+    a, W = [0.5, -0.4], [[0.6, 0.1], [0.3, 0.5]]
+    ends = [gflow.integrate((a, W), (X, y), 30.0, method=method, rtol=1e-8)
+            for method in ("DOP853", "waveform")]
+    np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], rtol=0, atol=1e-6)

@@ -11,6 +11,8 @@ from .jit import leaf, maker, summed
 DEPENDENT = 1e-10
 """A normal closer than this to the span of others adds no constraint. Larger: hyperplanes of nearly
 equal points count as one. Smaller: their multipliers lose as many digits."""
+STEEP = 10.0
+"""A weight is not moved by more than this, over its distances, to planes that it leaves."""
 
 
 @leaf
@@ -173,6 +175,27 @@ def put_off(w, basis, rank):
             for c in range(d):
                 put[c] -= along * basis[q, c]
     return put
+
+
+@maker
+def put_back(w, V, basis, rank, side):
+    """The weight ``w`` put on the hyperplanes of normals ``V`` (s, d) that it has met, or only on
+    those with side 0 if all of them, almost dependent, share nothing but 0 or what is far off;
+    ``basis`` and ``rank`` are from `orthonormal_rows`."""
+    s, d = V.shape
+    put = put_off(w, basis, rank)
+    away, moved, kept = 0.0, 0.0, 0
+    slid = np.empty((s, d))
+    for q in range(s):
+        away = greater(away, abs(row_dot(V, q, w)))
+        if side[q] == 0:
+            for c in range(d):
+                slid[kept, c] = V[q, c]
+            kept += 1
+    for c in range(d):
+        moved += (put[c] - w[c]) ** 2
+    far = moved > (STEEP * away) ** 2 or moved == 0.0
+    return put_on(w, slid[:kept]) if far else put
 
 
 @leaf

@@ -12,8 +12,8 @@ from collections import namedtuple
 
 import numpy as np
 
-from .algebra import (coordinates, greater, lesser, norm, orthonormal_rows, put_off, put_on,
-                      row_dot, row_row)
+from .algebra import (coordinates, greater, lesser, norm, orthonormal_rows, put_back, row_dot,
+                      row_row)
 from .crossings import ON_SURFACE, RELEASE_BELOW
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
@@ -26,8 +26,6 @@ FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
 """How a march ended: well; events without progress; no room for more events; not finite;
 well and without an event, its outputs left to its group."""
 
-STEEP = 10.0
-"""A neuron is not moved by more than this, over its distances, to planes that it leaves."""
 PIECES, PIECES_A_PLANE = 20_000, 200
 """Pieces of one neuron on a window, and as many more for each hyperplane: more are no progress."""
 SHORTEST = 1e-14
@@ -144,21 +142,9 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
     if total > 2 and 2 * total < d:
         inside, across = coordinates(V, basis, rank), coordinates(one, basis, rank)
     sides, solutions, other = choose_sides(sign, across[0], inside, jump[:total], fewer, more, size)
-    put = put_off(w, basis, rank)
-    away, moved, kept = 0.0, 0.0, 0
-    for q in range(total):
-        away = greater(away, abs(row_dot(V, q, w)))
     for q in range(total):
         new[q], jump[q] = sides[q], other[q]
-        if sides[q] == 0:
-            for c in range(d):
-                V[kept, c] = V[q, c]
-            kept += 1
-    for c in range(d):
-        moved += (put[c] - w[c]) ** 2
-    if moved > (STEEP * away) ** 2:
-        # Planes that almost have a line in common meet far off: only those that it slides on.
-        put = put_on(w, V[:kept])
+    put = put_back(w, V, basis, rank, sides)
     for c in range(d):
         u[1 + c] = put[c]
     return solutions

@@ -4,7 +4,7 @@ import numpy as np
 from .crossings import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf
 from .filippov import ROUNDING, choose_sides
-from .algebra import dot, norm, orthonormal_rows, put_on
+from .algebra import dot, norm, orthonormal_rows, put_back
 
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
@@ -126,7 +126,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
     else:
         other = side.copy()
         side[Z], other[Z] = sides, others
-    return side, put_on(w, V), sign, False, on_it, choices, other
+    basis, rank = orthonormal_rows(V)
+    return side, put_back(w, V, basis, rank, side[Z]), sign, False, on_it, choices, other
 
 
 def lies_on_more(side, w, normal):
