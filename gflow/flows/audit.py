@@ -33,6 +33,8 @@ FEWEST_INTERVALS = 200
 """On so many intervals of a run, about, the field is integrated; one a piece at least."""
 SEED = 20
 """Of the random intervals."""
+RATIO = 1.25
+"""The rule of `gflow.flows.defect` integrates 1 / t to 3e-13 where t grows by this factor."""
 ENOUGH = 8
 """Of so many intervals the mean of the defects of a neuron is judged."""
 LASTING, OUTLIERS = 1.0, 3
@@ -280,14 +282,15 @@ class _Audit:
 
     def _decade(self, rng: np.random.Generator, t0: float, t1: float, rate: np.ndarray
                 ) -> tuple[float, float]:
-        """A part of a piece [t0, t1] on which time, from the first turn of a neuron on, doubles at
-        most: late rates fall like 1 / t, and what follows takes them for constant."""
+        """A part of a piece [t0, t1] on which time, from the first turn of a neuron on, grows by no
+        more than `RATIO`: late rates fall like 1 / t."""
         turn = 1.0 / max(float(rate.max()), 1e-300)
-        if not t1 + turn > 2 * (t0 + turn):
+        turn = min(turn, t0) if t0 > 0 else turn
+        if not t1 + turn > RATIO * (t0 + turn):
             return t0, t1
-        low, high = np.log(t0 + turn), np.log(t1 + turn) - np.log(2.0)
+        low, high = np.log(t0 + turn), np.log(t1 + turn) - np.log(RATIO)
         begin = max(float(np.exp(low + rng.random() * (high - low))) - turn, t0)
-        return begin, min(2 * (begin + turn) - turn, t1)
+        return begin, min(RATIO * (begin + turn) - turn, t1)
 
     def _neurons(self, states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (I, s, d + 1) at the starts and at the ends of intervals."""
