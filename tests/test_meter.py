@@ -50,5 +50,5 @@ def test_time_left(monkeypatch):
     clock = iter([0.0, 30.0, 90.0])
     monkeypatch.setattr(meter.time, "perf_counter", lambda: next(clock))
     found = meter.Meter(8.0)
-    found.show(2.0, 5)
+    found.show(2.0, 5, 0.25)
     assert stream.getvalue() == "gflow: t = 2 of 8, 5 events, about 90 s left\n"
