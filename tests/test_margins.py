@@ -28,6 +28,7 @@ def test_margins(flow):
     # Within log n over the squares of the hard margin.
     gap = (margin.hard - margin.smoothed) * margin.squares
     assert (gap >= -1e-9).all() and (gap <= np.log(3) + 1e-9)[late].all()
+    assert f"hard {margin.hard[-1]:.9g}" in repr(margin) and len(repr(margin)) < 150
 
 
 def test_the_limit_is_a_stationary_point(flow):

@@ -56,6 +56,11 @@ class Margins:
     smoothed: np.ndarray
     since: float
 
+    def __repr__(self) -> str:
+        return (f"Margins({self.t.size} times to {self.t[-1]:g}: at the end hard "
+                f"{self.hard[-1]:.9g}, smoothed {self.smoothed[-1]:.9g}, which cannot fall from "
+                f"t = {self.since:.3g} on)")
+
 
 @dataclass(frozen=True)
 class KKT:
