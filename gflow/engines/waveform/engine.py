@@ -267,10 +267,13 @@ class Waveform:
 
         For ever shrink those on rays: a field against w that crosses no hyperplane.
         """
-        rays = (self.side == 0).sum(axis=1) >= self.data.d - 1
+        d = self.data.d
+        # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
+        if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
+            return np.inf
+        rays = (self.side == 0).sum(axis=1) >= d - 1
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
-        # On a line a and w are rounded alike.
-        if not i.size or self.data.d == 1:
+        if not i.size:
             return np.inf
         pull = self.guess.r[:, None] * self.data.X / self.data.n
         W = self.U[i, 1:] / row_norms(self.U[i, 1:])[:, None]
