@@ -8,7 +8,7 @@ from hypothesis import assume, given
 
 import gflow
 from gflow.engines.waveform.marcher import Marcher
-from gflow.kernels import groups
+from gflow.kernels import rounds
 from gflow.engines.run import Stop
 from problems import NAMES, problems, reference, relative_errors, same_events, solve
 
@@ -116,15 +116,15 @@ def test_overflow_is_named():
 def test_a_failing_thread_leaves_what_was_reached(threads, monkeypatch):
     model, data = wide()
     whole = gflow.integrate(model, data, 15.0, method="waveform")
-    march_blocks, calls = groups.march_blocks, []
+    march_round, calls = rounds.march_round, []
 
     def dies(*arguments):
         calls.append(1)
         if len(calls) > 12:
             raise MemoryError("no room")
-        return march_blocks(*arguments)
+        return march_round(*arguments)
 
-    monkeypatch.setattr(groups, "march_blocks", dies)
+    monkeypatch.setattr(rounds, "march_round", dies)
     flow = gflow.integrate(model, data, 15.0, method="waveform", threads=threads)
     monkeypatch.undo()
     assert flow.status == "worker_failed" and not flow.success and "no room" in flow.message

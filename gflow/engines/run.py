@@ -155,7 +155,8 @@ class Run:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
-        self._stop_if_asked(self.observer(measure))
+        if self.rules:
+            self._stop_if_asked(self.observer(measure))
         if self.recorder:
             self.collect(measure)
         if self.snapshot is not None and self.wall >= self.next:

@@ -11,14 +11,11 @@ from collections import namedtuple
 
 import numpy as np
 
-from .jit import kernel, leaf
-from .march import FINE, GROUPED, correct, deposit, march, tighten, weight_on
+from .jit import kernel, leaf, maker
+from .march import weight_on
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
-from .taylor import LONG, ORDER, carry
-
-FEW = 8
-"""A neuron with more events than this part of the points has its outputs summed point by point."""
+from .taylor import ORDER, carry
 
 Groups = namedtuple("Groups", "of first slides slot lam field bend")
 """The patterns on a window: pattern (m,) of each neuron, a neuron (G,) of each, how many
@@ -98,53 +95,7 @@ def tangent_features(moments, to, side, geometry, factor, features):
                 features[row, k] *= on[k]
 
 
-@leaf
-def add_outer(pull, h, normal, D, g):
-    """Add ``pull[h]`` (p,) times the normal ``h`` (d,) to row ``g`` of ``D`` (G, p d)."""
-    p, d = pull.shape[1], normal.shape[1]
-    for j in range(p):
-        amount = pull[h, j]
-        for c in range(d):
-            D[g, j * d + c] += amount * normal[h, c]
-
-
-@kernel
-def pattern_fields(groups, side, plus, minus, normal, mixed, D):
-    """Fields ``D`` (G, p d) of the active points of every pattern."""
-    G, (C, p), d = groups.first.size, plus.shape, normal.shape[1]
-    if d >= LONG:
-        # Products of long normals, for all hyperplanes, would not stay in the cache.
-        for g in range(G):
-            i = groups.first[g]
-            for q in range(p * d):
-                D[g, q] = 0.0
-            for h in range(C):
-                if side[i, h] == 1:
-                    add_outer(plus, h, normal, D, g)
-                elif mixed and side[i, h] == -1:
-                    add_outer(minus, h, normal, D, g)
-        return
-    up = np.empty((C, p * d))
-    down = np.empty((C, p * d))
-    for h in range(C):
-        for j in range(p):
-            for c in range(d):
-                up[h, j * d + c] = plus[h, j] * normal[h, c]
-                down[h, j * d + c] = minus[h, j] * normal[h, c]
-    for g in range(G):
-        i = groups.first[g]
-        for q in range(p * d):
-            D[g, q] = 0.0
-        for h in range(C):
-            if side[i, h] == 1:
-                for q in range(p * d):
-                    D[g, q] += up[h, q]
-            elif mixed and side[i, h] == -1:
-                for q in range(p * d):
-                    D[g, q] += down[h, q]
-
-
-@kernel
+@maker
 def propagators(begin, end, groups, D, side, U, normal, force, times):
     """Fill ``groups.lam``, ``field`` and ``bend`` for the patterns ``begin`` to ``end - 1``.
 
@@ -298,90 +249,6 @@ def keeps_clear(states, side, axis, closest, normal, to_series, margin, spread, 
 
 
 @leaf
-def march_blocks(part, parts, edges, neurons, groups, D, moments, outputs, geometry, force, times,
-                 states, logs, rooms, heights, spent, wanted, to_series, work, field, start,
-                 series):
-    """March neurons one by one, or carry them with their group, by block: every ``parts``-th
-    block from block ``part`` on.
-
-    Sums are made by block, so that they do not depend on who does what.
-
-    Parameters
-    ----------
-    part, parts : int
-    edges : array (B + 1,)
-        Block b has the neurons ``edges[b]`` to ``edges[b + 1] - 1``.
-    neurons : Neurons
-        Overwritten by the ends, but for the weights.
-    groups : Groups
-    D : array (G, p, d)
-        Fields of the patterns.
-    moments : array (B, g, d + 1, d + 1)
-        Receives the second moments of the neurons that go with their group.
-    outputs : array (B, g, J, d)
-        Receives ``sum a_i w_i`` of neurons of the patterns that are followed one by one.
-    geometry, force, times : see `march`
-    states : array (m, J, d + 1)
-        Receives the states at ``times``, if ``wanted``; a row of work space otherwise.
-    logs, rooms, spent : arrays (B, E, 6), (B, ...) and (B, ...)
-        ``log``, ``room`` and ``energy`` of `march`, for every block.
-    heights : array (B, J, n)
-        The outputs of the others are added, unless ``wanted``.
-    to_series : array (J, J)
-        From values at ``times`` to Chebyshev coefficients, if they are the Chebyshev nodes; empty
-        otherwise.
-    work, field, start, series : Work, and arrays (p, d), (d + 1,) and (J, d)
-        Work space.
-
-    Returns
-    -------
-    status, neuron : int
-        The first march that did not end well, or FINE and -1.
-    """
-    p, d = D.shape[1:]
-    n = geometry.label.size
-    for block in range(part, edges.size - 1, parts):
-        log, room, energy, h = logs[block], rooms[block], spent[block], heights[block]
-        for i in range(edges[block], edges[block + 1]):
-            pattern = groups.of[i]
-            g = groups.slot[pattern]
-            first_row = room[0]
-            state = states[i if wanted else 0]
-            for c in range(d + 1):
-                start[c] = neurons.U[i, c]
-            carried = g >= 0 and groups.bend[g] < np.inf
-            if carried and groups.slides[pattern] > 0 and abs(start[0]) < norm(start[1:]):
-                # Its output weight may pass zero, which no group sees.
-                carried = False
-            if carried and goes_along(i, g, neurons, groups, geometry.normal, start, state,
-                                      10.0 * force.band, wanted, to_series, series):
-                carry_end(start, groups.lam, g, neurons.U[i])
-                tighten(neurons.U[i, 1:], neurons.side[i], neurons.loose[i], geometry.normal,
-                        force.band)
-                status = GROUPED
-            else:
-                for j in range(p):
-                    for c in range(d):
-                        field[j, c] = D[pattern, j, c]
-                status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
-                               force, times, state, log, room, neurons.direction[i],
-                               neurons.closest[i], groups.slides[pattern], carried,
-                               neurons.weight[i], energy, work)
-            if status != GROUPED and status != FINE:
-                return status, i
-            if neurons.weight[i] == 0.0 or wanted:
-                continue
-            if status == GROUPED:
-                add_moment(moments[block], g, neurons.weight[i], start)
-            elif g >= 0 and FEW * (room[0] - first_row) < n:
-                add_product(outputs[block], g, neurons.weight[i], state)
-                correct(log, first_row, room[0], times, state, neurons.weight[i], geometry, h)
-            else:
-                deposit(state, neurons.weight[i], geometry.rows, geometry.slope, work.heights, h)
-    return FINE, -1
-
-
-@leaf
 def goes_along(i, g, neurons, groups, normal, start, state, margin, wanted, to_series, series):
     """Whether a neuron certainly goes with its group to the end of the window.
 
@@ -400,62 +267,3 @@ def goes_along(i, g, neurons, groups, normal, start, state, margin, wanted, to_s
             state[j, c] = total
     return calm or to_series.size > 0 and keeps_clear(state, side, direction, closest, normal,
                                                       to_series, margin, 0.0, series)
-
-
-@leaf
-def carry_end(start, lam, g, u):
-    """The end ``u`` of a neuron that goes with group ``g``."""
-    last = lam.shape[1] - 1
-    for c in range(start.size):
-        total = 0.0
-        for e in range(start.size):
-            total += start[e] * lam[g, last, e, c]
-        u[c] = total
-
-
-@leaf
-def add_moment(moments, g, weight, start):
-    """Add ``weight u u^T`` of a neuron that starts as ``u`` to the moments of group ``g``."""
-    for b in range(start.size):
-        for c in range(start.size):
-            moments[g, b, c] += weight * start[b] * start[c]
-
-
-@leaf
-def add_product(outputs, g, weight, state):
-    """Add ``weight a w`` at all times to the outputs of group ``g``."""
-    for j in range(state.shape[0]):
-        out = weight * state[j, 0]
-        for c in range(outputs.shape[2]):
-            outputs[g, j, c] += out * state[j, 1 + c]
-
-
-@kernel
-def gather(groups, N, V, on, rows, h):
-    """Add the outputs of the groups to ``h`` (J, n): ``v.x`` at their active points ``on`` (g, n).
-
-    ``v`` is ``V`` (g, J, d) and what comes of the second moments ``N`` (g, d + 1, d + 1) at the
-    start; ``rows`` (d, n) are the points.
-    """
-    d, n = rows.shape
-    J = h.shape[0]
-    half = np.empty(d + 1)
-    z = np.empty(n)
-    for g in range(N.shape[0]):
-        carried = groups.bend[g] < np.inf
-        for j in range(J):
-            # v = sum a_i w_i is the first row of lam^T N lam.
-            for c in range(d + 1):
-                half[c] = 0.0
-                for b in range(d + 1 if carried else 0):
-                    half[c] += groups.lam[g, j, b, 0] * N[g, b, c]
-            for k in range(n):
-                z[k] = 0.0
-            for c in range(d):
-                v = V[g, j, c]
-                for b in range(d + 1 if carried else 0):
-                    v += half[b] * groups.lam[g, j, b, 1 + c]
-                for k in range(n):
-                    z[k] += v * rows[c, k]
-            for k in range(n):
-                h[j, k] += on[g, k] * z[k]

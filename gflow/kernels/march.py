@@ -41,10 +41,10 @@ Geometry = namedtuple("Geometry",
 active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
 points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n); and the
 slope of the activation where its input is negative."""
-Force = namedtuple("Force", "plus minus plus_size minus_size plus_error minus_error accuracy band "
+Force = namedtuple("Force", "plus minus plus_size plus_error minus_size minus_error accuracy band "
                             "unit_r split_r unit_u split_u")
 """The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
-in s (C, p); for both the magnitude of their terms, and how much they may be wrong (C,);
+in s (C, p); for each of both the magnitude of its terms, and how much it may be wrong (C,);
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
 Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
@@ -52,6 +52,7 @@ Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched w
 """Work space of `march`."""
 
 
+@maker
 def work_space(p, d, C, n):
     """Arrays for any number of marches."""
     room = C + NEAR + d + 1

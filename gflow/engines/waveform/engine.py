@@ -199,8 +199,8 @@ class Waveform:
                 H *= slower
                 self.begin()
             self.path.tried(H)
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.fades(),
-                    self.longest)
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
+            H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t):
@@ -262,14 +262,18 @@ class Waveform:
         self.small = length < np.inf
         return max(length, 64 * float(np.spacing(self.t)))
 
-    def fades(self) -> float:
-        """The longest window on which balanced neurons that shrink stay on their invariant.
+    def fades(self, within: float) -> float:
+        """The longest window on which balanced neurons that shrink stay on their invariant, or
+        infinity if that is longer than ``within``.
 
         For ever shrink those on rays: a field against w that crosses no hyperplane.
         """
         d = self.data.d
         # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
         if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
+            return np.inf
+        if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
+            # Nor does any shrink by more than that.
             return np.inf
         rays = (self.side == 0).sum(axis=1) >= d - 1
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
@@ -471,10 +475,11 @@ class Waveform:
         self.steps += 1
         self.watched = np.zeros(self.data.n, dtype=bool)
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
-        n, s, plane, other, side, solutions = frame.choices.T
-        self.choices.append(np.column_stack([
-            n, window.t0 + (s + 1) / 2 * (window.t1 - window.t0), -2 - plane, side, other,
-            solutions]))
+        if len(frame.choices):
+            n, s, plane, other, side, solutions = frame.choices.T
+            self.choices.append(np.column_stack([
+                n, window.t0 + (s + 1) / 2 * (window.t1 - window.t0), -2 - plane, side, other,
+                solutions]))
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
         self.key = self.marcher.keys_after(self.key, log, self.side)
@@ -487,7 +492,8 @@ class Waveform:
                           outcome.contraction, response.curvature(h),
                           response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
-        self._record(window.t0, window.t1, log)
+        if len(log):
+            self._record(window.t0, window.t1, log)
         if self.activation.slope:
             left = log[(log[:, 3] == 0) & (log[:, 2] >= 0)]
             pulls = chebval(left[:, 1], outcome.series).T

@@ -9,7 +9,7 @@ import numpy as np
 
 from ...problem.activation import RELU, Activation
 from ...problem.data import Data
-from ...kernels import groups, march
+from ...kernels import groups, march, rounds
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
@@ -30,6 +30,7 @@ LOOSEST = 1e-5
 """Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
+NO_EVENTS = np.empty((0, 6))
 
 
 class Marcher:
@@ -82,12 +83,15 @@ class Marcher:
 
     def keys_after(self, key: np.ndarray, log: np.ndarray, side: np.ndarray) -> np.ndarray:
         """The same after the events ``log`` (see `march`), which led to ``side`` (m, C)."""
+        if not len(log):
+            return key
         key = key.copy()
         h = log[:, 2].astype(np.int64)
         i, change = log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
         np.add.at(key, i[h >= 0], change[h >= 0] * self.marks[h[h >= 0]])
-        # A neuron that comes to rest leaves all hyperplanes at once.
-        key[i[h < 0]] = self.keys(side[i[h < 0]])
+        if h.min() < 0:
+            # A neuron that comes to rest leaves all hyperplanes at once.
+            key[i[h < 0]] = self.keys(side[i[h < 0]])
         return key
 
     def active(self, side: np.ndarray) -> np.ndarray:
@@ -109,25 +113,24 @@ class Marcher:
             If one is not finite.
         """
         A, n = self.data.arrangement, self.data.n
-        sizes = np.abs(values).sum(axis=0)
-        if not np.isfinite(sizes.sum()):
-            raise Stop("non_finite", f"the pull of point {int(np.isfinite(sizes).argmin())} "
+        highest = np.abs(values).max(axis=0)
+        if not np.isfinite(highest.sum()):
+            raise Stop("non_finite", f"the pull of point {int(np.isfinite(highest).argmin())} "
                        "became infinite or NaN; rescale the data or start smaller")
-        local = min(self.rtol, LOOSEST)
+        local, unit = min(self.rtol, LOOSEST), self.lengths * (half / n)
         accuracy = max(TAYLOR * local, 1e-17)
         series = to_series(len(values) - 1) @ values
         # Chebyshev coefficients that do not matter are left out.
-        tail = np.cumsum((np.abs(series) @ self.lengths)[::-1])[::-1] * (half / n)
+        tail = np.cumsum((np.abs(series) @ unit)[::-1])
         p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
-        pull = (monomials(p - 1) @ series[:p] * (half / n)).T * A.length[:, None]
+        pull = (monomials(p - 1) @ series[:p]).T * (A.length * (half / n))[:, None]
         plus, minus = self._by_side(pull, self.activation.slope)
-        sizes = np.abs(values).max(axis=0) * self.lengths * (half / n)
-        wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * self.lengths * (half / n)
-        leak = abs(self.activation.slope)
-        plus_size, minus_size = self._by_side(sizes[:, None], leak)
-        plus_error, minus_error = self._by_side(wrong[:, None], leak)
-        return march.Force(plus, minus, plus_size.ravel(), minus_size.ravel(), plus_error.ravel(),
-                           minus_error.ravel(), accuracy, max(local, ON_SURFACE), from_unit(p - 1),
+        sizes = highest * unit
+        wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * unit
+        above, below = self._by_side(np.array([sizes, wrong]).T, abs(self.activation.slope))
+        return march.Force(plus, minus, *np.ascontiguousarray(above.T),
+                           *np.ascontiguousarray(below.T),
+                           accuracy, max(local, ON_SURFACE), from_unit(p - 1),
                            halves(p - 1), from_unit(ORDER), halves(ORDER))
 
     def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
@@ -228,8 +231,7 @@ class Frame:
         self.edges = np.append(np.arange(0, m, size), m)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
-        self.log = np.empty((0, 6))
-        self.choices = np.empty((0, 6))
+        self.log = self.choices = NO_EVENTS
 
     def tangent(self) -> Tangent:
         """How outputs answer to residuals on the patterns and weights of the start."""
@@ -237,8 +239,10 @@ class Frame:
 
     def tangent_after(self) -> Tangent:
         """The same at the end of the last round."""
-        key = self.marcher.keys_after(self.key, self.log, self.ends.side)
-        _, first, of = np.unique(key, return_index=True, return_inverse=True)
+        first, of = self.groups.first, self.groups.of
+        if len(self.log):
+            key = self.marcher.keys_after(self.key, self.log, self.ends.side)
+            _, first, of = np.unique(key, return_index=True, return_inverse=True)
         return self._tangent(self.ends.U, self.ends.side, of, first)
 
     def _tangent(self, U: np.ndarray, side: np.ndarray, of: np.ndarray,
@@ -259,52 +263,11 @@ class Frame:
         The dissipated energy is added to ``energy`` (1,).
         """
         started = time.perf_counter()
-        marcher, window, crew = self.marcher, self.window, self.crew
-        data, d = marcher.data, marcher.data.d
-        force = marcher.force(values, (window.t1 - window.t0) / 2, self.error)
-        p = force.plus.shape[1]
-        D = np.empty((self.groups.first.size, p * d))
-        groups.pattern_fields(self.groups, self.side, force.plus, force.minus,
-                              marcher.geometry.normal, marcher.mixed, D)
-        D = D.reshape(-1, p, d)
-        large, B, J = self.groups.bend.size, self.edges.size - 1, self.times.size
-        parts = min(-(-large // FEW_GROUPS), crew.threads)
-        G = self.groups.first.size
-
-        def prepare(part: int) -> None:
-            groups.propagators(part * G // parts, (part + 1) * G // parts, self.groups, D,
-                               self.side, window.U, marcher.geometry.normal, force,
-                               self.times)
-
-        crew.share(prepare, parts)
-        shares = min(crew.threads, B) if crew.busy else 1
-        while True:
-            for target, start in zip(self.ends, (window.U, self.side, self.loose, window.direction,
-                                                 window.closest)):
-                np.copyto(target, start)
-            moments = np.zeros((B, large, d + 1, d + 1))
-            outputs = np.zeros((B, large, J, d))
-            heights = np.zeros((B, 0 if self.wanted else J, data.n))
-            spent = np.zeros((B, 0 if energy is None else 2))
-            spent[:, 1:] = marcher.decay * (window.t1 - window.t0) / 2
-            # A cache line each: threads count events at the same time.
-            rooms = np.zeros((B, 16), dtype=np.int64)
-            logs = crew.logs(B)
-
-            def work(part: int) -> tuple[int, int]:
-                states = self.states if self.wanted else np.empty((1, J, d + 1))
-                space = march.work_space(p, d, marcher.C, data.n)
-                end: tuple[int, int] = groups.march_blocks(
-                    part, shares, self.edges, self.ends, self.groups, D, moments, outputs,
-                    marcher.geometry, force, self.times, states, logs, rooms, heights, spent,
-                    self.wanted, self.to_series, space, np.empty((p, d)), np.empty(d + 1),
-                    np.empty((J, d)))
-                return end
-
-            results = crew.share(work, shares)
-            if all(status != march.FULL for status, _ in results):
-                break
-            crew.rows *= 2
+        window, crew = self.window, self.crew
+        half = (window.t1 - window.t0) / 2
+        force = self.marcher.force(values, half, self.error)
+        h = np.zeros((0 if self.wanted else self.times.size, self.marcher.data.n))
+        results, sums = self._play(force, 0 if energy is None else 2, half, h)
         for status, i in results:
             if status == march.BROKEN:
                 raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
@@ -312,14 +275,65 @@ class Frame:
             if status == march.STUCK:
                 raise Stop("sliding_unresolved", f"neuron {i} meets hyperplanes again and again "
                            "after t = {t}; loosen rtol or perturb the start", window.t0)
-        rows = np.concatenate([log[:room] for log, room in zip(logs, rooms[:, 0])])
-        chosen = rows[:, 2] < -1.5
-        self.log, self.choices = rows[~chosen], rows[chosen]
-        h: np.ndarray = heights.sum(axis=0)
-        if large and not self.wanted:
-            groups.gather(self.groups, moments.sum(axis=0), outputs.sum(axis=0), self.on,
-                          marcher.geometry.rows, h)
+        self.log = self.choices = NO_EVENTS
+        room = sums.rooms[:, 0]
+        if room.any():
+            rows = np.concatenate([log[:count] for log, count in zip(sums.logs, room)])
+            chosen = rows[:, 2] < -1.5
+            self.log, self.choices = rows[~chosen], rows[chosen]
         if energy is not None:
-            energy += spent[:, 0].sum()
+            energy += sums.spent[:, 0].sum()
         crew.took(time.perf_counter() - started)
         return h
+
+    def _play(self, force: march.Force, spending: int, half: float, h: np.ndarray
+              ) -> tuple[list[tuple[int, int]], rounds.Sums]:
+        """How every part of the neurons ended, and what blocks add up to; outputs go to ``h``.
+
+        All in one call, or the phases of `rounds.march_round` one after the other, each by several
+        threads. Energies have ``spending`` numbers.
+        """
+        marcher, crew, data, d = self.marcher, self.crew, self.marcher.data, self.marcher.data.d
+        starts = (self.window.U, self.side, self.loose, self.window.direction, self.window.closest)
+        G, large, p = self.groups.first.size, self.groups.bend.size, force.plus.shape[1]
+        B, J = self.edges.size - 1, self.times.size
+        patterns = min(-(-large // FEW_GROUPS), crew.threads) if crew.busy else 1
+        shares = min(crew.threads, B) if crew.busy else 1
+        gather = 0 if self.wanted else rounds.GATHER
+        flat = np.empty((G, p * d))
+        D = flat.reshape(G, p, d)
+        room = self.states if self.wanted else np.empty((shares, J, d + 1))
+
+        def play(phases: int, part: int, parts: int) -> tuple[int, int]:
+            states = room if self.wanted else room[part:part + 1]
+            end: tuple[int, int] = rounds.march_round(
+                phases, part, parts, self.edges, starts[0], self.side, self.ends, self.groups, D,
+                flat, sums, marcher.geometry, force, marcher.mixed, self.times, states,
+                self.wanted, self.to_series, self.on, h)
+            return end
+
+        prepare = rounds.PREPARE
+        while True:
+            for target, start in zip(self.ends, starts):
+                np.copyto(target, start)
+            spent = np.zeros((B, spending))
+            spent[:, 1:] = marcher.decay * half
+            # A cache line each: threads count events at the same time.
+            sums = rounds.Sums(
+                np.zeros((B, large, d + 1, d + 1)), np.zeros((B, large, J, d)),
+                np.zeros((B, len(h), data.n)), spent, np.zeros((B, 16), dtype=np.int64),
+                crew.logs(B))
+            if shares == 1 and patterns < 2:
+                results = crew.share(lambda i: play(prepare + rounds.MARCH + gather, i, 1), 1)
+            else:
+                if prepare:
+                    crew.share(lambda i: play(rounds.PREPARE, i, max(patterns, 1)),
+                               max(patterns, 1))
+                results = crew.share(lambda i: play(rounds.MARCH, i, shares), shares)
+                if gather:
+                    play(gather, 0, 1)
+            if all(status != march.FULL for status, _ in results):
+                return results, sums
+            # What neurons of a pattern have in common is known by now.
+            prepare, crew.rows = 0, 2 * crew.rows
+            h[...] = 0.0

@@ -224,6 +224,8 @@ class Tangent:
 def _heaviest(mass: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The patterns of most ``mass`` (G,), and which of them each pattern counts as."""
     order = np.argsort(-mass, kind="stable")
+    if order.size <= FEWEST:
+        return order, np.argsort(order)
     sample = side[:, ::side.shape[1] // SAMPLE + 1]
     sorted_side = sample[order].astype(np.float32)
     count, to = FEWEST, np.arange(order.size)
