@@ -28,10 +28,10 @@ def restless(monkeypatch):
 @pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
 def test_it_is_the_same_flow(n, d, monkeypatch):
     # Long enough for the tail, which takes few steps, to be most of it.
-    flow = run(n, d, 2e4, rtol=1e-10)
+    flow = run(n, d, 1e5, rtol=1e-10)
     assert flow.stats["reduced_steps"] > 10 and flow.certificate().ok
     monkeypatch.setattr(waveform, "PATIENCE", 10**9)
-    other = run(n, d, 2e4, rtol=1e-10)
+    other = run(n, d, 1e5, rtol=1e-10)
     assert other.stats["reduced_steps"] == 0
     np.testing.assert_allclose(flow.W, other.W, atol=1e-7)
     assert len(flow.events) == len(other.events)

@@ -127,11 +127,11 @@ class Marcher:
         plus, minus = self._by_side(pull, self.activation.slope)
         sizes = highest * unit
         wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * unit
-        above, below = self._by_side(np.array([sizes, wrong]).T, abs(self.activation.slope))
-        return march.Force(plus, minus, *np.ascontiguousarray(above.T),
-                           *np.ascontiguousarray(below.T),
-                           accuracy, max(local, ON_SURFACE), from_unit(p - 1),
-                           halves(p - 1), from_unit(ORDER), halves(ORDER))
+        above, below = (np.ascontiguousarray(both.T) for both in self._by_side(
+            np.array([sizes, wrong]).T, abs(self.activation.slope)))
+        return march.Force(plus, minus, above[0], above[1], below[0], below[1], accuracy,
+                           max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                           from_unit(ORDER), halves(ORDER))
 
     def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
         """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
