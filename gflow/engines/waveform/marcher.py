@@ -22,8 +22,9 @@ GROUP = 3
 """Patterns of more neurons than this, and than a propagator has rows, are carried as groups."""
 FEW_GROUPS = 100
 """Propagators of so many groups are worth a thread."""
-BLOCKS, SMALLEST_BLOCK = 16, 64
-"""Outputs are summed by block, so that sums do not depend on the number of threads."""
+BLOCKS, SMALLEST_BLOCK, WORK = 16, 64, 32_000
+"""Outputs are summed by block, so that sums do not depend on the number of threads: of so many
+neurons at least, or as many as have so many products of weights and normals."""
 NEGLIGIBLE = 3e-3
 """Residuals are kept to this part of ``rtol``."""
 LOOSEST = 1e-5
@@ -227,7 +228,7 @@ class Frame:
             np.empty((large.size, d)), np.full(large.size, np.inf))
         self.on = marcher.active(side[first[large]])
         self.error = marcher.errors(window, side, of, first)
-        size = max(SMALLEST_BLOCK, -(-m // BLOCKS))
+        size = max(min(SMALLEST_BLOCK, -(-WORK // max(marcher.C * d, 1))), -(-m // BLOCKS))
         self.edges = np.append(np.arange(0, m, size), m)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
