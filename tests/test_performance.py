@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from validation.performance import __main__ as command
-from validation.performance import harness, late, report, slope
+from validation.performance import harness, history, late, report, slope
 from validation.performance.workloads import WORKLOADS, Workload
 
 
@@ -44,9 +44,11 @@ def tiny(monkeypatch):
 
 
 def test_the_command_measures_and_reports(tiny, tmp_path, monkeypatch, capsys):
+    history = tmp_path / "history.csv"
     monkeypatch.setattr(sys, "argv", ["performance", "--workloads", "S", "--no-peers", "--out",
-                                      str(tmp_path)])
+                                      str(tmp_path), "--history", str(history)])
     assert command.main() == 0 and "S: gflow waveform at 1e-06" in capsys.readouterr().err
+    assert len(history.read_text().splitlines()) == 8
     kept = json.loads((tmp_path / "performance.json").read_text())
     errors = {r["setting"]: r["error"] for r in kept["results"] if r["solver"] == "gflow waveform"}
     assert set(errors) == {10.0**-k for k in range(3, 10)} and max(errors.values()) < 1e-2
@@ -84,3 +86,39 @@ def test_ratios_extrapolate_descent():
                            result("compiled descent", 1e-3, 1.0, 1e-4)])
     # A hundred times the steps of the last one: 100 s, which is more than 50.
     assert len(found) == 1 and "solve_ivp RK45, 50 s: 500 times" in found[0]
+
+
+def test_levels_of_error_are_compared_one_by_one():
+    def result(solver, setting, wall, error):
+        return harness.Result(solver, "S", setting, wall=wall, error=error,
+                              outputs=[np.zeros(1)])
+
+    rows = report.matched([result("gflow waveform", 1e-3, 0.1, 1e-3),
+                           result("gflow waveform", 1e-7, 0.4, 1e-7),
+                           result("solve_ivp RK45", 1e-6, 0.05, 0.05),
+                           result("compiled descent", 1e-2, 0.2, 1e-2),
+                           result("compiled descent", 1e-3, 2.0, 1e-3)])
+    cells = [cell.strip() for cell in rows[-1].strip("|").split("|")]
+    # 1e-1 by RK45, 1e-2 and 1e-3 by descent as measured, then extrapolated to ten times a level.
+    assert cells == ["S", "0.5", "2", "20", "50", "5e+02", "5e+03", "5e+04", "not reached",
+                     "not reached"]
+
+
+def test_history_tells_what_became_slower(tmp_path):
+    def result(wall):
+        return harness.Result("gflow waveform", "S", 1e-6, wall=wall, error=1e-7,
+                              outputs=[np.zeros(1)])
+
+    path = tmp_path / "history.csv"
+    assert history.remember([result(1.0)], path) == []
+    assert history.remember([result(1.2)], path) == []
+    assert "2.00 times the best before (1 s)" in history.remember([result(2.0)], path)[0]
+    path.write_text(path.read_text().replace("Linux", "Plan 9"))
+    assert history.remember([result(9.0)], path) == [] or "Linux" not in report.machine()
+
+
+@pytest.mark.parametrize("name", ["H1", "H2", "H3", "W3"])
+def test_problems_of_high_dimension_are_what_they_say(name):
+    case = WORKLOADS[name]
+    model, data = case.problem()
+    assert data.X.shape == (case.n, case.d) and model.W.shape == (case.m, case.d)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import numpy as np
 
+from .figures import figure_times
 from .harness import Result, run
+from .history import remember
 from .late import late_steps
 from .peers import ENGINES, PEERS, missing
 from .report import write
@@ -16,7 +18,7 @@ from .slope import early_slope
 from .workloads import WORKLOADS, Workload
 
 LOOSE = 1e-3
-WIDE = ("L", "XL")
+WIDE = ("L", "XL", "H2", "H3", "W3")
 """Workloads on which peers show how far they get, at their first setting and in a quarter of the
 time limit."""
 REPEATS = {"S": 5, "M": 3}
@@ -25,11 +27,15 @@ REPEATS = {"S": 5, "M": 3}
 def main() -> int:
     """Run and report."""
     parser = argparse.ArgumentParser(prog="python -m validation.performance", description=__doc__)
-    parser.add_argument("--workloads", default="S,M,L,XL", help="default: %(default)s")
+    parser.add_argument("--workloads", default=",".join(WORKLOADS), help="default: %(default)s")
     parser.add_argument("--limit", type=float, default=120.0,
                         help="seconds for one run, default: %(default)g")
     parser.add_argument("--out", default="performance", help="directory, default: %(default)s")
     parser.add_argument("--no-peers", action="store_true", help="gflow alone")
+    parser.add_argument("--figures", action="store_true",
+                        help="whole figures too, which take minutes to hours")
+    parser.add_argument("--history", default="performance-history.csv", metavar="FILE",
+                        help="a table that grows by this run, default: %(default)s")
     options = parser.parse_args()
     unknown = set(options.workloads.split(",")) - set(WORKLOADS)
     if unknown:
@@ -43,7 +49,10 @@ def main() -> int:
         results += compare(WORKLOADS[name], options.limit, not options.no_peers)
         # After every workload, so that what is done is not lost.
         write(results, early, late, folder)
-    print(f"report in {folder}")
+    slower = remember(results, Path(options.history))
+    if options.figures:
+        write(results, early, late, folder, figure_times(folder))
+    print("\n".join([*slower, f"report in {folder}, history in {options.history}"]))
     return 0
 
 

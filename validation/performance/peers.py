@@ -171,7 +171,7 @@ PEERS: dict[str, tuple[Callable[..., Advance], tuple[str, ...], tuple[float, ...
     "diffrax Tsit5": (diffrax_solver, ("diffrax",), (1e-3, 1e-6)),
     "torchdiffeq dopri5": (torchdiffeq_solver, ("torchdiffeq", "torch"), (1e-3, 1e-6)),
     "PyTorch descent": (torch_descent, ("torch",), (1e-1, 1e-2)),
-    "compiled descent": (compiled_descent, ("numba",), (1e-1, 1e-2, 1e-3)),
+    "compiled descent": (compiled_descent, ("numba",), (1e-1, 3e-2, 1e-2, 3e-3, 1e-3)),
 }
 """Name: maker, modules it needs, tolerances or learning rates."""
 ENGINES = {"gflow waveform": "waveform", "gflow DOP853": "DOP853"}
