@@ -13,7 +13,7 @@ from gflow.problem.data import Data
 from gflow.kernels import field
 from gflow.kernels.crossings import crossings, multipliers
 from gflow.kernels.algebra import lower_root
-from gflow.kernels.march import settle
+from gflow.kernels.settling import settle
 from gflow.kernels.filippov import box_least_squares, choose_sides
 from gflow.kernels.algebra import orthonormal_rows
 from gflow.kernels.neurons import BALANCED, normalise, restore

@@ -12,7 +12,7 @@ from collections import namedtuple
 import numpy as np
 
 from .jit import kernel, leaf, maker
-from .march import weight_on
+from .outputs import weight_on
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry

@@ -8,18 +8,15 @@ Time is ``s`` in [-1, 1] on the window; residuals carry the factor ``half / n`` 
 the window over the number of points), so that all fields here are per unit of ``s``.
 """
 
-from collections import namedtuple
-
 import numpy as np
 
-from .algebra import (coordinates, greater, lesser, norm, orthonormal_rows, put_back, row_dot,
-                      row_row)
+from .algebra import greater, lesser, norm, row_dot, row_row
 from .crossings import ON_SURFACE, RELEASE_BELOW
-from .filippov import ROUNDING, choose_side, choose_sides
-from .jit import leaf, maker
+from .jit import leaf
+from .settling import change_side, settle
 from .slides import active_sum, project, slide_exit, sliding_planes
-from .switch import AT_REST, DEPENDENT, SHOVE, SMALL, sign_after
-from .taylor import ORDER, at, decayed_speed, expand, polynomial, shift, speed
+from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
+from .taylor import at, decayed_speed, expand, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
 FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
@@ -34,121 +31,6 @@ LENIENT = 1e-7
 """A contact that changes no side comes again, and soon, if only rounding of the field pushes the
 neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
 by four, up to this part of the norm."""
-
-Geometry = namedtuple("Geometry",
-                      "normal columns below above label length start member rows slope")
-"""The data: unit normals (C, d) of the hyperplanes and their transpose (d, C), number of points
-active on side -1 and on side 1 of each (C,), hyperplane and signed length of each point (n,), the
-points of hyperplane h as ``member[start[h]:start[h + 1]]``, and all as columns (d, n); and the
-slope of the activation where its input is negative."""
-Force = namedtuple("Force", "plus minus plus_size plus_error minus_size minus_error accuracy band "
-                            "unit_r split_r unit_u split_u")
-"""The residuals on a window: field along every normal on its side 1 and -1, monomial coefficients
-in s (C, p); for each of both the magnitude of its terms, and how much it may be wrong (C,);
-accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
-for neurons."""
-Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
-                          "axis heights")
-"""Work space of `march`."""
-
-
-@maker
-def work_space(p, d, C, n):
-    """Arrays for any number of marches."""
-    room = C + NEAR + d + 1
-    return Work(np.empty((p, d)), np.empty((p, d)), np.empty((ORDER + 1, d + 1)), np.empty(d),
-                np.empty(max(ORDER + 1, C, p)), np.empty(ORDER + 1), np.empty(room, np.int64),
-                np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)), np.empty(p),
-                np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
-                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n))
-
-
-@leaf
-def change_side(h, new, side, D, plus, minus, normal):
-    """Move a neuron to side ``new`` of hyperplane ``h``: its side and its field."""
-    p, d = D.shape
-    old = side[h]
-    for j in range(p):
-        amount = 0.0
-        if old == 1:
-            amount -= plus[h, j]
-        elif old == -1:
-            amount -= minus[h, j]
-        if new == 1:
-            amount += plus[h, j]
-        elif new == -1:
-            amount += minus[h, j]
-        for c in range(d):
-            D[j, c] += amount * normal[h, c]
-    side[h] = new
-
-
-@leaf
-def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, shove, new, field, w,
-           jump):
-    """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.
-
-    ``u`` is put on them; ``field``, ``w`` (d,) and ``jump`` are work space. ``shove`` times the
-    normal of the first is taken off the field: the instant is just after. Returns the sign of the
-    output weight after, and the number of solutions; ``jump`` has the sides of another.
-    """
-    p, d = D.shape
-    for c in range(d):
-        value = 0.0
-        for j in range(p - 1, -1, -1):
-            value = value * s + D[j, c]
-        field[c] = value
-        w[c] = u[1 + c]
-    for q in range(total):
-        h = Z[q]
-        up, down = polynomial(plus, h, s), polynomial(minus, h, s)
-        jump[q] = up - down
-        amount = down - (up if side[h] == 1 else down if side[h] == -1 else 0.0)
-        for c in range(d):
-            field[c] += amount * normal[h, c]
-    sign = sign_after(u[0], w, field, size)
-    for c in range(d if shove != 0.0 else 0):
-        field[c] -= shove * normal[Z[0], c]
-    if total == 1:
-        h = Z[0]
-        new[0], solutions = choose_side(sign, row_dot(normal, h, field), jump[0],
-                                        below[h], above[h], ROUNDING * size)
-        jump[0] = -new[0]
-        if d > 1:
-            along = row_dot(normal, h, w)
-            for c in range(d):
-                u[1 + c] -= along * normal[h, c]
-        return sign, solutions
-    return sign, settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump)
-
-
-@maker
-def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump):
-    """`settle` on several hyperplanes; the number of solutions, ``jump`` the sides of another."""
-    d = w.size
-    V = np.empty((total, d))
-    fewer = np.empty(total, np.int64)
-    more = np.empty(total, np.int64)
-    for q in range(total):
-        fewer[q], more[q] = below[Z[q]], above[Z[q]]
-        for c in range(d):
-            V[q, c] = normal[Z[q], c]
-    # What is across all normals plays no part in the choice: in coordinates of their span it costs
-    # no more than in as many dimensions.
-    basis, rank = orthonormal_rows(V)
-    one = np.empty((1, d))
-    for c in range(d):
-        one[0, c] = field[c]
-    inside, across = V, one
-    if total > 2 and 2 * total < d:
-        inside, across = coordinates(V, basis, rank), coordinates(one, basis, rank)
-    sides, solutions, other = choose_sides(sign, across[0], inside, jump[:total], fewer, more, size)
-    for q in range(total):
-        new[q], jump[q] = sides[q], other[q]
-    put = put_back(w, V, basis, rank, sides)
-    for c in range(d):
-        u[1 + c] = put[c]
-    return solutions
 
 
 @leaf
@@ -593,66 +475,3 @@ def tighten(w, side, loose, normal, band):
     for h in range(side.size):
         if loose[h]:
             loose[h] = side[h] * row_dot(normal, h, w) <= band * size_w
-
-
-@leaf
-def correct(log, begin, end, times, states, weight, geometry, h):
-    """Add to ``h`` (J, n) what the events ``begin`` to ``end - 1`` of a neuron change in the
-    outputs of the pattern that it started with."""
-    start, member, length, rows = (geometry.start, geometry.member, geometry.length,
-                                   geometry.rows)
-    d = rows.shape[0]
-    for e in range(begin, end):
-        plane = int(log[e, 2])
-        if plane < 0:
-            continue
-        for q in range(start[plane], start[plane + 1]):
-            k = member[q]
-            change = (weight_on(log[e, 4] * length[k], geometry.slope)
-                      - weight_on(log[e, 3] * length[k], geometry.slope)) * weight
-            if change == 0.0:
-                continue
-            for j in range(times.size - 1, -1, -1):
-                if times[j] < log[e, 1]:
-                    break
-                z = 0.0
-                for c in range(d):
-                    z += rows[c, k] * states[j, 1 + c]
-                h[j, k] += change * states[j, 0] * z
-
-
-@leaf
-def weight_on(side, slope):
-    """Derivative of the activation on a side of 0; 0 on neither, for a neuron that slides."""
-    return 1.0 if side > 0.0 else slope if side < 0.0 else 0.0
-
-
-@leaf
-def deposit(states, weight, rows, slope, z, h):
-    """Add the outputs ``a phi(w.x)`` of a neuron at all times to ``h`` (J, n).
-
-    The sign of ``w.x`` stands for the pattern: they differ where it is rounding.
-    """
-    d, n = rows.shape
-    for j in range(states.shape[0]):
-        for k in range(n):
-            z[k] = states[j, 1] * rows[0, k]
-        fours = (d - 1) // 4
-        for q in range(fours):
-            c = 1 + 4 * q
-            one, two = states[j, 1 + c], states[j, 2 + c]
-            three, four = states[j, 3 + c], states[j, 4 + c]
-            for k in range(n):
-                z[k] = ((((z[k] + one * rows[c, k]) + two * rows[c + 1, k])
-                         + three * rows[c + 2, k]) + four * rows[c + 3, k])
-        for c in range(1 + 4 * fours, d):
-            along = states[j, 1 + c]
-            for k in range(n):
-                z[k] += along * rows[c, k]
-        out = states[j, 0] * weight
-        if slope == 0.0:
-            for k in range(n):
-                h[j, k] += out * (z[k] if z[k] > 0.0 else 0.0)
-        else:
-            for k in range(n):
-                h[j, k] += out * (z[k] if z[k] > 0.0 else slope * z[k])

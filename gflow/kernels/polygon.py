@@ -17,7 +17,7 @@ import numpy as np
 
 from .crossings import ON_SURFACE
 from .jit import kernel
-from .march import change_side, settle
+from .settling import change_side, settle
 from .filippov import ROUNDING
 from .algebra import dot, row_dot
 from .slides import project, sliding_planes

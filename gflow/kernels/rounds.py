@@ -11,7 +11,9 @@ import numpy as np
 from .algebra import norm
 from .groups import goes_along, propagators
 from .jit import kernel, leaf, maker
-from .march import FINE, GROUPED, correct, deposit, march, tighten, work_space
+from .march import FINE, GROUPED, march, tighten
+from .outputs import correct, deposit
+from .workspace import work_space
 
 PREPARE, MARCH, GATHER = 1, 2, 4
 """Phases of a round: what neurons of a pattern have in common; neurons one by one, or with their

@@ -13,6 +13,7 @@ from ...kernels import groups, march, rounds
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
+from ...kernels.workspace import Force, Geometry
 from ..run import Stop
 from .crew import Crew
 from .window import Window
@@ -63,9 +64,9 @@ class Marcher:
         above = np.bincount(A.label[self.live & (A.length > 0)], minlength=self.C)
         self.mixed = bool(below.any() or activation.slope)
         # Copies: arrays that cannot be written to would have all kernels compiled again.
-        self.geometry = march.Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
-                                       A.label, A.length, A.start, A.member,
-                                       np.array(data.X.T, order="C"), activation.slope)
+        self.geometry = Geometry(A.normal, np.array(A.normal.T, order="C"), below, above,
+                                 A.label, A.length, A.start, A.member,
+                                 np.array(data.X.T, order="C"), activation.slope)
         self.lengths = np.abs(A.length)
         self.rows = 4 * self.C + 1000
         self.marks = np.random.default_rng(0).integers(-2**62, 2**62, size=(self.C,))
@@ -104,7 +105,7 @@ class Marcher:
         on[:, self.live] = (z > 0) + slope * (z < 0) if slope else z > 0
         return on
 
-    def force(self, values: np.ndarray, half: float, error: np.ndarray) -> march.Force:
+    def force(self, values: np.ndarray, half: float, error: np.ndarray) -> Force:
         """The pulls (p, n) of a window of half length ``half``, wrong by ``error`` (n,), as
         `march` takes them.
 
@@ -130,9 +131,9 @@ class Marcher:
         wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * unit
         above, below = (np.ascontiguousarray(both.T) for both in self._by_side(
             np.array([sizes, wrong]).T, abs(self.activation.slope)))
-        return march.Force(plus, minus, above[0], above[1], below[0], below[1], accuracy,
-                           max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
-                           from_unit(ORDER), halves(ORDER))
+        return Force(plus, minus, above[0], above[1], below[0], below[1], accuracy,
+                     max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
+                     from_unit(ORDER), halves(ORDER))
 
     def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
         """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
@@ -287,7 +288,7 @@ class Frame:
         crew.took(time.perf_counter() - started)
         return h
 
-    def _play(self, force: march.Force, spending: int, half: float, h: np.ndarray
+    def _play(self, force: Force, spending: int, half: float, h: np.ndarray
               ) -> tuple[list[tuple[int, int]], rounds.Sums]:
         """How every part of the neurons ended, and what blocks add up to; outputs go to ``h``.
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.groups import tangent_features
-from ...kernels.march import Geometry
+from ...kernels.workspace import Geometry
 from ...kernels.chebyshev import integration, nodes
 
 WEAK = 1e-3

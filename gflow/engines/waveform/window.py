@@ -25,7 +25,7 @@ class Window:
     loose : ndarray of int
         Flat indices in (m, C) of hyperplanes just left.
     direction, closest : ndarray
-        Last scans, see `gflow.kernels.march.scan`.
+        Last scans, see `gflow.kernels.watch.scan`.
     strength : float
         ``sum |a_i| |w_i|``, times the largest curvature of the loss: what errors of the weights
         do to pulls.
