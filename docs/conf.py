@@ -10,7 +10,7 @@ import gflow
 HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE / "_ext"))
 
-# Pictures and the notebook are made anew, which takes some minutes; GFLOW_DOCS=text leaves them out.
+# Pictures and the notebook are made anew, which takes minutes; GFLOW_DOCS=text leaves them out.
 RUNS = os.environ.get("GFLOW_DOCS", "full") != "text"
 
 project = "gflow"
@@ -60,6 +60,7 @@ sphinx_gallery_conf = {
     "min_reported_time": 5,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",
-    "nested_sections": False,
+    "nested_sections": True,
+    "capture_repr": ("_repr_html_",),
     "image_scrapers": ("matplotlib",),
 }
