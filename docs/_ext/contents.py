@@ -19,10 +19,9 @@ CONTENTS = {
 MODULES = ("gflow", "gflow.init", "gflow.datasets", "gflow.stop", "gflow.descent", "gflow.theory",
            "gflow.theory.exact", "gflow.theory.population", "gflow.plot", "gflow.experiments",
            "gflow.sweeping")
-RESULTS = {
-    "gflow.flows.certificate": ["Certificate"],
-}
-"""Classes of results, which nobody makes by hand."""
+MADE = {"(gallery/README.rst)": "(_gallery/index.rst)",
+        "(gallery/published/README.rst)": "(_gallery/published/index.rst)"}
+"""Links that lead to sources on GitHub, and to what is made of them on the site."""
 
 
 def public(module: str) -> list[str]:
@@ -35,8 +34,8 @@ def public(module: str) -> list[str]:
 def rest(module: str) -> list[str]:
     """Constants of a module."""
     found = import_module(module)
-    return [name for name in sorted(found.__all__) if f"{module}.{name}" not in MODULES
-            and not callable(getattr(found, name)) and not name.startswith("__")]
+    return [name for name in sorted(found.__all__) if not name.startswith("__")
+            and f"{module}.{name}" not in MODULES and not callable(getattr(found, name))]
 
 
 def page_of(module: str) -> str:
@@ -64,6 +63,8 @@ def write_api(app: Sphinx, config: Any) -> None:
 
 def add_contents(app: Sphinx, docname: str, source: list[str]) -> None:
     """Append tables of contents to the landing page and to that of the API."""
+    for here, there in MADE.items():
+        source[0] = source[0].replace(here, there)
     if docname == "index":
         for caption, pages in CONTENTS.items():
             source[0] += tree(pages, caption)

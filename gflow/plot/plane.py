@@ -123,7 +123,7 @@ class PolarPicture(Picture):
         vars(ax)["_gflow_radius"] = self.bottom, self.top
         ax.set_ylim(self.bottom, self.top)
         decades = np.arange(np.ceil(self.bottom), self.top)
-        decades = decades[some(decades.size, 4)]
+        decades = decades[::-1][::-(-decades.size // 4) or 1]
         ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
                       color="0.3")
         ax.set_rlabel_position(67.5)

@@ -10,4 +10,4 @@ import gflow
 
 data = gflow.datasets.three_points()
 flow = gflow.integrate(gflow.init.balanced(60, 2, 1e-3, rng=0), data, t_max=60.0)
-gflow.plot.panel(flow, t=8.0)
+gflow.plot.panel(flow, t=9.5)
