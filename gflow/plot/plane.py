@@ -207,6 +207,7 @@ class BoundaryPicture(Picture):
             ax.plot(*x[own].T, linestyle="", marker=mark, markerfacecolor=face,
                     markersize=mark_size(data.n, 6.5),
                     markeredgecolor="black" if face == "white" else "white", zorder=3,
+                    markeredgewidth=mark_size(data.n, 1.0),
                     label=f"label {text} {self.level:.3g}" if own.any() else None)
         self.fold = ax.plot([], [], color="#CC79A7", linewidth=1.0, zorder=1)[0]
         count = min(CROSSING, flow.path.m)

@@ -2,7 +2,8 @@
 Decision boundary
 =================
 
-Points of the plane labelled by quadrant, at the time when two of the four groups have grown.
+Points of the plane labelled by quadrant. Black is where the output is 0, thin lines are where
+neurons bend it.
 """
 
 import gflow

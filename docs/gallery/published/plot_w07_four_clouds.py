@@ -12,7 +12,7 @@ setting = gflow.experiments.published["W7"]
 model, data = setting.problem("reduced", rng=0)
 
 flow = gflow.integrate(model, data, setting.t_max, loss=setting.loss, rtol=1e-6)
-gflow.plot.panel(flow, t=20.0)
+gflow.plot.panel(flow, t=60.0)
 
 # %%
 # The step of the original is 1/16.
