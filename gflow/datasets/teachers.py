@@ -19,7 +19,7 @@ SMALLEST_SHARE = 1e-280
 
 def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: ArrayLike | None = None,
               whiten: bool = False) -> Data:
-    """Points x and -x with odd labels ``y = x . beta``: the network learns as a linear one.
+    """Points x and -x with odd labels ``y = x.beta``: the network learns as a linear one.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
 
 def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
                    beta: ArrayLike | None = None, margin: float = 0.0) -> Data:
-    r"""Gaussian points labelled by a linear teacher, with noise: ``y = x . beta + noise N(0, 1)``.
+    r"""Gaussian points labelled by a linear teacher, with noise: ``y = x.beta + noise N(0, 1)``.
 
     Parameters
     ----------
@@ -129,7 +129,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
 
 def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float = 0.0,
                  rng: int | np.random.Generator = 0) -> Data:
-    r"""Gaussian points labelled by a ReLU network: ``y = sum_t a_t relu(v_t . x)`` and noise.
+    r"""Gaussian points labelled by a ReLU network: ``y = sum_t a_t relu(v_t.x)`` and noise.
 
     Parameters
     ----------
@@ -191,7 +191,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
 
 def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: bool = True,
                cone: bool = False) -> Data:
-    r"""Correlated points labelled by one ReLU neuron: ``y = relu(v . x)`` with ``|v| = 1``.
+    r"""Correlated points labelled by one ReLU neuron: ``y = relu(v.x)`` with ``|v| = 1``.
 
     The angle between ``v`` and a point is close to pi/4 in high dimension. Centred: v is a uniform
     unit vector and ``x ~ N(v, I/d)``. Otherwise the points and v stray from a uniform unit vector

@@ -123,7 +123,7 @@ class PolarPicture(Picture):
         vars(ax)["_gflow_radius"] = self.bottom, self.top
         ax.set_ylim(self.bottom, self.top)
         decades = np.arange(np.ceil(self.bottom), self.top)
-        decades = decades[some(decades.size, 4)]
+        decades = decades[::-1][::-(-decades.size // 4) or 1]
         ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
                       color="0.3")
         ax.set_rlabel_position(67.5)
@@ -207,6 +207,7 @@ class BoundaryPicture(Picture):
             ax.plot(*x[own].T, linestyle="", marker=mark, markerfacecolor=face,
                     markersize=mark_size(data.n, 6.5),
                     markeredgecolor="black" if face == "white" else "white", zorder=3,
+                    markeredgewidth=mark_size(data.n, 1.0),
                     label=f"label {text} {self.level:.3g}" if own.any() else None)
         self.fold = ax.plot([], [], color="#CC79A7", linewidth=1.0, zorder=1)[0]
         count = min(CROSSING, flow.path.m)

@@ -96,7 +96,7 @@ def times(name: str, method: str, seed: int, rng: Any) -> Result:
 
 
 def allowed(case: Case) -> float:
-    """Releases of the fast engine are less accurate, as `docs/index.md` says."""
+    """Releases of the fast engine are less accurate, as `docs/problem.md` says."""
     return 1e-7 if (case["name"], case["method"]) == ("T6", "waveform") else 1e-9
 
 
@@ -143,6 +143,6 @@ CHECKS = [
           prediction="the same events at the same times",
           rule="the same events; times within 1e-9 of themselves, 1e-7 for the release under "
                "waveform, whose residuals are polynomials across the kink that a release makes "
-               "(a limit that docs/index.md states)",
+               "(a limit that docs/problem.md states)",
           cases=time_cases, measure=times, judge=judge_times, draw=draw_times),
 ]
