@@ -12,6 +12,7 @@ from .problem.checks import positive
 from .problem.field import Field
 from .problem.network import TwoLayerReLU
 from .theory.standstill import Standstill
+from .theory.waking import waking
 
 _Factory = TypeVar("_Factory", bound=Callable[..., Rule])
 
@@ -112,7 +113,10 @@ class _Ended:
         stand = Standstill(TwoLayerReLU(state.a, state.W), field, horizon)
         if not stand.rests(self.share):
             return False
-        wakes = stand.waking(self.share).time
+        # Pulls that still move count where all depends on them.
+        wakes = waking(stand, self.share, relaxing=False).time
+        if not wakes.size:
+            wakes = waking(stand, self.share).time
         if wakes.size:
             # Until then there is nothing to see.
             self.next = state.t + SOONER * float(wakes.min())

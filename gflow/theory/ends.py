@@ -43,6 +43,7 @@ from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
 from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
+from .waking import waking
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
@@ -298,13 +299,11 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
 
 def _leaving(stand: Standstill, escapes: Escapes, since: float) -> np.ndarray:
     """Table of the neurons that will wake."""
-    waking, early, own = stand.waking(), stand.early, stand.growing
-    table = np.empty(own.size, dtype=LEAVING)
-    if early is None or not own.size:
-        return table
-    table["neuron"], table["sign"] = stand.mobile[own], early.sign[own]
-    table["rate"], table["time"] = early.rate[own], since + waking.time
-    table["escape"] = _goal(early.end_direction[own], early.sign[own], escapes)
+    found = waking(stand)
+    table = np.empty(found.own.size, dtype=LEAVING)
+    table["neuron"], table["sign"] = stand.mobile[found.own], found.sign
+    table["rate"], table["time"] = found.rate, since + found.time
+    table["escape"] = _goal(found.direction, found.sign, escapes)
     return table[np.argsort(table["time"], kind="stable")]
 
 
