@@ -40,13 +40,13 @@ def plateaus(flow: Record) -> np.ndarray:
         found = None
         if now > 0 and now - loss(later) <= FLAT * now:
             stand = Standstill(state_at(flow, t), field)
-            if stand.rests(FLAT) and stand.decided and stand.growing.size:
+            if stand.rests(FLAT) and stand.decided:
                 found = waking(stand)
-        if found is not None and found.own.size:
+        if found is not None and found.neuron.size:
             first = int(np.argmin(found.time))
-            group = stand.mobile[found.own[found.group == found.group[first]]]
+            group = found.neuron[found.group == found.group[first]]
             left = _when(flow, group, found.mass[first], t)
-            passed.append((t, now, stand.mobile[found.own[first]], found.rate[first],
+            passed.append((t, now, found.neuron[first], found.rate[first],
                            t + found.time[first], left))
             later = max(later, left)
         t = later

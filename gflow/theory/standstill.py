@@ -51,6 +51,8 @@ EIGENVALUE = 1e-13
 MOVES = 0.1
 """Neurons that move by more than this part of themselves are not near where they rest: there a flow
 is not linear."""
+
+
 def plain_only(field: Field, what: str) -> None:
     """Refuse what is foreseen for ReLU networks alone, that move with their losses alone.
 
@@ -249,11 +251,18 @@ class Standstill:
     @cached_property
     def early(self) -> EarlyFlow | None:
         """Early flow of the mobile neurons, with the pulls at rest for labels."""
-        if not self.mobile.size:
-            return None
-        i = self.mobile
-        return self.follow(TwoLayerReLU(self.model.a[i], self.W[i], self.model.log_scale[i]),
-                           self.pulls)
+        return self.follow(self.part(self.mobile), self.pulls) if self.mobile.size else None
+
+    @cached_property
+    def turning(self) -> np.ndarray:
+        """The `mobile` neurons, and those that are so as long as the pulls do not rest."""
+        now = row_norms(self.field.fields(self.codes, self._from)) > NONE * self.scale
+        now &= ~self.live & (self.model.W != 0).any(axis=1)
+        return np.union1d(self.mobile, np.flatnonzero(now))
+
+    def part(self, neurons: np.ndarray) -> TwoLayerReLU:
+        """The network of some of the neurons."""
+        return TwoLayerReLU(self.model.a[neurons], self.W[neurons], self.model.log_scale[neurons])
 
     def follow(self, small: TwoLayer, pulls: np.ndarray) -> EarlyFlow:
         """Early flow of small neurons under pulls (n,) that do not change."""
@@ -280,6 +289,7 @@ class Standstill:
         off = self.scale * (self.fall / self.loss if self.loss > 0 else 0.0)
         doubtful = (early.rate > NONE * self.scale) & (early.rate < off) & ~early.dead
         return bool(early.settled.all() and not doubtful.any())
+
 
 def on_surfaces(data: Data, W: np.ndarray) -> np.ndarray:
     """Hidden weights with those that are within `CLOSE` of hyperplanes put on them.

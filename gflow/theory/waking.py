@@ -33,8 +33,8 @@ class Waking(NamedTuple):
 
     Attributes
     ----------
-    own : ndarray of int, shape (k,)
-        Those that grow, as positions in `Standstill.mobile`.
+    neuron : ndarray of int, shape (k,)
+        Those that grow.
     time : ndarray, shape (k,)
         From now.
     group : ndarray of int, shape (k,)
@@ -47,7 +47,7 @@ class Waking(NamedTuple):
         Unit vectors, in the end.
     """
 
-    own: np.ndarray
+    neuron: np.ndarray
     time: np.ndarray
     group: np.ndarray
     mass: np.ndarray
@@ -57,8 +57,9 @@ class Waking(NamedTuple):
 
 
 class _Way(NamedTuple):
-    """Logs of ``|a| |w|`` of the mobile neurons at times, and their early flow from the last."""
+    """Logs of ``|a| |w|`` of some neurons at times, and their early flow from the last."""
 
+    neurons: np.ndarray
     times: np.ndarray
     logs: np.ndarray
     early: EarlyFlow
@@ -89,22 +90,22 @@ def waking(stand: Standstill, share: float = WAKES, relaxing: bool = True) -> Wa
     >>> found.time.round(3), found.rate.round(3)
     (array([8.132]), array([1.414]))
     """
-    early = stand.early
-    if early is None:
-        return _of(stand, None, share)
-    found = _of(stand, _Way(np.empty(0), np.empty((0, early.model.m)), early), share)
-    if not relaxing:
-        return found
+    early, time, grown = stand.early, np.inf, 0.0
+    way = None if early is None else _Way(stand.mobile, np.empty(0),
+                                          np.empty((0, early.model.m)), early)
+    found = _of(stand, way, share)
+    if found.neuron.size:
+        first = int(np.argmin(found.time))
+        time, grown = float(found.time[first]), float(found.rate[first] * found.time[first])
     # Without a neuron that grows at rest, one may be led there on the way.
-    first = int(np.argmin(found.time)) if found.own.size else -1
-    time, rate = (found.time[first], found.rate[first]) if first >= 0 else (np.inf, 0.0)
-    if stand.off(time) <= SMALL * max(rate * time if first >= 0 else 0.0, 1.0):
+    if not relaxing or not stand.turning.size or stand.off(time) <= SMALL * max(grown, 1.0):
         return found
-    return _of(stand, _relaxing(stand, early.model, LONGER * time), share)
+    return _of(stand, _relaxing(stand, LONGER * time), share)
 
 
-def _relaxing(stand: Standstill, small: TwoLayer, until: float) -> _Way:
+def _relaxing(stand: Standstill, until: float) -> _Way:
     """Follow small neurons while the pulls relax, for some time at most."""
+    small = stand.part(stand.turning)
     rates = stand.rates[stand.amounts > SMALL * stand.fall]
     until = min(until, -np.log(SMALL) / float(rates.min()))
     first = min(0.1 / float(rates.max()), 0.1 * until)
@@ -115,7 +116,7 @@ def _relaxing(stand: Standstill, small: TwoLayer, until: float) -> _Way:
         W = on_surfaces(stand.field.data, now.W)
         small = TwoLayerReLU(now.a, balanced(now.a, W), now.log_scale)
         logs.append(_logs(small))
-    return _Way(times, np.array(logs), stand.follow(small, stand.pulls))
+    return _Way(stand.turning, times, np.array(logs), stand.follow(small, stand.pulls))
 
 
 def _logs(small: TwoLayer) -> np.ndarray:
@@ -143,7 +144,8 @@ def _of(stand: Standstill, way: _Way | None, share: float) -> Waking:
         M = max(min(share * stand.loss / rate, PART * rate / (2 * kappa)), np.finfo(float).tiny)
         mass[of == g] = M
         time[of == g] = _when(way, group, rate, float(np.log(M) - np.log1p(-kappa * M / rate)))
-    return Waking(own, time, of, mass, early.sign[own], early.rate[own], early.end_direction[own])
+    return Waking(way.neurons[own], time, of, mass, early.sign[own], early.rate[own],
+                  early.end_direction[own])
 
 
 def _when(way: _Way, group: np.ndarray, rate: float, log: float) -> float:
