@@ -212,8 +212,8 @@ class Standstill:
 
     def pulls_between(self, begin: float, end: float) -> np.ndarray:
         """Mean of the pulls (n,) on their way to rest between two times from now."""
-        times = self.rates * begin, self.rates * end
-        left = (np.exp(-times[0]) - np.exp(-times[1])) / (times[1] - times[0])
+        during = self.rates * (end - begin)
+        left = np.exp(-self.rates * begin) * -np.expm1(-during) / during
         return np.asarray(self._from - self._bend * (self._basis @ ((1.0 - left) * self._parts)))
 
     def off(self, time: float) -> float:

@@ -106,7 +106,7 @@ def waking(stand: Standstill, share: float = WAKES, relaxing: bool = True) -> Wa
 def _relaxing(stand: Standstill, until: float) -> _Way:
     """Follow small neurons while the pulls relax, for some time at most."""
     small = stand.part(stand.turning)
-    rates = stand.rates[stand.amounts > SMALL * stand.fall]
+    rates = stand.rates[stand.amounts >= SMALL * stand.amounts.max()]
     until = min(until, -np.log(SMALL) / float(rates.min()))
     first = min(0.1 / float(rates.max()), 0.1 * until)
     times = np.concatenate([[0.0], np.geomspace(first, until, PIECES)])
