@@ -12,6 +12,7 @@ from .problem.checks import positive
 from .problem.field import Field
 from .problem.network import TwoLayerReLU
 from .theory.standstill import Standstill
+from .theory.waking import waking
 
 _Factory = TypeVar("_Factory", bound=Callable[..., Rule])
 
@@ -112,7 +113,10 @@ class _Ended:
         stand = Standstill(TwoLayerReLU(state.a, state.W), field, horizon)
         if not stand.rests(self.share):
             return False
-        wakes = stand.waking(self.share).time
+        # Pulls that still move count where all depends on them.
+        wakes = waking(stand, self.share, relaxing=False).time
+        if not wakes.size:
+            wakes = waking(stand, self.share).time
         if wakes.size:
             # Until then there is nothing to see.
             self.next = state.t + SOONER * float(wakes.min())
@@ -220,7 +224,7 @@ def converged(share: float = 1e-4) -> Rule:
 
     As `settled`, with no end to the time looked ahead: what the loss may still lose, for ever, is
     less than ``share`` of itself, and no small neuron of the run grows in the early flow of the
-    residuals, however slowly. A run may take long to come there, even if its loss hardly falls: a
+    residuals, however slowly, now or when they will have relaxed. A run may take long to come there, even if its loss hardly falls: a
     neuron of mass ``|a| |w|`` that grows at the rate ``|D|`` wakes after a time of about
     ``ln(1/mass) / (2 |D|)``. Add `loss_below` for runs that interpolate. What is left then is in
     `gflow.Flow.verdict`.

@@ -122,6 +122,34 @@ def test_waking_is_foreseen():
     assert first["sign"] == found.escapes.sign[0] == np.sign(flow.model.a[first["neuron"]])
 
 
+def test_a_group_slows_itself_down():
+    """By what the live neuron, which relaxes four times as fast, lags behind."""
+    X = [[1.0, 0.0], [1.0, 0.2], [1.0, -0.2]]
+    beta = np.linalg.lstsq(X, [0.8, 1.1, 1.15], rcond=None)[0]
+    start = ([1.0, 1e-4], [beta, [0.0, 1e-4]])
+    flow = gflow.integrate(start, (X, [0.8, 1.1, 1.15]), 1500.0, rtol=1e-9)
+    passed = flow.plateaus()
+    assert np.allclose(passed["predicted"], passed["left"], rtol=1e-5) and passed.size == 1
+
+
+@pytest.mark.parametrize("w, grows", [(-1e-9, True), (-5e-9, False)])
+def test_pulls_that_still_relax_lead_a_neuron_to_growth(w, grows):
+    """The first point gives way slowly, by 0.3% of the label, and pushes a small neuron to where
+    the second point is on, or not so far."""
+    data = gflow.Data([[0.05, 0.0], [0.1, 1.0]], [0.053, 1.0])
+    start = ([1.0, 1e-6], [[1.0, -0.5], [1e-9, w]])
+    found = verdict(start, data)
+    flow = gflow.integrate(start, data, 1e4, rtol=1e-9, stop=[
+        gflow.stop.converged(), gflow.stop.loss_below(1e-5)])
+    if grows:
+        assert found.kind == "rest that neurons will leave" and found.minimum is False
+        assert flow.status == "loss_below"
+        assert np.isclose(found.leaving["time"][0], flow.plateaus()["left"][0], rtol=0.02)
+    else:
+        assert found.kind == "local minimum" and flow.status == "converged"
+        assert gflow.integrate(start, data, 1e4, rtol=1e-9).loss[-1] > 0.2499
+
+
 def test_labels_that_no_network_fits():
     """Two points on one ray: the mean of their labels is the best that there is."""
     found = verdict(([1.0], [[0.75, 0.0]]), ([[1.0, 0.0], [1.0, 0.0]], [1.0, 0.5]))

@@ -9,6 +9,7 @@ from ..problem.bisection import bisect
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..theory.standstill import Standstill
+from ..theory.waking import waking
 
 PLATEAU = np.dtype([("begin", "f8"), ("loss", "f8"), ("neuron", "i8"), ("rate", "f8"),
                     ("predicted", "f8"), ("left", "f8")])
@@ -32,24 +33,24 @@ def plateaus(flow: Record) -> np.ndarray:
         a, W = weights_at(flow, t)
         return float(field.value(field.outputs(a, W)))
 
-    found, t = [], 0.0
+    passed, t = [], 0.0
     while t < end:
         later = min(max(STEP * t, FIRST / turn if turn > 0 else end), end)
         now = loss(t)
+        found = None
         if now > 0 and now - loss(later) <= FLAT * now:
             stand = Standstill(state_at(flow, t), field)
-            if stand.rests(FLAT) and stand.decided and stand.growing.size:
-                waking = stand.waking()
-                first = int(np.argmin(waking.time))
-                i = stand.growing[first]
-                group = stand.mobile[stand.growing[waking.group == waking.group[first]]]
-                assert stand.early is not None
-                left = _when(flow, group, waking.mass[first], t)
-                found.append((t, now, stand.mobile[i], stand.early.rate[i],
-                              t + waking.time[first], left))
-                later = max(later, left)
+            if stand.rests(FLAT) and stand.decided:
+                found = waking(stand)
+        if found is not None and found.neuron.size:
+            first = int(np.argmin(found.time))
+            group = found.neuron[found.group == found.group[first]]
+            left = _when(flow, group, found.mass[first], t)
+            passed.append((t, now, found.neuron[first], found.rate[first],
+                           t + found.time[first], left))
+            later = max(later, left)
         t = later
-    return np.array(found, dtype=PLATEAU)
+    return np.array(passed, dtype=PLATEAU)
 
 
 def _when(flow: Record, group: np.ndarray, mass: float, t: float) -> float:

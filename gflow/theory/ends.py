@@ -25,7 +25,6 @@ conditions are decided by a few box problems of least squares.
 from __future__ import annotations
 
 from dataclasses import dataclass, field as attribute
-from typing import NamedTuple
 
 import numpy as np
 
@@ -43,6 +42,7 @@ from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
 from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
+from .waking import waking
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
@@ -64,7 +64,8 @@ LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "
 """Neurons that will leave a rest, see `Verdict`."""
 
 
-class Escapes(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Escapes:
     """Directions on which a new small neuron would grow, the fastest first.
 
     Attributes
@@ -145,7 +146,7 @@ class Verdict:
     run: str = attribute(repr=False)
 
     def __post_init__(self) -> None:
-        for array in (*self.escapes, self.leaving, self.shrinking):
+        for array in (*vars(self.escapes).values(), self.leaving, self.shrinking):
             if isinstance(array, np.ndarray):
                 array.flags.writeable = False
 
@@ -225,7 +226,7 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
     if not stand.rests(REST):
         return Verdict("on its way", None, *table, np.empty(0, dtype=np.int64), None,
                        "not a rest, so nothing about minima", _moving(stand))
-    failing, why = failures(stand, found)
+    failing, why = failures(stand, found, leaving["neuron"])
     if leaving.size:
         kind, spurious = "rest that neurons will leave", None
     else:
@@ -298,13 +299,11 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
 
 def _leaving(stand: Standstill, escapes: Escapes, since: float) -> np.ndarray:
     """Table of the neurons that will wake."""
-    waking, early, own = stand.waking(), stand.early, stand.growing
-    table = np.empty(own.size, dtype=LEAVING)
-    if early is None or not own.size:
-        return table
-    table["neuron"], table["sign"] = stand.mobile[own], early.sign[own]
-    table["rate"], table["time"] = early.rate[own], since + waking.time
-    table["escape"] = _goal(early.end_direction[own], early.sign[own], escapes)
+    found = waking(stand)
+    table = np.empty(found.neuron.size, dtype=LEAVING)
+    table["neuron"], table["sign"] = found.neuron, found.sign
+    table["rate"], table["time"] = found.rate, since + found.time
+    table["escape"] = _goal(found.direction, found.sign, escapes)
     return table[np.argsort(table["time"], kind="stable")]
 
 
@@ -407,7 +406,8 @@ def _clean(p: np.ndarray) -> np.ndarray:
     return np.where(np.abs(p) <= 1e-13 * np.abs(p).max(initial=0.0), 0.0, p)
 
 
-def failures(stand: Standstill, found: ExtremalVectors) -> tuple[np.ndarray, str]:
+def failures(stand: Standstill, found: ExtremalVectors,
+             leaving: np.ndarray) -> tuple[np.ndarray, str]:
     """Neurons near whose limits there is descent, and the reason, in words.
 
     Parameters
@@ -416,6 +416,8 @@ def failures(stand: Standstill, found: ExtremalVectors) -> tuple[np.ndarray, str
         At rest.
     found : ExtremalVectors
         At its limit.
+    leaving : ndarray of int
+        Neurons that will wake.
     """
     model, early = stand.model, stand.early
     a, W = model.a, stand.W
@@ -425,6 +427,9 @@ def failures(stand: Standstill, found: ExtremalVectors) -> tuple[np.ndarray, str
     spent = {} if early is None else dict(zip(stand.mobile.tolist(), range(stand.mobile.size)))
     for i in range(model.m):
         width = float(row_norms(W[i]))
+        if i in leaving:
+            failing.append(i)
+            continue
         if i in spent:
             assert early is not None
             j = spent[i]

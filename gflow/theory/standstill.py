@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from functools import cached_property
 from itertools import product
-from typing import NamedTuple
 
 import numpy as np
 
@@ -52,10 +51,6 @@ EIGENVALUE = 1e-13
 MOVES = 0.1
 """Neurons that move by more than this part of themselves are not near where they rest: there a flow
 is not linear."""
-WAKES = 0.01
-"""A neuron is awake when what it takes off the loss is this part of it."""
-PART = 0.1
-"""Or this part of all that it can take."""
 
 
 def plain_only(field: Field, what: str) -> None:
@@ -77,24 +72,6 @@ def plain_only(field: Field, what: str) -> None:
     if has:
         raise ValueError(f"{what} is known for plain ReLU networks only and this one has {has}: "
                          "leave that away, or judge by the gradient")
-
-
-class Waking(NamedTuple):
-    """When neurons wake, see `Standstill.waking`.
-
-    Attributes
-    ----------
-    time : ndarray, shape (k,)
-        From now.
-    group : ndarray of int, shape (k,)
-        Those that wake together.
-    mass : ndarray, shape (k,)
-        ``sum |a_i| |w_i|`` of the group at that time.
-    """
-
-    time: np.ndarray
-    group: np.ndarray
-    mass: np.ndarray
 
 
 class Standstill:
@@ -141,8 +118,8 @@ class Standstill:
     >>> stand = Standstill(model, Field(Data([[1.0, 0.0], [-1.0, 1.0]], [1.0, 2.0])))
     >>> round(stand.loss, 9), stand.fall, stand.live, stand.mobile, stand.growing
     (1.0, 0.0, array([ True, False]), array([1]), array([0]))
-    >>> stand.waking().time.round(3)
-    array([8.13])
+    >>> stand.early.rate.round(3)
+    array([1.414])
     """
 
     def __init__(self, model: TwoLayer, field: Field, horizon: float = np.inf) -> None:
@@ -187,8 +164,8 @@ class Standstill:
         U, s, _ = np.linalg.svd(bend[:, None] * F / np.sqrt(n), full_matrices=False)
         kept = s > RANK * s.max(initial=0.0)
         U, self.rates = U[:, kept], s[kept]**2
-        self._basis, self._bend = U, bend
         b = np.asarray((p / bend) @ U)
+        self._basis, self._bend, self._parts, self._from = U, bend, b, p
         gone = -np.expm1(-self.rates * self.horizon)
         self.amounts = b**2 / (2 * n)
         # Twice: a limit that is 0 in the cells of the live neurons must be so to rounding.
@@ -233,6 +210,33 @@ class Standstill:
             projectors[g] = P
         return F.transpose(1, 0, 2).reshape(len(X), -1), projectors, of
 
+    def pulls_between(self, begin: float, end: float) -> np.ndarray:
+        """Mean of the pulls (n,) on their way to rest between two times from now."""
+        during = self.rates * (end - begin)
+        left = np.exp(-self.rates * begin) * -np.expm1(-during) / during
+        return np.asarray(self._from - self._bend * (self._basis @ ((1.0 - left) * self._parts)))
+
+    def off(self, time: float) -> float:
+        """Bound for what the pulls add to ``log |w|`` of a neuron until a time, on their way to
+        rest, over what they would at rest."""
+        rho = self._bend * (self._basis @ (-np.expm1(-self.rates * time) / self.rates
+                                           * self._parts))
+        return float(np.abs(rho) @ row_norms(self.field.data.X)) / self.field.data.n
+
+    def slowing(self, w: np.ndarray, rate: float) -> float:
+        """``kappa``: a group of mass M on the unit vector ``w`` (d,), that grows like
+        ``exp(2 rate t)``, slows itself down by ``kappa M``.
+
+        By what it adds to the outputs: all of it where the live neurons cannot make up for it, and
+        elsewhere what they lag behind, ``2 rate / (2 rate + r)`` of it if they relax at rate r.
+        """
+        X, n = self.field.data.X, self.field.data.n
+        added = self.field.activation(X @ w) * self._bend
+        parts = self._basis.T @ added
+        left = added - self._basis @ parts
+        lag = 2 * rate / (2 * rate + self.rates)
+        return float(left @ left + lag @ parts**2) / n
+
     @property
     def ahead(self) -> TwoLayerReLU:
         """The network with the neurons that carry the output where they relax to."""
@@ -247,18 +251,31 @@ class Standstill:
     @cached_property
     def early(self) -> EarlyFlow | None:
         """Early flow of the mobile neurons, with the pulls at rest for labels."""
-        if not self.mobile.size:
-            return None
-        i = self.mobile
-        return early_flow(TwoLayerReLU(self.model.a[i], self.W[i], self.model.log_scale[i]),
-                          Data(self.field.data.X, self.pulls), threads=1)
+        return self.follow(self.part(self.mobile), self.pulls) if self.mobile.size else None
+
+    @cached_property
+    def turning(self) -> np.ndarray:
+        """The `mobile` neurons, and those that are so as long as the pulls do not rest."""
+        now = row_norms(self.field.fields(self.codes, self._from)) > NONE * self.scale
+        now &= ~self.live & (self.model.W != 0).any(axis=1)
+        return np.union1d(self.mobile, np.flatnonzero(now))
+
+    def part(self, neurons: np.ndarray) -> TwoLayerReLU:
+        """The network of some of the neurons."""
+        return TwoLayerReLU(self.model.a[neurons], self.W[neurons], self.model.log_scale[neurons])
+
+    def follow(self, small: TwoLayer, pulls: np.ndarray) -> EarlyFlow:
+        """Early flow of small neurons under pulls (n,) that do not change."""
+        return early_flow(small, Data(self.field.data.X, pulls), threads=1)
 
     @cached_property
     def growing(self) -> np.ndarray:
         """Those of `mobile` that grow in the end, as positions there."""
         early = self.early
-        if early is None:
-            return np.empty(0, dtype=np.int64)
+        return np.empty(0, dtype=np.int64) if early is None else self.grow(early)
+
+    def grow(self, early: EarlyFlow) -> np.ndarray:
+        """Positions of those of small neurons that grow in the end."""
         soon = early.arrival * NONE * self.scale < 1.0
         return np.flatnonzero(~early.dead & early.settled & soon
                               & (early.rate > NONE * self.scale))
@@ -272,45 +289,6 @@ class Standstill:
         off = self.scale * (self.fall / self.loss if self.loss > 0 else 0.0)
         doubtful = (early.rate > NONE * self.scale) & (early.rate < off) & ~early.dead
         return bool(early.settled.all() and not doubtful.any())
-
-    def waking(self, share: float = WAKES) -> Waking:
-        """When the `growing` neurons will be awake, each with those that end in its cell.
-
-        Awake is a group that has taken ``share`` off the loss, or `PART` of all that it can take:
-        a group of the mass ``M = sum |a| |w|`` that grows at the rate ``|D|`` takes
-        ``M |D| - kappa M^2 / 2`` off it, with ``kappa`` from what it adds at the points that the
-        live neurons cannot make up for.
-
-        Parameters
-        ----------
-        share : float
-            Part of the loss.
-        """
-        early, own = self.early, self.growing
-        if early is None or not own.size:
-            return Waking(np.empty(0), np.empty(0, dtype=np.int64), np.empty(0))
-        _, of = np.unique(np.column_stack([early.side[own], early.sign[own]]), axis=0,
-                          return_inverse=True)
-        of = of.ravel()
-        time, mass = np.empty(own.size), np.empty(own.size)
-        for g in range(of.max() + 1):
-            group = own[of == g]
-            rate = float(early.rate[group[0]])
-            gain = min(share * self.loss, PART * self._most(early.end_direction[group[0]], rate))
-            gain = max(gain, np.finfo(float).tiny)
-            now = np.logaddexp.reduce(2 * early.offset[group])
-            mass[of == g] = gain / rate
-            time[of == g] = max((np.log(gain / rate) - now) / (2 * rate), 0.0)
-        return Waking(time, of, mass)
-
-    def _most(self, w: np.ndarray, rate: float) -> float:
-        """The most that a group on the unit vector ``w`` (d,) can take off the loss."""
-        X, n = self.field.data.X, self.field.data.n
-        added = self.field.activation(X @ w) * self._bend
-        fast = self._basis[:, self.rates > rate]
-        added -= fast @ (fast.T @ added)
-        kappa = float(added @ added) / n
-        return rate**2 / (2 * kappa) if kappa > 0 else np.inf
 
 
 def on_surfaces(data: Data, W: np.ndarray) -> np.ndarray:
