@@ -139,8 +139,16 @@ def _rows(finding: Finding) -> list[tuple[str, str]]:
             ("setting", check.setting), ("assumptions", check.assumptions),
             ("predicted", check.prediction), ("passes if", check.rule),
             ("measured", verdict.measured), ("remark", verdict.remark),
-            ("open question", check.question), ("cost", cost)]
+            ("open question", check.question), ("cost", cost), ("doubted", doubted(finding))]
     return [(name, value) for name, value in rows if value]
+
+
+def doubted(finding: Finding) -> str:
+    """Which runs their certificates doubt, and why: nothing if they do not."""
+    return "; ".join(
+        f"{run['method']} on m = {run['m']}, n = {run['n']}, d = {run['d']} to t = {run['t']:.6g} "
+        f"at rtol {run['rtol']:.0e}: {', '.join(run['doubts'])}"
+        for run in finding.runs if run["certified"] is False)
 
 
 def _mark(finding: Finding) -> str:

@@ -29,7 +29,8 @@ def note(flow: gflow.Flow, certify: bool = True) -> None:
                  "rtol": flow.settings["rtol"], "method": flow.stats["method"],
                  "events": len(flow.events), "status": flow.status, "success": flow.success,
                  "wall": flow.stats["wall_time"],
-                 "certified": None if evidence is None else evidence.ok})
+                 "certified": None if evidence is None else evidence.ok,
+                 "doubts": [] if evidence is None else [*evidence.doubts, *evidence.first]})
 
 
 def taken() -> list[dict[str, Any]]:

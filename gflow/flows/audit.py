@@ -39,8 +39,8 @@ ENOUGH = 8
 """Of so many intervals the mean of the defects of a neuron is judged."""
 LASTING, OUTLIERS = 1.0, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
-run come and go, so that it is ``LASTING`` at most, and so many outliers. Half of that is the most
-measured on 420 right runs."""
+run come and go, so that it is ``LASTING`` at most, and so many outliers, each a whole piece: what a
+long step errs by is of one sign on all intervals in it."""
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
 MARGIN, MARGIN_EACH = 0.1, 5e-3
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
@@ -140,7 +140,9 @@ class _Audit:
         pieces = max(pieces, 1)
         self.intervals = int(np.clip(min(FEWEST_INTERVALS, 0.6 * states / INTERVAL) // pieces,
                                      1, 6))
-        self.events_each = -(-min(MOST_EVENTS, states // 10) // pieces)
+        # Every such event of the pieces that are looked at: some pieces have most of them.
+        met = len(flow.events) * pieces / max(len(path.pieces), 1)
+        self.every = int(np.ceil(max(1.0, met / min(MOST_EVENTS, max(1, states // 10)))))
         self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
         start = self.reference.see(path.start[None])
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
@@ -265,8 +267,7 @@ class _Audit:
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
         which = np.arange(first, last)
-        if which.size > self.events_each:
-            which = which[np.linspace(0, which.size - 1, self.events_each).astype(int)]
+        which = which[which % self.every == 0]
         moments = contacts.times(which, t0, t1, turning)
         times = np.concatenate([look.ends[:, 0], look.ends[:, 1], look.nodes,
                                 moments[np.isfinite(moments)]])
@@ -423,8 +424,8 @@ class _Audit:
         fallen = self.first_loss - value if whole_run else self.lost
         size = np.where(self.terms > 0, self.terms, 1.0)
         # Over what it may be: sums, so that three outliers weigh the less the more there are.
-        sums = row_norms(self.total) / (self.clip / CLIP * (LASTING * self.count
-                                                            + CLIP * OUTLIERS))
+        most = LASTING * self.count + CLIP * OUTLIERS * self.intervals
+        sums = row_norms(self.total) / (self.clip / CLIP * most)
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,

@@ -19,6 +19,10 @@ CLEAR = 30.0
 """Of a neuron whose ``|w|`` is not so many widths it is not known which hyperplanes hold it."""
 SURE = 5.0
 """A neuron that is pushed onto a hyperplane should have been so many widths of it away."""
+PULLS = 30.0
+"""Error of the weights at an instant, over ``rtol``, that pushes are judged with: that of jumps
+between pieces (`gflow.flows.certificate.JUMP`). Where steppers are at their limit of stability,
+dense output swings by some 20 ``rtol``, and what is left of the pulls with it."""
 BEFORE = np.array([0.3, 0.6, 0.9])
 """Parts of the time since its last event at which it should have been pushed, too."""
 
@@ -46,7 +50,7 @@ class Contacts:
 
     def __init__(self, flow: Record, reference: Reference) -> None:
         self.events, self.reference, self.width = flow.events, reference, reference.band
-        self.path = flow.path
+        self.path, self.error = flow.path, PULLS * float(flow.settings["rtol"])
         self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
         self.found: list[str] = []
         self.count, self.off, self.looked = 0, 0.0, 0
@@ -188,7 +192,8 @@ class Contacts:
 
     def push(self, state: np.ndarray, i: int, k: int) -> float:
         """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
-        either side, relative to its size; negative if one of them leads away."""
+        either side, relative to its size, less what errors of the weights by `PULLS` ``rtol``
+        do to it through the pulls that the neuron sees; negative if one may lead away."""
         reference = self.reference
         if not reference.moves[1]:
             return -1.0
@@ -200,6 +205,7 @@ class Contacts:
         D = D - reference.turned(sight.a, sight.W)[:, 0]
         rest = near[0, 0] & ~own
         a = sight.a[:, 0]
+        pace = reference.pace / float(sight.size[0, 0])
         V, below, above = reference.limits(own, sight.p)
         speeds = []
         for limit in (below, above):
@@ -209,6 +215,7 @@ class Contacts:
                 least, known = reference.least(least, np.sign(a), rest, sight.p)
             if not known[0]:
                 return -1.0
-            speeds.append(reference.pace * float(a[0]) * float(least[0] @ V[0])
-                          / float(sight.size[0, 0]))
-        return min(speeds[0], -speeds[1])
+            speeds.append(pace * float(a[0]) * float(least[0] @ V[0]))
+        noise = pace * abs(float(a[0])) * self.error * reference.noise(
+            sight, near[0, 0], V[0], rest)
+        return min(speeds[0], -speeds[1]) - noise

@@ -188,6 +188,28 @@ class Reference:
         return np.asarray(fast * self.pace * row_norms(self.fields(sight)).max(axis=0)
                           + self.decay.max())
 
+    def noise(self, sight: Sight, near: np.ndarray, normal: np.ndarray, held: np.ndarray
+              ) -> float:
+        """What errors of the weights by 1, relative, do to the field across a hyperplane.
+
+        Parameters
+        ----------
+        sight : Sight
+            Of one neuron in one state.
+        near, held : ndarray of bool, shape (n,)
+            Points on whose hyperplanes it is, and those of them whose hyperplanes are other ones.
+        normal : ndarray, shape (d,)
+            Of the hyperplane.
+        """
+        across = normal
+        if held.any():
+            # What the others hold back is not felt.
+            rest = np.linalg.pinv(self.X[held])
+            across = normal - rest @ (self.X[held] @ normal)
+        seen = np.where(sight.z[0, 0] > 0, 1.0, self.steep)
+        seen[near] = np.where(held[near], 0.0, max(1.0, self.steep))
+        return float((seen * np.abs(self.X @ across)) @ sight.error[0]) / self.n
+
     def limits(self, points: np.ndarray, p: np.ndarray
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Normals (c, d) of the hyperplanes of some points (n,), and what pulls (J, n) of these
