@@ -177,6 +177,15 @@ def test_other_losses():
     assert again.loss[-1] > flow.loss[-1] * 0.999
 
 
+def test_escapes_on_a_line():
+    """Both directions of a line can be ways out, for either sign of the output weight."""
+    data = gflow.Data([[1.0], [-1.0]], [-1.0, 0.5])
+    found = verdict(([0.0], [[0.0]]), data)
+    assert found.escapes.direction.tolist() == [[1.0], [-1.0]]
+    assert found.escapes.sign.tolist() == [-1, 1] and found.escapes.rate.tolist() == [0.5, 0.25]
+    assert gflow.theory.escape(None, ([[1.0]], [-2.0])).a[0] < 0
+
+
 def test_a_verdict_cannot_be_changed():
     found = verdict(([1.0, 1e-3], [FIT, 1e-3 * INSIDE]), POINTS)
     for array in (found.leaving, found.escapes.rate, found.shrinking):

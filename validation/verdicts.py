@@ -97,10 +97,11 @@ def largest_fall(a: np.ndarray, W: np.ndarray, data: gflow.Data, radius: float, 
     moves *= radius / np.sqrt((moves**2).sum(axis=(1, 2)))[:, None, None]
     best, step = 0.0, 0.3 * radius
     for _ in range(250):
-        A, V = a + moves[:, :, 0], W + moves[:, :, 1:]
-        z = V @ data.X.T
+        A, turn = a + moves[:, :, 0], moves[:, :, 1:] @ data.X.T
+        z = Z + turn
         # Changes of outputs, not outputs: falls are far below the rounding of the loss.
-        h = np.einsum("ti,tik->tk", A, np.maximum(z, 0.0) - H) + moves[:, :, 0] @ H
+        change = np.where((Z > 0) & (z > 0), turn, np.maximum(z, 0.0) - H)
+        h = np.einsum("ti,tik->tk", A, change) + moves[:, :, 0] @ H
         best = max(best, float((h @ p - (h**2).sum(axis=1) / (2 * data.n)).max()))
         r = h / data.n - p
         g = np.empty_like(moves)

@@ -325,7 +325,9 @@ def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:
     except Undecided:
         whole, found = False, extremal_vectors(seen, complete=False, starts=STARTS)
     E = np.sign(found.value).astype(np.int8)
-    grow = (((found.kind == "max") & (E > 0)) | ((found.kind == "min") & (E < 0))) & (
+    # On a line there is nothing beside a direction: it is both.
+    both = seen.d == 1
+    grow = ((E > 0) & (both | (found.kind == "max")) | (E < 0) & (both | (found.kind == "min"))) & (
         np.abs(found.value) > NONE * stand.scale)
     order = np.flatnonzero(grow)[np.argsort(-np.abs(found.value[grow]), kind="stable")]
     escapes = Escapes(np.abs(found.value[order]), E[order], found.w[order], found.pattern[order],
