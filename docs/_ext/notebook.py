@@ -40,7 +40,13 @@ def shown(cell: Any, folder: Path) -> list[str]:
         return [cell.source]
     if cell.cell_type != "code":
         return []
-    return [f"```python\n{cell.source}\n```", *(output(one, folder) for one in cell.outputs)]
+    outputs: list[Any] = []
+    for one in cell.outputs:
+        if outputs and one.output_type == outputs[-1].output_type == "stream":
+            outputs[-1].text += one.text
+        else:
+            outputs.append(one)
+    return [f"```python\n{cell.source}\n```", *(output(one, folder) for one in outputs)]
 
 
 def output(one: Any, folder: Path) -> str:
