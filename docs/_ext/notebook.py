@@ -24,7 +24,7 @@ class NotebookParser(MystParser):
         """Execute the notebook if the build does such, and read it."""
         import nbformat
         book = nbformat.reads(inputstring, as_version=4)
-        env = self.env
+        env = document.settings.env
         if env.config.notebook_execute:
             from nbclient import NotebookClient
             NotebookClient(book, timeout=SECONDS, kernel_name="python3").execute()
