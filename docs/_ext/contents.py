@@ -9,8 +9,8 @@ from typing import Any
 from sphinx.application import Sphinx
 
 CONTENTS = {
-    "Start here": ["quickstart", "tutorial", "how-do-i", "choosing", "why-relu-stalls",
-                   "_gallery/index"],
+    "Start here": ["quickstart", "Tutorial: one paper <tutorial>", "how-do-i", "choosing",
+                   "why-relu-stalls", "_gallery/index"],
     "Using it": ["results", "pictures", "sweep", "descend", "settings", "published", "promises"],
     "Theory": ["problem", "theory", "early-alignment", "simplicity-bias", "one-neuron",
                "orthogonal", "margins", "validation"],

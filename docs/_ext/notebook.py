@@ -24,7 +24,7 @@ class NotebookParser(MystParser):
         """Execute the notebook if the build does such, and read it."""
         import nbformat
         book = nbformat.reads(inputstring, as_version=4)
-        env = self.env
+        env = document.settings.env
         if env.config.notebook_execute:
             from nbclient import NotebookClient
             NotebookClient(book, timeout=SECONDS, kernel_name="python3").execute()
@@ -40,7 +40,13 @@ def shown(cell: Any, folder: Path) -> list[str]:
         return [cell.source]
     if cell.cell_type != "code":
         return []
-    return [f"```python\n{cell.source}\n```", *(output(one, folder) for one in cell.outputs)]
+    outputs: list[Any] = []
+    for one in cell.outputs:
+        if outputs and one.output_type == outputs[-1].output_type == "stream":
+            outputs[-1].text += one.text
+        else:
+            outputs.append(one)
+    return [f"```python\n{cell.source}\n```", *(output(one, folder) for one in outputs)]
 
 
 def output(one: Any, folder: Path) -> str:

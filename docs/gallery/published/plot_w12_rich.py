@@ -7,8 +7,8 @@ a fast hidden layer ("upstream") features are learnt, and the test loss is small
 output layer they are not.
 
 With a fast hidden layer the flow and training with steps part: a neuron whose output weight is
-small may lose all of its hidden weights. The flow then leaves it at rest at 0, by convention; a step
-of any size jumps over 0, and the neuron turns up on the other side.
+small may lose all of its hidden weights. The flow then leaves it at rest at 0, by convention; a
+step of any size jumps over 0, and the neuron turns up on the other side.
 """
 
 import gflow
