@@ -5,6 +5,7 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
+from validation.checks.solver_engines import workload
 from validation.corruptions import (RTOL, SHIFT, altered, freeze, living, refuses_other_settings,
                                     time_scale, turn)
 
@@ -165,3 +166,18 @@ def test_it_says_what_it_looked_at(runs):
     text = repr(certificate)
     assert f"looked at 4 of {len(runs['DOP853'].path.pieces)} pieces" in text
     assert certificate.pieces[0] == 4 and certificate.ok
+
+
+def test_what_is_left_of_pulls_at_rest_pushes_nobody():
+    # A neuron has left its hyperplane at rest; the field there is that of errors of the weights.
+    model, data = workload("W9", 5)
+    flow = gflow.integrate(model, data, 1200.0, method="RK45", rtol=1e-8)
+    assert flow.certificate().ok
+
+
+def test_every_event_of_a_short_run_is_looked_at():
+    flow = gflow.integrate(gflow.init.balanced(20, 3, scale=1e-2, rng=2),
+                           gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1), 30.0,
+                           method="waveform", rtol=1e-8)
+    evidence = flow.certificate()
+    assert evidence.ok and evidence.events == (len(flow.events), len(flow.events))

@@ -80,3 +80,30 @@ def test_a_slide_that_shrinks_stays_on_its_hyperplane():
     assert flow.status == "finished"
     other = gflow.integrate(model, (X, y), 3000.0, method="waveform", rtol=1e-10)
     assert flow.loss[-1] == pytest.approx(other.loss[-1], rel=1e-9)
+
+
+def test_a_fitted_point_far_away_costs_nothing():
+    # Its output settles some 10^5 times as fast as all else: transients that no window follows have
+    # to die out in it, not to swing on.
+    rng = np.random.default_rng(3)
+    far, n = 1e3, 3
+    X, turn = np.zeros((n + 1, 3)), np.linalg.qr(rng.standard_normal((3, 3)))[0]
+    X[:n, :2], X[n, 2] = rng.standard_normal((n, 2)), far
+    W = np.column_stack([0.1 * rng.standard_normal((4, 2)), np.full(4, -1e-3)])
+    a = np.linalg.norm(W, axis=1) * [1, -1, 1, -1]
+    W, a = np.vstack([W, [1e-3, 2e-3, 1.0]]) @ turn, np.append(a, 1.0)
+    y = np.append(rng.standard_normal(n), far)
+    for rtol in (1e-4, 1e-8):
+        flow = gflow.integrate((a, W), (X @ turn, y), 100.0, method="waveform", rtol=rtol,
+                               threads=1, max_events=5000)
+        assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < 400
+
+
+def test_a_neuron_that_shrinks_for_ever_ends_no_rest():
+    # The second neuron shrinks like exp(-t / 2) at a point that nobody can fit.
+    X, y = np.array([[1.0], [-1.0]]), np.array([1.0, -1.0])
+    flow = gflow.integrate(([0.5, 0.5], [[0.5], [-0.5]]), (X, y), 1e12, method="waveform",
+                           threads=1, t_eval=[20.0, 1e12])
+    assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < 2000
+    assert flow.a[0, 1] == pytest.approx(0.5 * np.exp(-10.0), rel=1e-6)
+    assert flow.a[1, 1] == 0.0 and flow.a[1, 0] == pytest.approx(1.0, rel=1e-7)

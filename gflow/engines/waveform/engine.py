@@ -275,24 +275,32 @@ class Waveform:
         if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
             # Nor does any shrink by more than that.
             return np.inf
-        rays = (self.side == 0).sum(axis=1) >= d - 1
+        rate = float(self._fading()[1].max(initial=0.0))
+        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
+
+    def _fading(self) -> tuple[np.ndarray, np.ndarray]:
+        """Balanced neurons on rays, and the rates at which they shrink; negative if they grow."""
+        rays = (self.side == 0).sum(axis=1) >= self.data.d - 1
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
-        if not i.size:
-            return np.inf
         pull = self.guess.r[:, None] * self.data.X / self.data.n
         W = self.U[i, 1:] / row_norms(self.U[i, 1:])[:, None]
         along = (W * (self.marcher.active(self.side[i]) @ pull)).sum(axis=1)
-        rate = float((-np.sign(self.U[i, 0]) * along).max())
-        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
+        return i, -np.sign(self.U[i, 0]) * along
 
     def at_rest(self) -> bool:
-        """Whether no neuron moves, or none by more than rounding; see `rest`."""
+        """Whether no neuron moves, or none by more than rounding; see `rest`. Those that shrink for
+        ever, and are less than any number by now, do not count: in this field they go on so."""
         if self.decay:
             return False
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
         # One that has come to rest at w = 0 does not stand for those that share its sides.
-        moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
+        moves = (self.U[:, 1:] != 0.0).any(axis=1)
+        gone = np.flatnonzero(moves & (a == 0.0) & ~W.any(axis=1))
+        if gone.size:
+            i, rate = self._fading()
+            moves[np.intersect1d(gone, i[rate > 0])] = False
+        moving = np.flatnonzero(moves)
         _, first = np.unique(self.key[moving], return_index=True)
         patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)

@@ -88,7 +88,7 @@ class Guess:
         def possible(values: np.ndarray) -> bool:
             return float(np.einsum("jk,jk->j", values, values).max()) <= ceiling
 
-        self.candidates = {"linear": self._linear(H, first)}
+        self.candidates = {"linear": self._linear(H, first, "damped" if stiff else "smooth")}
         # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
         # keeps that small.
         if self.past is not None and not stiff:
@@ -111,7 +111,7 @@ class Guess:
         best = min(self.candidates, key=lambda name: self.missed.get(name, 0.0))
         return self.candidates[best]
 
-    def _linear(self, H: float, first: Tangent | None) -> np.ndarray:
+    def _linear(self, H: float, first: Tangent | None, kind: str) -> np.ndarray:
         ramp = (nodes(DEGREE) + 1) * (H / 2)
         used = self.r + np.outer(ramp, self.slope)
         if first is not None:
@@ -119,7 +119,7 @@ class Guess:
             rate = first.pull(self.slope[None])
             if self.weight is not None:
                 rate = self.weight * rate
-            used += solve((integration(DEGREE) @ -ramp)[:, None] * rate, first,
+            used += solve((integration(DEGREE, kind) @ -ramp)[:, None] * rate, first, kind=kind,
                           weight=self.weight)
         return used
 

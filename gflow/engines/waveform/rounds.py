@@ -23,6 +23,8 @@ STIFF = 30.0
 SETTLED = 10.0
 """On a window on which outputs settle, what is left of an error of the residuals after it is
 multiplied, and lasts: there rounds end later by this factor."""
+LIMITING = 0.02
+"""A smaller error, over ``rtol``, does not limit the next window."""
 FEW_POINTS = 10
 """The eigenvectors of the kernel of so many cost nothing."""
 ENOUGH = 3.0
@@ -110,7 +112,9 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     first.modes, last = guess.modes, None
     strength = first.strength(guess.weight)
     newton, stiff = strength > WEAK, strength > STIFF
-    coarse = resolution(DEGREE)
+    # What settles on the window should have settled at its end.
+    kind = "damped" if stiff else "smooth"
+    coarse = resolution(DEGREE, kind)
     used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
     previous, diverged, contraction = np.inf, False, guess.contraction
     for rounds in range(1, ROUNDS + 1):
@@ -128,15 +132,18 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         if newton and change > LATER * rtol:
             last = frame.tangent_after()
         if newton and change > ENOUGH * rtol:
-            push = solve(defect, first, last, weight=weight)
+            push = solve(defect, first, last, kind=kind, weight=weight)
         if stiff:
             # The kernel multiplies the error of residuals by the length of the window.
             change = min(change, SETTLED * float(size(push).max()))
             if float(size(used).max()) <= rtol:
                 # Nothing moves by more than that, whatever the residuals are to rounding.
                 error = 0.0
-            elif error > rtol:
-                rest = to_series(DEGREE) @ solve(values - coarse @ values, first, last, full=True,
+            elif error > LIMITING * rtol:
+                # Without a transient that settles at once: it moves nothing, and no polynomial
+                # follows it.
+                left = values - coarse @ values
+                rest = to_series(DEGREE) @ solve(left - left[0], first, last, kind="full",
                                                  weight=weight)
                 error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
         if change <= ENOUGH * rtol:
@@ -155,7 +162,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
-        known = used + (solve(defect, first, last, weight=weight) if newton else defect)
+        known = used + (solve(defect, first, last, kind=kind, weight=weight) if newton else defect)
     return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
 

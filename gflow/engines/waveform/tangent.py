@@ -246,13 +246,13 @@ Linear = Callable[[np.ndarray], np.ndarray]
 
 
 def answer(degree: int, first: Tangent, last: Tangent | None = None,
-           full: bool = False) -> Linear:
+           kind: str = "smooth") -> Linear:
     """From residuals at ``degree + 1`` nodes to the outputs that they add on a window.
 
-    The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``full`` as in
+    The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``kind`` as in
     `integration`.
     """
-    integral = integration(degree, full).astype(first.dtype)
+    integral = integration(degree, kind).astype(first.dtype)
     if last is None:
         return lambda r: integral @ first.pull(r)
     part = ((nodes(degree)[:, None] + 1) / 2).astype(first.dtype)
@@ -266,8 +266,8 @@ def answer(degree: int, first: Tangent, last: Tangent | None = None,
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
-          full: bool = False, weight: np.ndarray | None = None) -> np.ndarray:
-    """The change (p, n) of the pulls that takes a ``defect`` away; ``full``: see `integration`.
+          kind: str = "smooth", weight: np.ndarray | None = None) -> np.ndarray:
+    """The change (p, n) of the pulls that takes a ``defect`` away; ``kind``: see `integration`.
 
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
     eigenvectors are known, and what the kernel is more than that is iterated. ``weight``, (n,) or
@@ -277,26 +277,26 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
     if not 0.0 < size < np.inf:
         return defect
     # Single precision has few exponents.
-    return size * _solve((defect / size).astype(first.dtype), first, last, full, weight)
+    return size * _solve((defect / size).astype(first.dtype), first, last, kind, weight)
 
 
-def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, full: bool,
+def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, kind: str,
            weight: np.ndarray | None) -> np.ndarray:
     degree = len(defect) - 1
-    adds = weighted(answer(degree, first, last, full), weight, first.dtype)
+    adds = weighted(answer(degree, first, last, kind), weight, first.dtype)
     if first.modes is None:
         found, _ = _iterate(defect, lambda term: -adds(term))
         if found is not None:
             return found
     else:
-        found, terms = _corrected(defect, first.modes.inverse(degree, first.length, full), adds)
+        found, terms = _corrected(defect, first.modes.inverse(degree, first.length, kind), adds)
         if terms > FRESH:
             first.modes = None
         if found is not None:
             return found
     first.modes = Modes.of(first if last is None else first.mean(last),
                            None if weight is None else np.atleast_2d(weight).mean(axis=0))
-    damp = first.modes.inverse(degree, first.length, full)
+    damp = first.modes.inverse(degree, first.length, kind)
     found, _ = _corrected(defect, damp, adds)
     return defect + damp(defect) if found is None else found
 
@@ -378,10 +378,10 @@ class Modes:
                 vectors = dense @ (scale * vectors) / values[keep]
         return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length, weight)
 
-    def inverse(self, degree: int, length: float, full: bool = False) -> Linear:
+    def inverse(self, degree: int, length: float, kind: str = "smooth") -> Linear:
         """The inverse of ``1 + integral C K`` on a window of this length, less the identity;
-        ``full`` as in `integration`."""
-        rates, there, back = _spectrum(degree, full)
+        ``kind`` as in `integration`."""
+        rates, there, back = _spectrum(degree, kind)
         strength = np.outer(rates, length * self.values)
         single = self.vectors.dtype == np.float32
         shrink, there, back = (array.astype(np.complex64) if single else array for array
@@ -393,7 +393,7 @@ class Modes:
 
 
 @lru_cache(maxsize=None)
-def _spectrum(degree: int, full: bool) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _spectrum(degree: int, kind: str) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Eigenvalues of `integration`, its eigenvectors and their inverse."""
-    rates, vectors = np.linalg.eig(integration(degree, full))
+    rates, vectors = np.linalg.eig(integration(degree, kind))
     return rates, vectors, np.linalg.inv(vectors)
