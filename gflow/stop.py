@@ -224,10 +224,10 @@ def converged(share: float = 1e-4) -> Rule:
 
     As `settled`, with no end to the time looked ahead: what the loss may still lose, for ever, is
     less than ``share`` of itself, and no small neuron of the run grows in the early flow of the
-    residuals, however slowly, now or when they will have relaxed. A run may take long to come there, even if its loss hardly falls: a
-    neuron of mass ``|a| |w|`` that grows at the rate ``|D|`` wakes after a time of about
-    ``ln(1/mass) / (2 |D|)``. Add `loss_below` for runs that interpolate. What is left then is in
-    `gflow.Flow.verdict`.
+    residuals, however slowly, now or when they will have relaxed. A run may take long to come
+    there, even if its loss hardly falls: a neuron of mass ``|a| |w|`` that grows at the rate
+    ``|D|`` wakes after a time of about ``ln(1/mass) / (2 |D|)``. Add
+    `loss_below` for runs that interpolate. What is left then is in `gflow.Flow.verdict`.
 
     Parameters
     ----------

@@ -224,7 +224,8 @@ class Flow(Record):
 
         At each rest the neuron that wakes first is known, and when (`gflow.theory.verdict`). Awake
         is a group of neurons, of one cell, that has taken 1% off the loss, or a tenth of all that
-        it can take alone; that is a mass ``sum |a| |w|`` of the group, and the time at which it has it.
+        it can take alone; that is a mass ``sum |a| |w|`` of the group, and the time at which it has
+        it.
 
         Returns
         -------

@@ -212,7 +212,7 @@ class Reduced:
         size = terms(self.response.target, guess.r, guess.weight, reached)
         noise = NOISE * (size @ np.abs(self.R)).reshape(G, d)
         moves = np.flatnonzero(row_norms(D[:, 0]) > row_norms(noise))
-        return all(self._gone(g, D[g, 0]) for g in moves)
+        return all(self._gone(int(g), D[g, 0]) for g in moves)
 
     def _gone(self, g: int, D: np.ndarray) -> bool:
         """Whether the neurons of a pattern are less than any number, and shrink for ever in the
