@@ -97,13 +97,3 @@ def test_a_fitted_point_far_away_costs_nothing():
         flow = gflow.integrate((a, W), (X @ turn, y), 100.0, method="waveform", rtol=rtol,
                                threads=1, max_events=5000)
         assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < 400
-
-
-def test_a_neuron_that_shrinks_for_ever_ends_no_rest():
-    # The second neuron shrinks like exp(-t / 2) at a point that nobody can fit.
-    X, y = np.array([[1.0], [-1.0]]), np.array([1.0, -1.0])
-    flow = gflow.integrate(([0.5, 0.5], [[0.5], [-0.5]]), (X, y), 1e12, method="waveform",
-                           threads=1, t_eval=[20.0, 1e12])
-    assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < 2000
-    assert flow.a[0, 1] == pytest.approx(0.5 * np.exp(-10.0), rel=1e-6)
-    assert flow.a[1, 1] == 0.0 and flow.a[1, 0] == pytest.approx(1.0, rel=1e-7)

@@ -272,6 +272,7 @@ class Waveform:
         # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
         if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
             return np.inf
+<<<<<<< HEAD
         if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
             # Nor does any shrink by more than that.
             return np.inf
@@ -281,26 +282,26 @@ class Waveform:
     def _fading(self) -> tuple[np.ndarray, np.ndarray]:
         """Balanced neurons on rays, and the rates at which they shrink; negative if they grow."""
         rays = (self.side == 0).sum(axis=1) >= self.data.d - 1
+=======
+        rays = (self.side == 0).sum(axis=1) >= d - 1
+>>>>>>> truth
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
+        if not i.size:
+            return np.inf
         pull = self.guess.r[:, None] * self.data.X / self.data.n
         W = self.U[i, 1:] / row_norms(self.U[i, 1:])[:, None]
         along = (W * (self.marcher.active(self.side[i]) @ pull)).sum(axis=1)
-        return i, -np.sign(self.U[i, 0]) * along
+        rate = float((-np.sign(self.U[i, 0]) * along).max())
+        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
 
     def at_rest(self) -> bool:
-        """Whether no neuron moves, or none by more than rounding; see `rest`. Those that shrink for
-        ever, and are less than any number by now, do not count: in this field they go on so."""
+        """Whether no neuron moves, or none by more than rounding; see `rest`."""
         if self.decay:
             return False
         a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
         X = self.data.X
         # One that has come to rest at w = 0 does not stand for those that share its sides.
-        moves = (self.U[:, 1:] != 0.0).any(axis=1)
-        gone = np.flatnonzero(moves & (a == 0.0) & ~W.any(axis=1))
-        if gone.size:
-            i, rate = self._fading()
-            moves[np.intersect1d(gone, i[rate > 0])] = False
-        moving = np.flatnonzero(moves)
+        moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
         _, first = np.unique(self.key[moving], return_index=True)
         patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)

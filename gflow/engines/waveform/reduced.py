@@ -43,8 +43,6 @@ CREEPING = 1e-2
 end of a window comes back as a transient that the next one must resolve."""
 STEEP = 4.0
 """Neurons that grow by more than this on a window cannot be certified."""
-LEVEL = 1e-12
-"""Balanced neurons have ``|a|`` and ``|w|`` that are equal to this part, squared."""
 ACCURACY = 1e-16
 """Of Taylor series: a long window multiplies errors of the weights by its length."""
 SHARP = 5.0
@@ -211,18 +209,7 @@ class Reduced:
         reached = np.abs(self.R) @ np.abs(N[:, 0, 1:]).ravel()
         size = terms(self.response.target, guess.r, guess.weight, reached)
         noise = NOISE * (size @ np.abs(self.R)).reshape(G, d)
-        moves = np.flatnonzero(row_norms(D[:, 0]) > row_norms(noise))
-        return all(self._gone(int(g), D[g, 0]) for g in moves)
-
-    def _gone(self, g: int, D: np.ndarray) -> bool:
-        """Whether the neurons of a pattern are less than any number, and shrink for ever in the
-        field: balanced ones on rays do."""
-        if self.N[g].any() or np.trace(self.P[g]) > 1.5:
-            return False
-        U = self.stretch.U[self.of == g]
-        a, w = U[:, 0], U[:, 1:]
-        balanced = np.abs(a**2 - (w**2).sum(axis=1)) <= LEVEL * a**2
-        return bool((balanced & (np.sign(a) * (w @ D) < 0)).all())
+        return bool((row_norms(D[:, 0]) <= row_norms(noise)).all())
 
     def settle(self, t0: float, t1: float, time: float) -> Calm | None:
         """A piece from ``t0`` to ``t1`` that ends at rest, where the flow would be after ``time``
