@@ -272,19 +272,10 @@ class Waveform:
         # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
         if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
             return np.inf
-<<<<<<< HEAD
         if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
             # Nor does any shrink by more than that.
             return np.inf
-        rate = float(self._fading()[1].max(initial=0.0))
-        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
-
-    def _fading(self) -> tuple[np.ndarray, np.ndarray]:
-        """Balanced neurons on rays, and the rates at which they shrink; negative if they grow."""
-        rays = (self.side == 0).sum(axis=1) >= self.data.d - 1
-=======
         rays = (self.side == 0).sum(axis=1) >= d - 1
->>>>>>> truth
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
         if not i.size:
             return np.inf
