@@ -62,9 +62,11 @@ def few_pictures(case: Workload) -> Problem:
 
 
 def weakly_interacting(case: Workload) -> Problem:
-    """Directions uniform on the sphere, norms and labels in [1, 2]; the loss of Dana, Bach and
-    Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly interacting data", 2025, whose
-    outputs are divided by the width and whose loss is multiplied by it."""
+    """Directions uniform on the sphere, norms and sizes of labels in [1, 2].
+
+    Dana, Bach and Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly interacting
+    data", 2025, whose outputs are divided by the width and whose loss is multiplied by it.
+    """
     rng = np.random.default_rng(0)
     X = rng.standard_normal((case.n, case.d))
     X *= (rng.uniform(1, 2, case.n) / np.linalg.norm(X, axis=1))[:, None]
@@ -76,7 +78,7 @@ def weakly_interacting(case: Workload) -> Problem:
 
 def published(case: Workload) -> Problem:
     """The published setting of this name, in full."""
-    setting = gflow.experiments.settings.published[case.name]
+    setting = gflow.experiments.published[case.name]
     rng = np.random.default_rng(0)
     data = setting.data(rng)
     return setting.start(case.m, rng), data

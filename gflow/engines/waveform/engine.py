@@ -273,7 +273,7 @@ class Waveform:
         if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
             return np.inf
         if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
-            # Nor does any shrink by more than that.
+            # No neuron shrinks by more than that on such a window either.
             return np.inf
         rays = (self.side == 0).sum(axis=1) >= d - 1
         i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
