@@ -33,7 +33,7 @@ class Result:
     setting : float
         Tolerance or learning rate.
     reached : float
-        Flow time reached.
+        Flow time that it told of; NaN if it does not tell.
     wall : float
         Seconds of the run; the time limit if it did not finish.
     error : float
@@ -47,7 +47,7 @@ class Result:
     solver: str
     workload: str
     setting: float
-    reached: float = 0.0
+    reached: float = np.nan
     wall: float = 0.0
     error: float = np.nan
     memory: float = 0.0
@@ -82,13 +82,18 @@ def run(solver: str, workload: str, setting: float, limit: float, repeats: int =
             else:
                 result.wall, result.outputs, result.memory = value
                 return result
-        result.wall, result.note = limit, f"not finished, reached t = {result.reached:.3g}"
+        result.wall, result.note = limit, _told("not finished", result.reached)
     except EOFError:
-        result.note = f"died, reached t = {result.reached:.3g}"
+        result.note = _told("died", result.reached)
     finally:
         child.kill()
         child.join()
     return result
+
+
+def _told(what: str, reached: float) -> str:
+    """What became of a run without a result, and how far it is known to have come."""
+    return what if np.isnan(reached) else f"{what}, reached t = {reached:.3g}"
 
 
 def _peak() -> float:
