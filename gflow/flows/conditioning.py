@@ -5,18 +5,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.polynomial.chebyshev import chebvander
 from scipy.linalg import expm
 
 from ..engines.events import OFF, ON, SLIDING
 from ..engines.record import Record
+from ..kernels.chebyshev import nodes, to_series
 from ..problem.checks import whole
 from ..problem.field import Field
 from ..problem.norms import row_norms
-from .reference import Reference
 
 TURN = 0.3
 """Longest step of a propagator, in units of the rate of its neuron: the method of fourth order then
 errs by some 1e-4 of the amplification."""
+DEGREE = 8
+"""Of the pulls on a piece, as in the windows of the fast engine."""
 MOST_CLOSE = 500
 """So many pairs of crossings that undo each other are looked at, those closest in time first."""
 CROSSING = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("ratio", "f8")])
@@ -127,7 +130,7 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
         amplification.append(track.amplification(track.follow(p)))
     grown = np.array(amplification).reshape(-1, who.size)
     t = np.append(flow.path.breaks[:-1], flow.t_end)
-    crossings = np.array(track.crossings, dtype=CROSSING)
+    crossings = np.sort(np.array(track.crossings, dtype=CROSSING), order=["time", "neuron"])
     return Conditioning(who, t, grown, crossings, _close(flow, who, t, grown),
                         float(flow.settings["rtol"]), flow.path.m)
 
@@ -138,18 +141,21 @@ class _Track:
     def __init__(self, flow: Record, who: np.ndarray) -> None:
         self.flow, self.who = flow, who
         self.field: Field = flow.field
-        self.reference = Reference(flow.field, flow.path.m, float(flow.settings["rtol"]))
-        d = flow.path.d
-        self.Phi = np.tile(np.eye(d + 1), (who.size, 1, 1))
+        self.Phi = np.tile(np.eye(flow.path.d + 1), (who.size, 1, 1))
         self.codes = flow.initial_pattern[who].copy()
         self.events = flow.events[np.isin(flow.events["neuron"], who)]
         self.next = 0
         self.first = self.sizes(flow.path.start)
         self.crossings: list[tuple[float, int, int, float]] = []
 
+    def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (J, m) and (J, m, d) of flat states."""
+        m, d = self.flow.path.m, self.flow.path.d
+        return states[:, :m], states[:, m:].reshape(len(states), m, d)
+
     def sizes(self, state: np.ndarray) -> np.ndarray:
         """Norms of ``(a, w)``, (s,)."""
-        a, W = self.reference.split(state[None])
+        a, W = self.split(state[None])
         return np.asarray(np.hypot(a[0, self.who], row_norms(W[0, self.who])))
 
     def amplification(self, state: np.ndarray) -> np.ndarray:
@@ -161,64 +167,107 @@ class _Track:
 
     def follow(self, p: int) -> np.ndarray:
         """Take the propagators through a piece; the state at its end."""
-        path = self.flow.path
+        path, field = self.flow.path, self.field
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
+        states = path.evaluate(p, t0 + (nodes(DEGREE) + 1) / 2 * (t1 - t0))
+        a, W = self.split(states)
+        pulls = field.pulls(np.array([field.outputs(*now) for now in zip(a, W)]))
+        rates = np.zeros(self.who.size)
+        for w, pull in zip(W[:, self.who], pulls):
+            seen = np.where(w @ self.flow.data.X.T > 0, ON, OFF)
+            rates = np.maximum(rates, row_norms(field.sums(seen, pull)))
         last = int(np.searchsorted(self.events["time"], t1, side="right"))
         own = self.events[self.next:last]
         self.next = last
-        state = path.evaluate(p, np.array([t0, t1]))
-        rate = row_norms(self.reference.fields(self.reference.see(state, self.who)))
-        step = TURN / max(float(rate.max(initial=0.0)), TURN / max(t1 - t0, 1e-300))
-        marks = [t0]
-        for t in np.append(np.unique(own["time"]), t1):
-            count = max(1, int(np.ceil((t - marks[-1]) / step)))
-            marks += np.linspace(marks[-1], t, count + 1)[1:].tolist()
-        ends = np.array(marks)
-        half = np.diff(ends) / 2
-        nodes = ((ends[:-1] + half)[:, None] + half[:, None] * np.array([-1, 1]) / 3**0.5).ravel()
-        states = path.evaluate(p, np.append(nodes, ends))
-        pulls = self.reference.see(states, self.who).p
-        for j in range(half.size):
-            self.jump(own[own["time"] == ends[j]], states[nodes.size + j], pulls[nodes.size + j])
-            self.step(2 * half[j], pulls[2 * j:2 * j + 2])
-        self.jump(own[own["time"] == t1] if t1 > t0 else own, states[-1], pulls[-1])
+        course = _Pulls(t0, t1, to_series(DEGREE) @ pulls)
+        busy = np.isin(self.who, own["neuron"])
+        for i in np.flatnonzero(busy):
+            self._carry(int(i), own[own["neuron"] == self.who[i]], course, float(rates[i]))
+        if not busy.all():
+            self._pass(np.flatnonzero(~busy), course, float(rates[~busy].max()))
         return np.asarray(states[-1])
 
-    def step(self, h: float, pulls: np.ndarray) -> None:
-        """A step of the method of Magnus of fourth order, pulls (2, n) being those at its nodes."""
-        if h <= 0 or not self.who.size:
-            return
-        M = np.zeros((2, *self.Phi.shape))
-        for k in range(2):
-            D = self.field.fields(self.codes, pulls[k])
+    def _pass(self, i: np.ndarray, course: _Pulls, rate: float) -> None:
+        """Take the propagators of neurons without events through a piece, all in the same steps."""
+        ends = np.linspace(course.t0, course.t1,
+                           1 + max(1, int(np.ceil((course.t1 - course.t0) * rate / TURN))))
+        for t, h in zip(ends[:-1], np.diff(ends)):
+            each = np.ones(i.size)
+            self.Phi[i] = self._steps(self.codes[i], t * each, h * each, course) @ self.Phi[i]
+
+    def _carry(self, i: int, events: np.ndarray, course: _Pulls, rate: float) -> None:
+        """Take the propagator of one neuron through its ``events`` on a piece, and to its end."""
+        stops = np.append(np.unique(events["time"]), course.t1)
+        begun = np.append(course.t0, stops[:-1])
+        counts = np.maximum(1, np.ceil((stops - begun) * (rate / TURN))).astype(int)
+        codes, now = [], self.codes[i]
+        for t in stops:
+            codes.append(now)
+            own = events[events["time"] == t]
+            now = now.copy()
+            now[own["point"]] = own["to"]
+        codes.append(now)
+        part = np.repeat(np.arange(stops.size), counts)
+        h = ((stops - begun) / counts)[part]
+        inside = np.arange(part.size) - np.repeat(np.cumsum(counts) - counts, counts)
+        step = self._steps(np.array(codes)[part], begun[part] + inside * h, h, course)
+        at = course(stops)
+        for q, t in enumerate(stops):
+            for E in step[part == q]:
+                self.Phi[i] = E @ self.Phi[i]
+            own = events[events["time"] == t]
+            if own.size:
+                self._jump(i, own, codes[q], codes[q + 1], at[q])
+        self.codes[i] = now
+
+    def _steps(self, codes: np.ndarray, t: np.ndarray, h: np.ndarray,
+               course: _Pulls) -> np.ndarray:
+        """Steps (S, d + 1, d + 1) of the method of Magnus of fourth order from times ``t`` (S,), of
+        lengths ``h``, on patterns ``codes`` (S, n)."""
+        e = self.Phi.shape[1]
+        M = np.zeros((2, h.size, e, e))
+        for k, node in enumerate((0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2)):
+            D = self.field.fields(codes, course(t + node * h))
             M[k, :, 0, 1:], M[k, :, 1:, 0] = D, D
         turned = M[1] @ M[0] - M[0] @ M[1]
-        self.Phi = expm(h / 2 * (M[0] + M[1]) + 3**0.5 / 12 * h**2 * turned) @ self.Phi
+        h = h[:, None, None]
+        return np.asarray(expm(h / 2 * (M[0] + M[1]) + 3**0.5 / 12 * h**2 * turned))
 
-    def jump(self, events: np.ndarray, state: np.ndarray, p: np.ndarray) -> None:
-        """Take the propagators through simultaneous events, pulls there being ``p``."""
+    def _jump(self, i: int, own: np.ndarray, before: np.ndarray, after: np.ndarray,
+              p: np.ndarray) -> None:
+        """Take a propagator through simultaneous events of its neuron, pulls there being ``p``."""
         arrangement = self.flow.data.arrangement
-        for neuron in np.unique(events["neuron"]):
-            own, i = events[events["neuron"] == neuron], int(np.searchsorted(self.who, neuron))
-            before = self.codes[i].copy()
-            self.codes[i, own["point"]] = own["to"]
-            old, new = self.field.fields(np.array([before, self.codes[i]]), p)
-            arrives = own[(own["to"] == SLIDING) & (before[own["point"]] != SLIDING)]
-            crosses = own[(own["to"] != SLIDING) & (before[own["point"]] != SLIDING)]
-            w = self.Phi[i, 1:]
-            if crosses.size:
-                v = arrangement.normal[arrangement.label[crosses["point"][0]]]
-                speed = float(v @ old)
-                ratio = float(v @ new) / speed if speed != 0 else np.inf
-                self.crossings.append((float(own["time"][0]), int(neuron),
-                                       int(crosses["point"][0]), ratio))
-                if speed != 0:
-                    w += np.outer(new - old, v @ w) / speed
-            if arrives.size:
-                on = np.unique(arrangement.label[self.codes[i] == SLIDING])
-                basis = np.linalg.svd(arrangement.normal[on], full_matrices=False)
-                Q = basis[2][basis[1] > 1e-9 * basis[1][0]]
-                w -= Q.T @ (Q @ w)
+        old, new = self.field.fields(np.array([before, after]), p)
+        arrives = own[(own["to"] == SLIDING) & (before[own["point"]] != SLIDING)]
+        crosses = own[(own["to"] != SLIDING) & (before[own["point"]] != SLIDING)]
+        w = self.Phi[i, 1:]
+        if crosses.size:
+            v = arrangement.normal[arrangement.label[crosses["point"][0]]]
+            speed = float(v @ old)
+            ratio = float(v @ new) / speed if speed != 0 else np.inf
+            self.crossings.append((float(own["time"][0]), int(own["neuron"][0]),
+                                   int(crosses["point"][0]), ratio))
+            if speed != 0:
+                w += np.outer(new - old, v @ w) / speed
+        if arrives.size:
+            on = np.unique(arrangement.label[after == SLIDING])
+            basis = np.linalg.svd(arrangement.normal[on], full_matrices=False)
+            Q = basis[2][basis[1] > 1e-9 * basis[1][0]]
+            w -= Q.T @ (Q @ w)
+
+
+@dataclass(frozen=True)
+class _Pulls:
+    """Pulls on a piece from ``t0`` to ``t1``: Chebyshev series (DEGREE + 1, n)."""
+
+    t0: float
+    t1: float
+    series: np.ndarray
+
+    def __call__(self, t: np.ndarray) -> np.ndarray:
+        """Pulls (J, n) at times (J,)."""
+        s = 2 * (t - self.t0) / max(self.t1 - self.t0, 1e-300) - 1
+        return np.asarray(chebvander(s, DEGREE) @ self.series)
 
 
 def _close(flow: Record, who: np.ndarray, t: np.ndarray, grown: np.ndarray) -> np.ndarray:
@@ -236,9 +285,14 @@ def _close(flow: Record, who: np.ndarray, t: np.ndarray, grown: np.ndarray) -> n
     i, k = one["neuron"], one["point"]
     m, d = flow.path.m, flow.path.d
     u = np.zeros((middle.size, d + 1))
-    for j in range(middle.size):
-        state = flow.path(middle[j:j + 1])[0]
-        u[j, 0], u[j, 1:] = state[i[j]], state[m + i[j] * d:m + (i[j] + 1) * d]
+    piece = np.searchsorted(flow.path.breaks, middle, side="right") - 1
+    piece = np.clip(piece, 0, len(flow.path.pieces) - 1)
+    for p in np.unique(piece):
+        # A wide network is evaluated as a whole: once for all that is asked of a piece.
+        rows = np.flatnonzero(piece == p)
+        states = flow.path.evaluate(int(p), middle[rows])
+        for j, state in zip(rows, states):
+            u[j, 0], u[j, 1:] = state[i[j]], state[m + i[j] * d:m + (i[j] + 1) * d]
     x = flow.data.X[k]
     depth = np.abs((u[:, 1:] * x).sum(axis=1)) / np.maximum(row_norms(u) * row_norms(x), 1e-300)
     at = np.minimum(np.searchsorted(t, middle), len(t) - 1)

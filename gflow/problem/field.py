@@ -134,11 +134,12 @@ class Field:
 
     def sums(self, codes: np.ndarray, p: np.ndarray) -> np.ndarray:
         """Fields (m, d) of the points that neurons do not slide on, not projected."""
-        return np.asarray(self.activation.weights(codes) @ (p[:, None] * self.data.X)
-                          / self.data.n)
+        weights, X = self.activation.weights(codes), self.data.X
+        own = (weights * p) @ X if p.ndim == 2 else weights @ (p[:, None] * X)
+        return np.asarray(own / self.data.n)
 
     def fields(self, codes: np.ndarray, p: np.ndarray) -> np.ndarray:
-        """Fields ``D`` (m, d) of least norm under pulls ``p`` (n,)."""
+        """Fields ``D`` (m, d) of least norm under pulls ``p``: (n,), or (m, n) for each its own."""
         A, D = self.data.arrangement, self.sums(codes, p)
         sliding = np.flatnonzero((codes == SLIDING).any(axis=1))
         if sliding.size:
