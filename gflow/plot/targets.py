@@ -9,7 +9,7 @@ import numpy as np
 from ..problem.data import Data
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, drawn, neurons_at
-from .style import COLOURS, limits, line, mark_size, pair, some, turn
+from .style import COLOURS, DASHES, limits, line, mark_size, pair, some, turn
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -89,7 +89,8 @@ class FunctionPicture(OneInput):
             fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
             ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
                     alpha=0.45, label="least squares line")
-        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network"}
+        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network",
+               "linestyle": DASHES[before % len(DASHES)]}
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
         if before == 0:
             self.data_points()
@@ -128,7 +129,7 @@ class KinksPicture(OneInput):
                                        (False, colours[1], "x", "$a_i < 0$")):
             own = {"color": colour, "linewidth": 0.7, "linestyle": "-", "marker": mark,
                    "markersize": 2.5 if m > MANY else 4.5,
-                   "alpha": max(0.1, min(0.8, 40 / m)), "zorder": 2}
+                   "alpha": max(0.1, min(0.8, 120 / m)), "zorder": 2}
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
             ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
         self.twin.axhline(0, color="0.8", linewidth=0.7, zorder=0)
@@ -138,7 +139,7 @@ class KinksPicture(OneInput):
         self.twin.patch.set_visible(True)
         self.artists = [*(stem for _, stem in self.stems), self.curve]
         ax.set(xlabel="input $x$, and kinks", ylabel="output", xlim=(self.x[0], self.x[-1]))
-        self.twin.set_ylabel("weight $a_i |w_i|$ of a kink")
+        self.twin.set_ylabel(f"change of slope at a kink, {self._formula()}")
         self.room()
         self.highest = 0.0
         if self.times is not None:
@@ -150,12 +151,16 @@ class KinksPicture(OneInput):
         self.twin.set_ylim(-self.highest, self.highest)
 
     def _kinks(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """Places and weights of the kinks."""
+        """Places of the kinks, and how much the slope changes there."""
         found = neurons_at(self.flow, t)
         u, model = found.directions, found.model
         constant = 0.0 if self.bias is None else self.flow.data.X[0, self.bias] * u[:, self.bias]
         place = -constant / u[:, self.column] + np.zeros(model.m)
-        return place, model.a * model.norms
+        return place, (1 - model.slope) * model.a * np.abs(model.W[:, self.column])
+
+    def _formula(self) -> str:
+        slope = self.flow.model.slope
+        return f"${'' if not slope else f'{1 - slope:.3g}'} a_i |w_{{i{self.column + 1}}}|$"
 
     @quiet
     def move(self, t: float) -> None:
@@ -241,8 +246,8 @@ def function(flow: Flow, t: float | None = None, ax: Axes | None = None, **optio
 def kinks(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
     """The fitted function of one input, and where its neurons bend it: ``-b_i / w_i``.
 
-    A stem a neuron, as high as its weight ``a_i |w_i|`` (axis on the right). Parameters as in
-    `function`; options go to the stems.
+    A stem a neuron, as high as the slope changes there: ``a_i |w_i1|`` (axis on the right), the
+    first weight being that of the input. Parameters as in `function`; options go to the stems.
 
     Raises
     ------
