@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 RUNS = os.environ.get("GFLOW_DOCS", "full") != "text"
 
 project = "gflow"
-author = "The gflow developers"
+author = copyright = "The gflow developers"
 version = release = gflow.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc",
               "sphinx_gallery.gen_gallery", "mathml", "notebook", "contents"]

@@ -189,7 +189,8 @@ def test_what_happens_before_the_first_reported_time():
     for name in ("norms", "directions", "loss"):
         axes = getattr(gflow.plot, name)(run, ax=axes_for(name))
         line = max(axes.lines, key=lambda line: len(line.get_xdata()))
-        assert (line.get_xdata() < 1).sum() > 10
+        early = line.get_xdata()[line.get_xdata() > 0.09]
+        assert early[0] < 0.11 and (early[1:] / early[:-1]).max() < 1.3
     t, loss = line.get_data()
     np.testing.assert_allclose(loss, run(t).loss(data), rtol=1e-9)
 
@@ -257,6 +258,13 @@ def test_wide_networks_are_bundled_and_say_so():
     heaviest = np.argmax(np.abs(run.model.a) * run.model.norms)
     assert any(line.get_ydata()[-1:] == pytest.approx(run.model.norms[heaviest])
                for line in axes.lines)
+    axes = gflow.plot.kinks(run, ax=axes_for("kinks"))
+    twin = next(other for other in axes.figure.axes if other is not axes)
+    stems = np.concatenate([line.get_ydata()[1::3] for line in twin.lines[:2]])
+    place = -run.model.W[:, 1] / run.model.W[:, 0]
+    inside = (place > axes.get_xlim()[0]) & (place < axes.get_xlim()[1])
+    bends = (run.model.a * np.abs(run.model.W[:, 0]))[inside]
+    assert stems.sum() == pytest.approx(bends.sum()) and 0 < stems.size < inside.sum()
     axes = gflow.plot.neurons(run, ax=axes_for("neurons"))
     assert line_of(axes, "40 of 60 activation boundaries")
     shown = sum(len(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None")

@@ -70,7 +70,7 @@ class OverTime(Picture):
         if many and "alpha" not in given:
             for one, own_mass in drawn_lines:
                 share = (own_mass / (heaviest or 1.0))**0.5
-                one.set(alpha=0.15 + 0.85 * share, linewidth=one.get_linewidth() * (1 + 2 * share))
+                one.set(alpha=0.15 + 0.85 * share, linewidth=one.get_linewidth() * (1 + share))
         time_axis(self.ax, t)
 
 
@@ -86,9 +86,7 @@ class LossPicture(OverTime):
 
     def draw(self) -> None:
         """The curve."""
-        known = "loss" in vars(self.flow) or not resampled(self.flow)
-        t, loss = (self.flow.t, self.flow.loss) if known else (
-            course(self.flow).t, course(self.flow).loss)
+        t, loss = _course(self.flow, "loss")
         values = positive(loss)
         before = turn(self.ax, self.name)
         own = {"color": COLOURS[before % len(COLOURS)],

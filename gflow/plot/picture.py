@@ -25,7 +25,7 @@ MANY = 400
 """Neurons that are drawn one by one."""
 NUMBERS = 2_000_000
 """Weights that are looked at for lines over time; of wide networks at fewer of the times."""
-FEWEST = 60
+FEWEST = 100
 """Of these times, at least."""
 EARLY, DECADE = 0.1, 12
 """Reported times that begin later leave out what early alignment does; it is looked at so many
@@ -113,11 +113,13 @@ def _most(flow: Flow) -> int:
 
 
 def _early(flow: Flow) -> np.ndarray:
-    """Times before the first one reported after 0; none of a run of steps, which has none."""
-    if flow.t.size < 2 or flow.t[0] > 0 or flow.t[1] <= 2 * EARLY or "lr" in flow.settings:
+    """Times up to where the reported ones are close; none of a run of steps, which has none."""
+    t = flow.t
+    if t.size < 2 or t[0] > 0 or t[1] <= 2 * EARLY or "lr" in flow.settings:
         return np.empty(0)
-    decades = np.log10(flow.t[1] / EARLY)
-    return np.geomspace(EARLY, flow.t[1], int(DECADE * decades) + 2)[:-1]
+    close = np.append(t[2:] <= 10**(1 / DECADE) * t[1:-1], True)
+    end = float(t[1 + np.argmax(close)])
+    return np.geomspace(EARLY, end, int(DECADE * np.log10(end / EARLY)) + 2)[:-1]
 
 
 @quiet

@@ -79,6 +79,10 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
     texts = sorted(dict.fromkeys(labels), key=lambda text: text in LAST)
     own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, **place, **options}
     made = ax.legend([first[text] for text in texts], texts, **own)
+    wide = made.get_window_extent().width > 0.97 * ax.get_window_extent().width
+    if loc == "top" and wide and ax.get_autoscaley_on():
+        own["ncols"] = 1
+        made = ax.legend([first[text] for text in texts], texts, **own)
     for handle in made.legend_handles:
         if handle is not None:
             alpha = handle.get_alpha()
@@ -89,7 +93,7 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
         # In the middle of their place axes of equal scales would leave too little room for it.
         ax.set_anchor("W")
     if loc == "top":
-        _headroom(ax, -(-len(texts) // 2) * float(made.get_texts()[0].get_fontsize()))
+        _headroom(ax, -(-len(texts) // own["ncols"]) * float(made.get_texts()[0].get_fontsize()))
 
 
 def _headroom(ax: Axes, points: float) -> None:
