@@ -79,7 +79,8 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
     texts = sorted(dict.fromkeys(labels), key=lambda text: text in LAST)
     own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, **place, **options}
     made = ax.legend([first[text] for text in texts], texts, **own)
-    wide = made.get_window_extent().width > 0.97 * ax.get_window_extent().width
+    # A constrained layout will make the axes a little wider.
+    wide = made.get_window_extent().width > 1.06 * ax.get_window_extent().width
     if loc == "top" and wide and ax.get_autoscaley_on():
         own["ncols"] = 1
         made = ax.legend([first[text] for text in texts], texts, **own)

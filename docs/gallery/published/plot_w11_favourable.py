@@ -3,8 +3,9 @@ Three points that trap small starts
 ===================================
 
 Boursier, Bowditch, Englert and Lazic (arXiv:2505.22578), theorem 2, at full size: from a small
-start training with weight decay ends at a local minimum of the objective. All neurons that grow share
-one direction; the global minimum, 1.9807e-05 in the units below, has others (:doc:`/published`).
+start training with weight decay ends at a local minimum of the objective. All neurons that grow
+share one direction; the global minimum, 1.9807e-05 in the units below, has others
+(:doc:`/published`).
 """
 
 import gflow
