@@ -53,6 +53,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"__init__\.py",
     "plot_gallery": RUNS,
+    # Also entries that have not changed: gflow may have.
+    "run_stale_examples": RUNS,
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,
