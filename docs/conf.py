@@ -14,7 +14,7 @@ sys.path.insert(0, str(HERE / "_ext"))
 RUNS = os.environ.get("GFLOW_DOCS", "full") != "text"
 
 project = "gflow"
-author = "The gflow developers"
+author = copyright = "The gflow developers"
 version = release = gflow.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "numpydoc",
               "sphinx_gallery.gen_gallery", "mathml", "notebook", "contents"]
@@ -53,6 +53,8 @@ sphinx_gallery_conf = {
     "filename_pattern": r"\.py$",
     "ignore_pattern": r"__init__\.py",
     "plot_gallery": RUNS,
+    # Also entries that have not changed: gflow may have.
+    "run_stale_examples": RUNS,
     "abort_on_example_error": True,
     "download_all_examples": False,
     "show_signature": False,

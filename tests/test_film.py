@@ -40,6 +40,23 @@ def test_a_function_of_ones_own(flow):
     assert seen == 2 * TIMES and not (frames[0] == frames[2]).all()
 
 
+def test_limits_and_colours_of_a_function_of_ones_own(flow, tmp_path):
+    ends = []
+
+    def spot(t, ax):
+        ax.bar([0, 1], flow(t).norms[:2])
+        ax.plot([0.5], [0.1], ".", color="#d55e00", markersize=2)
+        ends.append(ax.get_ylim()[0])
+
+    film = animate(flow, spot, TIMES, tmp_path / "film.gif")
+    axes = matplotlib.figure.Figure().subplots()
+    spot(20.0, axes)
+    assert set(ends) == {0.0}
+    with Image.open(tmp_path / "film.gif") as image:
+        shown = np.asarray(image.convert("RGB"), dtype=int).reshape(-1, 3)
+    assert len(film) == 3 and np.abs(shown - [0xd5, 0x5e, 0]).sum(axis=1).min() < 40
+
+
 def test_files(flow, tmp_path):
     film = animate(flow, "loss", TIMES, tmp_path / "film.gif", fps=5, dpi=50)
     with Image.open(tmp_path / "film.gif") as image:

@@ -4,8 +4,10 @@ import matplotlib
 import matplotlib.figure
 import numpy as np
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 import gflow
+from gflow.plot.panel import figure as in_a_figure
 
 matplotlib.use("Agg")
 
@@ -146,6 +148,53 @@ def test_nothing_is_cut_off(flow, tmp_path):
     plt.close(figure)
 
 
+def test_legends_cover_nothing_and_fit():
+    data = gflow.datasets.linear_teacher(80, 2, rng=0)
+    run = gflow.integrate(gflow.init.balanced(30, 2, 1e-3), data, 20.0, rtol=1e-6)
+    for name in ("norms", "directions", "alignment", "events", "polar"):
+        figure = in_a_figure(run, name)
+        FigureCanvasAgg(figure).draw()
+        axes = figure.axes[0]
+        box = axes.get_legend().get_window_extent()
+        assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, name
+        if name == "polar":
+            assert box.x0 > axes.get_window_extent().x1
+            continue
+        ends = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) > 2]
+        highest = np.nanmax(np.concatenate(ends))
+        assert axes.transData.transform((1.0, highest))[1] < box.y0, name
+    upper = axes_for("directions")
+    heights = [gflow.plot.directions(run, ax=upper).get_ylim()[1] for _ in range(3)]
+    assert heights[2] == pytest.approx(heights[0], rel=0.2)      # room is not made again
+    upper.set_ylim(-10, 10)
+    assert gflow.plot.directions(run, ax=upper).get_ylim() == (-10, 10)
+
+
+def test_a_neuron_that_has_gone_has_no_direction():
+    setting = gflow.experiments.published["W12"]
+    run = gflow.integrate(*setting.problem(rng=0), 5.0, rates=setting.rates, rtol=1e-6)
+    gone = run.norms == 0
+    assert gone[-1].any() and not gone[0].any()
+    axes = gflow.plot.directions(run, ax=axes_for("directions"))
+    lines = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) == run.t.size]
+    assert len(lines) == run.model.m
+    missing = sorted(int(np.isnan(line).sum()) for line in lines)
+    assert missing == sorted(gone.sum(axis=0).tolist())
+
+
+def test_what_happens_before_the_first_reported_time():
+    data = gflow.datasets.three_points()
+    run = gflow.integrate(gflow.init.balanced(12, 2, 1e-3), data, 1e6)
+    assert run.t[1] > 1
+    for name in ("norms", "directions", "loss"):
+        axes = getattr(gflow.plot, name)(run, ax=axes_for(name))
+        line = max(axes.lines, key=lambda line: len(line.get_xdata()))
+        early = line.get_xdata()[line.get_xdata() > 0.09]
+        assert early[0] < 0.11 and (early[1:] / early[:-1]).max() < 1.3
+    t, loss = line.get_data()
+    np.testing.assert_allclose(loss, run(t).loss(data), rtol=1e-9)
+
+
 def test_polar_shows_angles_and_log_norms():
     start = gflow.TwoLayerReLU([1.0, -1.0], [[0.6, 0.8], [-2.0, 0.5]], log_scale=-2000.0)
     run = gflow.integrate(start, gflow.datasets.three_points(), 1e-3)
@@ -168,6 +217,17 @@ def test_kinks_are_where_the_function_bends(flow):
     low, high = axes.get_xlim()
     np.testing.assert_allclose(drawn, np.sort(kinks[(kinks >= low) & (kinks <= high)]))
     assert f"({12 - drawn.size} of 12 are outside)" in axes.get_xlabel()
+
+
+def test_stems_are_changes_of_slope():
+    model = gflow.TwoLayerReLU([1.0, -2.0, 0.5], [[1.0, 0.3], [-0.7, 0.2], [0.4, -0.1]], slope=0.25)
+    run = gflow.integrate(model, gflow.Data([[-1.0], [0.0], [1.0]], [0, 1, 0], bias=True), 1e-9)
+    axes = gflow.plot.kinks(run, ax=axes_for("kinks"))
+    twin = next(other for other in axes.figure.axes if other is not axes)
+    for line in twin.lines[:2]:
+        for x, height in zip(line.get_xdata()[1::3], line.get_ydata()[1::3]):
+            values = run.model(np.column_stack([[x - 1e-3, x, x + 1e-3], np.ones(3)]))
+            assert np.diff(values, 2)[0] / 1e-3 == pytest.approx(height, rel=1e-6)
 
 
 def test_the_boundary_is_where_the_output_is_zero():
@@ -193,9 +253,18 @@ def test_wide_networks_are_bundled_and_say_so():
     alive = run.pattern(run.t_end).any(axis=1)
     text = next(line.get_label() for line in axes.lines if "a_i > 0" in str(line.get_label()))
     assert str((alive & (run.model.a >= 0)).sum()) in text and "bundles" in text
+    labels = axes.get_legend_handles_labels()[1]
+    assert sum(int(label.split("(")[1].split()[0]) for label in labels) == 1000
     heaviest = np.argmax(np.abs(run.model.a) * run.model.norms)
     assert any(line.get_ydata()[-1:] == pytest.approx(run.model.norms[heaviest])
                for line in axes.lines)
+    axes = gflow.plot.kinks(run, ax=axes_for("kinks"))
+    twin = next(other for other in axes.figure.axes if other is not axes)
+    stems = np.concatenate([line.get_ydata()[1::3] for line in twin.lines[:2]])
+    place = -run.model.W[:, 1] / run.model.W[:, 0]
+    inside = (place > axes.get_xlim()[0]) & (place < axes.get_xlim()[1])
+    bends = (run.model.a * np.abs(run.model.W[:, 0]))[inside]
+    assert stems.sum() == pytest.approx(bends.sum()) and 0 < stems.size < inside.sum()
     axes = gflow.plot.neurons(run, ax=axes_for("neurons"))
     assert line_of(axes, "40 of 60 activation boundaries")
     shown = sum(len(line.get_xdata()) for line in axes.lines if line.get_linestyle() == "None")

@@ -9,9 +9,10 @@ import numpy as np
 
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
-from .picture import MANY, Picture, bundles, course, drawn, is_wide, neurons_at
-from .style import (COLOURS, DARK, DOWN, EDGES, FAINT, UP, axes, dots, edge_style, edges_label,
-                    legend, line, logarithmic, pair, positive, some, time_axis, turn)
+from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
+from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, dots, edge_style,
+                    edges_label, legend, limits, line, logarithmic, pair, positive,
+                    some, time_axis, turn)
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -19,13 +20,17 @@ if TYPE_CHECKING:  # pragma: no cover
     from ..flows.flow import Flow
 
 LINES = 200
-"""Lines that stand for the neurons of a wide network."""
+"""Lines that stand for the neurons of a wide network, about."""
+FEW = 10
+"""Of these for those of each sign and for the dead, at least."""
 MARKS = {"activate": ("#0072B2", "^"), "deactivate": ("#D55E00", "v"), "slide": ("#009E73", "s"),
          "release": ("#CC79A7", "D")}
 
 
 class OverTime(Picture):
     """A picture against time; what moves is a line at one time."""
+
+    corner = "top"
 
     def move(self, t: float) -> None:
         """Put the line at a time."""
@@ -37,31 +42,35 @@ class OverTime(Picture):
         """One line a neuron, or a bundle of them, styled by the sign of its output weight at the
         end; dead ones are faint."""
         end = neurons_at(self.flow, self.flow.t_end)
-        m = end.weight.size
-        chosen, mass = bundles(values, end.weight, LINES if m > MANY else m)
-        up = end.up
-        colours = pair(self.ax, self.name)
+        m, many = end.weight.size, end.weight.size > MANY
+        up, colours = end.up, pair(self.ax, self.name)
         groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
                   (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
-                  (~end.alive, {"color": FAINT, "linestyle": "-" if m > MANY else (0, (1, 1))},
+                  (~end.alive, {"color": FAINT, "linestyle": "-" if many else (0, (1, 1))},
                    "dead at the end")]
         own = {"alpha": max(0.4, min(1.0, 25 / m)), "linewidth": 1.0, **dots(t)}
         given = line({}, self.options)
         label = given.pop("label", None)
+        heaviest = 0.0
+        drawn_lines: list[tuple[Any, float]] = []
         for group, style, name in groups:
-            mine = group[chosen]
-            if not mine.any():
+            mine = np.flatnonzero(group)
+            if not mine.size:
                 continue
+            most = max(FEW, round(LINES * mine.size / m)) if many else mine.size
+            chosen, mass = bundles(values[:, mine], end.weight[mine], most)
             options = {**own, **style, **given}
-            lines = self.ax.plot(t, values[:, chosen[mine]], **options)
-            if m > MANY and "alpha" not in given:
-                for one, share in zip(lines, mass[mine]):
-                    one.set_alpha(0.15 + 0.85 * float(share)**0.5)
-                    one.set_linewidth(options["linewidth"] * (1 + 2 * float(share)**0.5))
+            lines = self.ax.plot(t, values[:, mine[chosen]], **options)
+            drawn_lines += zip(lines, mass.tolist())
+            heaviest = max(heaviest, float(mass.max()))
             # The legend has a line for all, and not one for each.
-            said = f"{name} ({_count(int(group.sum()), len(lines))})" if label is None else label
+            said = f"{name} ({_count(mine.size, len(lines))})" if label is None else label
             self.ax.plot([], [], **{**options, "alpha": None, "label": said})
             label = label and "_" + str(label).lstrip("_")
+        if many and "alpha" not in given:
+            for one, own_mass in drawn_lines:
+                share = (own_mass / (heaviest or 1.0))**0.5
+                one.set(alpha=0.15 + 0.85 * share, linewidth=one.get_linewidth() * (1 + share))
         time_axis(self.ax, t)
 
 
@@ -77,11 +86,11 @@ class LossPicture(OverTime):
 
     def draw(self) -> None:
         """The curve."""
-        known = "loss" in vars(self.flow) or not is_wide(self.flow)
-        t, loss = (self.flow.t, self.flow.loss) if known else (
-            course(self.flow).t, course(self.flow).loss)
+        t, loss = _course(self.flow, "loss")
         values = positive(loss)
-        own = {"color": COLOURS[turn(self.ax, self.name) % len(COLOURS)], **dots(t)}
+        before = turn(self.ax, self.name)
+        own = {"color": COLOURS[before % len(COLOURS)],
+               "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
         time_axis(self.ax, t)
         logarithmic(self.ax, values)
@@ -111,25 +120,34 @@ class DirectionsPicture(OverTime):
     def draw(self) -> None:
         """The lines."""
         t, u = _course(self.flow, "directions")
+        gone: np.ndarray = (u == 0).all(axis=2)
         if self.flow.path.d != 2:
-            cosine = np.einsum("tid,id->ti", u, u[-1])
-            self.neuron_lines(t, np.degrees(np.arccos(np.clip(cosine, -1, 1))))
+            # Of a neuron that has come to rest at 0 the last direction that it had.
+            last = u.shape[0] - 1 - np.argmax(~gone[::-1], axis=0)
+            cosine = np.einsum("tid,id->ti", u, u[last, np.arange(last.size)])
+            angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+            self.neuron_lines(t, np.where(gone, np.nan, angles))
             self.ax.set_ylabel("angle to the final $w_i$ (degrees)")
             return
         angles = np.degrees(np.unwrap(np.arctan2(u[..., 1], u[..., 0]), axis=0))
         angles -= 360 * np.round(angles[-1] / 360)
+        self.neuron_lines(t, np.where(gone, np.nan, angles))
+        self.ax.set_ylabel("angle of $w_i$ (degrees)")
+        low, high = limits(np.where(gone, np.nan, angles))
+        self._edges(low, high)
+        step = 90 if high - low > 200 else 45 if high - low > 100 else 15
+        if self.ax.get_autoscaley_on():
+            self.ax.set_yticks(np.arange(step * np.ceil(low / step), high + 1, step))
+
+    def _edges(self, low: float, high: float) -> None:
+        """Activation boundaries at all angles in sight, also beyond half a turn."""
         normal = self.flow.data.arrangement.normal
         shown = some(len(normal), EDGES)
-        edges = np.degrees(np.arctan2(normal[shown, 1], normal[shown, 0]))
+        edges = np.degrees(np.arctan2(normal[shown, 1], normal[shown, 0])) + 90
         label = edges_label(shown.size, len(normal))
-        for edge in np.concatenate([edges + 90, edges - 90]):
-            place = (edge + 180) % 360 - 180
-            self.ax.axhline(place, label=label, **edge_style(shown.size))
-        self.neuron_lines(t, angles)
-        self.ax.set_ylabel("angle of $w_i$ (degrees)")
-        low, high = self.ax.get_ylim()
-        step = 90 if high - low > 200 else 45 if high - low > 100 else 15
-        self.ax.set_yticks(np.arange(step * np.ceil(low / step), high + 1, step))
+        for edge in edges:
+            for place in np.arange(low + (edge - low) % 180, high, 180):
+                self.ax.axhline(place, label=label, **edge_style(shown.size))
 
 
 class AlignmentPicture(OverTime):
@@ -170,7 +188,7 @@ class EventsPicture(OverTime):
             u = neurons_at(flow, 0.0).directions
             rows = np.argsort(np.argsort(np.arctan2(u[:, 1], u[:, 0]), kind="stable"))
             label = "neuron, by its angle at the start"
-        size = float(np.clip(60 / max(1, len(flow.events)) ** 0.5, 1.2, 5.0))
+        size = float(np.clip(160 / max(1, len(flow.events)) ** 0.5, 2.4, 5.0))
         for kind in KINDS:
             own = flow.events[flow.events["kind"] == kind]
             if len(own):
@@ -185,7 +203,7 @@ class EventsPicture(OverTime):
 
 def _course(flow: Flow, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Times and a quantity at them."""
-    if is_wide(flow):
+    if resampled(flow):
         return course(flow).t, getattr(course(flow), what)
     return flow.t, getattr(flow, what)
 

@@ -20,7 +20,7 @@ from ..problem.files import Output
 from ..problem.words import cut
 from .panel import PICTURES, known, label, laid_out, size_of, tells
 from .picture import time_of
-from .style import limits, some
+from .style import some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -158,8 +158,9 @@ class Film:
         for t in self.times.tolist():
             ax.clear()
             what(t, ax)
-            ax.set_xlim(limits(ends[:, :2], 0.0) if np.ptp(ends[:, :2]) else None)
-            ax.set_ylim(limits(ends[:, 2:], 0.0) if np.ptp(ends[:, 2:]) else None)
+            # What was drawn at one of the times fits in the limits of all.
+            ax.set(xlim=(ends[:, 0].min(), ends[:, 1].max()),
+                   ylim=(ends[:, 2].min(), ends[:, 3].max()))
             figure.suptitle(_clock(t), x=0.02, ha="left", fontsize="medium")
             canvas.draw()
             figure.set_layout_engine("none")
@@ -169,8 +170,10 @@ class Film:
         """Frames in few colours, the same for all."""
         from PIL import Image
         frames = list(self.frames())
-        sample = np.concatenate([frames[k][::2, ::2] for k in some(len(frames), SAMPLE)])
-        palette = Image.fromarray(sample).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
+        sample = np.concatenate([frames[k].reshape(-1, 3) for k in some(len(frames), SAMPLE)])
+        # A few small marks count as much as a large white ground.
+        seen = np.unique(sample, axis=0)[None]
+        palette = Image.fromarray(seen).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
         # White is white.
         colours = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
         colours[colours.min(axis=1) >= 248] = 255
@@ -266,7 +269,7 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     fps : float
         Frames a second.
     dpi : float
-        Pixels an inch; a picture has 6.4 by 4.8 inches, a panel 9.2 by 7.2.
+        Pixels an inch; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel 9.2 by 7.2.
     **options
         For the artists.
 

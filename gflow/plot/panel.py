@@ -64,7 +64,7 @@ def size_of(names: Sequence[str]) -> tuple[float, float]:
     ((6.4, 4.8), (9.2, 7.2))
     """
     if len(names) == 1:
-        return 6.4, 4.8
+        return (7.6, 4.8) if names[0] == "polar" else (6.4, 4.8)
     columns = len(names) if len(names) <= 3 else 2
     return WIDE * columns, TALL * -(-len(names) // columns)
 
@@ -107,8 +107,11 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
     for name, place in zip(names, places):
         picture = PICTURES[name](flow, place, options)
+        at = flow.t_end if time is None else time
         if time is not None or not isinstance(picture, OverTime):
-            picture.move(flow.t_end if time is None else time)
+            picture.move(at)
+        if not isinstance(picture, OverTime):
+            place.set_title(f"$t = {at:.4g}$", loc="left", fontsize="medium")
         label(picture)
     return places
 
@@ -151,15 +154,18 @@ def figure(flow: Flow, what: str = "panel", t: float | None = None) -> Figure:
 def label(picture: Picture, alone: bool = False) -> None:
     """A legend for a picture of a film or among others; a polar one among others has no room for
     it, and says what is in it below."""
-    if alone or picture.corner != "outside":
-        # "best" would look at every point.
-        place = "upper right" if picture.times is not None and picture.corner == "best" else \
-            picture.corner
+    if alone or not isinstance(picture, PolarPicture):
+        # "best" would look at every point; beside others there is no room.
+        elsewhere = picture.corner == "outside" and not alone or \
+            picture.corner == "best" and picture.times is not None
+        place = "upper right" if elsewhere else picture.corner
         legend(picture.ax, loc=place, fontsize="small" if alone else "x-small")
-    elif isinstance(picture, PolarPicture) and picture.plane.whole:
-        picture.ax.set_xlabel("angle of $w_i$, and norm $|w_i|$; rays: activation boundaries;\n"
-                              r"on the rim: points, $\blacktriangle$ $y > 0$, "
-                              r"$\triangledown$ $y \leq 0$", fontsize="small")
+    else:
+        signs = r"$\bullet$ $a_i > 0$, $\times$ $a_i < 0$"
+        rim = ";\nrays: activation boundaries; on the rim: points, " \
+            r"$\blacktriangle$ $y > 0$, $\triangledown$ $y \leq 0$"
+        own = f"{picture.ax.get_xlabel()} ({signs}){rim if picture.plane.whole else ''}"
+        picture.ax.set_xlabel(own, fontsize="small")
 
 
 def known(what: object) -> str:

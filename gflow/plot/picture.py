@@ -25,8 +25,11 @@ MANY = 400
 """Neurons that are drawn one by one."""
 NUMBERS = 2_000_000
 """Weights that are looked at for lines over time; of wide networks at fewer of the times."""
-FEWEST = 60
+FEWEST = 100
 """Of these times, at least."""
+EARLY, DECADE = 0.1, 12
+"""Reported times that begin later leave out what early alignment does; it is looked at so many
+times in a decade of time from here on."""
 
 
 class Neurons(NamedTuple):
@@ -80,7 +83,7 @@ def neurons_at(flow: Flow, t: float) -> Neurons:
 
 
 class Course(NamedTuple):
-    """A flow at some of the reported times.
+    """A flow at the times that are looked at.
 
     Attributes
     ----------
@@ -99,19 +102,32 @@ class Course(NamedTuple):
 _courses: WeakKeyDictionary[Flow, Course] = WeakKeyDictionary()
 
 
-def is_wide(flow: Flow) -> bool:
-    """Whether a run is looked at at fewer times than it reports."""
-    return (flow.saved is None
-            and flow.t.size > max(FEWEST, NUMBERS // (flow.path.m * (flow.path.d + 1))))
+def resampled(flow: Flow) -> bool:
+    """Whether a run is looked at at other times than it reports: at fewer if the network is wide,
+    at more if the reported ones (of a long run) begin late."""
+    return flow.saved is None and (flow.t.size > _most(flow) or _early(flow).size > 0)
+
+
+def _most(flow: Flow) -> int:
+    return max(FEWEST, NUMBERS // (flow.path.m * (flow.path.d + 1)))
+
+
+def _early(flow: Flow) -> np.ndarray:
+    """Times up to where the reported ones are close; none of a run of steps, which has none."""
+    t = flow.t
+    if t.size < 2 or t[0] > 0 or t[1] <= 2 * EARLY or "lr" in flow.settings:
+        return np.empty(0)
+    close = np.append(t[2:] <= 10**(1 / DECADE) * t[1:-1], True)
+    end = float(t[1 + np.argmax(close)])
+    return np.geomspace(EARLY, end, int(DECADE * np.log10(end / EARLY)) + 2)[:-1]
 
 
 @quiet
 def course(flow: Flow) -> Course:
-    """A wide flow at some of the times that it reports; kept as long as it is."""
+    """A flow at times that are looked at (see `resampled`); kept as long as it is."""
     known = _courses.get(flow)
     if known is None:
-        most = max(FEWEST, NUMBERS // (flow.path.m * (flow.path.d + 1)))
-        t = flow.t[some(flow.t.size, most)]
+        t = np.union1d(flow.t[some(flow.t.size, _most(flow))], _early(flow))
         neurons, power = flow.path.scaled(t)
         norms = row_norms(neurons[:, :, 1:])
         u = neurons[:, :, 1:] / np.where(norms > 0, norms, 1.0)[:, :, None]
@@ -216,21 +232,20 @@ def bundles(values: np.ndarray, weight: np.ndarray, most: int) -> tuple[np.ndarr
     -------
     chosen : ndarray of int, shape (k,)
     mass : ndarray, shape (k,)
-        Weight of those that each stands for, over the largest.
+        Weight of those that each stands for.
 
     Examples
     --------
     >>> chosen, mass = bundles(np.array([[0.0, 1.0, 0.1, 1.1]]), np.array([1.0, 2.0, 3.0, 6.0]), 2)
     >>> chosen, mass
-    (array([2, 3]), array([0.5, 1. ]))
+    (array([2, 3]), array([4., 8.]))
     """
     m = weight.size
     if m <= most:
-        return np.arange(m), np.ones(m)
+        return np.arange(m), weight
     ends = np.nan_to_num(values[-1])
     span = np.ptp(ends) or 1.0
     order = np.lexsort((values[0], np.round(50 * ends / span)))
     parts = np.array_split(order, most)
     chosen = np.array([part[np.argmax(weight[part])] for part in parts])
-    mass = np.array([weight[part].sum() for part in parts])
-    return chosen, mass / (mass.max() or 1.0)
+    return chosen, np.array([weight[part].sum() for part in parts])

@@ -36,7 +36,7 @@ class NeuronsPicture(Picture):
     """See `neurons`."""
 
     name = "neurons"
-    corner = "upper right"
+    corner = "outside"
 
     def draw(self) -> None:
         """Boundaries, and points that will move."""
@@ -81,7 +81,8 @@ class PolarPicture(Picture):
     """See `polar`."""
 
     name = "polar"
-    shape = {"subplot_kw": {"projection": "polar"}}
+    # The legend beside it is as long as the words for the boundaries.
+    shape = {"subplot_kw": {"projection": "polar"}, "figsize": (7.6, 4.8)}
     corner = "outside"
 
     def draw(self) -> None:
@@ -172,7 +173,7 @@ class BoundaryPicture(Picture):
     """See `boundary`."""
 
     name = "boundary"
-    corner = "upper right"
+    corner = "top"
 
     def check(self) -> None:
         """Two inputs, with or without a bias."""
@@ -188,6 +189,8 @@ class BoundaryPicture(Picture):
         x = data.X[:, self.columns]
         side = int(np.clip((CELLS / flow.path.m)**0.5, SMALLEST, LARGEST))
         ends = [limits(x[:, k], 0.25) for k in (0, 1)]
+        # The legend is above all points.
+        ends[1] = ends[1][0], ends[1][1] + 0.05 * (ends[1][1] - ends[1][0])
         self.x = [np.linspace(*end, side) for end in ends]
         self.grid = np.tile(data.X[0], (side * side, 1))
         first, second = np.meshgrid(*self.x)

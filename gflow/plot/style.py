@@ -18,8 +18,12 @@ DARK = COLOURS[0]
 FAINT = "0.6"
 PAIRS = (("#0072B2", "#D55E00"), ("#009E73", "#CC79A7"), ("#56B4E9", "#E69F00"))
 """Colours of ``a_i > 0`` and ``a_i < 0``, for one flow after another."""
+DASHES = ("-", "--", "-.", ":")
+"""Of one curve after another, so that they are told apart in grey too."""
 EDGES = 40
 """Activation boundaries that are drawn, at most."""
+LAST = ("least squares line", "data")
+"""What a legend says after everything else."""
 
 
 def axes(ax: Axes | None, **options: Any) -> Axes:
@@ -59,24 +63,54 @@ def pair(ax: Axes, name: str) -> tuple[str, str]:
 
 
 def legend(ax: Axes, loc: str, **options: Any) -> None:
-    """A legend that says everything once, if there is anything to say; ``"outside"`` is on the
-    right of the axes. Marks in it can be seen, however small and pale they are in the picture."""
-    if loc == "outside":
-        loc, options = "upper left", {"bbox_to_anchor": (1.1, 1.05), **options}
+    """A legend that says everything once, if there is anything to say. ``"outside"`` is on the
+    right of the axes, ``"top"`` two columns above everything drawn, for which room is made. Marks
+    in it can be seen, however small and pale they are in the picture."""
+    beside = (1.1, 1.05) if ax.name == "polar" else (1.02, 1.0)
+    places: dict[str, dict[str, Any]] = {
+        "outside": {"loc": "upper left", "bbox_to_anchor": beside},
+        "top": {"loc": "upper center", "ncols": 2}}
+    place = places.get(loc, {"loc": loc})
     from matplotlib.lines import Line2D
     handles, labels = ax.get_legend_handles_labels()
     first = {label: handle for label, handle in zip(labels[::-1], handles[::-1])}
     if not first:
         return
-    texts = list(dict.fromkeys(labels))
-    own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, "loc": loc, **options}
+    texts = sorted(dict.fromkeys(labels), key=lambda text: text in LAST)
+    own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, **place, **options}
     made = ax.legend([first[text] for text in texts], texts, **own)
+    # A constrained layout will make the axes a little wider.
+    wide = made.get_window_extent().width > 1.06 * ax.get_window_extent().width
+    if loc == "top" and wide and ax.get_autoscaley_on():
+        own["ncols"] = 1
+        made = ax.legend([first[text] for text in texts], texts, **own)
     for handle in made.legend_handles:
         if handle is not None:
             alpha = handle.get_alpha()
             handle.set_alpha(None if alpha is None else max(float(alpha), 0.45))
             if isinstance(handle, Line2D):
                 handle.set_markersize(min(max(handle.get_markersize(), 5.0), 8.0))
+    if loc == "outside":
+        # In the middle of their place axes of equal scales would leave too little room for it.
+        ax.set_anchor("W")
+    if loc == "top":
+        _headroom(ax, -(-len(texts) // own["ncols"]) * float(made.get_texts()[0].get_fontsize()))
+
+
+def _headroom(ax: Axes, points: float) -> None:
+    """Lift the upper end of the values by what lines of text of this height need; not where
+    somebody has set it."""
+    if not ax.get_autoscaley_on():
+        return
+    # What an earlier flow on these axes was given is given again.
+    ax.relim()
+    ax.autoscale_view(scalex=False)
+    share = min(0.5, (1.3 * points + 8.0) / (ax.get_window_extent().height * 72 / ax.figure.dpi))
+    scale = ax.yaxis.get_transform()
+    low, high = scale.transform(np.array(ax.get_ylim()))
+    top = scale.inverted().transform(np.array([high + share / (1 - share) * (high - low)]))
+    ax.update_datalim([(ax.dataLim.x0, float(top[0]))], updatex=False)
+    ax.autoscale_view(scalex=False)
 
 
 def dots(t: np.ndarray) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import numpy as np
 from ..problem.data import Data
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, drawn, neurons_at
-from .style import COLOURS, limits, line, mark_size, pair, some, turn
+from .style import COLOURS, DASHES, limits, line, mark_size, pair, some, turn
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -18,6 +18,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
 """Points of a curve, fewest of them, and neurons times points that are quick."""
+PLACES = 200
+"""Parts of the width in which kinks of a wide network are added up."""
 LOOKS = 12
 """Times of a film at which limits are looked for."""
 
@@ -89,7 +91,8 @@ class FunctionPicture(OneInput):
             fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
             ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
                     alpha=0.45, label="least squares line")
-        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network"}
+        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network",
+               "linestyle": DASHES[before % len(DASHES)]}
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
         if before == 0:
             self.data_points()
@@ -127,8 +130,8 @@ class KinksPicture(OneInput):
         for up, colour, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
                                        (False, colours[1], "x", "$a_i < 0$")):
             own = {"color": colour, "linewidth": 0.7, "linestyle": "-", "marker": mark,
-                   "markersize": 2.5 if m > MANY else 4.5,
-                   "alpha": max(0.1, min(0.8, 40 / m)), "zorder": 2}
+                   "markersize": 4.5, "zorder": 2,
+                   "alpha": 0.8 if m > MANY else max(0.3, min(0.8, 120 / m))}
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
             ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
         self.twin.axhline(0, color="0.8", linewidth=0.7, zorder=0)
@@ -138,33 +141,51 @@ class KinksPicture(OneInput):
         self.twin.patch.set_visible(True)
         self.artists = [*(stem for _, stem in self.stems), self.curve]
         ax.set(xlabel="input $x$, and kinks", ylabel="output", xlim=(self.x[0], self.x[-1]))
-        self.twin.set_ylabel("weight $a_i |w_i|$ of a kink")
+        self.twin.set_ylabel(f"change of slope at a kink, {self._formula()}" if m <= MANY else
+                             f"changes of slope, added up in {PLACES} parts")
         self.room()
         self.highest = 0.0
         if self.times is not None:
             for t in self.times[some(self.times.size, LOOKS)]:
-                self._height(self._kinks(float(t))[1])
+                self._height(self._stems(*self._kinks(float(t)))[1])
 
     def _height(self, weight: np.ndarray) -> None:
         self.highest = max(self.highest, 1.15 * float(np.abs(weight).max(initial=0.0)), 1e-300)
         self.twin.set_ylim(-self.highest, self.highest)
 
     def _kinks(self, t: float) -> tuple[np.ndarray, np.ndarray]:
-        """Places and weights of the kinks."""
+        """Places of the kinks, and how much the slope changes there."""
         found = neurons_at(self.flow, t)
         u, model = found.directions, found.model
         constant = 0.0 if self.bias is None else self.flow.data.X[0, self.bias] * u[:, self.bias]
         place = -constant / u[:, self.column] + np.zeros(model.m)
-        return place, model.a * model.norms
+        return place, (1 - model.slope) * model.a * np.abs(model.W[:, self.column])
+
+    def _formula(self) -> str:
+        slope = self.flow.model.slope
+        return f"${'' if not slope else f'{1 - slope:.3g}'} a_i |w_{{i{self.column + 1}}}|$"
+
+    def _stems(self, place: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Those that are drawn: of a wide network those of each sign together in a part of the
+        width, at their mean."""
+        inside = (place >= self.x[0]) & (place <= self.x[-1]) & (weight != 0)
+        place, weight = place[inside], weight[inside]
+        if self.flow.path.m <= MANY:
+            return place, weight
+        part = np.minimum(PLACES * (place - self.x[0]) / (self.x[-1] - self.x[0]), PLACES - 1)
+        key = part.astype(int) + PLACES * (weight > 0)
+        total = np.bincount(key, weight, 2 * PLACES)
+        mean = np.bincount(key, weight * place, 2 * PLACES)[total != 0] / total[total != 0]
+        return mean, total[total != 0]
 
     @quiet
     def move(self, t: float) -> None:
         """Move to a time."""
-        place, weight = self._kinks(t)
-        inside = (place >= self.x[0]) & (place <= self.x[-1])
+        place, _ = found = self._kinks(t)
+        where, weight = self._stems(*found)
         for up, stem in self.stems:
-            own = inside & ((weight > 0) == up)
-            x, y, gap = place[own], weight[own], np.full(own.sum(), np.nan)
+            own = (weight > 0) == up
+            x, y, gap = where[own], weight[own], np.full(own.sum(), np.nan)
             stem.set_data(np.column_stack([x, x, x]).ravel(),
                           np.column_stack([0 * y, y, gap]).ravel())
             stem.set_markevery((1, 3))
@@ -173,7 +194,7 @@ class KinksPicture(OneInput):
             self._height(weight)
             self.ax.relim()
             self.ax.autoscale_view(scalex=False)
-            outside = int((~inside).sum())
+            outside = int((~((place >= self.x[0]) & (place <= self.x[-1]))).sum())
             self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {place.size} are outside)"
                                if outside else "input $x$, and kinks")
 
@@ -241,8 +262,9 @@ def function(flow: Flow, t: float | None = None, ax: Axes | None = None, **optio
 def kinks(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
     """The fitted function of one input, and where its neurons bend it: ``-b_i / w_i``.
 
-    A stem a neuron, as high as its weight ``a_i |w_i|`` (axis on the right). Parameters as in
-    `function`; options go to the stems.
+    A stem a neuron, as high as the slope changes there: ``a_i |w_i1|`` (axis on the right), the
+    first weight being that of the input. Of more than 400 neurons stems of one sign are added up
+    in 200 parts of the width. Parameters as in `function`; options go to the stems.
 
     Raises
     ------

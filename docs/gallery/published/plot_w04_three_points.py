@@ -3,8 +3,8 @@ Three points on which training gets stuck
 =========================================
 
 Boursier and Flammarion, "Early alignment in two-layer networks training is a two-edged sword"
-(arXiv:2401.10791), figure 2, at full size: 20000 neurons. All of them end on one line, and
-training at a spurious stationary point of loss 0.0875.
+(arXiv:2401.10791), figure 2, at full size: 20000 neurons. All that grow end in one
+direction, and training at a spurious stationary point of loss 0.0875.
 """
 
 import gflow

@@ -14,7 +14,7 @@ setting = gflow.experiments.published["W10"]
 model, data = setting.problem(rng=0)
 flow = gflow.integrate(model, data, 1e4, decay=setting.decay)
 axes = gflow.plot.loss(flow, label="training")
-axes.plot(flow.t, flow.test_loss(setting.test(np.random.default_rng(9))), label="test")
+axes.plot(flow.t, flow.test_loss(setting.test(np.random.default_rng(9))), "--", label="test")
 axes.legend()
 
 # %%

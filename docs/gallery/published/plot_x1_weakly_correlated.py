@@ -3,9 +3,9 @@
 ==========================================
 
 Dana, Bach and Pillaud-Vivien, "Convergence of shallow ReLU networks on weakly interacting data",
-published code, experiment 1, in a smaller size (theirs has dimension 100 and 1300 points or more):
-31 neurons, output weights that dominate; every label is fitted. Their networks are divided by the
-width, which is the same as a start divided by its root.
+published code, experiment 1, in a smaller size (theirs begins with 1300 points in dimension 100,
+and 36 neurons: put these numbers here). Output weights dominate, and every label is fitted. Their
+networks are divided by the width, which is the same as a start divided by its root.
 """
 
 import gflow
