@@ -66,12 +66,22 @@ def test_weights_below_a_stepper():
 
 def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
     steps = []
-    assert faults.examine(0, steps.append) is not None and len(steps) >= 2
+    assert faults.examine(*faults.draw(0), steps.append) is not None and len(steps) >= 2
     honest = faults.outputs
     # A loose run of an ordinary problem that is off is found out.
     monkeypatch.setattr(faults, "outputs",
                         lambda flow: honest(flow) + (flow.settings["rtol"] > 1e-9))
-    monkeypatch.setattr(faults, "draw", lambda seed: ("plain", faults.Problem(
-        np.ones(1), np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), np.full(1, 2.0), 3.0)))
-    assert [said.split()[:2] for said in faults.examine(0, steps.append)] == [
+    problem = faults.Problem(np.ones(1), np.ones((1, 1)), np.zeros(1), np.ones((1, 1)),
+                             np.full(1, 2.0), 3.0)
+    assert [said.split()[:2] for said in faults.examine("plain", problem, steps.append)] == [
         ["wrong", "DOP853:"], ["wrong", "waveform:"]]
+
+
+def test_settings_are_part_of_the_search():
+    drawn = [faults.draw_setting(seed) for seed in range(30)]
+    assert {problem.options["loss"] for _, problem in drawn} == {
+        "square", "logistic", "exponential"}
+    assert any(problem.slope and problem.options["decay"] for _, problem in drawn)
+    kind, problem = next((kind, problem) for kind, problem in drawn if "plain logistic" in kind)
+    assert not [said for said in faults.examine(kind, problem, lambda step: None)
+                if not said.startswith("unclear")]
