@@ -8,8 +8,9 @@ Every problem is run by both engines. A fault is
 - ``wrong``: a success whose outputs on the data are off by more than 1e3 rtol from those of the
   other engine at rtol 1e-12, in a well-conditioned case.
 
-Outputs are compared in units of the largest label, or of the largest sum of ``|a_i relu(w_i.x)|``:
-rtol is a part of every neuron, and where neurons cancel, outputs are less than it. Whether a case
+Outputs are compared in units of the largest label, or of the largest sum of ``|a_i relu(w_i.x)|``
+at the start or at the end: rtol is a part of every neuron, and where neurons cancel, or come to put
+out nothing, outputs are less than it. Whether a case
 is well-conditioned is judged by experiment: the start is perturbed by 1e-10, relative to every
 entry, three times, and run again by the other engine at 1e-12. If outputs change by more than 1e-7
 (the perturbation grew a thousandfold), or if a run does not end well, nothing can be said, and the
@@ -156,9 +157,11 @@ def outputs(flow: gflow.Flow) -> np.ndarray:
     """Outputs on the data at the end, in units of labels and of what neurons add to outputs."""
     X, y = flow.data.X, flow.data.y
     unit = np.abs(X).max() if X.any() else 1.0
-    parts = flow.model.activation(X / unit @ flow.model.W.T) * flow.model.a
-    size = max(np.abs(parts).sum(axis=1).max(), np.abs(y / unit).max())
-    return np.asarray(parts.sum(axis=1) / size if size > 0 else parts.sum(axis=1))
+    first, last = (flow.model.activation(X / unit @ W.T) * a
+                   for a, W in zip(flow.a[[0, -1]], flow.W[[0, -1]]))
+    size = max(np.abs(first).sum(axis=1).max(), np.abs(last).sum(axis=1).max(),
+               np.abs(y / unit).max())
+    return np.asarray(last.sum(axis=1) / size if size > 0 else last.sum(axis=1))
 
 
 def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any) -> bool:
