@@ -51,6 +51,16 @@ def test_hidden_weights_far_below_output_weights(method, ratio):
         assert loss[1] == pytest.approx(loss[0], rel=1e-5)
 
 
+def test_rounding_of_a_step_brings_no_contact_back_for_ever():
+    # On a step on which |w| grows a millionfold, dense output is off by more than 1e-12 of its
+    # start: beyond the hyperplane that the neuron has just passed.
+    problem = faults.draw(20091)[1]._replace(t_max=1.0)
+    ends = [faults.run(problem, method, rtol) for method, rtol in (("DOP853", 1e-12),
+                                                                   ("waveform", 1e-8))]
+    assert [flow.status for flow in ends] == ["finished"] * 2
+    np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ENGINES)
 def test_overflow_is_not_recorded_as_a_perfect_fit(method):
     flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1e200]), 5.0, method=method, save=["loss"])

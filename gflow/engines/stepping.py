@@ -17,6 +17,7 @@ from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
                                  SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
+from ..kernels.march import LENIENT
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
@@ -78,7 +79,7 @@ class Stepping:
         # Pulls that are no differences of labels and outputs have no rounding of these.
         self.first = np.zeros(data.n) if is_endless(field.loss) else field.first_pulls
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
-        self.band = max(rtol, ON_SURFACE)
+        self.band, self.lenient = max(rtol, ON_SURFACE), 1.0
         self.d = data.d
         self.m = state.size // (data.d + 1)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
@@ -451,8 +452,8 @@ class Stepping:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose, self.band, normal,
-                                        halves(degree), window)
+            who, what, when = crossings(W, pattern.side, pattern.loose, self.band * self.lenient,
+                                        normal, halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
                 found += self._slider_contacts(early, t0, part * (t1 - t0))
@@ -532,6 +533,8 @@ class Stepping:
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))
+        # Contacts that change nothing come again, and at once: see LENIENT.
+        self.lenient = 1.0 if changes else max(1.0, min(4 * self.lenient, LENIENT / self.band))
 
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement
