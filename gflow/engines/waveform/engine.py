@@ -309,7 +309,7 @@ class Waveform:
 
     def stay(self, system: Reduced) -> None:
         """Stay here until ``t_max``, but for neurons that shrink for ever."""
-        if not system.gone.any():
+        if not system.fades:
             self._take(*system.neurons())
             self.stand()
             return
@@ -422,7 +422,7 @@ class Waveform:
                 t1 = self.run.t_max
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
-            steady = self.clock.after(self.t)[1] or not system.gone.any()
+            steady = not system.fades or self.clock.after(self.t)[1]
             if steady and system.at_rest:
                 self.stay(system)
                 return H

@@ -134,6 +134,8 @@ class Reduced:
         Whether there are few enough patterns.
     gone : ndarray of bool, shape (G,)
         Patterns whose neurons shrink for ever, and add nothing to outputs any more: see `fading`.
+    fades : bool
+        Whether there are any.
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
@@ -187,9 +189,11 @@ class Reduced:
         self.N = moments
         self.guess = self.response.at(t).guess(self.R @ self.N[:, 0, 1:].ravel())
         self.guess.most += self.reserve()
-        self.gone, self.lost = self._gone(U), np.zeros(G)
-        self.N = np.where(self.gone[:, None, None], 0.0, moments)
-        self.follows = np.where(self.gone[:, None, None], 0.0, self.P)
+        self.gone, self.lost, self.follows = self._gone(U), np.zeros(G), self.P
+        self.fades = bool(self.gone.any())
+        if self.fades:
+            self.N, self.follows = (np.where(self.gone[:, None, None], 0.0, each)
+                                    for each in (moments, self.P))
 
     def _gone(self, U: np.ndarray) -> np.ndarray:
         """Patterns whose neurons only shrink, and add less to outputs than the rounding of pulls;
@@ -220,7 +224,7 @@ class Reduced:
         """Neurons (m, d + 1) now, in units of 2 to the power (m,)."""
         left = np.exp(-self.decay * np.array([self.t - self.stretch.t0])) if self.decay else None
         U, power = self.stretch.neurons(self.lam[:, None], left)[:, 0], self.stretch.power
-        if self.gone.any():
+        if self.fades:
             gone = np.append(self.lost, 0.0)[self.of]
             U, power = U * mantissa(gone)[:, None], lowered(power, gone)
         return U, power
@@ -252,14 +256,14 @@ class Reduced:
 
     def _constant(self, t0: float, t1: float, field: np.ndarray) -> Calm:
         """A piece with this constant ``field`` (G, 1, d), and that of now where neurons shrink."""
-        if self.gone.any():
+        if self.fades:
             D = (self.guess.r @ self.R).reshape(field.shape) @ self.P
             field = np.where(self.gone[:, None, None], D * (t1 - t0) / (2 * self.data.n), field)
         return self._piece(t0, t1, field)
 
     def _piece(self, t0: float, t1: float, field: np.ndarray) -> Calm:
         """A piece with this ``field``, before the neurons move; those that shrink do."""
-        if not self.gone.any():
+        if not self.fades:
             return Calm(t0, t1, self.stretch, self.lam, field, ACCURACY, self.decay)
         before = np.where(self.gone, self.lost, np.nan)
         self.lost[self.gone] += lost(field[self.gone], np.ones(1))[:, 0]
@@ -354,7 +358,7 @@ class Reduced:
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
         if (met >= 0 or self._released(frame, left, self.response.on(t0, t1).log)
-                or not keep_shrinking(frame.field[self.gone])):
+                or self.fades and not keep_shrinking(frame.field[self.gone])):
             return None, 0.0, outcome.rounds
         piece = self._piece(t0, t1, frame.field)
         shrunk = float(np.exp(-self.decay * H))
@@ -408,9 +412,9 @@ class _Frame:
         D = (monomials(DEGREE) @ to_series(DEGREE) @ D).reshape(-1, G, d).transpose(1, 0, 2)
         self.full = np.ascontiguousarray(D)
         self.field = np.ascontiguousarray(D @ system.P)
-        gone = system.gone
-        bundles.propagate(np.where(gone[:, None, None], 0.0, self.field) if gone.any()
-                          else self.field, nodes(DEGREE), ACCURACY, self.step)
+        field = (np.where(system.gone[:, None, None], 0.0, self.field) if system.fades
+                 else self.field)
+        bundles.propagate(field, nodes(DEGREE), ACCURACY, self.step)
         # v = sum a_i w_i is the first row of lam^T N lam.
         half = np.einsum("gjb,gbc->gjc", self.step[:, :, :, 0], system.N)
         self.v = np.einsum("gjb,gjbc->jgc", half, self.step[:, :, :, 1:])
