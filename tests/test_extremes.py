@@ -51,6 +51,16 @@ def test_hidden_weights_far_below_output_weights(method, ratio):
         assert loss[1] == pytest.approx(loss[0], rel=1e-5)
 
 
+def test_rounding_of_a_step_brings_no_contact_back_for_ever():
+    # On a step on which |w| grows a millionfold, dense output is off by more than 1e-12 of its
+    # start: beyond the hyperplane that the neuron has just passed.
+    problem = faults.draw(20091)[1]._replace(t_max=1.0)
+    ends = [faults.run(problem, method, rtol) for method, rtol in (("DOP853", 1e-12),
+                                                                   ("waveform", 1e-8))]
+    assert [flow.status for flow in ends] == ["finished"] * 2
+    np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], atol=1e-6)
+
+
 @pytest.mark.parametrize("method", ENGINES)
 def test_overflow_is_not_recorded_as_a_perfect_fit(method):
     flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1e200]), 5.0, method=method, save=["loss"])
@@ -66,12 +76,22 @@ def test_weights_below_a_stepper():
 
 def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
     steps = []
-    assert faults.examine(0, steps.append) is not None and len(steps) >= 2
+    assert faults.examine(*faults.draw(0), steps.append) is not None and len(steps) >= 2
     honest = faults.outputs
     # A loose run of an ordinary problem that is off is found out.
     monkeypatch.setattr(faults, "outputs",
                         lambda flow: honest(flow) + (flow.settings["rtol"] > 1e-9))
-    monkeypatch.setattr(faults, "draw", lambda seed: ("plain", faults.Problem(
-        np.ones(1), np.ones((1, 1)), np.zeros(1), np.ones((1, 1)), np.full(1, 2.0), 3.0)))
-    assert [said.split()[:2] for said in faults.examine(0, steps.append)] == [
+    problem = faults.Problem(np.ones(1), np.ones((1, 1)), np.zeros(1), np.ones((1, 1)),
+                             np.full(1, 2.0), 3.0)
+    assert [said.split()[:2] for said in faults.examine("plain", problem, steps.append)] == [
         ["wrong", "DOP853:"], ["wrong", "waveform:"]]
+
+
+def test_settings_are_part_of_the_search():
+    drawn = [faults.draw_setting(seed) for seed in range(30)]
+    assert {problem.options["loss"] for _, problem in drawn} == {
+        "square", "logistic", "exponential"}
+    assert any(problem.slope and problem.options["decay"] for _, problem in drawn)
+    kind, problem = next((kind, problem) for kind, problem in drawn if "plain logistic" in kind)
+    assert not [said for said in faults.examine(kind, problem, lambda step: None)
+                if not said.startswith("unclear")]

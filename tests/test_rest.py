@@ -97,3 +97,50 @@ def test_a_fitted_point_far_away_costs_nothing():
         flow = gflow.integrate((a, W), (X @ turn, y), 100.0, method="waveform", rtol=rtol,
                                threads=1, max_events=5000)
         assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < 400
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_a_neuron_that_shrinks_for_ever_ends_no_rest(method):
+    # The second neuron shrinks at a point that nobody can fit: with v = a |w|, v' = -v (1 + v).
+    X, y = np.array([[1.0], [-1.0]]), np.array([1.0, -1.0])
+    flow = gflow.integrate(([0.5, 0.5], [[0.5], [-0.5]]), (X, y), 1e12, method=method,
+                           threads=1, t_eval=[20.0, 600.0, 1e12])
+    most = 200 if method == "waveform" else 2000
+    assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < most
+    v = 0.2 * np.exp(-flow.t[:2])
+    np.testing.assert_allclose(flow.a[:2, 1], np.sqrt(v / (1 - v)), rtol=1e-6)
+    assert flow.a[-1, 1] == 0.0 and flow.a[-1, 0] == pytest.approx(1.0, rel=1e-7)
+
+
+# The first neuron slides along the first axis, held by the second point, and shrinks.
+HELD = np.array([[2.0, 0.0], [0.0, 1.0], [1.0, 0.5], [1.0, -3.0]])
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_what_shrinks_on_a_ray_is_left_alone(method, tmp_path):
+    # v' = -v (1.75 + 2.5 v), with v = a |w|; the second neuron fits the last point.
+    X, y = np.vstack([HELD[:3], [[-1.0, 0.0]]]), np.array([-2.0, -3.0, 0.5, 1.0])
+    W = [[0.5, 0.0], [-1.0, -0.5]]
+    flow = gflow.integrate(([0.5, np.sqrt(1.25)], W), (X, y), 1e12, method=method, threads=1,
+                           t_eval=[10.0, 500.0, 1e12])
+    most = 200 if method == "waveform" else 2000
+    assert flow.success and flow.stats["steps"] + flow.stats["rejected_steps"] < most
+    left = 0.25 / (1.75 + 2.5 * 0.25) * np.exp(-1.75 * flow.t[:2])
+    np.testing.assert_allclose(flow.a[:2, 0]**2, 1.75 * left / (1 - 2.5 * left), rtol=1e-6)
+    np.testing.assert_allclose(flow.W[:2, 0, 0], flow.a[:2, 0], rtol=1e-14)
+    assert (flow.W[:, 0, 1] == 0.0).all()
+    assert flow.loss[-1] == pytest.approx((4 + 9 + 0.25) / 8, rel=1e-12)
+    if method == "waveform":
+        assert flow.log_norms[-1, 0] == pytest.approx(-0.875e12, rel=1e-12)
+    flow.save(tmp_path / "flow.npz")
+    assert (gflow.load(tmp_path / "flow.npz")([10.0, 500.0]).a == flow.a[:2]).all()
+
+
+def test_what_shrinks_below_rounding_comes_back():
+    # Until the second neuron, 1e-60 at first, has grown: then the field of the first one turns.
+    w = 1e-60 * np.array([1.0, -2.0])
+    model = ([0.5, -np.linalg.norm(w)], [[0.5, 0.0], w])
+    ends = [gflow.integrate(model, (HELD, [-0.5, -60.0, 0.5, -9.0]), 60.0, method=method,
+                            rtol=1e-10) for method in ("DOP853", "waveform")]
+    assert ends[1].a[:, 0].min() < 1e-19 and ends[1].stats["steps"] < 120
+    np.testing.assert_allclose(ends[0].a[-1], ends[1].a[-1], rtol=1e-6)

@@ -3,26 +3,34 @@
 Every problem is run by both engines. A fault is
 
 - ``raised``: an exception;
-- ``hung``: a run of more than 20 s (runs are asked to stop after 10; a watchdog ends the worker of
-  one that does not hear);
+- ``hung``: a run of more than 20 s of processor time (runs are asked to stop after 10; the system
+  ends the worker of one that does not hear, and a watchdog one that sleeps);
 - ``wrong``: a success whose outputs on the data are off by more than 1e3 rtol from those of the
   other engine at rtol 1e-12, in a well-conditioned case.
 
-Outputs are compared in units of the largest label, or of the largest sum of ``|a_i relu(w_i.x)|``:
-rtol is a part of every neuron, and where neurons cancel, outputs are less than it. Whether a case
+Outputs are compared in units of the largest label, or of the largest sum of ``|a_i relu(w_i.x)|``
+at the start or at the end: rtol is a part of every neuron, and where neurons cancel, or come to put
+out nothing, outputs are less than it. Whether a case
 is well-conditioned is judged by experiment: the start is perturbed by 1e-10, relative to every
 entry, three times, and run again by the other engine at 1e-12. If outputs change by more than 1e-7
 (the perturbation grew a thousandfold), or if a run does not end well, nothing can be said, and the
 case is ``unclear``. So is one whose solution is not unique.
+
+With ``--settings`` problems have other losses, slopes, decays and speeds of layers besides.
 """
 
 from __future__ import annotations
 
 import argparse
 import multiprocessing
+import signal
+import time
 import traceback
 from collections import Counter
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from multiprocessing.connection import Connection
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -33,14 +41,16 @@ ENGINES = ("DOP853", "waveform")
 RTOL, TIGHT = 1e-8, 1e-12
 OFF = 1e3 * RTOL
 PERTURBED, GROWN = 1e-10, 1e3
-STOP, HUNG = 10.0, 20.0
-"""Seconds after which a run is asked to end, and after which it hangs."""
+STOP, HUNG = 10.0, 20
+"""Seconds of processor time after which a run is asked to end, and after which it hangs."""
+ASLEEP = 900.0
+"""Seconds on the clock after which a run hangs, however little it computes: compiling is more."""
 KINDS = ("plain", "little w", "little a", "units", "rows", "scales", "parallel", "dead", "resting",
          "long", "log_scale")
 
 
 class Problem(NamedTuple):
-    """A start, data and how far to go."""
+    """A start, data and how far to go, the slope of the activation and options of the run."""
 
     a: np.ndarray
     W: np.ndarray
@@ -48,6 +58,8 @@ class Problem(NamedTuple):
     X: np.ndarray
     y: np.ndarray
     t_max: float
+    slope: float = 0.0
+    options: Mapping[str, Any] = MappingProxyType({})
 
 
 def draw(seed: int) -> tuple[str, Problem]:
@@ -97,20 +109,59 @@ def draw(seed: int) -> tuple[str, Problem]:
     return kind, Problem(a, W, log_scale, X, y, t_max)
 
 
+def draw_setting(seed: int) -> tuple[str, Problem]:
+    """A problem with another loss, slope, decay or other speeds of layers, and of what kind.
+
+    Examples
+    --------
+    >>> kind, problem = draw_setting(1)
+    >>> kind.split()[0] in KINDS, sorted(problem.options)
+    (True, ['decay', 'loss', 'rates'])
+    """
+    kind, problem = draw(seed)
+    g = np.random.default_rng([16, seed])
+    loss = str(g.choice(["square", "square", "logistic", "exponential"]))
+    a, W, _, X, y, t_max = problem[:6]
+    inputs = int(np.frexp(np.abs(X).max())[1])
+    if loss != "square":
+        y = np.where(y > 0, 1.0, -1.0)
+        if kind == "units":
+            # Labels have no unit: weights go with inputs alone.
+            size = int(np.frexp(max(np.abs(a).max(), np.abs(W).max()))[1])
+            a, W = np.ldexp(a, -size - inputs // 2), np.ldexp(W, -size - inputs // 2)
+        t_max = 10.0 ** g.uniform(-0.5, g.choice([2.0, 6.0])) * len(y)
+        t_max /= float(np.sqrt((X**2).sum(axis=1)).sum())
+    rates = (1.0, 1.0)
+    if g.random() < 0.3:
+        rates = (1.0, 2.0 ** int(g.integers(-10, 11)))[::int(g.choice([-1, 1]))]
+    slope = float(g.choice([0.0, 0.0, 0.1, -0.5, 0.9, 10.0 ** g.uniform(-12, -1)]))
+    decay = float(g.choice([0.0, 1.0])) * 10.0 ** g.uniform(-3, 1.5) / t_max
+    # The fast engine needs layers that shrink alike.
+    options = {"loss": loss, "rates": rates, "decay": (decay / rates[0], decay / rates[1])}
+    said = [loss] + ["rates"] * (rates != (1.0, 1.0)) + ["leaky"] * (slope != 0)
+    return (" ".join([kind, *said] + ["decay"] * (decay > 0)),
+            Problem(a, W, problem.log_scale, X, y, t_max, slope, options))
+
+
 def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
     """The run of a problem."""
-    start = gflow.TwoLayerReLU(problem.a, problem.W, problem.log_scale)
+    start = gflow.TwoLayerReLU(problem.a, problem.W, problem.log_scale, slope=problem.slope)
+    begun = time.process_time()
+    slow = gflow.stop.Rule(lambda state: time.process_time() > begun + STOP, "slow",
+                           f"the run took {STOP:g} seconds of processor time")
     return gflow.integrate(start, (problem.X, problem.y), problem.t_max, method=method, rtol=rtol,
-                           threads=1, max_events=20000, stop=gflow.stop.wall_time(STOP))
+                           threads=1, max_events=20000, stop=slow, **problem.options)
 
 
 def outputs(flow: gflow.Flow) -> np.ndarray:
     """Outputs on the data at the end, in units of labels and of what neurons add to outputs."""
     X, y = flow.data.X, flow.data.y
     unit = np.abs(X).max() if X.any() else 1.0
-    parts = np.maximum(X / unit @ flow.model.W.T, 0.0) * flow.model.a
-    size = max(np.abs(parts).sum(axis=1).max(), np.abs(y / unit).max())
-    return np.asarray(parts.sum(axis=1) / size if size > 0 else parts.sum(axis=1))
+    first, last = (flow.model.activation(X / unit @ W.T) * a
+                   for a, W in zip(flow.a[[0, -1]], flow.W[[0, -1]]))
+    size = max(np.abs(first).sum(axis=1).max(), np.abs(last).sum(axis=1).max(),
+               np.abs(y / unit).max())
+    return np.asarray(last.sum(axis=1) / size if size > 0 else last.sum(axis=1))
 
 
 def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any) -> bool:
@@ -128,10 +179,9 @@ def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: 
     return True
 
 
-def examine(seed: int, tell: Any) -> list[str]:
+def examine(kind: str, problem: Problem, tell: Any) -> list[str]:
     """What is wrong with the runs of one problem; ``tell`` is called before each."""
-    kind, problem = draw(seed)
-    engines = ENGINES if kind != "log_scale" else ENGINES[1:]
+    engines = ENGINES if kind.split()[0] != "log_scale" else ENGINES[1:]
     found = []
     flows: dict[tuple[str, float], gflow.Flow] = {}
     for method in engines:
@@ -161,14 +211,26 @@ def examine(seed: int, tell: Any) -> list[str]:
     return found
 
 
+def allow(seconds: int) -> None:
+    """Let the system end this process after so much more processor time, where it can."""
+    with suppress(ImportError):
+        import resource
+        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
+        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
+
+
 def serve(pipe: Connection) -> None:
-    """A worker: seeds come in, steps and findings go out."""
+    """A worker: problems come in, steps and findings go out."""
     np.seterr(all="ignore")
-    while True:
-        seed = pipe.recv()
-        if seed is None:
-            return
-        pipe.send(("done", examine(seed, lambda step: pipe.send(("step", step)))))
+    # Kernels are compiled, or loaded, before anything is timed.
+    examine("plain", draw(0)[1], lambda step: None)
+
+    def tell(step: str) -> None:
+        allow(HUNG)
+        pipe.send(("step", step))
+
+    while (asked := pipe.recv()) is not None:
+        pipe.send(("done", examine(*asked, tell)))
 
 
 class Worker:
@@ -179,20 +241,20 @@ class Worker:
         self.pipe, there = context.Pipe()
         self.process = context.Process(target=serve, args=(there,), daemon=True)
         self.process.start()
-        self.fresh = True
+        there.close()
 
-    def examine(self, seed: int, patience: float = HUNG) -> list[str]:
+    def examine(self, kind: str, problem: Problem, patience: float = ASLEEP) -> list[str]:
         """Findings; a worker that hangs or dies is one, and is ended."""
-        self.pipe.send(seed)
+        self.pipe.send((kind, problem._replace(options=dict(problem.options))))
         step = "start"
-        # The first has kernels to compile.
-        while self.pipe.poll(patience + 600.0 * self.fresh):
+        while self.pipe.poll(patience):
             try:
                 what, said = self.pipe.recv()
             except EOFError:
-                return [f"died in {step}"]
+                self.process.join()
+                late = self.process.exitcode == -getattr(signal, "SIGXCPU", 0)
+                return [f"{'hung' if late else 'died'} {step}"]
             if what == "done":
-                self.fresh = False
                 return list(said)
             step = said
         self.end()
@@ -204,17 +266,18 @@ class Worker:
         self.process.join()
 
 
-def search(seeds: range, show: Any = print) -> Counter[str]:
-    """Examine many problems; count the findings by their first word and the kind of problem."""
+def search(seeds: Iterable[int], of: Any = draw, show: Any = print) -> Counter[str]:
+    """Examine many problems that ``of`` draws; count the findings by their first word and the kind
+    of problem."""
     counts: Counter[str] = Counter()
     worker = Worker()
     for seed in seeds:
-        findings = worker.examine(seed)
+        kind, problem = of(seed)
+        findings = worker.examine(kind, problem)
         if not worker.process.is_alive():
             worker = Worker()
         for finding in findings:
-            kind = draw(seed)[0]
-            counts[f"{finding.split()[0]} ({kind})"] += 1
+            counts[f"{finding.split()[0]} ({kind.split()[0]})"] += 1
             show(f"seed {seed} ({kind}): {finding}", flush=True)
     worker.end()
     return counts
@@ -225,8 +288,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("count", type=int, nargs="?", default=100, help="problems (100)")
     parser.add_argument("--first", type=int, default=0, help="first seed (0)")
+    parser.add_argument("--settings", action="store_true",
+                        help="other losses, slopes, decays and speeds of layers too")
     given = parser.parse_args(arguments)
-    counts = search(range(given.first, given.first + given.count))
+    counts = search(range(given.first, given.first + given.count),
+                    draw_setting if given.settings else draw)
     for what, count in sorted(counts.items()):
         print(f"{count:6d} {what}")
     faults = sum(count for what, count in counts.items()

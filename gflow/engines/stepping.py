@@ -17,6 +17,7 @@ from ..kernels import field as kernels
 from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
                                  SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
+from ..kernels.march import LENIENT
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
@@ -25,7 +26,7 @@ from .drift import Drift
 from .events import OFF, SLIDING
 from .pattern import Pattern, Slide, start, stop_at_zero, undecided
 from .run import Run, Stop
-from .trajectory import Trajectory, by_neuron
+from .trajectory import Trajectory, by_neuron, by_weight
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""
@@ -44,6 +45,8 @@ LOOK = 50
 """Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
+LOST = 2.0**-1000
+"""Smaller neurons have no room below for errors."""
 
 
 class Stepping:
@@ -76,7 +79,7 @@ class Stepping:
         # Pulls that are no differences of labels and outputs have no rounding of these.
         self.first = np.zeros(data.n) if is_endless(field.loss) else field.first_pulls
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
-        self.band = max(rtol, ON_SURFACE)
+        self.band, self.lenient = max(rtol, ON_SURFACE), 1.0
         self.d = data.d
         self.m = state.size // (data.d + 1)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
@@ -287,7 +290,7 @@ class Stepping:
         p = self.pulls(state, t0)
         curvature = (None if self.square else
                      self.field.curvature(h, self.clock.log_rate(t0)))
-        move = np.zeros_like(state)
+        move, gone = np.zeros_like(state), np.zeros(self.m)
         fastest = (rest.rate(a, W, p, self.data.X, curvature)
                    * self.pattern.activation.steepest + self.drift.fastest)
         if fastest * span <= rest.INSTANT:
@@ -295,31 +298,65 @@ class Stepping:
         elif v.any():
             terms = rest.terms(self.first, p, curvature, rest.reach(
                 a, W, self.data.X, self.pattern.activation))
-            seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
-            D = seen @ rest.rounding(terms, self.data.X)
-            noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
-            noise += self.drift.rounding(state)
-            limit = self.rtol * by_neuron(np.abs(state), self.m)
-            for _ in range(rest.ROUNDS):
-                if (np.abs(v) <= noise).all():
-                    break
-                if state.size > rest.MOST:
-                    return None
-                J = self._symmetric(state + move)
-                if not np.isfinite(J).all():
-                    return None
-                more, settled = rest.newton(v, J, noise, span)
-                move += more
-                if not (by_neuron(np.abs(move), self.m) <= limit).all():
-                    return None
-                if settled:
-                    break
-                v = self.velocity(t0, state + move)
-            else:
+            gone = self._gone(v, a, W, terms)
+            found = self._to_rest(v, a, W, terms, span, by_weight(gone > 0, self.d))
+            if found is None:
                 return None
-            t1 = min(t1, t0 + self.longest) if move.any() else t1
+            move = found
+            t1 = min(t1, t0 + self.longest) if move.any() or gone.any() else t1
+        shrink = by_weight(gone, self.d)
+        # What no stepper can follow any more, and nothing brings back, has shrunk to nothing.
+        lost = (shrink > 0) & by_weight(by_neuron(np.abs(state), self.m) < LOST, self.d)
+        self.state = state = np.where(lost, 0.0, state)
         whole = self.clock.span(t0, t1)
-        return lambda t: state[:, None] + move[:, None] * (self.clock.span(t0, t) / whole), t1
+        return lambda t: (state[:, None] * np.exp(-shrink[:, None] * (t - t0))
+                          + move[:, None] * (self.clock.span(t0, t) / whole)), t1
+
+    def _to_rest(self, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray, span: float,
+                 gone: np.ndarray) -> np.ndarray | None:
+        """By how much the state, moving with ``v``, is off its rest, but for weights that are
+        ``gone`` (m (d + 1),); None if it will not be there in the time ``span``, or is far from
+        it. ``terms`` are those of `rest.terms`."""
+        state, move = self.state, np.zeros_like(v)
+        seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
+        D = seen @ rest.rounding(terms, self.data.X)
+        noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
+        noise += self.drift.rounding(state)
+        limit = self.rtol * by_neuron(np.abs(state), self.m)
+        for _ in range(rest.ROUNDS):
+            v = np.where(gone, 0.0, v)
+            if (np.abs(v) <= noise).all():
+                return move
+            if state.size > rest.MOST:
+                return None
+            J = np.where(gone | gone[:, None], 0.0, self._symmetric(state + move))
+            if not np.isfinite(J).all():
+                return None
+            more, settled = rest.newton(v, J, noise, span)
+            move += more
+            if not (by_neuron(np.abs(move), self.m) <= limit).all():
+                return None
+            if settled:
+                return move
+            v = self.velocity(self.t, state + move)
+        return None
+
+    def _gone(self, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray) -> np.ndarray:
+        """How fast neurons shrink (m,) that do nothing else, as things are, and put out less than
+        the rounding of pulls of these ``terms``; 0 for others. See `waveform.fading`."""
+        rate = np.zeros(self.m)
+        if self.balance is None or self.drift or not self.clock.after(self.t)[1]:
+            return rate
+        ray = np.full(self.m, self.d == 1)
+        for slider, slide in self.pattern.slides.items():
+            ray[slider] = len(slide.basis) == self.d - 1
+        i = np.flatnonzero(ray & (self.balance.sign == 0) & (np.sign(a) * v[:self.m] < 0))
+        out = np.abs(a[i, None] * self.pattern.on[i] * (W[i] @ self.data.X.T))
+        i = i[(out <= EPS / self.m * terms).all(axis=1)]
+        D = np.abs(self.pattern.on[i]) @ rest.rounding(terms, self.data.X)
+        i = i[np.abs(v[i]) > D * np.abs(a[i])]
+        rate[i] = -v[i] / a[i]
+        return rate
 
     def _symmetric(self, state: np.ndarray) -> np.ndarray:
         """The Jacobian on the surfaces that neurons slide on, where it is symmetric."""
@@ -415,8 +452,8 @@ class Stepping:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose, self.band, normal,
-                                        halves(degree), window)
+            who, what, when = crossings(W, pattern.side, pattern.loose, self.band * self.lenient,
+                                        normal, halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
                 found += self._slider_contacts(early, t0, part * (t1 - t0))
@@ -452,6 +489,8 @@ class Stepping:
         geometry = self.pattern.geometry
         p, error = geometry.pulls(p), np.abs(geometry.pulls(error))
         for i, slide in self.pattern.slides.items():
+            if a[i] == 0.0 and not W[i].any():
+                continue
             around = (i, self.pattern.side, geometry.X, geometry.label, geometry.length,
                       slide.hyperplanes, slide.solve)
             below, above, _ = multipliers(p, i, slide.sign, *around[1:])
@@ -494,6 +533,8 @@ class Stepping:
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))
+        # Contacts that change nothing come again, and at once: see LENIENT.
+        self.lenient = 1.0 if changes else max(1.0, min(4 * self.lenient, LENIENT / self.band))
 
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement
@@ -515,6 +556,10 @@ class Stepping:
             raise Stop("non_finite", f"the velocity of neuron {i} became infinite or NaN after "
                        f"t = {{t}}, most of all by point {k}; rescale the data or start smaller",
                        self.t)
+        size = size + np.where(size > 0, 0.0, np.inf)
+        if size.min() < LOST:
+            raise Stop("step_too_small", f"neuron {int(size.argmin())} has shrunk below what "
+                       f"{self.method} can follow at t = {{t}}; use method=\"waveform\"", self.t)
         near = ""
         if self.data.arrangement.normal.size:
             z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]

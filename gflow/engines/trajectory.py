@@ -196,3 +196,14 @@ def by_neuron(size: np.ndarray, m: int) -> np.ndarray:
     """
     W = size[..., m:].reshape(*size.shape[:-1], m, -1)
     return np.asarray(np.maximum(size[..., :m], W.max(axis=-1)))
+
+
+def by_weight(values: np.ndarray, d: int) -> np.ndarray:
+    """A value of each neuron (m,) as one of each of its weights (m (d + 1),).
+
+    Examples
+    --------
+    >>> by_weight(np.array([1.0, 5.0]), 2)
+    array([1., 5., 1., 1., 5., 5.])
+    """
+    return np.append(values, np.repeat(values, d))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field as of_class
 
 import numpy as np
 from numpy.polynomial import legendre
 
 from ...kernels.bundles import propagate
+from .fading import lost, lowered, mantissa
 
 QUADRATURE = 16
 """Nodes of the integral of the dissipation."""
@@ -65,6 +67,10 @@ class Calm:
         Of the Taylor series.
     decay : float
         Weight decay, which ``field`` knows nothing of.
+    lost : ndarray, shape (G,)
+        Of patterns whose neurons only shrink (`fading`): what the logarithm of their size has lost
+        from the start of the stretch to ``t0``, which ``lam`` knows nothing of. NaN for others;
+        empty if there are none.
     """
 
     t0: float
@@ -74,16 +80,29 @@ class Calm:
     field: np.ndarray
     accuracy: float
     decay: float = 0.0
+    lost: np.ndarray = of_class(default_factory=lambda: np.empty(0))
 
-    @property
-    def power(self) -> np.ndarray:
-        """Units of the neurons."""
-        return self.stretch.power
+    def powers(self, s: np.ndarray) -> np.ndarray:
+        """Units (J, m) of the neurons that `states` gives."""
+        power = np.tile(self.stretch.power, (s.size, 1))
+        for g, lost in self._lost(s):
+            own = self.stretch.of == g
+            power[:, own] = lowered(power[:, own], lost[:, None])
+        return power
+
+    def _lost(self, s: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+        """Patterns whose neurons only shrink, and what they have lost at ``s`` (J,)."""
+        for g in np.flatnonzero(self.lost >= 0.0):
+            yield int(g), self.lost[g] + lost(self.field[g:g + 1], s)[0]
 
     def propagators(self, s: np.ndarray) -> np.ndarray:
-        """Propagators (G, J, d + 1, d + 1) from the start of the stretch to increasing ``s``."""
+        """Propagators (G, J, d + 1, d + 1) from the start of the stretch to increasing ``s``, but
+        for what is ``lost``."""
         step = np.empty((len(self.field), s.size, *self.lam.shape[1:]))
-        propagate(self.field, s, self.accuracy, step)
+        field = self.field
+        if self.lost.size:
+            field = np.where((self.lost >= 0.0)[:, None, None], 0.0, field)
+        propagate(field, s, self.accuracy, step)
         lam = self.lam[:, None] @ step
         return lam * self._left(s, self.t0)[:, None, None] if self.decay else lam
 
@@ -93,15 +112,20 @@ class Calm:
         return np.asarray(np.exp(-self.decay * t))
 
     def states(self, s: np.ndarray) -> np.ndarray:
-        """Neurons (m, J, d + 1) at increasing times ``s`` in [-1, 1]."""
+        """Neurons (m, J, d + 1) at increasing times ``s`` in [-1, 1], in units of `powers`."""
         left = self._left(s, self.stretch.t0) if self.decay else None
-        return self.stretch.neurons(self.propagators(s), left)
+        states = self.stretch.neurons(self.propagators(s), left)
+        for g, lost in self._lost(s):
+            states[self.stretch.of == g] *= mantissa(lost)[:, None]
+        return states
 
     def dissipation(self, end: float) -> float:
         """Integral of ``|du/ds|^2`` over [-1, end]."""
         x, weights = legendre.leggauss(QUADRATURE)
         s = (x + 1) * (end + 1) / 2 - 1
         lam = self.propagators(s)
+        for g, lost in self._lost(s):
+            lam[g] *= np.exp(-lost)[:, None, None]
         N = lam.swapaxes(2, 3) @ self.stretch.moments[:, None] @ lam
         D = np.polynomial.polynomial.polyval(s, self.field.transpose(1, 0, 2))
         D = D.transpose(0, 2, 1)
@@ -112,7 +136,7 @@ class Calm:
             k = self.decay * (self.t1 - self.t0) / 2
             speed += k * (k * np.trace(N, axis1=2, axis2=3)
                           - 4 * np.einsum("gjc,gjc->gj", D, N[:, :, 0, 1:]))
-            still = np.ldexp(self.stretch.U, self.power[:, None])[self.stretch.of < 0]
+            still = np.ldexp(self.stretch.U, self.stretch.power[:, None])[self.stretch.of < 0]
             rest = float((still**2).sum()) * (k * self._left(s, self.stretch.t0))**2
             speed = np.concatenate([speed, rest[None]])
         return float(speed.sum(axis=0) @ weights) * (end + 1) / 2

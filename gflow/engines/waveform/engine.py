@@ -48,6 +48,9 @@ FADING = 0.5
 """Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
+SOON, TINY = 1.0, float(np.finfo(float).tiny)
+"""The first piece of a flow at rest in which neurons shrink, in units of the time in which they do;
+each is twice as long as the one before, so that all times in it are as exact as times are."""
 FADINGS = 12.0
 """Balanced neurons that shrink for ever do so by no more than exp of this on a window. Rounding
 grows by as much there: it comes to exp of twice that, 1e-6 of the neuron, before it is taken
@@ -304,6 +307,24 @@ class Waveform:
                            rest.reach(a, W, X, self.activation))
         return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, X)).all())
 
+    def stay(self, system: Reduced) -> None:
+        """Stay here until ``t_max``, but for neurons that shrink for ever."""
+        if not system.fades:
+            self._take(*system.neurons())
+            self.stand()
+            return
+        H = SOON / max(float(np.abs(self.guess.r) @ self.lengths) / self.data.n, TINY)
+        while self.t < self.run.t_max:
+            t1 = self.t + H if self.t + 1.001 * H < self.run.t_max else self.run.t_max
+            self.path.append(system.stay(self.t, t1))
+            self.steps += 1
+            self.reduced += 1
+            self.t, H = t1, 2 * H
+            self.run.check(self.measure)
+            if system.grown:
+                self._take(*system.neurons())
+                system.begin(self.U, self.power, self.t)
+
     def stand(self) -> None:
         """Stay here until ``t_max``."""
         m, e = self.U.shape
@@ -389,7 +410,7 @@ class Waveform:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
         system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key,
-                         self.response, self.t)
+                         self.response, self.t, self.balance.sign == 0)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
@@ -401,22 +422,25 @@ class Waveform:
                 t1 = self.run.t_max
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
-            if system.at_rest:
-                self._take(system.neurons())
-                self.stand()
+            steady = not system.fades or self.clock.after(self.t)[1]
+            if steady and system.at_rest:
+                self.stay(system)
                 return H
             self.path.tried(H)
-            piece, longer, rounds = None, H, 0
-            if taken >= look:
+            piece, longer = None, H
+            if taken >= look and steady:
                 look = taken + taken // 2 + LOOK
-                piece = system.settle(self.t, t1, float(self.clock.span(self.t, self.run.t_max)))
+                piece = self._settle(system, t1)
             if piece is None:
                 piece, longer, rounds = system.window(self.t, t1, self.run)
-            self.nfev += rounds
-            if piece is None:
-                self.rejected += longer > 0
-                if longer == 0:
+                self.nfev += rounds
+            if longer == 0:
+                # One that comes to rest on a hyperplane is not to be told from one that meets it.
+                piece, longer = self._settle(system, t1) if steady else None, H
+                if piece is None:
                     break
+            if piece is None:
+                self.rejected += 1
                 H = longer
                 continue
             H = longer
@@ -429,23 +453,27 @@ class Waveform:
             H = self._renew(system, H)
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
-            self._take(system.neurons())
+            self._take(*system.neurons())
             self.begin()
         return H
+
+    def _settle(self, system: Reduced, t1: float) -> Calm | None:
+        """A piece that ends at rest at ``t1``, if the flow would by ``t_max``."""
+        return system.settle(self.t, t1, float(self.clock.span(self.t, self.run.t_max)))
 
     def _renew(self, system: Reduced, H: float) -> float:
         """A new stretch of the reduced system, where one should begin; the length to try next."""
         slower = self.turn(system.guess.r)
         if system.grown or slower is not None:
-            self._take(system.neurons())
+            self._take(*system.neurons())
             system.begin(self.U, self.power, self.t)
         return H if slower is None else H * slower
 
-    def _take(self, U: np.ndarray) -> None:
-        """Neurons ``U`` of the present units, with mantissas near 1, on the hyperplanes that they
-        slide on and on their invariant."""
+    def _take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
+        """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
+        near 1, on the hyperplanes that they slide on and on their invariant."""
         keep_on(U, self.side, self.marcher.geometry.normal)
-        self.power = self.power.copy()
+        self.power = (self.power if power is None else power).copy()
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.
         a, W = U[:, 0].copy(), U[:, 1:].copy()

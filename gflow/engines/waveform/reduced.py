@@ -25,6 +25,7 @@ from ...kernels.slides import slide_exit
 from ...problem.norms import row_norms
 from ..rest import NOISE, ROUNDS, terms
 from ..run import Run
+from .fading import EPS, keep_shrinking, lost, lowered, mantissa, shrink_for_ever
 from .guess import DEGREE, Guess
 from .marcher import Marcher
 from .pace import next_length
@@ -37,7 +38,7 @@ MOST = 600
 FAR = 100.0
 """Propagators as large as this are left for a new stretch, before they cancel."""
 SHRUNK = 50.0
-"""Stretches end before decay has shrunk weights by exp of this."""
+"""Stretches end before weights have shrunk by exp of this."""
 CREEPING = 1e-2
 """Rounds end this much later under decay: pulls are never done, and what is wrong with them at the
 end of a window comes back as a transient that the next one must resolve."""
@@ -124,16 +125,23 @@ class Reduced:
         Pulls of the points, see `response`.
     t : float
         Time of the engine.
+    balanced : ndarray of bool, shape (m,)
+        Neurons with ``|a| = |w|``.
 
     Attributes
     ----------
     fits : bool
         Whether there are few enough patterns.
+    gone : ndarray of bool, shape (G,)
+        Patterns whose neurons shrink for ever, and add nothing to outputs any more: see `fading`.
+    fades : bool
+        Whether there are any.
     """
 
     def __init__(self, field: Field, marcher: Marcher, U: np.ndarray, power: np.ndarray,
-                 side: np.ndarray, key: np.ndarray, of_points: Quadratic, t: float) -> None:
-        data = field.data
+                 side: np.ndarray, key: np.ndarray, of_points: Quadratic, t: float,
+                 balanced: np.ndarray) -> None:
+        data, self.balanced = field.data, balanced
         self.decay = marcher.decay
         n, d = data.n, data.d
         self.field, self.data, self.marcher, self.rtol = field, data, marcher, marcher.rtol
@@ -181,6 +189,26 @@ class Reduced:
         self.N = moments
         self.guess = self.response.at(t).guess(self.R @ self.N[:, 0, 1:].ravel())
         self.guess.most += self.reserve()
+        self.gone, self.lost, self.follows = self._gone(U), np.zeros(G), self.P
+        self.fades = bool(self.gone.any())
+        if self.fades:
+            self.N, self.follows = (np.where(self.gone[:, None, None], 0.0, each)
+                                    for each in (moments, self.P))
+
+    def _gone(self, U: np.ndarray) -> np.ndarray:
+        """Patterns whose neurons only shrink, and add less to outputs than the rounding of pulls;
+        none under decay, which bounds windows anyway."""
+        G, d = self.P.shape[:2]
+        if self.decay:
+            return np.zeros(G, dtype=bool)
+        added = np.abs(self.R.reshape(-1, G, d) * self.N[:, 0, 1:]).sum(axis=2)
+        size = self._terms(self.guess, self.N)
+        little = (added <= EPS / G * size[:, None]).all(axis=0)
+        if not little.any():
+            return np.zeros(G, dtype=bool)
+        D = ((self.guess.r @ self.R).reshape(G, 1, d) @ self.P)[:, 0]
+        return np.asarray(little & shrink_for_ever(U, self.of, self.balanced, D, self.P,
+                                                   self._noise(size)))
 
     def reserve(self) -> float:
         """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
@@ -189,13 +217,17 @@ class Reduced:
     @property
     def grown(self) -> bool:
         """Whether a new stretch should begin."""
-        return bool(np.abs(self.lam).max() > FAR
+        return bool(np.abs(self.lam).max() > FAR or self.lost.max() > SHRUNK
                     or self.decay * (self.t - self.stretch.t0) > SHRUNK)
 
-    def neurons(self) -> np.ndarray:
-        """Neurons (m, d + 1) now."""
+    def neurons(self) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (m, d + 1) now, in units of 2 to the power (m,)."""
         left = np.exp(-self.decay * np.array([self.t - self.stretch.t0])) if self.decay else None
-        return self.stretch.neurons(self.lam[:, None], left)[:, 0]
+        U, power = self.stretch.neurons(self.lam[:, None], left)[:, 0], self.stretch.power
+        if self.fades:
+            gone = np.append(self.lost, 0.0)[self.of]
+            U, power = U * mantissa(gone)[:, None], lowered(power, gone)
+        return U, power
 
     @property
     def at_rest(self) -> bool:
@@ -205,11 +237,37 @@ class Reduced:
 
     def _resting(self, guess: Guess, N: np.ndarray) -> bool:
         G, d = self.P.shape[:2]
-        D = (guess.r @ self.R).reshape(G, 1, d) @ self.P
+        D = (guess.r @ self.R).reshape(G, 1, d) @ self.follows
+        return bool((row_norms(D[:, 0]) <= self._noise(self._terms(guess, N))).all())
+
+    def _terms(self, guess: Guess, N: np.ndarray) -> np.ndarray:
+        """Sums of the magnitudes of the terms of pulls."""
         reached = np.abs(self.R) @ np.abs(N[:, 0, 1:]).ravel()
-        size = terms(self.response.target, guess.r, guess.weight, reached)
-        noise = NOISE * (size @ np.abs(self.R)).reshape(G, d)
-        return bool((row_norms(D[:, 0]) <= row_norms(noise)).all())
+        return terms(self.response.target, guess.r, guess.weight, reached)
+
+    def _noise(self, size: np.ndarray) -> np.ndarray:
+        """Rounding (G,) of n times the fields, where pulls have terms of this ``size``."""
+        return row_norms(NOISE * (size @ np.abs(self.R)).reshape(len(self.P), -1))
+
+    def stay(self, t0: float, t1: float) -> Calm:
+        """A piece from ``t0`` to ``t1`` on which nothing moves but what only shrinks, under pulls
+        that stay."""
+        return self._constant(t0, t1, np.zeros((len(self.P), 1, self.data.d)))
+
+    def _constant(self, t0: float, t1: float, field: np.ndarray) -> Calm:
+        """A piece with this constant ``field`` (G, 1, d), and that of now where neurons shrink."""
+        if self.fades:
+            D = (self.guess.r @ self.R).reshape(field.shape) @ self.P
+            field = np.where(self.gone[:, None, None], D * (t1 - t0) / (2 * self.data.n), field)
+        return self._piece(t0, t1, field)
+
+    def _piece(self, t0: float, t1: float, field: np.ndarray) -> Calm:
+        """A piece with this ``field``, before the neurons move; those that shrink do."""
+        if not self.fades:
+            return Calm(t0, t1, self.stretch, self.lam, field, ACCURACY, self.decay)
+        before = np.where(self.gone, self.lost, np.nan)
+        self.lost[self.gone] += lost(field[self.gone], np.ones(1))[:, 0]
+        return Calm(t0, t1, self.stretch, self.lam, field, ACCURACY, self.decay, before)
 
     def settle(self, t0: float, t1: float, time: float) -> Calm | None:
         """A piece from ``t0`` to ``t1`` that ends at rest, where the flow would be after ``time``
@@ -224,13 +282,13 @@ class Reduced:
         G, d = self.P.shape[:2]
         n, N, guess = self.data.n, self.N, self.guess
         most = float(np.trace(N, axis1=1, axis2=2).max()) * float((self.R**2).sum()) / n
-        D = (guess.r @ self.R).reshape(G, 1, d) @ self.P / n
+        D = (guess.r @ self.R).reshape(G, 1, d) @ self.follows / n
         if not float(row_norms(D).max()) <= self.rtol * most:
             return None
         phi = np.zeros((G, 1, d))
         step = np.empty((G, DEGREE + 1, d + 1, d + 1))
         for _ in range(ROUNDS):
-            roots = _roots(N[:, :1, :1] * self.P + N[:, 1:, 1:], 1 / n)
+            roots = _roots(N[:, :1, :1] * self.follows + N[:, 1:, 1:], 1 / n)
             bend = np.ones_like(guess.r) if guess.weight is None else np.sqrt(guess.weight)
             if not (bend > 0).all():
                 return None
@@ -240,18 +298,28 @@ class Reduced:
             part = guess.r / bend @ left
             moves = (values**2 * time > 1.0) & (values > NOISE * values.max())
             part = np.divide(part, values**2, out=np.zeros_like(part), where=moves)
-            phi += (bend * (left @ part) @ self.R).reshape(G, 1, d) @ self.P / n
+            phi += (bend * (left @ part) @ self.R).reshape(G, 1, d) @ self.follows / n
             if not float(row_norms(phi).max()) <= self.rtol:
                 return None
             bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
             N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
             guess = self.response.at(t0).guess(self.R @ N[:, 0, 1:].ravel())
             if self._resting(guess, N):
-                piece = Calm(t0, t1, self.stretch, self.lam, phi / 2, ACCURACY)
+                if self._crosses(self.lam @ step[:, -1]):
+                    return None
+                piece = self._constant(t0, t1, phi / 2)
                 self.lam, self.N = self.lam @ step[:, -1], N
                 self.guess = self.response.at(t1).guess(self.R @ N[:, 0, 1:].ravel())
                 return piece
         return None
+
+    def _crosses(self, lam: np.ndarray) -> bool:
+        """Whether a neuron crosses a hyperplane on the way to where the propagators ``lam`` lead.
+        One that has just left a hyperplane, and is at rest there, may be off by rounding."""
+        normal = self.marcher.geometry.normal
+        now, then = (self.side * (self.stretch.neurons(each[:, None])[:, 0, 1:] @ normal.T)
+                     for each in (self.lam, lam))
+        return bool(((now >= 0.0) & (then < 0.0)).any())
 
     def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
         """A window from ``t0``; the length to try next, and the rounds it took.
@@ -264,7 +332,7 @@ class Reduced:
 
         def size(r: np.ndarray) -> np.ndarray:
             # What is projected away moves no neuron.
-            D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ self.P
+            D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ self.follows
             return np.asarray(SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0))
 
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
@@ -289,9 +357,10 @@ class Reduced:
         band = 10.0 * max(self.rtol, ON_SURFACE)
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if met >= 0 or self._released(frame, left, self.response.on(t0, t1).log):
+        if (met >= 0 or self._released(frame, left, self.response.on(t0, t1).log)
+                or self.fades and not keep_shrinking(frame.field[self.gone])):
             return None, 0.0, outcome.rounds
-        piece = Calm(t0, t1, self.stretch, self.lam, frame.field, ACCURACY, self.decay)
+        piece = self._piece(t0, t1, frame.field)
         shrunk = float(np.exp(-self.decay * H))
         self.lam = lam[:, -1] * shrunk
         self.N = frame.moments(-1) * shrunk**2
@@ -343,7 +412,9 @@ class _Frame:
         D = (monomials(DEGREE) @ to_series(DEGREE) @ D).reshape(-1, G, d).transpose(1, 0, 2)
         self.full = np.ascontiguousarray(D)
         self.field = np.ascontiguousarray(D @ system.P)
-        bundles.propagate(self.field, nodes(DEGREE), ACCURACY, self.step)
+        field = (np.where(system.gone[:, None, None], 0.0, self.field) if system.fades
+                 else self.field)
+        bundles.propagate(field, nodes(DEGREE), ACCURACY, self.step)
         # v = sum a_i w_i is the first row of lam^T N lam.
         half = np.einsum("gjb,gbc->gjc", self.step[:, :, :, 0], system.N)
         self.v = np.einsum("gjb,gjbc->jgc", half, self.step[:, :, :, 1:])
@@ -362,7 +433,7 @@ class _Frame:
         return self._tangent(self.moments(-1))
 
     def _tangent(self, N: np.ndarray) -> Tangent:
-        P = self.system.P
+        P = self.system.follows
         G, d = P.shape[:2]
         kernel = N[:, :1, :1] * P + N[:, 1:, 1:]
         root = _roots(kernel, self.length / (2 * self.system.data.n))

@@ -113,7 +113,7 @@ class Windows:
             last = self.pieces[-1]
             path.breaks, path.pieces = self.breaks[:-1], self.pieces[:-1]
             path.end = ((last.U, last.power) if isinstance(last, Window) else
-                        (last.states(np.array([-1.0]))[:, 0], last.power))
+                        (last.states(-np.ones(1))[:, 0], last.powers(-np.ones(1))[0]))
         return path
 
     def freeze(self) -> None:
@@ -139,24 +139,26 @@ class Windows:
                       and (t[here] == self.breaks[-1]).all()):
                     neurons[here], power[here] = self.end
                 else:
-                    neurons[here] = self._march(int(p), t[here], crew)
-                    power[here] = self.pieces[p].power
+                    neurons[here], power[here] = self._march(int(p), t[here], crew)
         return neurons, power
 
     @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) in window ``p``."""
         with Crew(self.threads) as crew:
-            return flat(self._march(p, t, crew), self.pieces[p].power[None])
+            return flat(*self._march(p, t, crew))
 
-    def _march(self, p: int, t: np.ndarray, crew: Crew) -> np.ndarray:
+    def _march(self, p: int, t: np.ndarray, crew: Crew) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons (T, m, d + 1) in window ``p``, in units of 2 to the power (T, m) or (1, m)."""
         window = self.pieces[p]
         order = np.argsort(t, kind="stable")
         s = np.clip(2 * (t[order] - window.t0) / (window.t1 - window.t0) - 1, -1.0, 1.0)
         neurons = np.empty((t.size, self.m, self.d + 1))
         if isinstance(window, Calm):
             neurons[order] = window.states(s).transpose(1, 0, 2)
-            return neurons
+            power = np.empty((t.size, self.m), dtype=np.int64)
+            power[order] = window.powers(s)
+            return neurons, power
         side = self.side_at(p)
         frame = self.marcher.begin(window, side, self.marcher.keys(side), s, crew, wanted=True)
         frame.run(window.values)
@@ -164,7 +166,7 @@ class Windows:
         if self.marcher.decay:
             since = (s + 1) / 2 * (window.t1 - window.t0)
             neurons[order] *= np.exp(-self.marcher.decay * since)[:, None, None]
-        return neurons
+        return neurons, window.power[None]
 
     @quiet
     def dissipation(self, p: int, end: float | None = None) -> float:
@@ -231,6 +233,7 @@ class Windows:
             arrays |= ragged(name, [getattr(window, name) for window in windows])
         arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
         arrays |= ragged("calm_lam", [piece.lam for piece in calm])
+        arrays |= ragged("calm_lost", [piece.lost for piece in calm])
         # A piece that ends at rest has a field without powers of s.
         terms = np.array([piece.field.shape[1] for piece in calm], dtype=np.int64)
         most = int(terms.max(initial=0))
@@ -258,6 +261,9 @@ class Windows:
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
         lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
                                                         "calm_lam", "calm_field")}
+        # Files of before know of no neurons that only shrink.
+        lost = (split("calm_lost", arrays) if "calm_lost_count" in arrays
+                else [np.empty(0)] * len(lists["calm_lam"]))
         begun = arrays.get("stretch_t0", np.zeros(len(lists["stretch_moments"])))
         stretches = [Stretch(arrays["stretch_U"][k], arrays["stretch_power"][k],
                              arrays["stretch_of"][k], moments, float(begun[k]))
@@ -272,7 +278,8 @@ class Windows:
                 terms = int(arrays["calm_terms"][c]) if "calm_terms" in arrays else field.shape[1]
                 path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
                                  lists["calm_lam"][c], np.ascontiguousarray(field[:, :terms]),
-                                 float(arrays["calm_accuracy"][c]), marcher.decay))
+                                 float(arrays["calm_accuracy"][c]), marcher.decay,
+                                 lost[c]))
                 c += 1
             else:
                 path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],
