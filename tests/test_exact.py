@@ -82,7 +82,7 @@ def test_decay_on_orthogonal_points(method, decay):
     np.testing.assert_allclose(case.residual(flow.t), residuals, atol=1e-12)
     limit = max(np.sqrt(5.0) - 2 * decay, 0.0)
     v = flow.a[-1, 0] * flow.norms[-1, 0]
-    assert v == pytest.approx(limit, abs=0.03) and (decay > 0.6 or abs(v - limit) < 1e-8)
+    assert v == pytest.approx(limit, abs=0.05) and (decay > 0.6 or abs(v - limit) < 1e-8)
 
 
 def neurons(rng, m, scale):
