@@ -59,6 +59,32 @@ def test_defaults(name, method):
     assert np.isfinite(case.until) == (name == "T6")
 
 
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("slope", [0.3, 0.05, 0.0, -0.5])
+def test_a_leak_releases(method, slope):
+    case = exact.leaky_slide(slope=slope)
+    assert case(0.0).slope == slope and np.isfinite(case.until) == (slope > 0)
+    flow = compare(case, method, times=1e-7 if method == "waveform" else 1e-9)
+    assert flow.certificate().ok
+    with pytest.raises(ValueError, match="nothing slides"):
+        exact.leaky_slide(slope=0.9)
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("decay", [0.02, 0.5, 1.1180339887498949, 3.0])
+def test_decay_on_orthogonal_points(method, decay):
+    # The third one is where growth and decay are even.
+    case = exact.orthogonal_points(decay=decay)
+    assert case.decay == decay
+    flow = gflow.integrate(case.model, case.data, 20.0, rtol=1e-11, method=method, decay=decay)
+    assert relative_errors(flow, case(flow.t), peak=True).max() < 1e-9
+    residuals = case.data.y - [model(case.data.X) for model in case(flow.t)]
+    np.testing.assert_allclose(case.residual(flow.t), residuals, atol=1e-12)
+    limit = max(np.sqrt(5.0) - 2 * decay, 0.0)
+    v = flow.a[-1, 0] * flow.norms[-1, 0]
+    assert v == pytest.approx(limit, abs=0.05) and (decay > 0.6 or abs(v - limit) < 1e-8)
+
+
 def neurons(rng, m, scale):
     """Sizes a and p of neurons of any balance; some dominated, some exactly balanced."""
     p = scale * rng.uniform(0.2, 1.0, m)

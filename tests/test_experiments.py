@@ -8,7 +8,8 @@ import pytest
 
 import gflow
 from gflow.experiments import (REGISTRY, alignment, one_neuron_teacher, orthogonal_jumps,
-                               published, threshold, threshold_diagram)
+                               published, threshold, threshold_diagram,
+                               threshold_trainings)
 from gflow.experiments.publications import published as run_published
 
 
@@ -127,7 +128,7 @@ def test_bad_parameters_are_one_sentence(run, options, sentence):
 # Published settings -------------------------------------------------------------------------------
 
 def test_published_times_are_those_of_their_steps():
-    assert {name.rstrip("bc") for name in published} == {f"W{i}" for i in range(1, 14)}
+    assert {name.rstrip("bc") for name in published} == {f"W{i}" for i in range(1, 15)}
     for name, setting in published.items():
         # Its schedule of steps is not constant; others are flows.
         if setting.steps and not name.startswith("W6"):
@@ -188,6 +189,27 @@ def test_published_settings_with_decay_speeds_and_slopes():
     odd = (model(w) - model(-w)) / 2
     fit = np.linalg.lstsq(w, odd, rcond=None)[0]
     assert fit == pytest.approx([1.0, -1.0], abs=0.02) and np.abs(model(w) - odd).max() < 1e-2
+    # With optimal output weights hidden ones turn to those of the new task, at constant norm.
+    tuned = run_published("W14", rng=0)
+    assert tuned["certified"] and tuned["curve_test"][0] > 0.1 > 1e-11 > tuned["curve_test"][-1]
+    assert tuned["a"] == pytest.approx([1.0, -1.0, 1.0, 1.0], abs=1e-5)
+    turned = published["W14"].problem(rng=0)[0].W @ [[np.cos(0.5), np.sin(0.5), 0.0],
+                                                     [-np.sin(0.5), np.cos(0.5), 0.0], [0, 0, 1]]
+    assert tuned["W"] == pytest.approx(turned, abs=1e-5)
+
+
+def test_the_threshold_by_other_trainings():
+    # Four points are fitted by all, forty by none; then Adam ends at two least squares fits too.
+    ends = {(training, n): threshold_trainings(2, n, training, width=12, t_max=300.0, steps=30_000,
+                                               rng=3)
+            for training in ("relu", "gelu", "adam") for n in (4, 40)}
+    for (training, n), end in ends.items():
+        assert end["interpolated"] == (n == 4), (training, n)
+        assert (end["limit"] == "none") == (n == 4) or training == "relu"
+    flow, adam = ends["relu", 40], ends["adam", 40]
+    assert adam["train_loss"] == pytest.approx(flow["train_loss"], rel=0.1)
+    with pytest.raises(ValueError, match="no training 'sgd'"):
+        threshold_trainings(2, 4, "sgd", rng=0)
 
 
 def test_the_logistic_loss_of_published_settings_to_their_own_time():

@@ -31,6 +31,19 @@ def test_margins(flow):
     assert f"hard {margin.hard[-1]:.9g}" in repr(margin) and len(repr(margin)) < 150
 
 
+def test_margins_are_drawn_from_where_there_are_some(flow):
+    from matplotlib.figure import Figure
+    axes, margin = gflow.plot.margins(flow, Figure().subplots(), lw=3), flow.margin()
+    smoothed, hard = axes.lines
+    late = flow.t >= margin.since
+    assert smoothed.get_linewidth() == hard.get_linewidth() == 3
+    np.testing.assert_allclose(smoothed.get_xdata(), np.log10(flow.t[late]), rtol=1e-12)
+    assert np.array_equal(hard.get_ydata(), margin.hard[late])
+    other = gflow.integrate(([-0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0, loss="logistic")
+    with pytest.raises(ValueError, match="does not separate"):
+        gflow.plot.margins(other)
+
+
 def test_the_limit_is_a_stationary_point(flow):
     # The multipliers of the two class-wise problems; residuals fall like 1/|theta|.
     end, before = flow.kkt(), flow.kkt(1e75)

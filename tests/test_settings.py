@@ -227,6 +227,28 @@ def test_dead_neurons_shrink_for_ever(tmp_path):
     assert np.array_equal(again.log_norms, flow.log_norms)
 
 
+def test_decay_for_so_long_that_nothing_is_left():
+    # What is left of lengths is beyond C's integers as a power of 2.
+    for method in ("LSODA", "waveform"):
+        flow = gflow.integrate(([0.3], [[0.2]]), ([[1.0]], [1.0]), 1e30, decay=2.0, method=method,
+                               loss="logistic")
+        assert flow.status == "finished" and not flow.W[-1].any() and flow.certificate().ok
+    # A network that is 0 has no margin, and a certificate all the same.
+    still = gflow.integrate(([0.0], [[0.0]]), ([[1.0]], [1.0]), 1.0, loss="logistic")
+    assert still.certificate().margin_fall == 0.0
+
+
+def test_one_decay_in_other_units_is_one_decay():
+    # 0.1 / 0.3 * 0.3 is not 0.1.
+    a, W, X, y = problem(2)
+    rates = 0.3, 7.0
+    flows = [gflow.integrate((a, W), (X, y), 3.0, method=method, rates=rates, rtol=1e-10,
+                             decay=(0.1 / rates[0], 0.1 / rates[1])) for method in ENGINES]
+    np.testing.assert_allclose(flows[0].W[-1], flows[1].W[-1], atol=1e-7)
+    c = flows[1].a**2 / rates[0] - (flows[1].W**2).sum(axis=2) / rates[1]
+    np.testing.assert_allclose(c, c[0] * np.exp(-0.2 * flows[1].t)[:, None], atol=1e-9)
+
+
 class Smeared:
     """The flow by small explicit steps, with the subgradient of least norm left to chattering:
     nothing in common with an engine but the problem."""
@@ -460,13 +482,18 @@ def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
     certificate = flow.certificate()
     assert certificate.ok and abs(certificate.energy) < 1e-9
     assert flow.events["kind"].tolist() == ["activate", "slide"]
-    errors, ratios = [], 10.0 ** np.arange(4, 8)
+    # Hidden weights four times as large turn 256 times as slowly beside their output weights.
+    late = 256 * 1.5
+    slow = gflow.integrate((a, 4 * W), data, late, rates=("fast", 1), rtol=1e-10,
+                           t_eval=[late / 2, late])
+    errors, ratios = [], 10.0 ** np.arange(2, 7)
     for ratio in ratios:
         # From the same hidden weights, and the optimal output ones.
-        near = gflow.integrate((flow(0.0).a, W), data, 1.5, rates=(ratio, 1), rtol=1e-9,
-                               method="Radau", t_eval=[0.75, 1.5])
-        errors.append(np.abs(near.W - flow.W).max())
+        near = gflow.integrate((slow(0.0).a, 4 * W), data, late, rates=(ratio, 1), rtol=1e-9,
+                               method="Radau", t_eval=[late / 2, late])
+        errors.append(np.abs(near.W - slow.W).max())
     assert np.polyfit(np.log10(ratios), np.log10(errors), 1)[0] == pytest.approx(-1.0, abs=0.05)
+    np.testing.assert_allclose(slow.W, 4 * flow.W, atol=1e-7)
     flow.save(tmp_path / "run.npz")
     again = gflow.load(tmp_path / "run.npz")
     assert again.certificate().energy == certificate.energy and again.setting == flow.setting

@@ -2,7 +2,7 @@
 
 An experiment is a function ``run(..., rng)`` whose parameters have plain types; its signature is
 its command line. `REGISTRY` has them by name, with the figure that shows each. `published` has the
-settings W1 to W13 of the literature by name, and `threshold_diagram` evaluates a sweep of
+settings W1 to W14 of the literature by name, and `threshold_diagram` evaluates a sweep of
 `threshold` over dimensions. `escalate` fits one data set, from saddle to saddle.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any, Callable, NamedTuple
 
-from . import diagram, early, jumps, linear_teacher, one_neuron, publications
+from . import diagram, early, jumps, linear_teacher, one_neuron, publications, trainings
 from .diagram import ThresholdDiagram, threshold_diagram
 from .early import alignment
 from .escalation import Escalation, escalate
@@ -18,11 +18,12 @@ from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
 from .settings import Setting, published
+from .trainings import threshold_trainings
 from ..problem.words import short
 
 __all__ = ["Escalation", "Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment",
            "escalate", "find", "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
-           "threshold_diagram"]
+           "threshold_diagram", "threshold_trainings"]
 
 
 class Experiment(NamedTuple):
@@ -44,6 +45,7 @@ class Experiment(NamedTuple):
 REGISTRY = {
     "threshold": Experiment(threshold, {"threshold": linear_teacher.figure,
                                         "diagram": diagram.figure}),
+    "threshold_trainings": Experiment(threshold_trainings, {"trainings": trainings.figure}),
     "alignment": Experiment(alignment, {"alignment": early.figure}),
     "orthogonal_jumps": Experiment(orthogonal_jumps, {"jumps": jumps.figure}),
     "one_neuron_teacher": Experiment(one_neuron_teacher, {"one_neuron": one_neuron.figure}),

@@ -24,14 +24,14 @@ FIRST = 1e-4
 def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_max: float = 0.0,
               seconds: float = 3600.0, rtol: float = 1e-6, certificate: bool = True, *,
               rng: Any) -> dict[str, Any]:
-    """Run a published setting, W1 to W13, on the exact flow, to the published training time.
+    """Run a published setting, W1 to W14, on the exact flow, to the published training time.
 
     The loss is that of the original: the logistic one in W6 and W7, the square loss in all others.
 
     Parameters
     ----------
     name : str
-        Of `gflow.experiments.published`: W1 to W13, W6b, W6c, W7b, W12b.
+        Of `gflow.experiments.published`: W1 to W14, W6b, W6c, W7b, W12b.
     size : {"reduced", "full"}
         Published width and time, or less.
     rescale : float

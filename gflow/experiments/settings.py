@@ -1,4 +1,4 @@
-"""Published settings W1 to W13: data, start and training time of figures in the literature.
+"""Published settings W1 to W14: data, start and training time of figures in the literature.
 
 The draws are ours: data and starts have the published law, not the published random numbers.
 """
@@ -27,6 +27,8 @@ LANDSCAPE = "Boursier, Bowditch, Englert and Lazic, arXiv:2505.22578, theorem 2"
 RICH = ("Kunin, Raventos, Domine, Chen, Klindt, Saxe and Ganguli, \"Get rich quick\", "
         "arXiv:2406.06158 (data ours)")
 LINEAR = "Zhang, Saxe and Latham, arXiv:2406.12615 (data ours)"
+TUNING = ("Boursier and Flammarion, two-timescale fine-tuning, arXiv:2609.34667 (text not seen; data "
+          "ours, reduced)")
 CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
 Kind = Literal["square", "logistic"]
 SQUARE: Kind = "square"
@@ -64,7 +66,7 @@ class Setting:
     below : float
         Loss (of gflow) below which the original stops; 0 if it does not.
     rates : pair of float
-        Speeds of output and hidden weights.
+        Speeds of output and hidden weights; an infinite one is "fast".
     decay : float
         Weight decay.
     test : callable or None
@@ -172,6 +174,25 @@ def _leaky(m: int, rng: np.random.Generator) -> TwoLayerReLU:
     return TwoLayerReLU(start.a, start.W, start.log_scale, slope=0.5)
 
 
+def _features() -> np.ndarray:
+    """Hidden weights of the network before fine-tuning: four unit vectors of dimension 3."""
+    W = np.array([[1.0, 1.0, 1.0], [1.0, -1.0, -1.0], [-1.0, 1.0, -1.0], [-1.0, -1.0, 1.0]])
+    return W / 3**0.5
+
+
+def _task(rng: np.random.Generator, n: int) -> Data:
+    # Neurons of the new task: those of the old one, turned by 0.5 about an axis.
+    c, s = np.cos(0.5), np.sin(0.5)
+    V = _features() @ [[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]
+    X = rng.standard_normal((n, 3))
+    return Data(X, np.maximum(X @ V.T, 0.0) @ [1.0, -1.0, 1.0, 1.0])
+
+
+def _tuned(m: int, rng: np.random.Generator) -> TwoLayerReLU:
+    """The network of the old task; its output weights are optimal on the new one from the start."""
+    return TwoLayerReLU(np.ones(m), _features()[:m])
+
+
 def _five_labels(rng: np.random.Generator) -> Data:
     x = np.array([-1.0, -0.6, -0.1, 0.3, 0.7])
     return Data(np.column_stack([x, np.ones(5)]), [0.28, -0.1, 0.03, 0.23, -0.22])
@@ -231,5 +252,8 @@ published: Mapping[str, Setting] = MappingProxyType({
     "W12b": _rich("downstream, the output layer 100 times as fast", (10.0, 0.1)),
     "W13": Setting("a leaky network on symmetric data, which is linear", LINEAR, _symmetric,
                    _leaky, 100, 40, 40.0, 40.0, 0, 0.0),
+    "W14": Setting("fine-tuning to turned features, output weights at their optimum", TUNING,
+                   lambda rng: _task(rng, 60), _tuned, 4, 4, 300.0, 300.0, 0, 0.0,
+                   rates=(np.inf, 1.0), test=lambda rng: _task(rng, 2000)),
 })
 """Published settings by name; see `Setting`."""

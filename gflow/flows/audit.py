@@ -216,7 +216,8 @@ class _Audit:
         if not is_endless(self.field.loss) or self.field.setting.decays:
             return
         top = float(smoothed_margin(self.field, self.field.log_value(sight.h[j])))
-        margin = top / float((sight.size[j]**2).sum())
+        # Squares of weights that die out may be 0, as their margin is.
+        margin = top / (float((sight.size[j]**2).sum()) or 1.0)
         if self.last_margin > 0:
             self.fall = worst(self.fall, 1 - margin / self.last_margin)
         self.last_margin = margin if top > FAINT else 0.0

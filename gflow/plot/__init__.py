@@ -7,7 +7,7 @@ that figures read in grey. Options are those of a matplotlib line, under any of 
 
 from __future__ import annotations
 
-from .course import alignment, directions, events, loss, norms, step_sizes
+from .course import alignment, directions, events, loss, margins, norms, step_sizes
 from .film import Film, animate
 from .panel import NAMES, figure, panel
 from .plane import boundary, neurons, polar
@@ -15,8 +15,8 @@ from .style import COLOURS, DARK, DOWN, UP
 from .targets import fit, function, kinks
 
 __all__ = ["COLOURS", "DARK", "DOWN", "Film", "NAMES", "UP", "alignment", "animate", "boundary",
-           "directions", "events", "figure", "fit", "function", "kinks", "loss", "neurons", "norms",
-           "panel", "polar", "step_sizes"]
+           "directions", "events", "figure", "fit", "function", "kinks", "loss", "margins", "neurons",
+           "norms", "panel", "polar", "step_sizes"]
 
 
 def __dir__() -> list[str]:

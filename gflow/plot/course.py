@@ -284,6 +284,52 @@ def events(flow: Flow, t: float | None = None, ax: Axes | None = None, **options
     return _over_time(EventsPicture, flow, t, ax, options)
 
 
+def margins(flow: Flow, ax: Axes | None = None, **options: object) -> Axes:
+    """Hard and smoothed margin of the data (`gflow.Flow.margin`) against log10 t, on an endless
+    loss.
+
+    Times before the smoothed margin is positive are left away, as there is nothing to see.
+
+    Parameters
+    ----------
+    flow : Flow
+        On the logistic or the exponential loss.
+    ax : matplotlib Axes, optional
+        Where to draw; new axes if None.
+    **options
+        For the lines.
+
+    Returns
+    -------
+    matplotlib Axes
+
+    Raises
+    ------
+    ValueError
+        On a loss that rests, or if the network never separates the data.
+
+    Examples
+    --------
+    >>> import gflow, matplotlib.figure
+    >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1]), t_max=1e30, loss="logistic")
+    >>> axes = gflow.plot.margins(flow, matplotlib.figure.Figure().subplots())
+    >>> float(axes.lines[0].get_xdata()[-1].round(9)), [one.get_label() for one in axes.lines]
+    (30.0, ['smoothed', 'hard'])
+    """
+    found = flow.margin()
+    late = (found.t >= found.since) & (found.t > 0)
+    if not late.any():
+        raise ValueError("the network does not separate the data, and has no margin to show: run "
+                         "longer, or give it more neurons")
+    ax = axes(ax)
+    for values, own in ((found.smoothed, {"color": UP["color"], "label": "smoothed"}),
+                        (found.hard, {**DOWN, "label": "hard"})):
+        # Of matplotlib a logarithmic axis ends before double precision does.
+        ax.plot(flow.log_t[late] / np.log(10), values[late], **line(own, options))
+    ax.set(xlabel=r"$\log_{10} t$", ylabel=r"margin / $|\theta|^2$")
+    return ax
+
+
 def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **options: object
                ) -> Axes:
     """Largest distance of trained networks to the flow, against the step size, and slope 1.

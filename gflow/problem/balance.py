@@ -17,6 +17,9 @@ from ..kernels.neurons import BALANCED, restore
 from .norms import row_norms
 
 LOG2 = math.log(2.0)
+NOTHING = -1e9
+"""What decay has left of a length that is 0 in any units that weights are in; its powers of 2 are
+within C's integers."""
 
 
 class Balance:
@@ -71,6 +74,7 @@ class Balance:
         float
             Largest change, relative to the neuron.
         """
+        log_left = max(log_left, NOTHING)
         units = math.floor(log_left / LOG2)
         offset = np.ldexp(self.offset * math.exp(log_left - units * LOG2), units - power)
         if self.moves is None:

@@ -27,6 +27,8 @@ from .words import short
 
 DecayLike: TypeAlias = float | tuple[float, ...]
 """One decay for all weights; or those of output and hidden weights, and of biases."""
+ROUNDING = 8 * float(np.finfo(float).eps)
+"""Decays of layers that differ by no more, relative to them, are one."""
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,10 @@ class Setting:
         if self.two_times:
             return 0.0
         output, hidden, bias = self.decay
-        shrinks = {output * self.rates[0], hidden * self.rates[1], bias * self.rates[1]}
-        return shrinks.pop() if len(shrinks) == 1 else None
+        shrinks = [output * self.rates[0], hidden * self.rates[1], bias * self.rates[1]]
+        # What a user divides by a speed comes back with its rounding.
+        alike = max(shrinks) - min(shrinks) <= ROUNDING * max(shrinks)
+        return shrinks[0] if alike else None
 
     @property
     def isotropic(self) -> bool:
@@ -91,8 +95,9 @@ class Setting:
         """The same for speeds 1 or 0, in a time that runs ``pace`` times as fast: see `Rates`."""
         if self.two_times:
             return Setting()
-        (output, hidden), (one, other, bias) = self.rates, self.decay
-        return Setting((float(output > 0), float(hidden > 0)),
+        (output, hidden), (one, other, bias), alike = self.rates, self.decay, self.uniform
+        return Setting((float(output > 0), float(hidden > 0)), (alike / pace,) * 3
+                       if alike is not None else
                        (one * output / pace, other * hidden / pace, bias * hidden / pace))
 
     def shrinking(self, m: int, d: int) -> np.ndarray:

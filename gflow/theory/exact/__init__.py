@@ -15,6 +15,8 @@ T8    `antipodal_clusters`   two aligned clusters, as on a Gaussian population
 T9    `early_polygon`        vanishing initial scale: polygons
 ====  =====================  ====================================================================
 
+`leaky_slide` has a slope, and `orthogonal_points` takes a weight decay.
+
 Examples
 --------
 >>> from gflow.theory import exact
@@ -23,6 +25,7 @@ True
 """
 
 from .groups import antipodal_clusters, group_on_one_axis
+from .leaky import leaky_slide
 from .linear import orthogonal_points, symmetric_pair
 from .points import dying_neuron, one_point, released, slides_for_ever
 from .polygon import early_polygon
@@ -34,5 +37,5 @@ CASES = {"T1": one_point, "T2": orthogonal_points, "T3": symmetric_pair, "T4": d
 """The functions by number."""
 
 __all__ = ["CASES", "ExactFlow", "antipodal_clusters", "dying_neuron", "early_polygon",
-           "group_on_one_axis", "one_point", "orthogonal_points", "released", "slides_for_ever",
+           "group_on_one_axis", "leaky_slide", "one_point", "orthogonal_points", "released", "slides_for_ever",
            "symmetric_pair"]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...problem.checks import generator, positive, real_array, whole
+from ...problem.checks import generator, non_negative, positive, real_array, whole
 from ...problem.data import Data
 from ...datasets import symmetric
 from ...problem.network import TwoLayerReLU
@@ -83,8 +83,32 @@ class Turning:
         return float(growth / (self.k * self.goal))
 
 
+def decayed_length(path: Turning, decay: float, t: np.ndarray) -> np.ndarray:
+    """``|v|`` (T,) under weight decay, which leaves the directions of a `Turning` as they are.
+
+    ``|v|' = 2 |v| (k Y c - decay - k |v|)`` is Bernoulli's: with ``A = exp(int 2 (k Y c - decay))``
+    it is ``A / (1/|v(0)| + 2 k int A)``, and ``A`` is a sum of three exponentials.
+    """
+    K, M = path.k * path.goal, max(2 * (path.k * path.goal - decay), 0.0)
+    c = (1 - path.half**2) / (1 + path.half**2)
+    A = integral = 0.0
+    for part, rate in (((1 + c)**2, 2 * (K - decay)), (2 * (1 - c**2), -2 * decay),
+                       ((1 - c)**2, -2 * (K + decay))):
+        # All terms times exp(-M t): nothing overflows.
+        A = A + part / 4 * np.exp((rate - M) * t)
+        if rate == 0:
+            step = t * np.exp(-M * t)
+        elif rate > 0:
+            step = -np.exp((rate - M) * t) * np.expm1(-rate * t) / rate
+        else:
+            step = np.exp(-M * t) * np.expm1(rate * t) / rate
+        integral = integral + part / 4 * step
+    return np.asarray(A / (np.exp(-M * t) / path.length + 2 * path.k * integral))
+
+
 def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02), rho: float = 1.0,
-                      d: int | None = None, rng: int | np.random.Generator = 0) -> ExactFlow:
+                      d: int | None = None, rng: int | np.random.Generator = 0, *,
+                      decay: float = 0.0) -> ExactFlow:
     """T2: one balanced neuron that fits orthogonal points of one length.
 
     Parameters
@@ -99,6 +123,9 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
         Input dimension, at least n. Default: n + 1.
     rng : int or numpy.random.Generator
         Seed or generator of the directions of the points.
+    decay : float
+        Weight decay: the neuron turns as without, and its size tends to ``|y| / rho - n decay /
+        rho^2``, or to 0.
 
     Returns
     -------
@@ -121,7 +148,7 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
     True
     """
     labels, v0, rho = vector(y, "y"), vector(start, "start"), positive(rho, "rho")
-    n = labels.size
+    n, decay = labels.size, non_negative(decay, "decay")
     d = n + 1 if d is None else whole(d, "d")
     if v0.size != n or d < n:
         raise ValueError(f"y has {n} entries, start {v0.size} and d = {d}: give as many of each, "
@@ -135,12 +162,15 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
 
     def state(t: np.ndarray) -> State:
         v, gap = path(t)
+        if decay:
+            v *= (decayed_length(path, decay, t) / row_norms(v))[:, None]
+            gap = labels / rho - v
         a = s * np.sqrt(row_norms(v))
         return a[:, None], (v @ units / a[:, None])[:, None, :], rho * gap
 
     a, W, _ = state(np.zeros(1))
     return ExactFlow(TwoLayerReLU(a[0], W[0]), Data(rho * units, labels), event_table([]), np.inf,
-                     path.settled, state)
+                     path.settled, state, decay)
 
 
 def symmetric_pair(beta: ArrayLike = (1.0, 0.2, 0.0), start: ArrayLike = (-1e-3, 1e-4, 2e-4),

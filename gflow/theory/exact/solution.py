@@ -36,6 +36,8 @@ class ExactFlow:
         The closed form holds up to here; infinity if for ever.
     horizon : float
         A time by which most has happened, at most ``until``.
+    decay : float
+        Weight decay of the flow, for `gflow.integrate`.
 
     Examples
     --------
@@ -52,6 +54,7 @@ class ExactFlow:
     until: float
     horizon: float
     state: Callable[[np.ndarray], State] = field(repr=False)
+    decay: float = 0.0
 
     @overload
     def __call__(self, t: float) -> TwoLayerReLU: ...
@@ -68,7 +71,7 @@ class ExactFlow:
             If a time is negative or after ``until``.
         """
         a, W, _ = self.state(self._times(t))
-        return TwoLayerReLU(a[0], W[0]) if np.ndim(t) == 0 else ModelPath(a, W)
+        return self.model.like(a[0], W[0]) if np.ndim(t) == 0 else ModelPath(a, W, self.model)
 
     def residual(self, t: ArrayLike) -> np.ndarray:
         """Residuals ``y_k - h(x_k)``, shape (n,), or (T, n) at several times.
