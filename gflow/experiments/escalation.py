@@ -11,12 +11,13 @@ from .. import stop
 from ..problem.checks import positive, whole
 from ..problem.data import Data
 from ..problem.network import TwoLayer, TwoLayerReLU
+from ..problem.value import Value
 from ..theory import Verdict, escape
 from .training import run
 
 
 @dataclass(frozen=True, eq=False)
-class Escalation:
+class Escalation(Value):
     """What `escalate` built, step by step.
 
     Attributes
@@ -41,10 +42,6 @@ class Escalation:
     models: list[TwoLayer] = field(repr=False)
     verdict: Verdict = field(repr=False)
     message: str
-
-    def __post_init__(self) -> None:
-        for array in (self.losses, self.rates, self.times):
-            array.flags.writeable = False
 
 
 def escalate(data: Any, neurons: int = 100, until: float = 1e-10, size: float = 1e-3,

@@ -12,6 +12,7 @@ from ..engines.record import Record
 from ..problem.checks import whole
 from ..problem.field import Field
 from ..problem.norms import row_norms
+from ..problem.value import Value
 from .reference import Reference
 
 TURN = 0.3
@@ -24,8 +25,8 @@ CLOSE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("depth", "
                   ("rtol", "f8")])
 
 
-@dataclass(frozen=True)
-class Conditioning:
+@dataclass(frozen=True, eq=False)
+class Conditioning(Value):
     """How errors of single neurons grow, under pulls that do not answer to them.
 
     Attributes

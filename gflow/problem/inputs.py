@@ -164,7 +164,8 @@ def within(times: np.ndarray, end: float, dtype: np.dtype[Any] | None, refusal: 
     # Several are no rounding, and would become one.
     if times.min() < -slack or times.max() > end + slack or np.unique(times[late]).size > 1:
         raise ValueError(refusal)
-    return np.asarray(np.clip(times, 0.0, end))
+    # Adding 0 makes -0 of it 0.
+    return np.asarray(np.clip(times, 0.0, end) + 0.0)
 
 
 def thread_count(threads: int | None = None) -> int:

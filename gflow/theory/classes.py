@@ -11,6 +11,7 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, with_loss
 from ..problem.loss import NAMED, LossLike, as_labels
+from ..problem.value import Value
 from .field import as_data
 
 
@@ -47,8 +48,8 @@ def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
     return Data(data.X, Field(data, chosen).first_pulls)
 
 
-@dataclass(frozen=True)
-class ClassMargins:
+@dataclass(frozen=True, eq=False)
+class ClassMargins(Value):
     r"""Largest margins of the two classes by themselves, from `class_margins`.
 
     Attributes

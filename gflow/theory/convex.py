@@ -33,6 +33,7 @@ from ..problem.inputs import DataLike
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
+from ..problem.value import Value, lock
 from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
 from .fans import span
@@ -52,7 +53,7 @@ others can make up for them; the first of them that costs no more is taken."""
 
 
 @dataclass(frozen=True, eq=False)
-class ConvexOptimum:
+class ConvexOptimum(Value):
     r"""A global optimum over networks of any width, from `least_norm` or `max_margin`.
 
     Attributes
@@ -89,9 +90,10 @@ class ConvexOptimum:
     rounds: int
     message: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        for array in (self.activations, self.multipliers, self.model.a, self.model.W):
-            array.flags.writeable = False
+    def lock(self) -> None:
+        """Its network cannot be written to either."""
+        super().lock()
+        lock([self.model.a, self.model.W])
 
     @property
     def gap(self) -> float:

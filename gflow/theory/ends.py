@@ -36,6 +36,7 @@ from ..problem.loss import LossLike, as_loss, is_quadratic
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
+from ..problem.value import Value
 from .extremal import ExtremalVectors, extremal_vectors
 from .faces import checks
 from .field import in_range
@@ -65,7 +66,7 @@ LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "
 
 
 @dataclass(frozen=True, eq=False)
-class Escapes:
+class Escapes(Value):
     """Directions on which a new small neuron would grow, the fastest first.
 
     Attributes
@@ -101,7 +102,7 @@ class Escapes:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(Value):
     """What the end of a run is, from `verdict` or `gflow.Flow.verdict`.
 
     Attributes
@@ -144,11 +145,6 @@ class Verdict:
     minimum: bool | None
     landscape: str = attribute(repr=False)
     run: str = attribute(repr=False)
-
-    def __post_init__(self) -> None:
-        for array in (*vars(self.escapes).values(), self.leaving, self.shrinking):
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
 
     def __repr__(self) -> str:
         word = {True: ", spurious", False: "", None: ""}[self.spurious]

@@ -22,6 +22,7 @@ from .fans import Undecided
 from .field import as_data, in_range, leaked
 from .kinks import Kinks, kinks_of
 from ..problem.quiet import quiet
+from ..problem.value import Value
 
 MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -32,7 +33,7 @@ BORDER = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class ExtremalVectors:
+class ExtremalVectors(Value):
     """Extremal vectors, from `extremal_vectors`; the largest ``value`` comes first.
 
     Attributes
@@ -95,11 +96,6 @@ class ExtremalVectors:
     complete: bool
     morse_expected: int | None
     message: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
 
     @property
     def morse_sum(self) -> int:
