@@ -7,12 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, with_loss
 from ..problem.loss import NAMED, LossLike, as_labels
 from ..problem.value import Value
-from .field import as_data
 
 
 def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:

@@ -27,7 +27,7 @@ import numpy as np
 
 from ..engines.events import ON
 from ..problem.checks import non_negative
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import outputs
 from ..problem.inputs import DataLike
 from ..problem.network import TwoLayerReLU
@@ -37,7 +37,7 @@ from ..problem.value import Value, lock
 from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
 from .fans import span
-from .field import as_data, in_range
+from .field import in_range
 
 ROUNDS = 200
 """Rounds of adding cells, at most. Each adds one or more; a few tens are usual."""

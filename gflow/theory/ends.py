@@ -29,10 +29,10 @@ from dataclasses import dataclass, field as attribute
 import numpy as np
 
 from ..problem.checks import positive
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import Field
-from ..problem.inputs import DataLike, ModelLike, model_and_data
-from ..problem.loss import LossLike, as_loss, is_quadratic
+from ..problem.inputs import DataLike, ModelLike, model_and_data, with_loss
+from ..problem.loss import LossLike, is_quadratic
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
@@ -202,7 +202,8 @@ def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> V
            [1, 2, 0]], dtype=int8), array([1, 1], dtype=int8))
     """
     model, data = model_and_data(model, data)
-    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    data, chosen = with_loss(data, loss)
+    field = Field(in_range(data), chosen, model.activation)
     plain_only(field, "a verdict")
     return judge_state(Standstill(model, field))
 
@@ -379,13 +380,14 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     """
     size = positive(size, "size")
     if model is None:
-        data = data if isinstance(data, Data) else Data(*data)
+        data = as_data(data)
         model = TwoLayerReLU([0.0], np.zeros((1, data.d)))
         kept = np.empty(0, dtype=np.int64)
     else:
         model, data = model_and_data(model, data)
         kept = np.arange(model.m)
-    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    data, chosen = with_loss(data, loss)
+    field = Field(in_range(data), chosen, model.activation)
     plain_only(field, "an escape")
     stand = Standstill(model, field)
     if stand.loss <= least_loss(field) or not stand.scale > 0:

@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from ..problem.inputs import DataLike
 from ..problem.checks import generator, whole
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..kernels.crossings import ON_SURFACE
 from ..engines.events import ON, SLIDING, point_codes
 from ..problem.network import TwoLayerReLU
@@ -19,7 +19,7 @@ from ..problem.tables import Table, indices, vector
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .fans import Undecided
-from .field import as_data, in_range, leaked
+from .field import in_range, leaked
 from .kinks import Kinks, kinks_of
 from ..problem.quiet import quiet
 from ..problem.value import Value

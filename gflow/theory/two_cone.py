@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import lsq_linear
 
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
@@ -22,7 +22,7 @@ from ..problem.tables import Table, indices, vector
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
-from .field import LARGEST_POWER, as_data
+from .field import LARGEST_POWER
 from ..problem.quiet import quiet
 from ..problem.value import Value
 
