@@ -162,6 +162,14 @@ def test_labels():
         same = gflow.integrate(([0.1], [[0.1] * 3]), (X, [-1, 1, 1]), 3.0, loss=loss)
         assert flow.data.y.tolist() == [-1, 1, 1] and (flow.W == same.W).all()
         assert flow.model.loss(gflow.Data(X, [0, 1, 1]), loss) == flow.loss[-1]
+        for y in ([0, 1, 1], [-1, 1, 1]):
+            assert flow.test_loss((X, y))[-1] == flow([0.0, 3.0]).loss((X, y), loss)[-1]
+            assert flow.test_loss((X, y))[-1] == pytest.approx(flow.loss[-1], rel=1e-14)
+        of = [flow.model.gradient((X, y), loss) for y in ([0, 1, 1], [-1, 1, 1])]
+        assert (of[0].a == of[1].a).all() and (of[0].W == of[1].W).all()
+        assert flow.test_loss((X[:1], [0]))[-1] == flow.test_loss((X[:1], [-1]))[-1]
+        with pytest.raises(ValueError, match="labels -1 and 1, or 0"):
+            flow.test_loss((X, [0, 1, 2]))
         twin = gflow.descend(([0.1], [[0.1] * 3]), (X, [0, 1, 1]), 1e-3, 3000, loss=loss)
         assert gflow.descent.distances(same, twin).max() < 2e-3
         for wrong in ([0.5, 1, 1], [-1, 0, 1], [0, 1, 2]):

@@ -63,6 +63,26 @@ def test_a_module_of_torch():
         gflow.TwoLayerReLU.from_torch(3)
 
 
+@pytest.mark.parametrize("between, right", [(lambda z: np.maximum(z, 0), True), (np.tanh, False),
+                                            (lambda z: z, False), (np.abs, False)])
+def test_a_module_is_tried(between, right):
+    class Weight(Tensor):
+        def new_tensor(self, values):
+            return np.array(values)
+
+    class Called(Part):
+        def __call__(self, X):
+            return between(X @ np.array([[1.0, -2.0]]).T + 0.3) * 2.0
+
+    module = Called(Part(weight=Weight([[1.0, -2.0]]), bias=Tensor([0.3])),
+                    Part(weight=Weight([[2.0]]), bias=None))
+    if right:
+        assert gflow.TwoLayerReLU.from_torch(module).W.tolist() == [[1.0, -2.0, 0.3]]
+    else:
+        with pytest.raises(ValueError, match="gives other outputs than Linear, ReLU and Linear"):
+            gflow.TwoLayerReLU.from_torch(module)
+
+
 def test_there_and_back():
     torch = pytest.importorskip("torch")
     model = gflow.init.balanced(5, 3, 0.5)

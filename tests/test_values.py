@@ -146,3 +146,33 @@ def test_an_error_of_a_run_is_sent_back():
     back = pickle.loads(pickle.dumps(error))
     assert str(back) == str(error)
     same(back.flow, error.flow)
+
+
+def findings():
+    """What can be asked of runs and data, all that is held in arrays."""
+    plain = gflow.integrate(gflow.init.balanced(6, 2, 0.1, rng=2),
+                            gflow.datasets.linear_teacher(12, 2, rng=1), 5.0, check=True)
+    data, start = plain.data, plain(0.0)
+    classes = gflow.Data(data.X, np.sign(data.y))
+    endless = gflow.integrate(start, classes, 5.0, loss="logistic")
+    points = gflow.datasets.orthogonal()
+    theory = gflow.theory
+    return [plain.certificate(), plain.conditioning(), plain.verdict(), plain.verdict().escapes,
+            plain.checked, plain.alignment(), plain.alignment().phases, endless.margin(),
+            endless.kkt(), theory.extremal_vectors(data), theory.early_flow(start, data),
+            theory.jump_process(start, points), theory.two_cone_least_squares(data),
+            theory.local_lorentz(plain), theory.class_margins(([[1, 0], [0, 1]], [1, -1])),
+            theory.population.flow(start, [1.0, 0.5], 1.0)]
+
+
+def test_what_is_found_is_a_value():
+    for found in findings():
+        copies = [copy.copy(found)]
+        if not isinstance(found, gflow.theory.population.PopulationFlow):
+            copies += [pickle.loads(pickle.dumps(found)), copy.deepcopy(found)]
+        for each in (found, *copies):
+            assert each == each and each != 1 and each in [each]
+            for name in dir(each):
+                array = None if name.startswith("_") else getattr(each, name)
+                if isinstance(array, np.ndarray) and array.size and getattr(each, name) is array:
+                    assert not array.flags.writeable, (type(each), name)

@@ -9,6 +9,7 @@ import numpy as np
 
 from ..problem.checks import generator
 from ..problem.words import short
+from ..problem.value import Value
 
 LEVEL = 0.95
 STEEPNESS = np.geomspace(0.5, 50.0, 40)
@@ -19,8 +20,8 @@ PLACES = 501
 DRAWS = 4000
 
 
-@dataclass(frozen=True)
-class ThresholdDiagram:
+@dataclass(frozen=True, eq=False)
+class ThresholdDiagram(Value):
     """Where interpolation gives way, from `threshold_diagram`.
 
     Attributes

@@ -9,14 +9,15 @@ import numpy as np
 
 from .. import stop
 from ..problem.checks import positive, whole
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.network import TwoLayer, TwoLayerReLU
+from ..problem.value import Value
 from ..theory import Verdict, escape
 from .training import run
 
 
 @dataclass(frozen=True, eq=False)
-class Escalation:
+class Escalation(Value):
     """What `escalate` built, step by step.
 
     Attributes
@@ -41,10 +42,6 @@ class Escalation:
     models: list[TwoLayer] = field(repr=False)
     verdict: Verdict = field(repr=False)
     message: str
-
-    def __post_init__(self) -> None:
-        for array in (self.losses, self.rates, self.times):
-            array.flags.writeable = False
 
 
 def escalate(data: Any, neurons: int = 100, until: float = 1e-10, size: float = 1e-3,
@@ -97,7 +94,7 @@ def escalate(data: Any, neurons: int = 100, until: float = 1e-10, size: float = 
     >>> built.losses.round(6), built.rates.round(4), built.verdict.kind
     (array([0.5 , 0.25, 0.  ]), array([1.118, 0.559]), 'interpolation')
     """
-    data = data if isinstance(data, Data) else Data(*data)
+    data = as_data(data)
     neurons, until = whole(neurons, "neurons"), positive(until, "until")
     size, rtol = positive(size, "size"), positive(rtol, "rtol")
     top = float(np.abs(data.y).max())

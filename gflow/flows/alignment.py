@@ -27,6 +27,7 @@ from ..engines.waveform.windows import Windows
 from ..kernels.chebyshev import nodes
 from ..theory.early import EarlyFlow, early_flow
 from ..problem.quiet import quiet
+from ..problem.value import Value, lock
 
 
 ACCURATE = 1e-7
@@ -45,8 +46,8 @@ CELLS, SHORTEST = 2000, 40
 """The way to convergence in cells of equal length, and the fewest cells of a plateau."""
 
 
-@dataclass(frozen=True)
-class Phases:
+@dataclass(frozen=True, eq=False)
+class Phases(Value):
     """When the phases of a run begin and end.
 
     With ``F = L(0) - L(end)`` the whole fall of the loss on the run:
@@ -98,7 +99,7 @@ class Groups(NamedTuple):
     weight: np.ndarray
 
 
-class Alignment:
+class Alignment(Value):
     """Measures of alignment on a run, each computed when first asked for.
 
     Made by `gflow.Flow.alignment`.
@@ -180,30 +181,30 @@ class Alignment:
         D = np.empty((self.t.size, self.flow.path.m, self.flow.path.d))
         for j, (a, W, codes) in enumerate(zip(self.flow.a, self.flow.W, self._patterns())):
             D[j] = field.fields(codes, field.pulls(field.outputs(a, W, codes)))
-        return D
+        return lock(D)
 
     @cached_property
     @quiet
     def cosine(self) -> np.ndarray:
         """Cosines of neurons to their fields, shape (T, m)."""
-        return _cosines(self.flow.directions, self.D)
+        return lock(_cosines(self.flow.directions, self.D))
 
     @cached_property
     @quiet
     def cosine_extremal(self) -> np.ndarray:
         """Cosines of neurons to their final extremal vectors, shape (T, m)."""
-        return _cosines(self.flow.directions, self.early.D)
+        return lock(_cosines(self.flow.directions, self.early.D))
 
     @cached_property
     def dead(self) -> np.ndarray:
         """Whether neurons are off at every point, shape (T, m)."""
         leaky = bool(self.flow.activation.slope)
-        return np.array([~(codes.any(axis=1) | leaky) for codes in self._patterns()])
+        return lock(np.array([~(codes.any(axis=1) | leaky) for codes in self._patterns()]))
 
     @cached_property
     def living(self) -> np.ndarray:
         """Number of neurons that are not dead, shape (T,)."""
-        return np.asarray((~self.dead).sum(axis=1))
+        return lock(np.asarray((~self.dead).sum(axis=1)))
 
     @cached_property
     @quiet

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..problem.value import Value
 from .reference import NARROWEST, WIDTH
 
 DEFECT, DEFECT_ROUNDING = 200.0, 6e-9
@@ -17,8 +18,8 @@ JUMP, JUMP_ROUNDING = 30.0, 9e-10
 back on their invariants after every step."""
 
 
-@dataclass(frozen=True)
-class Certificate:
+@dataclass(frozen=True, eq=False)
+class Certificate(Value):
     """Checks of a run. All are relative; small is good, and NaN is doubt.
 
     Attributes

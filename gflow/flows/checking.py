@@ -8,13 +8,14 @@ import numpy as np
 
 from ..engines.record import Record, read_only
 from ..problem.norms import row_norms
+from ..problem.value import Value
 
 FINER = 0.1
 """Tolerance of the second run, over that of the first."""
 
 
-@dataclass(frozen=True)
-class Checked:
+@dataclass(frozen=True, eq=False)
+class Checked(Value):
     """Differences of a run from one at a tenth of its ``rtol``: the error of the run, as far as
     errors fall with ``rtol``, and unless both take another branch than the solution.
 

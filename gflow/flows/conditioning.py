@@ -14,6 +14,7 @@ from ..kernels.chebyshev import nodes, to_series
 from ..problem.checks import whole
 from ..problem.field import Field
 from ..problem.norms import row_norms
+from ..problem.value import Value
 
 TURN = 0.3
 """Longest step of a propagator, in units of the rate of its neuron: the method of fourth order then
@@ -27,8 +28,8 @@ CLOSE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("depth", "
                   ("rtol", "f8")])
 
 
-@dataclass(frozen=True)
-class Conditioning:
+@dataclass(frozen=True, eq=False)
+class Conditioning(Value):
     """How errors of single neurons grow, under pulls that do not answer to them.
 
     Attributes

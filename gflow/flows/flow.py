@@ -11,12 +11,13 @@ from numpy.typing import ArrayLike
 
 from ..engines.record import Record, read_only
 from ..engines.rules import StopLike
+from ..problem.field import mean_loss
 from ..problem.files import Output
-from ..problem.inputs import DataLike
+from ..problem.loss import as_labels
+from ..problem.data import DataLike, as_data
 from ..problem.network import ModelPath
 from ..problem.tables import lines_as_html
 from ..theory.ends import Verdict, judge_state
-from ..theory.field import as_data
 from ..theory.standstill import Standstill, plain_only
 from . import tables
 from .alignment import Alignment
@@ -360,12 +361,12 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If ``data`` is not that.
+            If ``data`` is not that, or the loss does not take such labels.
         """
         other = as_data(data)
-        loss = self.loss_function
+        y = as_labels(self.loss_function, other.y)
         with np.errstate(all="ignore"):
-            return np.asarray(np.mean(loss.value(self.predict(other.X), other.y), axis=1))
+            return np.asarray(mean_loss(self.loss_function, self.predict(other.X), y))
 
     @cached_property
     def residuals(self) -> np.ndarray:

@@ -22,6 +22,7 @@ from ..engines.record import Record, read_only
 from ..problem.checks import positive
 from ..problem.field import Field
 from ..problem.loss import is_endless, loss_label
+from ..problem.value import Value
 
 HEAVY = 1e6
 """Weight of the equations by which a sliding neuron has at most all of a multiplier."""
@@ -30,8 +31,8 @@ FAINT = 1e-6
 point that is 0 has that."""
 
 
-@dataclass(frozen=True)
-class Margins:
+@dataclass(frozen=True, eq=False)
+class Margins(Value):
     """Margins over time.
 
     Attributes
@@ -62,8 +63,8 @@ class Margins:
                 f"t = {self.since:.3g} on)")
 
 
-@dataclass(frozen=True)
-class KKT:
+@dataclass(frozen=True, eq=False)
+class KKT(Value):
     r"""How far a direction is from the conditions (Karush, Kuhn, Tucker) for the largest margin.
 
     Of :math:`\hat\theta = \theta / |\theta|`: multipliers :math:`\lambda_k \ge 0` with

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -114,6 +114,25 @@ class Data:
     def __repr__(self) -> str:
         bias = ", bias=True" if self.bias else ""
         return f"Data(n={self.n}, d={self.d}{bias})"
+
+
+DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]
+"""Data, or points and labels ``(X, y)``."""
+
+
+def as_data(data: DataLike) -> Data:
+    """The data set itself, or the one that a pair (X, y) defines.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If it is neither.
+    """
+    if isinstance(data, Data):
+        return data
+    if not isinstance(data, tuple | list) or len(data) != 2:
+        raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+    return Data(*data)
 
 
 def with_ones(X: np.ndarray) -> np.ndarray:

@@ -10,15 +10,13 @@ from numpy.typing import ArrayLike
 
 from .checks import real_array, whole
 from .clock import clocked_times
-from .data import Data
+from .data import Data, DataLike as DataLike, as_data
 from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
 
 EPS = float(np.finfo(float).eps)
 ModelLike: TypeAlias = TwoLayer | tuple[ArrayLike, ArrayLike]
 """A network, or its weights ``(a, W)``."""
-DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]
-"""Data, or points and labels ``(X, y)``."""
 TeacherLike: TypeAlias = ArrayLike | ModelLike
 """What labels are the values of: the ``beta`` of a linear function, or a network."""
 LOWEST = -300 * float(np.log(10.0))
@@ -46,12 +44,9 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayer, Data]:
             raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
                             "(a, W)")
         model = TwoLayerReLU(*model)
-    if not isinstance(data, Data):
-        if not isinstance(data, tuple | list) or len(data) != 2:
-            raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
-        data = Data(*data)
-        if model.bias and data.d == model.d - 1:
-            data = Data(data.X, data.y, bias=True)
+    given, data = data, as_data(data)
+    if data is not given and model.bias and data.d == model.d - 1:
+        data = Data(data.X, data.y, bias=True)
     if data.d != model.d:
         raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
                          "must have the same dimension (Data(X, y, bias=True) appends a bias)")
@@ -164,7 +159,8 @@ def within(times: np.ndarray, end: float, dtype: np.dtype[Any] | None, refusal: 
     # Several are no rounding, and would become one.
     if times.min() < -slack or times.max() > end + slack or np.unique(times[late]).size > 1:
         raise ValueError(refusal)
-    return np.asarray(np.clip(times, 0.0, end))
+    # Adding 0 makes -0 of it 0.
+    return np.asarray(np.clip(times, 0.0, end) + 0.0)
 
 
 def thread_count(threads: int | None = None) -> int:

@@ -7,9 +7,11 @@ from typing import Any
 import numpy as np
 
 from .checks import real_array
-from .words import short
+from .words import cut, short
 
 WANTED = "give a module of Linear, ReLU and Linear, one output"
+TRIED, COARSE = 16, 2e-2
+"""Inputs on which a module is tried; what half precision may make of their outputs."""
 
 
 def weights_of(module: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +20,8 @@ def weights_of(module: Any) -> tuple[np.ndarray, np.ndarray]:
     Raises
     ------
     TypeError, ValueError
-        If it is no such network, or has an output bias.
+        If it is no such network, has an output bias, or gives other outputs when it is called:
+        its parts do not tell in which order they are used, nor what is done between them.
     """
     modules = getattr(module, "modules", None)
     if not callable(modules):
@@ -38,9 +41,27 @@ def weights_of(module: Any) -> tuple[np.ndarray, np.ndarray]:
         raise ValueError("the module has an output bias, which these networks do not: make it with "
                          "bias=False")
     begin = getattr(hidden, "bias", None)
-    if begin is not None:
-        W = np.column_stack([W, real_array(begin, "the hidden bias", 1)])
-    return a[0], W
+    shift = np.zeros(len(W)) if begin is None else real_array(begin, "the hidden bias", 1)
+    _try(module, hidden.weight, W, shift, a[0])
+    return a[0], W if begin is None else np.column_stack([W, shift])
+
+
+def _try(module: Any, weight: Any, W: np.ndarray, shift: np.ndarray, a: np.ndarray) -> None:
+    """Refuse a module whose outputs are not those of a network of its weights."""
+    tensor = getattr(weight, "new_tensor", None)
+    if tensor is None or not callable(module):
+        return
+    X = np.random.default_rng(0).standard_normal((TRIED, W.shape[1]))
+    z = X @ W.T + shift
+    try:
+        found = real_array(module(tensor(X.tolist())), "outputs", 2)
+    except Exception as error:
+        raise ValueError(f"the module cannot be called on inputs of shape {X.shape} "
+                         f"({cut(str(error))}): {WANTED}") from error
+    apart = np.abs(found.ravel() - np.maximum(z, 0.0) @ a) if found.size == TRIED else np.inf
+    if not (apart <= COARSE * (np.abs(z) @ np.abs(a))).all():
+        raise ValueError(f"the module gives other outputs than Linear, ReLU and Linear with its "
+                         f"weights: {WANTED}")
 
 
 def module_of(a: np.ndarray, W: np.ndarray, bias: bool) -> Any:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .activation import RELU, Activation
 from .checks import finite, real_array
-from .data import with_ones
+from .data import DataLike, as_data, with_ones
 from .field import mean_loss, outputs
 from .loss import LossLike, as_labels, as_loss
 from .modules import module_of, weights_of
@@ -20,8 +20,6 @@ from .smooth import ActivationLike, Smooth, as_activation
 
 if TYPE_CHECKING:  # pragma: no cover
     import torch
-
-    from .data import Data
 
 
 CHUNK = 4_000_000
@@ -132,20 +130,21 @@ class TwoLayer:
         return outputs(X, self.a * np.exp(2 * self.log_scale), self.W, self.activation)
 
     @quiet
-    def loss(self, data: Data, loss: LossLike = "square") -> float:
+    def loss(self, data: DataLike, loss: LossLike = "square") -> float:
         r"""Loss :math:`L = \frac{1}{n} \sum_k \ell(h(x_k), y_k)`.
 
         Parameters
         ----------
-        data : Data
+        data : Data or (X, y)
         loss : str or object
             As in `gflow.integrate`: :math:`\ell = (h - y)^2 / 2` if nothing else is given.
         """
+        data = as_data(data)
         chosen = as_loss(loss, data.y)
         return float(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
     @quiet
-    def gradient(self, data: Data, loss: LossLike = "square") -> Gradient:
+    def gradient(self, data: DataLike, loss: LossLike = "square") -> Gradient:
         """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0,
         and the slope for leaky networks.
 
@@ -154,7 +153,7 @@ class TwoLayer:
 
         Parameters
         ----------
-        data : Data
+        data : Data or (X, y)
         loss : str or object
             As in `gflow.integrate`.
 
@@ -170,10 +169,11 @@ class TwoLayer:
         Gradient(a=array([-1.]), W=array([[-0.5]]))
         """
         scale = np.exp(self.log_scale)
+        data = as_data(data)
         chosen = as_loss(loss, data.y)
         X = points_of(data.X, self.d, self.bias)
         # l' of the mean over points; its minus is the pull.
-        rise = -np.asarray(chosen.pull(self(X), data.y)) / data.n
+        rise = -np.asarray(chosen.pull(self(X), as_labels(chosen, data.y))) / data.n
         z = X @ self.W.T
         bent = (self.activation.derivative(z) if isinstance(self.activation, Smooth) else
                 np.where(z > 0, 1.0, self.slope))
@@ -361,9 +361,11 @@ class ModelPath:
         return h
 
     @quiet
-    def loss(self, data: Data, loss: LossLike = "square") -> np.ndarray:
+    def loss(self, data: DataLike, loss: LossLike = "square") -> np.ndarray:
         """Loss (T,) on data, as that of `TwoLayerReLU`."""
-        return np.asarray(mean_loss(as_loss(loss, data.y), self(data.X), data.y))
+        data = as_data(data)
+        chosen = as_loss(loss, data.y)
+        return np.asarray(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
     @property
     @quiet

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, with_loss
 from ..problem.loss import NAMED, LossLike, as_labels
-from .field import as_data
+from ..problem.value import Value
 
 
 def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
@@ -47,8 +47,8 @@ def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
     return Data(data.X, Field(data, chosen).first_pulls)
 
 
-@dataclass(frozen=True)
-class ClassMargins:
+@dataclass(frozen=True, eq=False)
+class ClassMargins(Value):
     r"""Largest margins of the two classes by themselves, from `class_margins`.
 
     Attributes

@@ -27,16 +27,17 @@ import numpy as np
 
 from ..engines.events import ON
 from ..problem.checks import non_negative
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import outputs
 from ..problem.inputs import DataLike
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
+from ..problem.value import Value, lock
 from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
 from .fans import span
-from .field import as_data, in_range
+from .field import in_range
 
 ROUNDS = 200
 """Rounds of adding cells, at most. Each adds one or more; a few tens are usual."""
@@ -52,7 +53,7 @@ others can make up for them; the first of them that costs no more is taken."""
 
 
 @dataclass(frozen=True, eq=False)
-class ConvexOptimum:
+class ConvexOptimum(Value):
     r"""A global optimum over networks of any width, from `least_norm` or `max_margin`.
 
     Attributes
@@ -89,9 +90,10 @@ class ConvexOptimum:
     rounds: int
     message: str = field(repr=False)
 
-    def __post_init__(self) -> None:
-        for array in (self.activations, self.multipliers, self.model.a, self.model.W):
-            array.flags.writeable = False
+    def lock(self) -> None:
+        """Its network cannot be written to either."""
+        super().lock()
+        lock([self.model.a, self.model.W])
 
     @property
     def gap(self) -> float:

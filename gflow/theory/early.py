@@ -24,6 +24,7 @@ from ..engines.events import (CHANGE, OFF, ON, SLIDING, as_table, changed_points
 from .classes import at_output_zero
 from .field import in_range, leaked
 from ..problem.quiet import quiet
+from ..problem.value import Value, lock
 
 BLOCK = 256
 """Neurons that share one table of events."""
@@ -108,7 +109,7 @@ class _Ends(NamedTuple):
     logs: np.ndarray
 
 
-class EarlyFlow:
+class EarlyFlow(Value):
     """Neurons on their polygons, from `early_flow`.
 
     Attributes
@@ -183,9 +184,12 @@ class EarlyFlow:
             self.end_direction = self._span.weights(self.end_direction)
         self.sign, self.rate, self.offset, self.arrival = ends.tail.T.copy()
         self.offset += model.log_scale
-        for array in (self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
-                      self.dead, self.settled, self.crossings, *self._log):
-            array.flags.writeable = False
+        self.lock()
+
+    def lock(self) -> None:
+        """Only what users see: kernels take other arrays for another type, and compile again."""
+        lock([self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
+              self.dead, self.settled, self.crossings, self.side, self._log])
 
     @property
     def pattern(self) -> np.ndarray:
@@ -246,7 +250,7 @@ class EarlyFlow:
         for name, column in zip(CHANGE.names or (), (time[row], neuron[row], point, before,
                                                      after)):
             changes[name] = column
-        return as_table(changes[np.argsort(changes["time"], kind="stable")])
+        return lock(as_table(changes[np.argsort(changes["time"], kind="stable")]))
 
     def _table(self) -> Table:
         alive = np.flatnonzero(~self.dead)

@@ -29,13 +29,14 @@ from dataclasses import dataclass, field as attribute
 import numpy as np
 
 from ..problem.checks import positive
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import Field
-from ..problem.inputs import DataLike, ModelLike, model_and_data
-from ..problem.loss import LossLike, as_loss, is_quadratic
+from ..problem.inputs import DataLike, ModelLike, model_and_data, with_loss
+from ..problem.loss import LossLike, is_quadratic
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
+from ..problem.value import Value
 from .extremal import ExtremalVectors, extremal_vectors
 from .faces import checks
 from .field import in_range
@@ -65,7 +66,7 @@ LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "
 
 
 @dataclass(frozen=True, eq=False)
-class Escapes:
+class Escapes(Value):
     """Directions on which a new small neuron would grow, the fastest first.
 
     Attributes
@@ -101,7 +102,7 @@ class Escapes:
 
 
 @dataclass(frozen=True, eq=False)
-class Verdict:
+class Verdict(Value):
     """What the end of a run is, from `verdict` or `gflow.Flow.verdict`.
 
     Attributes
@@ -144,11 +145,6 @@ class Verdict:
     minimum: bool | None
     landscape: str = attribute(repr=False)
     run: str = attribute(repr=False)
-
-    def __post_init__(self) -> None:
-        for array in (*vars(self.escapes).values(), self.leaving, self.shrinking):
-            if isinstance(array, np.ndarray):
-                array.flags.writeable = False
 
     def __repr__(self) -> str:
         word = {True: ", spurious", False: "", None: ""}[self.spurious]
@@ -206,7 +202,8 @@ def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> V
            [1, 2, 0]], dtype=int8), array([1, 1], dtype=int8))
     """
     model, data = model_and_data(model, data)
-    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    data, chosen = with_loss(data, loss)
+    field = Field(in_range(data), chosen, model.activation)
     plain_only(field, "a verdict")
     return judge_state(Standstill(model, field))
 
@@ -383,13 +380,14 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     """
     size = positive(size, "size")
     if model is None:
-        data = data if isinstance(data, Data) else Data(*data)
+        data = as_data(data)
         model = TwoLayerReLU([0.0], np.zeros((1, data.d)))
         kept = np.empty(0, dtype=np.int64)
     else:
         model, data = model_and_data(model, data)
         kept = np.arange(model.m)
-    field = Field(in_range(data), as_loss(loss, data.y), model.activation)
+    data, chosen = with_loss(data, loss)
+    field = Field(in_range(data), chosen, model.activation)
     plain_only(field, "an escape")
     stand = Standstill(model, field)
     if stand.loss <= least_loss(field) or not stand.scale > 0:

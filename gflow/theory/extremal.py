@@ -10,7 +10,7 @@ from scipy.spatial import cKDTree
 
 from ..problem.inputs import DataLike
 from ..problem.checks import generator, whole
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..kernels.crossings import ON_SURFACE
 from ..engines.events import ON, SLIDING, point_codes
 from ..problem.network import TwoLayerReLU
@@ -19,9 +19,10 @@ from ..problem.tables import Table, indices, vector
 from .criterion import Critical, judge
 from .faces import candidates, checks
 from .fans import Undecided
-from .field import as_data, in_range, leaked
+from .field import in_range, leaked
 from .kinks import Kinks, kinks_of
 from ..problem.quiet import quiet
+from ..problem.value import Value
 
 MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -32,7 +33,7 @@ BORDER = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
-class ExtremalVectors:
+class ExtremalVectors(Value):
     """Extremal vectors, from `extremal_vectors`; the largest ``value`` comes first.
 
     Attributes
@@ -95,11 +96,6 @@ class ExtremalVectors:
     complete: bool
     morse_expected: int | None
     message: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
 
     @property
     def morse_sum(self) -> int:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..problem.inputs import DataLike
 from ..problem.activation import Activation
 from ..problem.checks import finite, real_array
-from ..problem.data import Data
+from ..problem.data import Data, DataLike, as_data
 from ..kernels.crossings import ON_SURFACE
 from ..kernels.filippov import ROUNDING, box_least_squares
 from ..problem.norms import row_norms
@@ -134,15 +133,6 @@ def alignment_potential(W: ArrayLike, data: DataLike, *, slope: float = 0.0) -> 
     if not np.isfinite(G).all():
         raise ValueError("W is too large for these data: G overflows, so rescale its rows")
     return G
-
-
-def as_data(data: DataLike) -> Data:
-    """The data set itself, or the one that a pair (X, y) defines."""
-    if isinstance(data, Data):
-        return data
-    if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
-    return Data(*data)
 
 
 def in_range(data: Data) -> Data:

@@ -16,6 +16,7 @@ from ..problem.tables import Table, indices
 from .early import early_flow
 from .field import in_range
 from ..problem.quiet import quiet
+from ..problem.value import Value
 
 ORTHOGONAL = 1e-10
 """Largest cosine of two points that counts as zero."""
@@ -91,7 +92,7 @@ def jump_process(model: ModelLike,
     return JumpProcess(model, data)
 
 
-class JumpProcess:
+class JumpProcess(Value):
     """Jumps between saddles, from `jump_process`.
 
     Attributes
@@ -169,6 +170,7 @@ class JumpProcess:
             squares.append(squares[-1] + float(row_norms((y / safe)[sets[i]])))
         self.times, self.exponents = np.array(times), np.array(exponents)
         self.losses, self.squares = np.array(losses), np.array(squares)
+        self.lock()
 
     def loss(self, t: ArrayLike) -> np.ndarray:
         """Loss of the limit at times ``t`` (T,) in units of ``ln(1/lambda)``; shape (T,)."""

@@ -11,14 +11,15 @@ from ..problem.checks import whole
 from ..problem.norms import row_norms
 from ..engines.record import Record
 from ..problem.quiet import quiet
+from ..problem.value import Value
 
 
 BATCH = 2_000_000
 """So many numbers are evaluated at once."""
 
 
-@dataclass(frozen=True)
-class LocalLorentz:
+@dataclass(frozen=True, eq=False)
+class LocalLorentz(Value):
     """Drift of ``a_i a_j - w_i.w_j`` of pairs of neurons, on intervals with a common pattern.
 
     Attributes

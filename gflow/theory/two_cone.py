@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import lsq_linear
 
-from ..problem.data import Data
+from ..problem.data import Data, as_data
 from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
@@ -22,8 +22,9 @@ from ..problem.tables import Table, indices, vector
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
-from .field import LARGEST_POWER, as_data
+from .field import LARGEST_POWER
 from ..problem.quiet import quiet
+from ..problem.value import Value
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
@@ -36,8 +37,8 @@ CONSISTENT = 1e-8
 """Relative accuracy of signs and of stationarity."""
 
 
-@dataclass(frozen=True)
-class TwoCone:
+@dataclass(frozen=True, eq=False)
+class TwoCone(Value):
     """Predicted end state ``h(x) = max(x.beta_plus, 0) - max(-x.beta_minus, 0)``.
 
     Attributes
@@ -70,11 +71,6 @@ class TwoCone:
     full_rank: bool
     groups: tuple[int, int] | None
     message: str
-
-    def __post_init__(self) -> None:
-        for value in vars(self).values():
-            if isinstance(value, np.ndarray):
-                value.flags.writeable = False
 
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""

@@ -14,14 +14,15 @@ from ...problem.data import Data
 from ...problem.field import mean_loss
 from ...problem.loss import SQUARE
 from ...problem.network import ModelPath, TwoLayerReLU
+from ...problem.value import Value
 from ...engines.events import EVENT
 
 State = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Output weights (T, m), hidden weights (T, m, d), residuals (T, n)."""
 
 
-@dataclass(frozen=True)
-class ExactFlow:
+@dataclass(frozen=True, eq=False)
+class ExactFlow(Value):
     """A gradient flow in closed form; made by the functions of `gflow.theory.exact`.
 
     Attributes

@@ -18,6 +18,7 @@ from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
 from ...problem.quiet import quiet
+from ...problem.value import Value, lock
 
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
@@ -160,7 +161,7 @@ class _Stepping:
         return t1
 
 
-class PopulationFlow:
+class PopulationFlow(Value):
     """A gradient flow on the population; made by `flow`.
 
     Attributes
@@ -195,6 +196,7 @@ class PopulationFlow:
                         f"the step size fell below rounding at t = {t_end:.6g}")
         reached = times[times <= t_end]
         self.t = reached if self.success else np.append(reached, t_end)
+        self.lock()
 
     def __call__(self, t: ArrayLike) -> TwoLayer | ModelPath:
         """The network at a time in [0, t_end], or the path at several (T,).
@@ -217,7 +219,8 @@ class PopulationFlow:
 
     @cached_property
     def _states(self) -> ModelPath:
-        return self._models(self.t)
+        models = self._models(self.t)
+        return ModelPath(lock(models.a), lock(models.W), models.one)
 
     @property
     def a(self) -> np.ndarray:
@@ -237,17 +240,17 @@ class PopulationFlow:
     @cached_property
     def loss(self) -> np.ndarray:
         """Population loss at the reported times, shape (T,)."""
-        return np.array([self._loss_at(a, W) for a, W in zip(self.a, self.W)])
+        return lock(np.array([self._loss_at(a, W) for a, W in zip(self.a, self.W)]))
 
     @cached_property
     def norms(self) -> np.ndarray:
         """Norms ``|w_i|`` at the reported times, shape (T, m)."""
-        return row_norms(self.W)
+        return lock(row_norms(self.W))
 
     @cached_property
     def directions(self) -> np.ndarray:
         """Unit vectors ``w_i/|w_i|`` at the reported times, shape (T, m, d)."""
-        return unit_rows(self.W)
+        return lock(unit_rows(self.W))
 
     def __repr__(self) -> str:
         return (f"PopulationFlow: {self.status} ({self.message}), t = 0 to {self.t_end:g}, "
