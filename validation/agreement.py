@@ -125,7 +125,7 @@ def draw(seed: int, family: str) -> tuple[str, Problem]:
     model = gflow.TwoLayerReLU(a, W, slope=slope)
     rates, decay = options.get("rates", (1.0, 1.0)), options.get("decay", (0.0, 0.0))
     setting = Setting(as_rates(rates), as_decay(decay, bias))
-    engines = ("LSODA" if "loss" in options and t_max > LATE[0] else "DOP853",
+    engines = ("Radau" if "loss" in options and t_max > LATE[0] else "DOP853",
                "waveform" if all(rates) and setting.uniform is not None else "Radau")
     return f"{kind}, slope {slope:g}" + "".join(
         f", {name} {value}" for name, value in options.items()), Problem(

@@ -16,7 +16,7 @@ from .settings import published as settings
 from .training import ending, evidence, run
 from ..problem.words import short
 
-CURVE = 300
+CURVE, EARLY = 300, 30
 FIRST = 1e-4
 """First time of a curve after 0, over the last."""
 
@@ -87,7 +87,10 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
         model = model.like(rescale * model.a, rescale * model.W)
     end = t_max or (setting.t_max if size == "full" else setting.reduced_t_max)
     rules = [stop.wall_time(seconds)] + ([stop.loss_below(setting.below)] if setting.below else [])
-    times = np.append(0.0, np.geomspace(FIRST * min(end, 1e4), end, CURVE))
+    first = FIRST * min(end, 1e4)
+    # Of long runs what happens at a time of order 1 is to be seen too.
+    early = np.geomspace(1e-2, first, EARLY + 1)[:-1] if first > 0.1 else []
+    times = np.concatenate([[0.0], early, np.geomspace(first, end, CURVE)])
     times[-1] = end
     saved = ["a", "W", "loss"] if unseen else _curves
     flow = run(model, data, end, rtol=rtol, t_eval=times, stop=rules, rates=setting.rates,

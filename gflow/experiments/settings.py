@@ -27,8 +27,8 @@ LANDSCAPE = "Boursier, Bowditch, Englert and Lazic, arXiv:2505.22578, theorem 2"
 RICH = ("Kunin, Raventos, Domine, Chen, Klindt, Saxe and Ganguli, \"Get rich quick\", "
         "arXiv:2406.06158 (data ours)")
 LINEAR = "Zhang, Saxe and Latham, arXiv:2406.12615 (data ours)"
-TUNING = ("Boursier and Flammarion, two-timescale fine-tuning, arXiv:2609.34667 (text not seen; data "
-          "ours, reduced)")
+TUNING = ("Boursier and Flammarion, two-timescale fine-tuning, arXiv:2609.34667 (text not seen; "
+          "data ours, reduced)")
 CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
 Kind = Literal["square", "logistic"]
 SQUARE: Kind = "square"

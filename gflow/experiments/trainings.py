@@ -33,7 +33,8 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
 
     The flow of a ReLU network, to convergence, as in `threshold`; the flow of a GeLU network, until
     its gradient is 1e-7 of what labels and points make, or ``t_max``; and Adam on a ReLU network.
-    Seed by seed all three have the same data and the same start.
+    Of one seed all three have the same data and the same start (in a sweep with ``shared=
+    ["training"]``).
 
     Parameters
     ----------

@@ -15,8 +15,8 @@ from .style import COLOURS, DARK, DOWN, UP
 from .targets import fit, function, kinks
 
 __all__ = ["COLOURS", "DARK", "DOWN", "Film", "NAMES", "UP", "alignment", "animate", "boundary",
-           "directions", "events", "figure", "fit", "function", "kinks", "loss", "margins", "neurons",
-           "norms", "panel", "polar", "step_sizes"]
+           "directions", "events", "figure", "fit", "function", "kinks", "loss", "margins",
+           "neurons", "norms", "panel", "polar", "step_sizes"]
 
 
 def __dir__() -> list[str]:

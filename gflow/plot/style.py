@@ -146,7 +146,10 @@ def time_axis(ax: Axes, t: np.ndarray) -> None:
         ax.set_xscale("symlog", linthresh=float(min(0.1, t[-1] / 100)))
         if t[-1] > 1e20:
             # Powers of three digits need room.
-            ax.xaxis.get_major_locator().set_params(numticks=7)
+            from matplotlib.ticker import SymmetricalLogLocator
+            locator = ax.xaxis.get_major_locator()
+            assert isinstance(locator, SymmetricalLogLocator)
+            locator.set_params(numticks=7)
     ax.margins(x=0)
     ax.set_xlabel("flow time $t$")
 

@@ -19,8 +19,8 @@ def leaky_slide(a: float = 0.3, p: float = 0.25, slope: float = 0.1, x1: ArrayLi
     """A neuron fits one point on the hyperplane of another, until the leak releases it.
 
     Its multiplier, the derivative of the activation at ``x2``, is ``|r_1| x1.x2 / (|y_2| |x2|^2)``.
-    It falls as ``x1`` is fitted; with a positive slope it reaches that, and the neuron leaves ``x2``
-    on the side where it is off. (A ReLU neuron stays for ever: `slides_for_ever`.)
+    It falls as ``x1`` is fitted; with a positive slope it reaches that, and the neuron leaves
+    ``x2`` on the side where it is off. (A ReLU neuron stays for ever: `slides_for_ever`.)
 
     Parameters
     ----------

@@ -91,7 +91,7 @@ def decayed_length(path: Turning, decay: float, t: np.ndarray) -> np.ndarray:
     """
     K, M = path.k * path.goal, max(2 * (path.k * path.goal - decay), 0.0)
     c = (1 - path.half**2) / (1 + path.half**2)
-    A = integral = 0.0
+    A, integral = np.zeros_like(t), np.zeros_like(t)
     for part, rate in (((1 + c)**2, 2 * (K - decay)), (2 * (1 - c**2), -2 * decay),
                        ((1 - c)**2, -2 * (K + decay))):
         # All terms times exp(-M t): nothing overflows.
