@@ -55,6 +55,27 @@ def test_class_margins_are_the_shortest(seed):
         assert weights.min() > 0
 
 
+@pytest.mark.parametrize("long, short", [(1.0, 1e-6), (1.0, 1e-10), (1e150, 1e140),
+                                         (1e-190, 1e-200)])
+def test_class_margins_of_points_of_any_length(long, short):
+    # v.x = 1 on both points of label 1: v = (1/long, 1/short).
+    found = gflow.theory.class_margins(([[long, 0.0], [0.0, short], [-long, 0.0]], [1, 1, -1]))
+    np.testing.assert_allclose(found.positive, [1 / long, 1 / short], rtol=1e-5)
+    np.testing.assert_allclose(found.negative, [-1 / long, 0.0], rtol=1e-12)
+    assert found.support.all() and not found.orthogonal
+    assert found.share == pytest.approx(1 / (1 + short / long), rel=1e-9)
+    close = [[0.0, long], [1e-5 * long, long], [0.0, -short]]
+    assert gflow.theory.class_margins((close, [1, 1, -1])).orthogonal
+
+
+def test_class_margins_that_double_precision_does_not_tell():
+    with pytest.raises(ValueError, match="differ so much"):
+        gflow.theory.class_margins(([[1.0, 0.0], [0.0, 1e-310]], [1, 1]))
+    for X in ([[1.0, 0.0], [-1e-12, 0.0]], [[1.0, 0.0], [0.0, 0.0]]):
+        with pytest.raises(ValueError, match="no half-space"):
+            gflow.theory.class_margins((X, [1, 1]))
+
+
 @pytest.mark.parametrize("loss", LOSSES)
 def test_flows_on_orthogonally_separable_data_end_there(loss):
     X, y = orthogonal_classes(1, 10, 3)

@@ -1,5 +1,6 @@
 """Slopes, speeds of layers, decay, biases: closed forms, invariants, engines against each other."""
 
+import math
 import pickle
 
 import numpy as np
@@ -405,6 +406,34 @@ def test_smooth_activations_follow_their_equation(activation, tmp_path):
         gflow.integrate(model, data, 1.0, method="waveform")
     with pytest.raises(ValueError, match="not the derivative"):
         gflow.TwoLayer(a, W, activation=(np.sin, np.sin))
+
+
+def in_place(z):
+    z[z < 0] *= 0.5
+    return z
+
+
+@pytest.mark.parametrize("pair, words", [
+    ((in_place, np.ones_like), "in_place changes the array"),
+    ((np.sin, lambda z: np.cos(z, out=z)), "its derivative, changes the array"),
+    ((math.tanh, lambda z: 1 - np.tanh(z)**2), "tanh fails on an array: write it with NumPy"),
+    ((lambda z: np.ma.masked_less(z, 0), np.ones_like), "must give a finite number"),
+    ((lambda z: z.sum(), np.ones_like), "must give a finite number")])
+def test_activations_that_are_refused(pair, words):
+    for _ in range(2):
+        # The second time too: nothing that was tried has changed what comes next.
+        with pytest.raises(ValueError, match=words):
+            gflow.TwoLayer([1.0], [[1.0]], activation=pair)
+    gflow.TwoLayer([1.0], [[1.0]], activation=(np.sin, np.cos))
+
+
+def test_numbers_of_numpy_are_numbers_for_an_activation():
+    for beta in (np.int64(3), np.float32(3), 3):
+        assert str(gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta)).activation) == \
+            "softplus(3)"
+    for beta in (True, -1.0, np.nan, "3"):
+        with pytest.raises(TypeError, match="activation is"):
+            gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta))
 
 
 def test_softplus_tends_to_relu_through_a_slide():

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numbers
 from dataclasses import dataclass
 from typing import Any, Callable, TypeAlias
 
 import numpy as np
 from scipy.special import erf, expit
 
-from .words import short
+from .words import cut, short
 
 Function = Callable[[np.ndarray], np.ndarray]
 TRIED = np.array([-3.3, -1.7, -0.61, -0.13, 0.019, 0.29, 0.83, 1.9, 4.1])
@@ -123,7 +124,8 @@ def as_activation(activation: Any) -> Smooth:
         return NAMED[activation]()
     if isinstance(activation, tuple | list) and len(activation) == 2:
         first, second = activation
-        if first == "softplus" and isinstance(second, int | float) and 0 < second < np.inf:
+        number = isinstance(second, numbers.Real) and not isinstance(second, bool | np.bool_)
+        if isinstance(first, str) and first == "softplus" and number and 0 < second < np.inf:
             return softplus(float(second))
         if callable(first) and callable(second):
             return _checked(Smooth(getattr(first, "__name__", repr(first)), first, second))
@@ -133,14 +135,27 @@ def as_activation(activation: Any) -> Smooth:
 
 def _checked(made: Smooth) -> Smooth:
     """A pair of a user, if the second one is the derivative of the first."""
-    up, down = made(TRIED + STEP), made(TRIED - STEP)
-    if up.shape != TRIED.shape or not np.isfinite(up + down).all():
-        raise ValueError(f"activation {made.name} must give a finite number for each it is given: "
-                         "write it for arrays")
-    claimed = np.asarray(made.derivative(TRIED), dtype=float)
+    up, down = (_called(made.function, made.name, TRIED + step) for step in (STEP, -STEP))
+    claimed = _called(made.derivative, f"{made.name}, its derivative,", TRIED)
     slope = (up - down) / (2 * STEP)
-    if claimed.shape != TRIED.shape or not (
-            np.abs(claimed - slope) <= SURE * (1 + np.abs(slope) + np.abs(up))).all():
+    if not (np.abs(claimed - slope) <= SURE * (1 + np.abs(slope) + np.abs(up))).all():
         raise ValueError(f"the second function of activation is not the derivative of "
                          f"{made.name}: differences say otherwise")
     return made
+
+
+def _called(function: Function, name: str, z: np.ndarray) -> np.ndarray:
+    """What a function of a user returns for these numbers."""
+    given = z.copy()
+    try:
+        raw = function(given)
+        values = np.asarray(raw, dtype=float)
+    except Exception as error:
+        raise ValueError(f"activation {name} fails on an array: write it with NumPy, entry by "
+                         f"entry ({cut(str(error))})") from error
+    if (given != z).any():
+        raise ValueError(f"activation {name} changes the array that it is given: work on a copy")
+    if values.shape != z.shape or not np.isfinite(values).all() or np.ma.is_masked(raw):
+        raise ValueError(f"activation {name} must give a finite number for each it is given: "
+                         "write it for arrays")
+    return values

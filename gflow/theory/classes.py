@@ -11,7 +11,13 @@ from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, with_loss
 from ..problem.loss import NAMED, LossLike, as_labels
+from ..problem.norms import row_norms, unit_rows
+from ..problem.quiet import quiet
 from ..problem.value import Value
+
+
+ACCURATE = 1e-6
+"""By how much of the smallest one, at most, a margin is short for rounding."""
 
 
 def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
@@ -79,6 +85,7 @@ class ClassMargins(Value):
     loss_constant: float
 
 
+@quiet
 def class_margins(data: DataLike) -> ClassMargins:
     r"""What a flow on the logistic or exponential loss tends to on orthogonally separable data.
 
@@ -125,8 +132,10 @@ def class_margins(data: DataLike) -> ClassMargins:
         v, held = _shortest(data.X[own], "1" if label > 0 else "-1")
         vectors.append(v)
         support[np.flatnonzero(own)[held]] = True
-    inner, same = data.X @ data.X.T, np.outer(y, y) > 0
-    lengths = [float(np.sqrt(v @ v)) for v in vectors]
+    # Signs of products of directions: those of points may underflow.
+    directions = unit_rows(data.X)
+    inner, same = directions @ directions.T, np.outer(y, y) > 0
+    lengths = row_norms(np.array(vectors)).tolist()
     total = sum(lengths)
     margin = 1 / (2 * total)
     return ClassMargins(vectors[0], vectors[1], support,
@@ -135,15 +144,24 @@ def class_margins(data: DataLike) -> ClassMargins:
 
 
 def _shortest(X: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The shortest ``v`` with ``X v >= 1``, and which rows hold it."""
+    """The shortest ``v`` with ``X v >= 1``, and which rows hold it.
+
+    With unit rows ``u_k`` it is ``u_k.v >= 1/|x_k|``, in units of the largest of these: whether
+    there is a solution, and how long it is, is then a matter of angles alone.
+    """
     if not len(X):
         return np.zeros(X.shape[1]), np.zeros(0, dtype=bool)
-    unit = float(np.abs(X).max()) or 1.0
-    system = np.vstack([X.T / unit, np.ones(len(X))])
-    target = np.append(np.zeros(X.shape[1]), 1.0)
-    held, distance = nnls(system, target)
+    lengths = row_norms(X)
+    unit = float(lengths.min())
+    bounds = unit / np.where(lengths > 0, lengths, 1.0)
+    system, target = np.vstack([unit_rows(X).T, bounds]), np.append(np.zeros(X.shape[1]), 1.0)
+    held, distance = nnls(system, target) if unit > 0 else (bounds, 0.0)
     if distance < 1e-9:
         raise ValueError(f"no half-space has all points of label {name} inside: their largest "
                          "margin is none")
     rest = target - system @ held
-    return -system[:-1] @ held / -rest[-1] / unit, held > 0
+    v = -system[:-1] @ held / -rest[-1]
+    if (v @ system[:-1] < bounds * (1 - ACCURATE)).any() or not np.isfinite(v / unit).all():
+        raise ValueError(f"lengths of the points of label {name} differ so much that double "
+                         "precision does not tell their margin: rescale or drop some")
+    return v / unit, held > 0
