@@ -135,6 +135,9 @@ def draw_setting(seed: int) -> tuple[str, Problem]:
     if g.random() < 0.3:
         rates = (1.0, 2.0 ** int(g.integers(-10, 11)))[::int(g.choice([-1, 1]))]
     slope = float(g.choice([0.0, 0.0, 0.1, -0.5, 0.9, 10.0 ** g.uniform(-12, -1)]))
+    if not W.any():
+        # Leaky neurons at w = 0 are refused: they could leave in several directions.
+        slope = 0.0
     decay = float(g.choice([0.0, 1.0])) * 10.0 ** g.uniform(-3, 1.5) / t_max
     # The fast engine needs layers that shrink alike.
     options = {"loss": loss, "rates": rates, "decay": (decay / rates[0], decay / rates[1])}
