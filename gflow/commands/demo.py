@@ -117,7 +117,6 @@ def figure(flow: Flow) -> Any:
     axes[0].set_title("early on, neurons only turn")
     plot.norms(shown, ax=axes[1])
     axes[1].set_title("then those that aligned grow")
-    axes[1].legend(loc="lower right", fontsize="small")
     plot.function(flow, ax=axes[2])
     order = np.argsort(flow.data.X[:, 0])
     axes[2].plot(flow.data.X[order, 0], flow.data.y[order], linestyle=":", color="#009E73",

@@ -270,9 +270,9 @@ def _moving(stand: Standstill) -> str:
         reasons.append(f"neurons that carry the output still take {stand.fall / stand.loss:.2%} "
                        f"off the loss, the slowest at rate {slow:.3g}")
     if not stand.stable:
-        reasons.append("one of them is about to change its pattern")
+        reasons.append("a neuron that carries the output is about to change its pattern")
     if stand.move > MOVES:
-        reasons.append(f"one of them still moves by {stand.move:.2g} of its size")
+        reasons.append(f"a neuron still moves by {stand.move:.2g} of its size")
     if stand.gain > REST * stand.loss:
         reasons.append("neurons that are waking, or have not died yet, matter already")
     return "; ".join(reasons)
