@@ -95,3 +95,21 @@ def test_settings_are_part_of_the_search():
     kind, problem = next((kind, problem) for kind, problem in drawn if "plain logistic" in kind)
     assert not [said for said in faults.examine(kind, problem, lambda step: None)
                 if not said.startswith("unclear")]
+
+
+@pytest.mark.parametrize("size, log_scale", [(1e-200, 500.0), (1e200, -450.0), (1.0, -300.0)])
+def test_scales_and_weights_that_make_up_for_each_other(size, log_scale):
+    model = gflow.TwoLayerReLU([size], [[size]], log_scale=log_scale)
+    right = 2 * (np.log(size) + log_scale)
+    assert np.log(model([[1.0]])[0]) == pytest.approx(right, abs=1e-9)
+    assert np.log(model.gradient(([[1.0]], [-1e200])).a[0]) == pytest.approx(
+        right / 2 + np.log(1e200), abs=1e-9)
+
+
+def test_distances_of_tiny_networks():
+    start, data = ([1e-170], [[1e-170]]), ([[1.0]], [1.0])
+    flow, twin = gflow.integrate(start, data, 1.0), gflow.descend(start, data, 0.5, 2, save_every=1)
+    assert gflow.descent.distances(flow, twin)[1:] == pytest.approx(
+        [(np.exp(0.5) - 1.5) / np.e, (np.e - 2.25) / np.e], rel=1e-6)
+    with pytest.raises(ValueError, match="start from different weights"):
+        gflow.descent.distances(flow, gflow.descend(([2e-170], [[2e-170]]), data, 0.5, 2))

@@ -100,3 +100,21 @@ def test_losses_that_rest_have_none():
         with pytest.raises(ValueError, match="the loss square has no margins"):
             ask()
     assert flow.certificate().margin_fall == 0.0
+
+
+@pytest.mark.parametrize("scale", [1e-170, 1e-3])
+def test_margins_do_not_depend_on_the_size_of_the_start(scale):
+    a, W = np.array([1.0, -1.0]), np.array([[0.6, 0.8, 0.0], [-1.0, 0.0, 0.5]])
+    flow = gflow.integrate((scale * a, scale * W), DIRECTION, 1.0, loss="logistic")
+    right = DIRECTION[1] * gflow.TwoLayerReLU(a, W)(DIRECTION[0]) / 4.25
+    np.testing.assert_allclose(flow.margin().points[0], right, rtol=1e-12, atol=1e-15)
+    assert flow.kkt(0.0).margin == pytest.approx(right.min(), rel=1e-12)
+    assert 0.1 < flow.kkt(0.0).residual <= 1.0
+
+
+def test_a_network_that_is_zero_has_no_margin():
+    start = gflow.TwoLayerReLU([1.0], [[0.6, 0.8, 0.0]], log_scale=-900.0)
+    flow = gflow.integrate(start, DIRECTION, 1.0, loss="logistic")
+    assert np.isnan(flow.margin().points[0]).all() and flow.margin().since == np.inf
+    with pytest.raises(ValueError, match="has no direction"):
+        flow.kkt(0.0)

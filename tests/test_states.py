@@ -299,6 +299,10 @@ def test_error_states_of_the_script_stay_outside():
             alignment.cosine, alignment.cosine_extremal
         gflow.descend(start, DATA, 0.1, 5)
         gflow.theory.early_flow(start, DATA)
+        tiny = gflow.Data([[1e-320, 0.0], [1e-320, 1e-320]], [1.0, 1.0])
+        assert len(tiny.arrangement.normal) == 2
+        gflow.theory.at_output_zero(([[1e-200], [1e200]], [0, 1]), "logistic")
+        gflow.theory.class_margins(([[1e-200], [1e200]], [1, 1]))
 
 
 # Editing in place

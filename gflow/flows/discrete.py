@@ -7,6 +7,7 @@ from typing import NoReturn
 import numpy as np
 
 from ..problem.network import ModelPath
+from ..problem.norms import row_norms
 from .flow import Flow
 from ..problem.quiet import quiet
 
@@ -115,8 +116,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
         raise ValueError(f"the flow has neurons of shape {exact[0, :, 1:].shape} and the twin "
                          f"{twin.W.shape[1:]}: give runs of one network")
     trained = np.concatenate([twin.a[:, :, None], twin.W], axis=2)[:times.size]
-    apart = np.sqrt(((trained - exact) ** 2).sum(axis=(1, 2)))
-    size = np.sqrt((exact**2).sum(axis=(1, 2)))
+    apart, size = (row_norms(part.reshape(times.size, -1)) for part in (trained - exact, exact))
     if apart[0] > 1e-12 * size[0]:
         raise ValueError("the flow and the twin start from different weights: give runs of one "
                          "start")

@@ -301,7 +301,7 @@ class Flow(Record):
         Raises
         ------
         ValueError
-            If the loss has a least value, or the time was not reached.
+            If the loss has a least value, the time was not reached, or the network is 0 then.
 
         References
         ----------

@@ -42,7 +42,7 @@ class Margins(Value):
     squares : ndarray, shape (T,)
         ``|theta|^2``, the sum of all weights squared.
     points : ndarray, shape (T, n)
-        Margins ``y_k h(x_k)`` over ``squares``.
+        Margins ``y_k h(x_k)`` over ``squares``; NaN where the network is 0 in double precision.
     hard, smoothed : ndarray, shape (T,)
         Of the data set, over ``squares``.
     since : float
@@ -110,10 +110,15 @@ def margins(flow: Record) -> Margins:
     """See `gflow.Flow.margin`."""
     field = _endless(flow)
     a, W = flow.a, flow.W
-    squares = (a**2).sum(axis=1) + (W**2).sum(axis=(1, 2))
     h = np.array([field.outputs(*net) for net in zip(a, W)])
-    scale = np.where(squares > 0, squares, 1.0)
-    points = field.data.y * h / scale[:, None]
+    u, V, power = _in_units(field, a, W)
+    inside = (u**2).sum(axis=1) + (V**2).sum(axis=(1, 2))
+    squares = np.ldexp(inside, 2 * power)
+    seen = np.array([field.outputs(*net) for net in zip(u, V)])
+    # A network that is 0 has no direction.
+    points = np.divide(field.data.y * seen, inside[:, None], where=inside[:, None] > 0,
+                       out=np.full(seen.shape, np.nan))
+    scale = np.where(inside > 0, squares, np.nan)
     top = smoothed_margin(field, field.log_value(h))
     low = np.flatnonzero(top <= FAINT)
     first = 0 if not low.size else int(low[-1]) + 1
@@ -127,8 +132,12 @@ def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
     field, slack = _endless(flow), positive(slack, "slack")
     t = flow.t_end if t is None else float(t)
     net = flow(t)
-    size = float(np.sqrt((net.a**2).sum() + (net.W**2).sum())) or 1.0
-    a, W, codes = net.a / size, net.W / size, flow.pattern(t)
+    u, V, _ = (part[0] for part in _in_units(field, net.a[None], net.W[None]))
+    size = float(np.sqrt((u**2).sum() + (V**2).sum()))
+    if not size > 0:
+        raise ValueError(f"the network at t = {t:g} is 0 in double precision and has no direction: "
+                         "give a later time")
+    a, W, codes = u / size, V / size, flow.pattern(t)
     m = field.data.y * field.outputs(a, W)
     least = float(m.min())
     near = np.flatnonzero(m <= least + slack * abs(least))
@@ -136,6 +145,16 @@ def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
     total = float(found @ np.abs(m))
     return KKT(residual, float(found @ (m - least)) / total if total > 0 else 0.0, least,
                read_only(found), read_only(found > 1e-9 * found.max()), t)
+
+
+def _in_units(field: Field, a: np.ndarray, W: np.ndarray
+              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Weights (T, m) and (T, m, d) in units in which no square of the largest leaves the range of
+    double precision, and these (T,), powers of two. (Margins of smooth activations are no ratios of
+    powers of weights: these stay as they are.)"""
+    largest = np.maximum(np.abs(a).max(axis=1), np.abs(W).max(axis=(1, 2)))
+    power = np.frexp(largest)[1] * (not field.activation.smooth)
+    return np.ldexp(a, -power[:, None]), np.ldexp(W, -power[:, None, None]), power
 
 
 def _endless(flow: Record) -> Field:

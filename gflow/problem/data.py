@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from .checks import real_array
 from .norms import row_norms
+from .quiet import quiet
 
 if TYPE_CHECKING:  # pragma: no cover
     from .network import TwoLayerReLU
@@ -107,6 +108,7 @@ class Data:
         return int(self.X.shape[1])
 
     @cached_property
+    @quiet
     def arrangement(self) -> Arrangement:
         """Hyperplane classes: duplicates, opposite points and multiples share one."""
         return _arrange(self.X)

@@ -126,8 +126,14 @@ class TwoLayer:
 
         With ``bias`` a constant column is appended if ``X`` is (n, d - 1).
         """
-        X = points_of(X, self.d, self.bias)
-        return outputs(X, self.a * np.exp(2 * self.log_scale), self.W, self.activation)
+        return outputs(points_of(X, self.d, self.bias), *self._weights(), self.activation)
+
+    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """With their scale: each by itself, for its square leaves the range of doubles first."""
+        if not self.log_scale.any():
+            return self.a, self.W
+        scale = np.exp(self.log_scale)
+        return self.a * scale, self.W * scale[:, None]
 
     @quiet
     def loss(self, data: DataLike, loss: LossLike = "square") -> float:
@@ -168,17 +174,16 @@ class TwoLayer:
         >>> TwoLayerReLU([1.0], [[2.0]]).gradient(Data([[1.0], [-1.0]], [3.0, 0.0]))
         Gradient(a=array([-1.]), W=array([[-0.5]]))
         """
-        scale = np.exp(self.log_scale)
-        data = as_data(data)
+        data, (a, W) = as_data(data), self._weights()
         chosen = as_loss(loss, data.y)
         X = points_of(data.X, self.d, self.bias)
         # l' of the mean over points; its minus is the pull.
         rise = -np.asarray(chosen.pull(self(X), as_labels(chosen, data.y))) / data.n
-        z = X @ self.W.T
+        z = X @ W.T
         bent = (self.activation.derivative(z) if isinstance(self.activation, Smooth) else
                 np.where(z > 0, 1.0, self.slope))
         D = (bent * rise[:, None]).T @ X
-        return Gradient((self.activation(z).T @ rise) * scale, D * (self.a * scale)[:, None])
+        return Gradient(self.activation(z).T @ rise, D * a[:, None])
 
     def __repr__(self) -> str:
         return f"TwoLayer(m={self.m}, d={self.d}, activation={self.activation})"
@@ -286,8 +291,7 @@ class TwoLayerReLU(TwoLayer):
                              "one with slope 0")
         if bias and self.d < 2:
             raise ValueError("W has one column: with bias=True there is none left for the inputs")
-        scale = np.exp(self.log_scale)
-        return module_of(self.a * scale, self.W * scale[:, None], bias)
+        return module_of(*self._weights(), bias)
 
     def __repr__(self) -> str:
         slope = f", slope={self.slope:g}" if self.slope else ""

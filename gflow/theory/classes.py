@@ -20,6 +20,7 @@ ACCURATE = 1e-6
 """By how much of the smallest one, at most, a margin is short for rounding."""
 
 
+@quiet
 def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
     r"""The data with pulls at output 0 as labels: what a small start on ``loss`` sees.
 
