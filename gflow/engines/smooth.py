@@ -31,7 +31,7 @@ class SmoothStepping(Stepping):
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side."""
         self.nfev += 1
-        a, W = self._split(state)
+        a, W = self.split(state)
         return -self.field.gradient(a, W, self.pattern.codes)
 
     def pulls(self, state: np.ndarray, t: float) -> np.ndarray:
@@ -40,14 +40,14 @@ class SmoothStepping(Stepping):
 
     def outputs(self, state: np.ndarray) -> np.ndarray:
         """Outputs (n,)."""
-        return self.field.outputs(*self._split(state))
+        return self.field.outputs(*self.split(state))
 
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
         """Functions that give the loss, and the norm of the gradient."""
         codes = self.pattern.codes
         return (lambda: float(self.field.value(self.outputs(state()))),
-                lambda: float(row_norms(self.field.gradient(*self._split(state()), codes))))
+                lambda: float(row_norms(self.field.gradient(*self.split(state()), codes))))
 
     def contacts(self, series: np.ndarray, t0: float,
                  t1: float) -> list[tuple[float, int, int, int]]:

@@ -21,12 +21,12 @@ from ..kernels.march import LENIENT
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
-from . import rest
 from .drift import Drift
-from .events import OFF, SLIDING
+from .events import OFF
 from .pattern import Pattern, Slide, start, stop_at_zero, undecided
 from .run import Run, Stop
-from .trajectory import Trajectory, by_neuron, by_weight
+from .standing import LOST, last_piece
+from .trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""
@@ -45,8 +45,6 @@ LOOK = 50
 """Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
-LOST = 2.0**-1000
-"""Smaller neurons have no room below for errors."""
 
 
 class Stepping:
@@ -87,7 +85,7 @@ class Stepping:
         self.stalled = 0
         self.longest = self.spacing = np.inf
         state = state.copy()
-        a, W = self._split(state)
+        a, W = self.split(state)
         self.drift = Drift(field.setting, self.m, self.d)
         self.pattern = Pattern(field, a, W, start(field, a, W)[1], self.drift.turning)
         # What no point sees decays as the rest does.
@@ -98,7 +96,8 @@ class Stepping:
         self.state = state
         self.initial_codes = self.pattern.codes.copy()
 
-    def _split(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Weights (m,) and (m, d) of a flat state."""
         return state[:self.m], state[self.m:].reshape(self.m, self.d)
 
     def _arguments(self) -> tuple[Any, ...]:
@@ -136,12 +135,12 @@ class Stepping:
         """Outputs (n,) on the frozen pattern."""
         if self.square:
             return np.asarray(self.data.y - self.pulls(state, self.t))
-        return np.asarray(kernels.outputs(*self._split(state), self.pattern.on, self.data.X))
+        return np.asarray(kernels.outputs(*self.split(state), self.pattern.on, self.data.X))
 
     def pulls(self, state: np.ndarray, t: float) -> np.ndarray:
         """Pulls (n,) on the frozen pattern, times those of the clock at ``t``."""
         if self.square:
-            return np.asarray(kernels.residual(*self._split(state), self.pattern.on, self.data.X,
+            return np.asarray(kernels.residual(*self.split(state), self.pattern.on, self.data.X,
                                                self.data.y))
         return self.field.pulls(self.outputs(state), self.clock.log_rate(t))
 
@@ -152,17 +151,17 @@ class Stepping:
         field, codes = self.field, self.pattern.codes.copy()
 
         def loss() -> float:
-            return float(field.value(field.outputs(*self._split(state()), codes)))
+            return float(field.value(field.outputs(*self.split(state()), codes)))
 
         def gradient_norm() -> float:
-            a, W = self._split(state())
+            a, W = self.split(state())
             return field.speed(a, W, field.fields(codes, field.pulls(field.outputs(a, W, codes))))
 
         return loss, gradient_norm
 
     def tolerance(self, state: np.ndarray) -> np.ndarray:
         """Absolute tolerance of every component: relative to its neuron."""
-        a, W = self._split(state)
+        a, W = self.split(state)
         size = row_norms(np.column_stack([a, W]))
         size = self.local_rtol * np.where(size > 0, size, 1.0)
         return np.concatenate([size, np.repeat(size, self.d)])
@@ -207,7 +206,7 @@ class Stepping:
         self.path.trim = trim
         self.t, self.hint = self.path.t_end, path.hint
         self.state = self.path(np.array([self.t]))[0]
-        a, W = self._split(self.state)
+        a, W = self.split(self.state)
         p = self.field.pulls(self.field.outputs(a, W, codes), self.clock.log_rate(self.t))
         self.pattern.take(codes, a, W, self.field.fields(codes, p), met, self.band)
         if self.balance is not None:
@@ -280,85 +279,10 @@ class Stepping:
         return np.where((self.pattern.codes != OFF).any(axis=0), np.abs(amounts), 0.0)
 
     def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
-        """Dense output to where nothing is left to do, if that is already known; see `rest`."""
-        t0, t1, state = self.t, self.run.t_max, self.state
-        v, span = self.velocity(t0, state), self.clock.span(t0, t1)
-        if not np.isfinite(v).all():
-            return None
-        a, W = self._split(state)
-        h = self.outputs(state)
-        p = self.pulls(state, t0)
-        curvature = (None if self.square else
-                     self.field.curvature(h, self.clock.log_rate(t0)))
-        move, gone = np.zeros_like(state), np.zeros(self.m)
-        fastest = (rest.rate(a, W, p, self.data.X, curvature)
-                   * self.pattern.activation.steepest + self.drift.fastest)
-        if fastest * span <= rest.INSTANT:
-            move = v * span
-        elif v.any():
-            terms = rest.terms(self.first, p, curvature, rest.reach(
-                a, W, self.data.X, self.pattern.activation))
-            gone = self._gone(v, a, W, terms)
-            found = self._to_rest(v, a, W, terms, span, by_weight(gone > 0, self.d))
-            if found is None:
-                return None
-            move = found
-            t1 = min(t1, t0 + self.longest) if move.any() or gone.any() else t1
-        shrink = by_weight(gone, self.d)
-        # What no stepper can follow any more, and nothing brings back, has shrunk to nothing.
-        lost = (shrink > 0) & by_weight(by_neuron(np.abs(state), self.m) < LOST, self.d)
-        self.state = state = np.where(lost, 0.0, state)
-        whole = self.clock.span(t0, t1)
-        return lambda t: (state[:, None] * np.exp(-shrink[:, None] * (t - t0))
-                          + move[:, None] * (self.clock.span(t0, t) / whole)), t1
+        """Dense output to where nothing is left to do, if that is already known."""
+        return last_piece(self)
 
-    def _to_rest(self, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray, span: float,
-                 gone: np.ndarray) -> np.ndarray | None:
-        """By how much the state, moving with ``v``, is off its rest, but for weights that are
-        ``gone`` (m (d + 1),); None if it will not be there in the time ``span``, or is far from
-        it. ``terms`` are those of `rest.terms`."""
-        state, move = self.state, np.zeros_like(v)
-        seen = np.abs(self.pattern.on) + (self.pattern.codes == SLIDING)
-        D = seen @ rest.rounding(terms, self.data.X)
-        noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), self.d))
-        noise += self.drift.rounding(state)
-        limit = self.rtol * by_neuron(np.abs(state), self.m)
-        for _ in range(rest.ROUNDS):
-            v = np.where(gone, 0.0, v)
-            if (np.abs(v) <= noise).all():
-                return move
-            if state.size > rest.MOST:
-                return None
-            J = np.where(gone | gone[:, None], 0.0, self._symmetric(state + move))
-            if not np.isfinite(J).all():
-                return None
-            more, settled = rest.newton(v, J, noise, span)
-            move += more
-            if not (by_neuron(np.abs(move), self.m) <= limit).all():
-                return None
-            if settled:
-                return move
-            v = self.velocity(self.t, state + move)
-        return None
-
-    def _gone(self, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray) -> np.ndarray:
-        """How fast neurons shrink (m,) that do nothing else, as things are, and put out less than
-        the rounding of pulls of these ``terms``; 0 for others. See `waveform.fading`."""
-        rate = np.zeros(self.m)
-        if self.balance is None or self.drift or not self.clock.after(self.t)[1]:
-            return rate
-        ray = np.full(self.m, self.d == 1)
-        for slider, slide in self.pattern.slides.items():
-            ray[slider] = len(slide.basis) == self.d - 1
-        i = np.flatnonzero(ray & (self.balance.sign == 0) & (np.sign(a) * v[:self.m] < 0))
-        out = np.abs(a[i, None] * self.pattern.on[i] * (W[i] @ self.data.X.T))
-        i = i[(out <= EPS / self.m * terms).all(axis=1)]
-        D = np.abs(self.pattern.on[i]) @ rest.rounding(terms, self.data.X)
-        i = i[np.abs(v[i]) > D * np.abs(a[i])]
-        rate[i] = -v[i] / a[i]
-        return rate
-
-    def _symmetric(self, state: np.ndarray) -> np.ndarray:
+    def symmetric(self, state: np.ndarray) -> np.ndarray:
         """The Jacobian on the surfaces that neurons slide on, where it is symmetric."""
         J = self.jacobian(self.t, state)
         for i, slide in self.pattern.slides.items():
@@ -397,21 +321,21 @@ class Stepping:
         if t1 > t0:
             self.path.append(t1, series)
             self.state = series.sum(axis=0)
-            self.pattern.keep_on(self._split(self.state)[1])
+            self.pattern.keep_on(self.split(self.state)[1])
             if self.balance is not None:
-                self.shift = self.balance.restore(*self._split(self.state),
+                self.shift = self.balance.restore(*self.split(self.state),
                                                   log_left=self.drift.log_left(t1))
-            self.pattern.tighten(self._split(self.state)[1], self.band)
+            self.pattern.tighten(self.split(self.state)[1], self.band)
         self.t = t1
-        stop_at_zero(self.pattern.activation, *self._split(self.state), t1)
+        stop_at_zero(self.pattern.activation, *self.split(self.state), t1)
         self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
 
     def _launch(self) -> None:
-        a, W = self._split(self.state)
+        a, W = self.split(self.state)
         longest = self.pattern.launch(
-            a, W, lambda: self._split(self.velocity(self.t, self.state))[1])
+            a, W, lambda: self.split(self.velocity(self.t, self.state))[1])
         self.longest = min(self.longest, max(longest, SHORTEST * np.spacing(self.t)))
 
     def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
@@ -477,7 +401,7 @@ class Stepping:
         p = np.array([self.pulls(state, t) for state, t in zip(states, times)])
         A = self.data.arrangement
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
-        a, W = self._split(series[0])
+        a, W = self.split(series[0])
         error = RESIDUAL_ERROR * max(self.rtol, 1e-12) * np.abs(A.length)
         error *= (np.abs(a) * row_norms(W)) @ np.abs(self.pattern.on)
         if not self.square:
@@ -520,7 +444,7 @@ class Stepping:
     def switch(self, contacts: list[tuple[int, int, int]]) -> None:
         """Change the pattern at the present time."""
         state = self.state.copy()
-        a, W = self._split(state)
+        a, W = self.split(state)
         p, left = self.pulls(state, self.t), np.empty((0, 2), dtype=np.int64)
         if self.pattern.activation.slope:
             left = np.array([(i, h) for i, h, kind in contacts if kind in (
@@ -542,7 +466,7 @@ class Stepping:
         return f"point {points[0]}" if points.size == 1 else f"points {listed(points)}"
 
     def _fail(self, state: np.ndarray, message: str | None) -> None:
-        a, W = self._split(np.where(np.isfinite(state), state, np.inf))
+        a, W = self.split(np.where(np.isfinite(state), state, np.inf))
         size = np.abs(np.column_stack([a, W])).max(axis=1)
         i = int(np.argmax(size))
         if not np.isfinite(size).all():

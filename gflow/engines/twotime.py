@@ -72,7 +72,7 @@ class TwoTimeStepping(Stepping):
         self.path: Trajectory = TwoTimeTrajectory(self.m, self.d, state, self.path.trim)
 
     def _solved(self, state: np.ndarray) -> tuple[np.ndarray, bool]:
-        _, W = self._split(state)
+        _, W = self.split(state)
         a, sound = optimum((self.pattern.on * (W @ self.data.X.T)).T, self.data.y)
         return np.append(a, W), sound
 
@@ -102,7 +102,7 @@ class TwoTimeStepping(Stepping):
         return contacts
 
     def _closest(self) -> tuple[int, int]:
-        features = self.pattern.on * (self._split(self.state)[1] @ self.data.X.T)
+        features = self.pattern.on * (self.split(self.state)[1] @ self.data.X.T)
         size = row_norms(features)
         unit = features / np.where(size > 0, size, np.inf)[:, None]
         alike = np.abs(unit @ unit.T)

@@ -1,0 +1,102 @@
+"""When the reference engine can see the end of a run from where it is: one last piece."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Callable
+
+import numpy as np
+
+from ..problem.norms import row_norms
+from . import rest
+from .events import SLIDING
+from .trajectory import by_neuron, by_weight
+
+if TYPE_CHECKING:
+    from .stepping import Stepping
+
+EPS = float(np.finfo(float).eps)
+LOST = 2.0**-1000
+"""Smaller neurons have no room below for errors."""
+
+
+def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
+    """Dense output to where nothing is left to do, if that is already known; see `rest`."""
+    t0, t1, state = engine.t, engine.run.t_max, engine.state
+    v, span = engine.velocity(t0, state), engine.clock.span(t0, t1)
+    if not np.isfinite(v).all():
+        return None
+    a, W = engine.split(state)
+    h = engine.outputs(state)
+    p = engine.pulls(state, t0)
+    curvature = (None if engine.square else
+                 engine.field.curvature(h, engine.clock.log_rate(t0)))
+    move, gone = np.zeros_like(state), np.zeros(engine.m)
+    fastest = (rest.rate(a, W, p, engine.data.X, curvature)
+               * engine.pattern.activation.steepest + engine.drift.fastest)
+    if fastest * span <= rest.INSTANT:
+        move = v * span
+    elif v.any():
+        terms = rest.terms(engine.first, p, curvature, rest.reach(
+            a, W, engine.data.X, engine.pattern.activation))
+        gone = _gone(engine, v, a, W, terms)
+        found = _to_rest(engine, v, a, W, terms, span, by_weight(gone > 0, engine.d))
+        if found is None:
+            return None
+        move = found
+        t1 = min(t1, t0 + engine.longest) if move.any() or gone.any() else t1
+    shrink = by_weight(gone, engine.d)
+    # What no stepper can follow any more, and nothing brings back, has shrunk to nothing.
+    lost = (shrink > 0) & by_weight(by_neuron(np.abs(state), engine.m) < LOST, engine.d)
+    engine.state = state = np.where(lost, 0.0, state)
+    whole = engine.clock.span(t0, t1)
+    return lambda t: (state[:, None] * np.exp(-shrink[:, None] * (t - t0))
+                      + move[:, None] * (engine.clock.span(t0, t) / whole)), t1
+
+
+def _to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray,
+             span: float, gone: np.ndarray) -> np.ndarray | None:
+    """By how much the state, moving with ``v``, is off its rest, but for weights that are
+    ``gone`` (m (d + 1),); None if it will not be there in the time ``span``, or is far from
+    it. ``terms`` are those of `rest.terms`."""
+    state, move = engine.state, np.zeros_like(v)
+    seen = np.abs(engine.pattern.on) + (engine.pattern.codes == SLIDING)
+    D = seen @ rest.rounding(terms, engine.data.X)
+    noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), engine.d))
+    noise += engine.drift.rounding(state)
+    limit = engine.rtol * by_neuron(np.abs(state), engine.m)
+    for _ in range(rest.ROUNDS):
+        v = np.where(gone, 0.0, v)
+        if (np.abs(v) <= noise).all():
+            return move
+        if state.size > rest.MOST:
+            return None
+        J = np.where(gone | gone[:, None], 0.0, engine.symmetric(state + move))
+        if not np.isfinite(J).all():
+            return None
+        more, settled = rest.newton(v, J, noise, span)
+        move += more
+        if not (by_neuron(np.abs(move), engine.m) <= limit).all():
+            return None
+        if settled:
+            return move
+        v = engine.velocity(engine.t, state + move)
+    return None
+
+
+def _gone(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray,
+          terms: np.ndarray) -> np.ndarray:
+    """How fast neurons shrink (m,) that do nothing else, as things are, and put out less than
+    the rounding of pulls of these ``terms``; 0 for others. See `waveform.fading`."""
+    rate = np.zeros(engine.m)
+    if engine.balance is None or engine.drift or not engine.clock.after(engine.t)[1]:
+        return rate
+    ray = np.full(engine.m, engine.d == 1)
+    for slider, slide in engine.pattern.slides.items():
+        ray[slider] = len(slide.basis) == engine.d - 1
+    i = np.flatnonzero(ray & (engine.balance.sign == 0) & (np.sign(a) * v[:engine.m] < 0))
+    out = np.abs(a[i, None] * engine.pattern.on[i] * (W[i] @ engine.data.X.T))
+    i = i[(out <= EPS / engine.m * terms).all(axis=1)]
+    D = np.abs(engine.pattern.on[i]) @ rest.rounding(terms, engine.data.X)
+    i = i[np.abs(v[i]) > D * np.abs(a[i])]
+    rate[i] = -v[i] / a[i]
+    return rate
