@@ -89,7 +89,7 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     rules = [stop.wall_time(seconds)] + ([stop.loss_below(setting.below)] if setting.below else [])
     first = FIRST * min(end, 1e4)
     # Of long runs what happens at a time of order 1 is to be seen too.
-    early = np.geomspace(1e-2, first, EARLY + 1)[:-1] if first > 0.1 else []
+    early = np.geomspace(1e-2, first, EARLY + 1)[:-1] if first > 0.1 else np.empty(0)
     times = np.concatenate([[0.0], early, np.geomspace(first, end, CURVE)])
     times[-1] = end
     saved = ["a", "W", "loss"] if unseen else _curves
