@@ -10,8 +10,8 @@ import numpy as np
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, is_wide, neurons_at
-from .style import (COLOURS, DARK, DOWN, EDGES, FAINT, UP, axes, dots, edge_style, edges_label,
-                    legend, line, logarithmic, pair, positive, some, time_axis, turn)
+from .style import (COLOURS, DARK, DOWN, EDGES, FAINT, UP, axes, check_flow, dots, edge_style,
+                    edges_label, legend, line, logarithmic, pair, positive, some, time_axis, turn)
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -291,6 +291,8 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         If there are no twins, or they have another start than the flow.
     """
     from ..flows.discrete import distances
+    for one in (flow, *twins):
+        check_flow(one)
     if not twins:
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
