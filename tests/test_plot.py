@@ -2,6 +2,7 @@
 
 import matplotlib
 import matplotlib.figure
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -287,3 +288,16 @@ def test_panel(flow):
     assert list(axes) == places and all(ax.lines for ax in axes)
     with pytest.raises(ValueError, match="give four"):
         gflow.plot.panel(flow, ax=places[:2])
+
+
+def test_what_is_no_run_and_no_option_is_refused_in_a_sentence():
+    flow = gflow.integrate(([0.5], [[0.3, 0.1]]), ([[1.0, 1.0]], [1.0]), 1.0)
+    for name in (*gflow.plot.NAMES, "panel", "animate", "figure"):
+        draw = getattr(gflow.plot, name)
+        for wrong in (None, flow.data, [flow]):
+            with pytest.raises(TypeError, match="flow is a .*: give a run"):
+                draw(wrong)
+        if name not in ("animate", "figure"):
+            with pytest.raises(TypeError, match="no option 'colour': give those of a"):
+                draw(flow, colour="red")
+    plt.close("all")

@@ -10,8 +10,8 @@ import numpy as np
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
-from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, dots, edge_style,
-                    edges_label, legend, limits, line, logarithmic, pair, positive,
+from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, dots,
+                    edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
                     some, time_axis, turn)
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -355,6 +355,8 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         If there are no twins, or they have another start than the flow.
     """
     from ..flows.discrete import distances
+    for one in (flow, *twins):
+        check_flow(one)
     if not twins:
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())

@@ -20,7 +20,7 @@ from ..problem.files import Output
 from ..problem.words import cut
 from .panel import PICTURES, known, label, laid_out, size_of, tells
 from .picture import time_of
-from .style import some
+from .style import check_flow, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -292,6 +292,7 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     >>> film, next(film.frames()).shape
     (Film(3 frames, t = 0 to 2, 12 a second), (480, 640, 3))
     """
+    check_flow(flow)
     fps, dpi = positive(fps, "fps"), positive(dpi, "dpi")
     out = None if file is None else _output(file)
     if times is None:

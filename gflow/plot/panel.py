@@ -12,7 +12,7 @@ from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPic
                      NormsPicture, OverTime)
 from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
-from .style import legend
+from .style import check_flow, legend
 from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -41,6 +41,7 @@ def tells(flow: Flow) -> tuple[Name, ...]:
     >>> tells(gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=1.0))
     ('loss', 'directions', 'polar', 'function')
     """
+    check_flow(flow)
     inputs = inputs_of(flow.data)[0].size
     target: Name = "function" if inputs == 1 else "boundary" if inputs == 2 else "fit"
     return "loss", "directions", "polar", target
@@ -96,8 +97,8 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     TypeError, ValueError
         If ``t`` is no time that was reached, or there are not four axes.
     """
-    time = None if t is None else time_of(flow, t)
     names = tells(flow)
+    time = None if t is None else time_of(flow, t)
     if ax is None:
         import matplotlib.pyplot as plt
         figure = plt.figure(figsize=size_of(names), layout="constrained")

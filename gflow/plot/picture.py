@@ -13,7 +13,7 @@ from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
-from .style import axes, legend, some
+from .style import axes, check_flow, legend, line, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -163,6 +163,8 @@ class Picture:
 
     def __init__(self, flow: Flow, ax: Axes | None, options: Mapping[str, object],
                  times: np.ndarray | None = None) -> None:
+        check_flow(flow)
+        line({}, options)
         self.flow, self.options, self.times = flow, options, times
         self.check()
         self.ax = axes(ax, **self.shape)

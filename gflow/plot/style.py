@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..engines.record import Record
+from ..problem.words import short
+
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
 
@@ -44,10 +47,34 @@ def axes(ax: Axes | None, **options: Any) -> Axes:
 
 
 def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
-    """Options for a line: those given, under any name that matplotlib knows, before our own."""
+    """Options for a line: those given, under any name that matplotlib knows, before our own.
+
+    Raises
+    ------
+    TypeError
+        If a line has no such option.
+    """
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
-    return {**own, **normalize_kwargs(dict(given), Line2D)}
+    found = normalize_kwargs(dict(given), Line2D)
+    for name in found:
+        if not hasattr(Line2D, f"set_{name}"):
+            raise TypeError(f"there is no option {short(name)}: give those of a matplotlib line, "
+                            "such as color, linewidth or alpha")
+    return {**own, **found}
+
+
+def check_flow(flow: object) -> None:
+    """Refuse what is no run.
+
+    Raises
+    ------
+    TypeError
+        In one sentence.
+    """
+    if not isinstance(flow, Record):
+        raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate, "
+                        "gflow.descend or gflow.load")
 
 
 def turn(ax: Axes, name: str) -> int:
