@@ -371,3 +371,19 @@ def test_a_loaded_twin_is_one(tmp_path):
     assert type(again) is type(twin) and (again(1.23).W == twin(1.23).W).all()
     with pytest.raises(ValueError, match="no certificate"):
         again.certificate()
+
+
+@pytest.mark.parametrize("run", [{"batch": 2}, {"noise": 0.1},
+                                 {"batch": 2, "noise": 0.1, "optimizer": "momentum"}])
+def test_what_is_kept_and_where_a_rule_stops_do_not_change_the_steps(run):
+    g = np.random.default_rng(5)
+    data, start = (g.standard_normal((7, 2)), g.standard_normal(7)), gflow.init.balanced(4, 2, 0.5, 1)
+    often = gflow.descend(start, data, 0.05, 40, save_every=1, rng=3, **run)
+    seldom = gflow.descend(start, data, 0.05, 40, save_every=7, rng=3, **run)
+    np.testing.assert_array_equal(seldom.W[-1], often.W[-1])
+    below = (often.loss[0] + often.loss.min()) / 2
+    first = int(np.argmax(often.loss < below))
+    stopped = gflow.descend(start, data, 0.05, 40, save_every=15, rng=3,
+                            stop=gflow.stop.loss_below(below), **run)
+    assert stopped.saved["step"][-1] == first
+    np.testing.assert_array_equal(stopped.W[-1], often.W[first])

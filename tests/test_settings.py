@@ -10,6 +10,7 @@ from hypothesis import given, settings, strategies as st
 import gflow
 from gflow import Data, TwoLayerReLU
 from gflow.problem.balance import Balance
+from validation import agreement
 
 ENGINES = ["DOP853", "waveform"]
 
@@ -547,3 +548,24 @@ def test_two_time_scales_slide_cross_and_end_with_a_word():
     assert {"activate", "deactivate", "slide"} <= set(kinds) and "finished" in stati
     with pytest.raises(ValueError, match="without decay"):
         gflow.integrate((a, W), data, 1.0, rates=("fast", 1), decay=0.1)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-11])
+def test_a_leaky_neuron_held_at_zero_on_a_line_is_let_go(rtol):
+    # Negative slope: pulls from both sides hold it at w = 0 until those of the other one turn.
+    model = gflow.TwoLayerReLU([-0.2, -0.7], [[0.3], [0.4]], slope=-0.5)
+    flows = [gflow.integrate(model, ([[1.0], [-1.0]], [1.9, 0.7]), 10.0, method=method, rtol=rtol)
+             for method in ("DOP853", "waveform")]
+    for flow in flows:
+        assert flow.events["kind"].tolist() == ["slide", "slide", "release", "release"]
+        assert flow.events["time"][-1] == pytest.approx(3.93912786, rel=max(3 * rtol, 1e-8))
+    np.testing.assert_allclose(flows[0].model.W, flows[1].model.W, rtol=30 * rtol)
+
+
+def test_a_slide_under_a_decay_that_differs_ends_where_its_multiplier_does():
+    # The multiplier has a pole where the output weight passes 0, soon after the release.
+    problem = agreement.draw(1, "settings")[1]
+    for method in ("DOP853", "Radau"):
+        flow = agreement.run(problem, method, 1e-9)
+        released = flow.events[flow.events["kind"] == "release"]
+        assert released["time"][-1] == pytest.approx(17.00895406, abs=1e-6)

@@ -83,6 +83,8 @@ class Trainer:
         self.factors, self.noise = factors, noise
         self.speeds = np.repeat(setting.rates, [self.m, self.m * self.d])
         self.kind, self.batch, self.rates, self.rng = kind, batch, rates, rng
+        # Its own stream: orders are drawn for many steps at once, noise is not.
+        self.own = np.random.default_rng(rng.integers(2**63, size=2)) if noise else rng
         self.on = np.ascontiguousarray(self.pattern().T == 1)
         self.orders, self.epoch = np.empty((0, data.n), dtype=np.int64), 0
         self.step = self.switches = 0
@@ -102,7 +104,7 @@ class Trainer:
     def copy(self) -> Trainer:
         """A trainer that can go on from here once more."""
         other = copy.copy(self)
-        for name in ("theta", "last", "first", "second", "on", "rng"):
+        for name in ("theta", "last", "first", "second", "on", "rng", "own"):
             setattr(other, name, copy.deepcopy(getattr(self, name)))
         return other
 
@@ -137,7 +139,7 @@ class Trainer:
                 begin = step % batches * self.batch
                 points = orders[step // batches - self.epoch, begin:begin + self.batch]
                 X, y, size = self.X[points], self.y[points], points.size
-            labels = y + self.noise * self.rng.standard_normal(size) if self.noise else y
+            labels = y + self.noise * self.own.standard_normal(size) if self.noise else y
             h, g, changed = self._slopes(self.theta, X, labels, whole)
             if not np.isfinite(loss.value(h, labels)).all():
                 self.theta[:] = self.last

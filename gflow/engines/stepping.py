@@ -418,10 +418,14 @@ class Stepping:
             around = (i, self.pattern.side, geometry.X, geometry.label, geometry.length,
                       slide.hyperplanes, slide.solve)
             below, above, _ = multipliers(p, i, slide.sign, *around[1:])
-            if self.drift.turning is not None:
-                moved = self._turned(states, i, slide)
-                below, above = below - moved, above + moved
             tol = multiplier_errors(error, *around)
+            if self.drift.turning is not None:
+                # Times the output weight: by itself what decay does to a multiplier has a pole
+                # where that passes 0, and no polynomial follows it up to there.
+                size = slide.sign * states[:, i:i + 1]
+                moved = self._turned(states, i, slide)
+                below, above = below * size - moved, above * size + moved
+                tol = tol * np.abs(size).max()
             for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
                 for j, h in enumerate(slide.hyperplanes):
                     # A margin clear of its error is followed to its zero; another has no sign.
@@ -436,10 +440,10 @@ class Stepping:
         return found
 
     def _turned(self, states: np.ndarray, i: int, slide: Slide) -> np.ndarray:
-        """What multipliers (q, s) of a slider in ``states`` (q, ...) are more for what decay takes
-        from its weight, as `multipliers` has them."""
+        """What multipliers (q, s) of a slider in ``states`` (q, ...), times its output weight, are
+        more for what decay takes from its weight, as `multipliers` has them."""
         own = states[:, self.m + i * self.d:self.m + (i + 1) * self.d]
-        return np.asarray((own * self.drift.turning) @ slide.solve.T / np.abs(states[:, i:i + 1]))
+        return np.asarray((own * self.drift.turning) @ slide.solve.T)
 
     def switch(self, contacts: list[tuple[int, int, int]]) -> None:
         """Change the pattern at the present time."""

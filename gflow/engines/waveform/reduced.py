@@ -151,7 +151,9 @@ class Reduced:
         first = moving[first]
         on = marcher.active(side[first]).T
         live = on.any(axis=0) | (side[first] == 0).any(axis=1)
-        self.fits = bool(0 < int(live.sum()) * d <= MOST)
+        # A leaky neuron at w = 0 may be let go of it, which only a march sees.
+        held = bool(field.activation.slope) and moving.size < len(U)
+        self.fits = bool(0 < int(live.sum()) * d <= MOST) and not held
         if not self.fits:
             return
         self.of = np.full(len(U), -1)
