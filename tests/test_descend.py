@@ -377,7 +377,8 @@ def test_a_loaded_twin_is_one(tmp_path):
                                  {"batch": 2, "noise": 0.1, "optimizer": "momentum"}])
 def test_what_is_kept_and_where_a_rule_stops_do_not_change_the_steps(run):
     g = np.random.default_rng(5)
-    data, start = (g.standard_normal((7, 2)), g.standard_normal(7)), gflow.init.balanced(4, 2, 0.5, 1)
+    data = g.standard_normal((7, 2)), g.standard_normal(7)
+    start = gflow.init.balanced(4, 2, 0.5, 1)
     often = gflow.descend(start, data, 0.05, 40, save_every=1, rng=3, **run)
     seldom = gflow.descend(start, data, 0.05, 40, save_every=7, rng=3, **run)
     np.testing.assert_array_equal(seldom.W[-1], often.W[-1])
