@@ -13,16 +13,14 @@ import numpy as np
 setting = gflow.experiments.published["W14"]
 model, data = setting.problem(rng=0)
 flow = gflow.integrate(model, data, setting.t_max, rates=setting.rates)
-axes = gflow.plot.loss(flow, label="training")
-axes.plot(flow.t, flow.test_loss(setting.test(np.random.default_rng(9))), label="test")
-axes.legend()
+axes = gflow.plot.loss(flow)
+axes.plot(flow.t, flow.test_loss(setting.test(np.random.default_rng(9))), "--", label="test")
 print(f"norms change by {np.ptp(flow.norms, axis=0).max():.1e}")
 
 # %%
 # Steps with output weights a hundred times as fast, from their optimum, up to t = 30:
 
-start = flow(0.0)
-near = gflow.integrate(start, data, 30.0, rates=(100.0, 1.0))
+near = gflow.integrate(flow(0.0), data, 30.0, rates=(100.0, 1.0))
 print(f"flow with the ratio 100: {np.abs(near.model.W - flow(30.0).W).max():.1e} away")
-twin = gflow.descend(start, data, 1e-2, 3000, rates=(100.0, 1.0))
+twin = gflow.descend(flow(0.0), data, 1e-2, 3000, rates=(100.0, 1.0))
 print(f"lr = 0.01: distance {gflow.descent.distances(near, twin).max():.1e} to that")
