@@ -5,6 +5,7 @@ Fine-tuning on two time scales
 Boursier and Flammarion, two-timescale fine-tuning (arXiv:2609.34667; text not seen; data ours,
 reduced): a network of four neurons is tuned to a task whose four neurons are turned by half a
 radian. Output weights are at their optimum at every time, all norms of hidden weights constant.
+Solid: the loss of the training points; dashed: of others.
 """
 
 import gflow
