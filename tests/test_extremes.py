@@ -5,6 +5,7 @@ import pytest
 
 import gflow
 from validation import faults
+from validation.checks import solver_engines
 
 ENGINES = ["DOP853", "waveform"]
 
@@ -59,6 +60,15 @@ def test_rounding_of_a_step_brings_no_contact_back_for_ever():
                                                                    ("waveform", 1e-8))]
     assert [flow.status for flow in ends] == ["finished"] * 2
     np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], atol=1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-8, 1e-11])
+def test_a_single_contact_that_changes_nothing_is_no_rounding(rtol):
+    # A slow neuron meets a hyperplane, is turned back, and crosses it much later.
+    model, data = solver_engines.workload("W9", 5)
+    flow = gflow.integrate(model, data, 1200.0, method="DOP853", rtol=rtol)
+    assert len(flow.events) == 8
+    assert flow.certificate().wrong_side <= 1.5 * rtol
 
 
 @pytest.mark.parametrize("method", ENGINES)

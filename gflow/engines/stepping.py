@@ -39,6 +39,9 @@ EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
 STALLED = 1000
+IDLE, SOON = 3, 0.01
+"""Contacts in a row that change nothing, each sooner than this part of the time after the one
+before, and are not yet rounding."""
 SHORTEST = 64
 """Steps are not made shorter than this, in units of the rounding of time."""
 LOOK = 50
@@ -77,7 +80,7 @@ class Stepping:
         # Pulls that are no differences of labels and outputs have no rounding of these.
         self.first = np.zeros(data.n) if is_endless(field.loss) else field.first_pulls
         self.local_rtol = max(rtol / 2 * SHARPER.get(method, 1.0), SMALLEST_RTOL)
-        self.band, self.lenient = max(rtol, ON_SURFACE), 1.0
+        self.band, self.idle, self.idled = max(rtol, ON_SURFACE), 0, 0.0
         self.d = data.d
         self.m = state.size // (data.d + 1)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
@@ -376,8 +379,9 @@ class Stepping:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose, self.band * self.lenient,
-                                        normal, halves(degree), window)
+            who, what, when = crossings(W, pattern.side, pattern.loose,
+                                        self.band * self._lenience(), normal, halves(degree),
+                                        window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
                 found += self._slider_contacts(early, t0, part * (t1 - t0))
@@ -461,8 +465,13 @@ class Stepping:
         self.state = state
         if changes:
             self.run.record(self.t, *zip(*changes))
-        # Contacts that change nothing come again, and at once: see LENIENT.
-        self.lenient = 1.0 if changes else max(1.0, min(4 * self.lenient, LENIENT / self.band))
+        again = self.t - self.idled <= SOON * self.t
+        self.idle, self.idled = 0 if changes else 1 + self.idle * again, self.t
+
+    def _lenience(self) -> float:
+        """How much more than its band counts as lying on a hyperplane: see LENIENT. Contacts that
+        change nothing are right one by one; when they come again and again it is rounding."""
+        return max(1.0, min(4.0 ** min(self.idle - IDLE, 100), LENIENT / self.band))
 
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement

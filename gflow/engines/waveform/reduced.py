@@ -152,7 +152,7 @@ class Reduced:
         on = marcher.active(side[first]).T
         live = on.any(axis=0) | (side[first] == 0).any(axis=1)
         # A leaky neuron at w = 0 may be let go of it, which only a march sees.
-        held = bool(field.activation.slope) and moving.size < len(U)
+        held = bool(field.activation.slope) and bool(U[~U[:, 1:].any(axis=1), 0].any())
         self.fits = bool(0 < int(live.sum()) * d <= MOST) and not held
         if not self.fits:
             return
