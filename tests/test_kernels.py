@@ -14,7 +14,7 @@ from gflow.kernels import field
 from gflow.kernels.crossings import crossings, multipliers
 from gflow.kernels.algebra import lower_root
 from gflow.kernels.settling import settle
-from gflow.kernels.filippov import box_least_squares, choose_sides
+from gflow.kernels.filippov import box_least_squares, box_least_squares_from, choose_sides
 from gflow.kernels.algebra import orthonormal_rows
 from gflow.kernels.neurons import BALANCED, normalise, restore
 from gflow.kernels.roots import first_exit
@@ -98,6 +98,17 @@ def test_box_least_squares_is_lsq_linear(seed, s, d):
     np.testing.assert_allclose(best, rest - basis.T @ (basis @ rest), atol=1e-12)
 
 
+@given(SEEDS, st.integers(1, 6), st.integers(1, 6))
+def test_box_least_squares_is_the_same_from_wherever_it_begins(seed, s, d):
+    rng = np.random.default_rng(seed)
+    V, D, J = spanning(rng, s, d), rng.standard_normal(d), rng.standard_normal(s)
+    expected, element = box_least_squares(D, V, J, SLACK)
+    side = rng.integers(-1, 2, s).astype(np.int8)
+    np.testing.assert_allclose(box_least_squares_from(side, D, V, J, SLACK), element, atol=1e-12)
+    if np.linalg.matrix_rank(V) == s:
+        np.testing.assert_array_equal(side, expected)
+
+
 def stands(sign, D, V, J, side):
     """Whether the sides are Filippov's: KKT of the concave kinks, consistency of the convex."""
     free = side == 0
@@ -115,7 +126,8 @@ def test_choose_sides_takes_the_fewest_active_of_all_that_stand(seed, s, d, sign
     rng = np.random.default_rng(seed)
     V, D, J = spanning(rng, s, d), rng.standard_normal(d), rng.standard_normal(s)
     below, above = rng.integers(0, 3, (2, s))
-    side, choices, other = choose_sides(sign, D, V, J, below, above, 1.0)
+    none = np.full(s, -1, dtype=np.int8)
+    side, choices, other = choose_sides(sign, D, V, J, below, above, 1.0, none)
     assert stands(sign, D, V, J, side)[0]
     if np.linalg.matrix_rank(V) == s:
         standing = [(np.array(c), stands(sign, D, V, J, np.array(c)))

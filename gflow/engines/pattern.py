@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Callable, Iterable, NamedTuple
 
 import numpy as np
@@ -99,13 +100,18 @@ def undecided(data: Data, planes: np.ndarray, p: np.ndarray) -> np.ndarray:
     return np.asarray(jumps <= VANISHED * float(np.abs(A.length * data.y).max()))
 
 
-class Slide(NamedTuple):
-    """A sliding neuron: its hyperplanes, their basis, and the solver for its multipliers."""
+class Slide:
+    """A sliding neuron: its hyperplanes with normals ``V``, their basis, and the solver for its
+    multipliers."""
 
-    hyperplanes: np.ndarray
-    basis: np.ndarray
-    solve: np.ndarray
-    sign: float
+    def __init__(self, hyperplanes: np.ndarray, V: np.ndarray, sign: float) -> None:
+        self.hyperplanes, self.sign, self._V = hyperplanes, sign, V
+        self.basis, _ = orthonormal_rows(V)
+
+    @cached_property
+    def solve(self) -> np.ndarray:
+        """From a field (d,) to the multipliers that take its part along the normals off."""
+        return np.asarray(np.linalg.pinv(self._V @ self._V.T) @ self._V)
 
 
 class Geometry(NamedTuple):
@@ -129,6 +135,31 @@ class Geometry(NamedTuple):
     def pulls(self, p: np.ndarray) -> np.ndarray:
         """Pulls (..., N) of these points, where the points of the data have ``p`` (..., n)."""
         return self.activation.mirrored(p) if self.activation.slope else p
+
+
+def codes_at(field: Field, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> np.ndarray:
+    """Codes (m, n) of neurons under pulls ``p`` (n,), by Filippov's rule on hyperplanes.
+
+    Neurons between, and on, the same hyperplanes whose output weights have one sign have one
+    pattern, which is found once.
+
+    Examples
+    --------
+    >>> data = Data([[1.0, 0.0]], [1.0])
+    >>> W = np.array([[0.0, 1.0], [0.0, 2.0], [1.0, 0.0]])
+    >>> codes_at(Field(data), np.array([-1.0, -1.0, 1.0]), W, np.array([1.0])).ravel()
+    array([0, 0, 1], dtype=int8)
+    """
+    size, z = row_norms(W), W @ field.data.arrangement.normal.T
+    sides = np.where(np.abs(z) <= ON_SURFACE * size[:, None], 0.0, np.sign(z))
+    # Where an output weight is 0, its own field decides.
+    own = np.where(np.abs(a) > ON_SURFACE * size, 0, 1 + np.arange(a.size))
+    key = np.column_stack([sides, np.sign(a), own])
+    marks = np.random.default_rng(0).standard_normal(key.shape[1])
+    _, first, of = np.unique(key @ marks, return_index=True, return_inverse=True)
+    if (key[first[of]] != key).any():
+        first = of = np.arange(a.size)
+    return Pattern(field, a[first], W[first], p).codes[of]
 
 
 class Pattern:
@@ -301,9 +332,7 @@ class Pattern:
         self.on[i] = self.activation.weights(self.codes[i])
 
     def _slide(self, i: int, hyperplanes: np.ndarray, sign: float) -> None:
-        V = self.arrangement.normal[hyperplanes]
-        basis, _ = orthonormal_rows(V)
-        self.slides[i] = Slide(hyperplanes, basis, np.linalg.pinv(V @ V.T) @ V, sign)
+        self.slides[i] = Slide(hyperplanes, self.arrangement.normal[hyperplanes], sign)
 
     def _pack(self) -> None:
         """Arrays of the sliding neurons, as the compiled field takes them."""

@@ -67,10 +67,7 @@ def dot(u, v):
 @leaf
 def row_dot(V, c, u):
     """Inner product of row ``c`` of ``V`` with ``u`` (slices are slow to compile)."""
-    total = 0.0
-    for j in range(u.size):
-        total += V[c, j] * u[j]
-    return total
+    return vector_dot(V, c, 0, u, u.size)
 
 
 @leaf
@@ -128,29 +125,38 @@ def row_norm(W, i):
     return largest * np.sqrt(total)
 
 
+@leaf
+def orthogonalise(basis, rank):
+    """Make row ``rank`` of ``basis`` a unit vector orthogonal to those before it: whether there is
+    one, for a row of length 1 that does not depend on them. Gram-Schmidt, twice is enough."""
+    d = basis.shape[1]
+    for _ in range(2):
+        for j in range(rank):
+            along = row_row(basis, j, basis, rank)
+            for c in range(d):
+                basis[rank, c] -= along * basis[j, c]
+    size = np.sqrt(row_row(basis, rank, basis, rank))
+    if not size > DEPENDENT:
+        return False
+    for c in range(d):
+        basis[rank, c] /= size
+    return True
+
+
 @maker
 def orthonormal_rows(V):
     """Orthonormal basis of the row span of ``V`` (s, d): rows of the result, and the rank.
 
-    Gram-Schmidt, twice is enough; rows that depend on earlier ones are dropped.
+    Rows that depend on earlier ones are dropped.
     """
     s, d = V.shape
-    basis = zero_rows(s, d)
+    basis = np.empty((s if s < d else d, d))
     rank = 0
-    q = np.empty((1, d))
-    for c in range(s):
-        for e in range(d):
-            q[0, e] = V[c, e]
-        for _ in range(2):
-            for j in range(rank):
-                along = row_row(basis, j, q, 0)
-                for e in range(d):
-                    q[0, e] -= along * basis[j, e]
-        size = np.sqrt(row_row(q, 0, q, 0))
-        if size > DEPENDENT and rank < d:
-            for e in range(d):
-                basis[rank, e] = q[0, e] / size
-            rank += 1
+    for q in range(s):
+        if rank < basis.shape[0]:
+            for c in range(d):
+                basis[rank, c] = V[q, c]
+            rank += orthogonalise(basis, rank)
     return basis[:rank], rank
 
 

@@ -57,6 +57,47 @@ def _free_minimum(V, D, J, side, mu):
     return True
 
 
+@leaf
+def _element(D, V, J, eta, best):
+    """``best = D + sum eta_c J_c v_c``."""
+    for e in range(best.size):
+        best[e] = D[e]
+        for c in range(eta.size):
+            best[e] += eta[c] * J[c] * V[c, e]
+
+
+@maker
+def _walk(D, V, J, side, eta, mu):
+    """Take ``eta`` to the free minimiser, binding what is in the way; ``mu`` (s,) is work space.
+    False if the free normals are dependent."""
+    s = side.size
+    # Every turn but the last binds one that is free.
+    for _ in range(s + 1):
+        if not _free_minimum(V, D, J, side, mu):
+            return False
+        # The first bound on the way is taken.
+        step, hit, left = 1.0, -1, 0
+        for c in range(s):
+            if side[c] != 0:
+                continue
+            left += 1
+            goal = mu[c] / J[c]
+            if goal < 0.0 and eta[c] <= step * (eta[c] - goal):
+                step, hit = eta[c] / (eta[c] - goal), c
+            elif goal > 1.0 and 1.0 - eta[c] <= step * (goal - eta[c]):
+                step, hit = (1.0 - eta[c]) / (goal - eta[c]), c
+        for c in range(s):
+            if side[c] == 0:
+                eta[c] += step * (mu[c] / J[c] - eta[c])
+        if hit < 0:
+            break
+        side[hit] = 1 if eta[hit] > 0.5 else -1
+        eta[hit] = 1.0 if side[hit] == 1 else 0.0
+        if left == 1:
+            break
+    return True
+
+
 @maker
 def box_least_squares(D, V, J, slack):
     """Minimise ``|D + sum_c eta_c J_c v_c|`` over ``eta`` in [0, 1]^s by an active-set method.
@@ -82,14 +123,29 @@ def box_least_squares(D, V, J, slack):
     best : array (d,)
         The element of least norm.
     """
+    side = all_below(V.shape[0])
+    return side, box_least_squares_from(side, D, V, J, slack)
+
+
+@maker
+def box_least_squares_from(side, D, V, J, slack):
+    """`box_least_squares` begun with the sides ``side``, which are replaced: the element.
+
+    If they are right but for a few this takes so many turns, not one for each that is free.
+    """
     s, d = V.shape
-    side = all_below(s)
     eta = zeros(s)
     mu = zeros(s)
-    best = np.empty(d)
-    for e in range(d):
-        best[e] = D[e]
     stuck = zeros(s)
+    free = 0
+    for c in range(s):
+        eta[c] = 0.5 * (side[c] + 1)
+        free += side[c] == 0
+    if free > 0 and not _walk(D, V, J, side, eta, mu):
+        for c in range(s):
+            side[c], eta[c] = -1, 0.0
+    best = np.empty(d)
+    _element(D, V, J, eta, best)
     for _ in range(10 * s + 10):
         # Free the bound multiplier that would lower the norm most.
         chosen, most = -1, slack
@@ -103,37 +159,16 @@ def box_least_squares(D, V, J, slack):
             break
         previous = side[chosen]
         side[chosen] = 0
-        # Every turn but the last binds one that is free.
-        for _ in range(s + 1):
-            if not _free_minimum(V, D, J, side, mu):
-                side[chosen] = previous
-                stuck[chosen] = 1.0
-                break
-            # Walk from eta towards the free minimiser; the first bound on the way is taken.
-            step, hit, left = 1.0, -1, 0
-            for c in range(s):
-                if side[c] != 0:
-                    continue
-                left += 1
-                goal = mu[c] / J[c]
-                if goal < 0.0 and eta[c] <= step * (eta[c] - goal):
-                    step, hit = eta[c] / (eta[c] - goal), c
-                elif goal > 1.0 and 1.0 - eta[c] <= step * (goal - eta[c]):
-                    step, hit = (1.0 - eta[c]) / (goal - eta[c]), c
-            for c in range(s):
-                if side[c] == 0:
-                    eta[c] += step * (mu[c] / J[c] - eta[c])
-            if hit < 0:
-                break
-            side[hit] = 1 if eta[hit] > 0.5 else -1
-            eta[hit] = 1.0 if side[hit] == 1 else 0.0
-            if left == 1:
-                break
-        for e in range(d):
-            best[e] = D[e]
-            for c in range(s):
-                best[e] += eta[c] * J[c] * V[c, e]
-    return side, best
+        if not _walk(D, V, J, side, eta, mu):
+            side[chosen] = previous
+            stuck[chosen] = 1.0
+        _element(D, V, J, eta, best)
+    # What is held by no more than rounding would not have been taken from side -1.
+    for c in range(s):
+        if side[c] == 0 and eta[c] * abs(J[c]) <= slack:
+            side[c], eta[c] = -1, 0.0
+    _element(D, V, J, eta, best)
+    return best
 
 
 @leaf
@@ -156,7 +191,7 @@ def choose_side(sign, across, J, below, above, slack):
 
 
 @maker
-def choose_sides(sign, D, V, J, below, above, size):
+def choose_sides(sign, D, V, J, below, above, size, now):
     """Side of every hyperplane that a neuron lies on, just after this instant.
 
     Convex kinks (``sign * J >= 0``) take a side, concave ones are settled together by the box
@@ -178,6 +213,9 @@ def choose_sides(sign, D, V, J, below, above, size):
         Number of points active on side -1 and on side 1.
     size : float
         Magnitude of the terms that ``D`` sums, for rounding.
+    now : int8 array (s,)
+        0 where the neuron slides, -1 elsewhere: it is likely to go on sliding there. This decides
+        how long it takes, and nothing else if the normals are independent.
 
     Returns
     -------
@@ -209,6 +247,7 @@ def choose_sides(sign, D, V, J, below, above, size):
             few += 1
     part_V = np.empty((few, d))
     part_J = np.empty(few)
+    part = np.empty(few, np.int8)
     for j in range(few):
         part_J[j] = J[concave[j]]
         for e in range(d):
@@ -229,7 +268,9 @@ def choose_sides(sign, D, V, J, below, above, size):
                 side[c] = 1
                 for e in range(d):
                     base[e] += J[c] * V[c, e]
-        part, best = box_least_squares(base, part_V, part_J, slack)
+        for j in range(few):
+            part[j] = now[concave[j]]
+        best = box_least_squares_from(part, base, part_V, part_J, slack)
         for j in range(few):
             side[concave[j]] = part[j]
         stands = True

@@ -3,7 +3,7 @@ field."""
 
 import numpy as np
 
-from .algebra import coordinates, orthonormal_rows, put_back, row_dot
+from .algebra import all_below, coordinates, orthonormal_rows, put_back, row_dot
 from .filippov import ROUNDING, choose_side, choose_sides
 from .jit import leaf, maker
 from .switch import sign_after
@@ -66,11 +66,12 @@ def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, sho
             for c in range(d):
                 u[1 + c] -= along * normal[h, c]
         return sign, solutions
-    return sign, settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump)
+    return sign, settle_jointly(u, sign, total, Z, side, normal, below, above, size, new, field, w,
+                                jump)
 
 
 @maker
-def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w, jump):
+def settle_jointly(u, sign, total, Z, side, normal, below, above, size, new, field, w, jump):
     """`settle` on several hyperplanes; the number of solutions, ``jump`` the sides of another."""
     d = w.size
     V = np.empty((total, d))
@@ -89,7 +90,11 @@ def settle_jointly(u, sign, total, Z, normal, below, above, size, new, field, w,
     inside, across = V, one
     if total > 2 and 2 * total < d:
         inside, across = coordinates(V, basis, rank), coordinates(one, basis, rank)
-    sides, solutions, other = choose_sides(sign, across[0], inside, jump[:total], fewer, more, size)
+    now = all_below(total)
+    for q in range(total if rank == total else 0):
+        now[q] = 0 if side[Z[q]] == 0 else -1
+    sides, solutions, other = choose_sides(sign, across[0], inside, jump[:total], fewer, more, size,
+                                           now)
     for q in range(total):
         new[q], jump[q] = sides[q], other[q]
     put = put_back(w, V, basis, rank, sides)

@@ -4,7 +4,7 @@ import numpy as np
 
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf, maker
-from .algebra import orthonormal_rows, row_row
+from .algebra import orthogonalise, row_row
 from .roots import taylor_exit
 
 
@@ -22,26 +22,23 @@ def sliding_planes(side, planes, most):
     return count
 
 
-@maker
+@leaf
 def project(planes, count, normal, D, P, basis):
     """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals.
 
     ``basis`` receives an orthonormal basis of the normals, and zeros if they are dependent.
     """
     p, d = D.shape
-    rank = 1
-    if count == 1:
+    rank = 0
+    for q in range(count):
         for c in range(d):
-            basis[0, c] = normal[planes[0], c]
-    else:
-        V = np.empty((count, d))
-        for q in range(count):
-            for c in range(d):
-                V[q, c] = normal[planes[q], c]
-        found, rank = orthonormal_rows(V)
-        for q in range(count):
-            for c in range(d):
-                basis[q, c] = found[q, c] if q < rank else 0.0
+            basis[rank, c] = normal[planes[q], c]
+        # One normal is a basis as it is.
+        if count == 1 or orthogonalise(basis, rank):
+            rank += 1
+    for q in range(rank, count):
+        for c in range(d):
+            basis[q, c] = 0.0
     for j in range(p):
         for c in range(d):
             P[j, c] = D[j, c]

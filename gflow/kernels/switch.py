@@ -93,6 +93,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
         return side, w, np.sign(a), False, on_it, 1, side
     Z = np.flatnonzero(on_it)
     V = normal[Z]
+    basis, rank = orthonormal_rows(V)
     # D with side -1 on every hyperplane of Z, and the jumps across them.
     live = label >= 0
     own = live & on_it[label]
@@ -118,7 +119,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
         outward = np.where(kinds == RELEASE_BELOW, sign, -sign)
         D = D - SHOVE * size * (outward @ normal[touched])
     if not released or held:
-        sides, choices, others = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size)
+        now = np.where((side[Z] == 0) & (rank == len(Z)), 0, -1).astype(np.int8)
+        sides, choices, others = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size, now)
     if released and not (held and choices):
         # The other multipliers are continuous: only what was released changes.
         side[touched] = np.where(kinds == RELEASE_BELOW, -1, 1)
@@ -126,7 +128,6 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
     else:
         other = side.copy()
         side[Z], other[Z] = sides, others
-    basis, rank = orthonormal_rows(V)
     return side, put_back(w, V, basis, rank, side[Z]), sign, False, on_it, choices, other
 
 

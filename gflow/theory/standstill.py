@@ -19,7 +19,7 @@ import numpy as np
 
 from ..engines import rest
 from ..engines.events import ON, SLIDING
-from ..engines.pattern import Pattern
+from ..engines.pattern import codes_at
 from ..kernels.algebra import orthonormal_rows
 from ..kernels.filippov import box_least_squares
 from ..problem.data import Data
@@ -131,13 +131,13 @@ class Standstill:
         h = field.outputs(a, W)
         p = field.pulls(h)
         self.loss, self.h, self.stable = float(field.value(h)), h, True
-        self.codes = Pattern(field, model.a, self.W, p).codes
+        self.codes = codes_at(field, model.a, self.W, p)
         size = a**2 + row_norms(W)**2
         carries = self._reach(a, W, p) > LIGHT
         self.live = (size > LIGHT * size.max()) & carries & (self.codes != 0).any(axis=1)
         stays = self._relax(a, W, p)
         before = self.codes
-        self.codes = Pattern(field, model.a, self.W, self.pulls).codes
+        self.codes = codes_at(field, model.a, self.W, self.pulls)
         # At rest on a surface it is rounding that says in which pattern.
         self.stable = stays and all(
             flat_near(field.data, self.pulls, model.a[i], self.W[i])

@@ -47,6 +47,8 @@ actively for each other on the processors that neurons need."""
 
 ROWS = 64
 """Of many rows so many are multiplied at a time."""
+TILE = 64
+"""Rows and columns of a part of a Gram matrix, at least."""
 WIDE = 20
 """Dimension from which on neurons may be taken one by one."""
 PULLS = 360
@@ -74,14 +76,17 @@ def gram(rows: np.ndarray) -> np.ndarray:
     array([[1., 2.],
            [2., 4.]])
     """
-    n = rows.shape[1]
-    out = np.empty((n, n), dtype=rows.dtype)
-    width = max(8, int(np.sqrt(ALONE / max(len(rows), 1))))
+    q, n = rows.shape
+    out = np.zeros((n, n), dtype=rows.dtype)
+    # Narrow tiles of many rows are mostly copied about.
+    width = max(TILE, int(np.sqrt(ALONE / max(q, 1))))
+    deep = ALONE // width**2
     columns = np.ascontiguousarray(rows.T)
     for i in range(0, n, width):
         for j in range(0, i + 1, width):
-            tile = columns[i:i + width] @ rows[:, j:j + width]
-            out[i:i + width, j:j + width] = tile
+            tile = out[i:i + width, j:j + width]
+            for k in range(0, q, deep):
+                tile += columns[i:i + width, k:k + deep] @ rows[k:k + deep, j:j + width]
             out[j:j + width, i:i + width] = tile.T
     return out
 
