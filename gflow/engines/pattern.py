@@ -8,6 +8,7 @@ from typing import Callable, Iterable, NamedTuple
 import numpy as np
 
 from ..problem.activation import Activation
+from ..problem.alike import distinct
 from ..problem.data import Data
 from ..kernels.algebra import orthonormal_rows
 from ..kernels.crossings import ON_SURFACE
@@ -151,15 +152,12 @@ def codes_at(field: Field, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> np.nd
     array([0, 0, 1], dtype=int8)
     """
     size, z = row_norms(W), W @ field.data.arrangement.normal.T
-    sides = np.where(np.abs(z) <= ON_SURFACE * size[:, None], 0.0, np.sign(z))
+    sides = np.where(np.abs(z) <= ON_SURFACE * size[:, None], 0, np.sign(z).astype(np.int8))
     # Where an output weight is 0, its own field decides.
-    own = np.where(np.abs(a) > ON_SURFACE * size, 0, 1 + np.arange(a.size))
-    key = np.column_stack([sides, np.sign(a), own])
-    marks = np.random.default_rng(0).standard_normal(key.shape[1])
-    _, first, of = np.unique(key @ marks, return_index=True, return_inverse=True)
-    if (key[first[of]] != key).any():
-        first = of = np.arange(a.size)
-    return Pattern(field, a[first], W[first], p).codes[of]
+    own = np.flatnonzero(~(np.abs(a) > ON_SURFACE * size))
+    first, of = distinct(np.column_stack([sides, np.sign(a).astype(np.int8)]))
+    first, of[own] = np.append(first, own), len(first) + np.arange(own.size)
+    return np.asarray(Pattern(field, a[first], W[first], p).codes[of])
 
 
 class Pattern:

@@ -9,7 +9,7 @@ from ..flows.errors import IntegrationError
 from ..flows.flow import Flow
 from ..flows.integration import integrate
 
-PIECES = 50
+PIECES = 16
 """How many pieces of a run a certificate looks at: a sweep pays for it in every run."""
 LIMITS = {"finished": "t_max", "wall_time": "seconds"}
 

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..problem.alike import distinct
 from ..problem.norms import row_norms
 from .reference import Reference, Sight
 
@@ -168,9 +169,10 @@ def _on_planes(reference: Reference, D: np.ndarray, a: np.ndarray, W: np.ndarray
     w, size = row_norms(W[part, :, neuron]), np.abs(a[part, :, neuron])
     moves = ~(w <= AT_ZERO * size).all(axis=1)
     part, neuron = part[moves], neuron[moves]
-    sets, which = np.unique(always[part, neuron], axis=0, return_inverse=True)
-    for g, points in enumerate(sets):
-        mine = which.ravel() == g
+    sets = always[part, neuron]
+    first, which = distinct(sets)
+    for g, points in enumerate(sets[first]):
+        mine = which == g
         r, i = part[mine], neuron[mine]
         sign = np.sign(a[r, :, i])
         fields = D[r, :, i]

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from .activation import RELU, SLIDING, Activation
+from .alike import distinct
 from .smooth import Smooth
 from .data import Data
 from .loss import SQUARE, Loss, is_endless
@@ -143,10 +144,11 @@ class Field:
         A, D = self.data.arrangement, self.sums(codes, p)
         sliding = np.flatnonzero((codes == SLIDING).any(axis=1))
         if sliding.size:
-            sets, which = np.unique(codes[sliding] == SLIDING, axis=0, return_inverse=True)
-            for s, points in enumerate(sets):
+            on = codes[sliding] == SLIDING
+            first, which = distinct(on)
+            for s, points in enumerate(on[first]):
                 # Normals have length one: points may have any.
-                V, own = A.normal[np.unique(A.label[points])], sliding[which.ravel() == s]
+                V, own = A.normal[np.unique(A.label[points])], sliding[which == s]
                 D[own] -= np.linalg.lstsq(V, V @ D[own].T, rcond=None)[0].T
         return np.asarray(D)
 

@@ -22,6 +22,7 @@ from ..engines.events import ON, SLIDING
 from ..engines.pattern import codes_at
 from ..kernels.algebra import orthonormal_rows
 from ..kernels.filippov import box_least_squares
+from ..problem.alike import distinct
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.loss import is_endless
@@ -194,8 +195,8 @@ class Standstill:
         """``F`` (n, G d) with the tangent kernel ``F F^T``, from neurons by pattern; projectors on
         what they may move in (G, d, d), and the pattern of each (m,)."""
         X, d = self.field.data.X, self.field.data.d
-        sets, of = np.unique(codes, axis=0, return_inverse=True)
-        of = of.ravel()
+        first, of = distinct(codes)
+        sets = codes[first]
         self._on = self.field.activation.weights(sets)
         F, projectors = np.empty((len(sets), len(X), d)), np.empty((len(sets), d, d))
         for g, pattern in enumerate(sets):

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..problem.alike import distinct
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from .early import EarlyFlow
@@ -132,9 +133,7 @@ def _of(stand: Standstill, way: _Way | None, share: float) -> Waking:
         return Waking(none.astype(np.int64), none, none.astype(np.int64), none, none, none,
                       np.empty((0, stand.field.data.d)))
     early = way.early
-    _, of = np.unique(np.column_stack([early.side[own], early.sign[own]]), axis=0,
-                      return_inverse=True)
-    of = of.ravel()
+    _, of = distinct(np.column_stack([early.side[own], early.sign[own].astype(np.int8)]))
     time, mass = np.empty(own.size), np.empty(own.size)
     for g in range(of.max() + 1):
         group = own[of == g]
