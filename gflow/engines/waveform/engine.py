@@ -32,11 +32,12 @@ from .crew import Crew
 from .window import Window
 from .windows import Windows
 from .guess import DEGREE
+from .kinks import blurred_release, first_bend
 from .marcher import Frame, Marcher
 from .pace import next_length
 from .reduced import ACCURACY, Reduced
 from .response import response, shrinking
-from .rounds import ALLOWANCE, Outcome, relax
+from .rounds import Outcome, relax
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
@@ -111,6 +112,7 @@ class Waveform:
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.hint = 0.0
+        self.pulled, self.sharpened = 0.0, -1.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
         self.longest = FADING / self.decay if self.decay else np.inf
@@ -382,12 +384,26 @@ class Waveform:
         elif outcome.error > self.rtol:
             self.rejected += 1
             self.guess.reject(outcome.first, H, outcome.series)
-            kink = self._first_kink(frame.log, reach if weight is None else reach * weight)
+            kink = first_bend(frame.log, self.data.arrangement, self.lengths * (
+                reach if weight is None else reach * weight), self.rtol)
             if kink < 1.0:
                 return H * (kink + 1) / 2
+        elif (until := self._blurred(frame.log, outcome)) < 1.0:
+            # One attempt is enough: what is left after it is the error of the weights.
+            self.rejected += 1
+            self.sharpened = self.t
+            self.guess.reject(outcome.first, H, outcome.series)
+            return H * (until + 1) / 2
         else:
             self._accept(frame, outcome)
         return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
+
+    def _blurred(self, log: np.ndarray, outcome: Outcome) -> float:
+        """See `blurred_release`; 1 on a window that was shortened for it."""
+        self.pulled = max(self.pulled, float(np.abs(outcome.used).max()))
+        if self.sharpened == self.t:
+            return 1.0
+        return blurred_release(log, outcome, self.pulled, self.rtol)
 
     def _surprised(self, frame: Frame) -> bool:
         """Whether a neuron meets a point whose pull was left away: then it counts from now on."""
@@ -480,21 +496,6 @@ class Waveform:
         self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
         U[:, 0], U[:, 1:] = a, W
         self.U = U
-
-    def _first_kink(self, log: np.ndarray, weight: np.ndarray) -> float:
-        """Time in (-1, 1) of the first event that bends the pulls too much for a polynomial;
-        1 if there is none."""
-        A = self.data.arrangement
-        log = log[np.argsort(log[:, 1], kind="stable")]
-        h = log[:, 2].astype(np.int64)
-        size = np.append(np.maximum.reduceat((self.lengths * weight)[A.member], A.start[:-1])
-                         if A.member.size else [], 0.0)
-        # Neurons that bend at the same time count together; T_j of a kink falls like 1 / j^2.
-        bend = np.cumsum(log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE
-        before = np.searchsorted(log[:, 1], log[:, 1] - 1e-3)
-        together = bend - np.append(0.0, bend)[before]
-        sharp = np.flatnonzero((together > 0.5 * self.rtol) & (log[:, 1] > -0.9))
-        return float(log[sharp[0], 1]) if sharp.size else 1.0
 
     def _accept(self, frame: Frame, outcome: Outcome) -> None:
         window, out = frame.window, frame.ends
