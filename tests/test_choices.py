@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gflow
+from gflow import Data
+from gflow.engines.pattern import Pattern, codes_at
 from gflow.kernels.algebra import orthonormal_rows, put_back
 from gflow.kernels.crossings import RELEASE_ABOVE
 from gflow.kernels.switch import switch
+from gflow.problem.field import Field
 
 METHODS = ("DOP853", "waveform")
 
@@ -79,3 +84,14 @@ def test_almost_equal_hyperplanes_do_not_throw_a_neuron_to_where_they_meet():
     ends = [gflow.integrate((a, W), (X, y), 30.0, method=method, rtol=1e-8)
             for method in ("DOP853", "waveform")]
     np.testing.assert_allclose(ends[0].W[-1], ends[1].W[-1], rtol=0, atol=1e-6)
+
+
+@given(st.integers(0, 10**6))
+def test_neurons_that_are_alike_have_the_codes_that_each_would_have(seed):
+    rng = np.random.default_rng(seed)
+    data = Data(rng.integers(-2, 3, (5, 2)).astype(float), rng.standard_normal(5))
+    field = Field(data)
+    # On lattices many neurons lie on hyperplanes, or at 0.
+    W = rng.integers(-1, 2, (12, 2)) * rng.choice([1.0, 0.5], (12, 1))
+    a, p = rng.integers(-1, 2, 12).astype(float), rng.standard_normal(5)
+    np.testing.assert_array_equal(codes_at(field, a, W, p), Pattern(field, a, W.copy(), p).codes)
