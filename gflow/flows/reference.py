@@ -78,7 +78,7 @@ class Reference:
         self.decay = shrinking * np.append(speeds[0], np.full(self.d, speeds[1]))
         self.penalties = shrinking * rates.weights(1, self.d)**2 / 2
         # A decay of all entries alike leaves w on the hyperplanes where it is.
-        own = shrinking[1:]
+        own = self.decay[1:] / self.pace
         self.turning = own if np.ptp(own) > 0 else None
         self.steep, self.near = abs(slope), max(1.0, abs(slope))
         self.X, self.n = field.data.X, field.data.n
