@@ -229,3 +229,15 @@ def test_energy_up_to_a_cut_inside_a_window():
     cut = gflow.integrate((a, W), (X, y), t_max, method="waveform",
                           stop=gflow.stop.loss_below(float(whole.loss[100])))
     assert cut.status == "loss_below" and abs(cut.certificate().energy) < 1e-7
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_max_events_counts_where_clocks_round(method):
+    start, data = problem(5, 8, 8, 3, "generic", 0.3)
+    options = {"loss": "exponential", "rates": (1.0, 3.0), "method": method, "threads": 1}
+    whole = gflow.integrate(start, data, 20.0, **options)
+    assert len(whole.events) > 15
+    for most in range(1, 16):
+        flow = gflow.integrate(start, data, 20.0, max_events=most, **options)
+        assert flow.status == "max_events" and len(flow.events) >= most
+        assert flow.events["time"][-1] <= flow.t_end == flow.t[-1]

@@ -141,7 +141,11 @@ class Run:
         self.changes.append(table)
         self.count += len(table)
         if self.max_events is not None and self.count >= self.max_events:
-            self.path.cut(table["time"][self.max_events - 1 - self.count])
+            last = table["time"][self.max_events - 1 - self.count]
+            self.path.cut(last)
+            # Clocks round there and back: what has happened is not later than the end.
+            past = table["time"] <= last
+            table["time"][past] = np.minimum(table["time"][past], self.path.t_end)
             raise Stop("max_events")
 
     def check(self, measure: Measure) -> None:
