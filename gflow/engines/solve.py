@@ -293,6 +293,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                     raise Stop("non_finite", refusal)
                 engine.integrate(run)
             except Stop as end:
+                end = run.first(end, engine.measure)
                 status, message = end.status, end.told(run.outside)
             except KeyboardInterrupt as press:
                 raised, run.interrupted = leaving(press), True
