@@ -248,11 +248,13 @@ class Waveform:
 
     def seen(self) -> np.ndarray:
         """Points that a neuron is on at, or slides on, shape (n,)."""
-        _, first = np.unique(self.key, return_index=True)
-        codes = codes_of(self.data.arrangement, self.side[first])
         if self.activation.slope:
             return np.ones(self.data.n, dtype=bool)
-        return np.asarray((codes[self.U[first, 1:].any(axis=1)] != 0).any(axis=0))
+        # One at rest at w = 0 does not stand for those that share its sides.
+        moving = np.flatnonzero(self.U[:, 1:].any(axis=1))
+        _, first = np.unique(self.key[moving], return_index=True)
+        codes = codes_of(self.data.arrangement, self.side[moving[first]])
+        return np.asarray((codes != 0).any(axis=0))
 
     def launch(self) -> float:
         """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
