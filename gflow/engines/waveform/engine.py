@@ -45,7 +45,8 @@ LOOK = 10
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
 FADING = 0.5
-"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
+"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there. Once
+outputs are rounding pulls stay, whatever it does."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
 SOON, TINY = 1.0, float(np.finfo(float).tiny)
@@ -113,7 +114,6 @@ class Waveform:
         self.hint = 0.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
-        self.longest = FADING / self.decay if self.decay else np.inf
 
     def reserve(self) -> float:
         """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
@@ -202,7 +202,8 @@ class Waveform:
                 H *= slower
                 self.begin()
             self.path.tried(H)
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(),
+                    self.lasts())
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
@@ -266,6 +267,18 @@ class Waveform:
         # One that does not move need not be waited for.
         self.small = length < np.inf
         return max(length, 64 * float(np.spacing(self.t)))
+
+    def lasts(self) -> float:
+        """The longest window under decay: `FADING`, or `FOLDINGS` if outputs are rounding beside
+        pulls or decay."""
+        if not self.decay:
+            return np.inf
+        square = np.ldexp(np.square(self.U).sum(axis=1), 2 * self.power).sum()
+        bend = 1.0 if self.guess.weight is None else float(self.guess.weight.max())
+        # Of what outputs do to fields: |a| |w| is at most half the square.
+        own = bend * float(square) / 2 * float(self.lengths @ self.lengths) / self.data.n
+        nothing = own <= rest.NOISE * max(self._pull(self.guess.r), self.decay)
+        return (FOLDINGS if nothing else FADING) / self.decay
 
     def fades(self, within: float) -> float:
         """The longest window on which balanced neurons that shrink stay on their invariant, or
@@ -418,7 +431,7 @@ class Waveform:
             return H
         taken, look = 0, LOOK
         while self.t < self.run.t_max:
-            H = min(H, self.longest)
+            H = min(H, self.lasts())
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
