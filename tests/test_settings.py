@@ -594,3 +594,13 @@ def test_decay_beyond_doubles():
     assert "decay leaves" in flow.stats["choice"]
     slopes = np.diff(flow.log_norms, axis=0) / np.diff(flow.t)[:, None]
     np.testing.assert_allclose(slopes, [[-1.5, -2.0], [-1.5, -2.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("decay, rest", [(0.2, 0.8), ((0.1, 0.4), 0.8)])
+def test_dead_neurons_do_not_end_a_stepper(decay, rest):
+    # a lam_a = w D and w lam_w = a D at the end of the living one.
+    flow = gflow.integrate(([0.3, 0.7], [[0.5], [-0.4]]), ([[1.0]], [1.0]), 1e5, decay=decay,
+                           method="DOP853")
+    assert flow.success and flow.a[-1, 1] == 0.0 == flow.W[-1, 1, 0]
+    assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(rest, abs=1e-7)
+    assert (np.diff(np.abs(flow.W[:, 1, 0])) <= 0).all()
