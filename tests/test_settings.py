@@ -604,3 +604,15 @@ def test_dead_neurons_do_not_end_a_stepper(decay, rest):
     assert flow.success and flow.a[-1, 1] == 0.0 == flow.W[-1, 1, 0]
     assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(rest, abs=1e-7)
     assert (np.diff(np.abs(flow.W[:, 1, 0])) <= 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 3, 6, 7, 13])
+def test_leaky_neurons_pass_zero_on_a_line(seed):
+    # They come to rest at D = 0, passing w = 0 by rounding again and again.
+    rng = np.random.default_rng(seed)
+    a, W = 0.3 * rng.standard_normal(3), 0.1 * rng.standard_normal((3, 1))
+    data = Data(rng.standard_normal((2, 1)), rng.standard_normal(2))
+    one, two = (gflow.integrate(TwoLayerReLU(a, W, slope=-0.5), data, 300.0, method=method)
+                for method in ENGINES)
+    assert one.success and two.success
+    assert one.loss[-1] == pytest.approx(two.loss[-1], rel=1e-6, abs=1e-12)
