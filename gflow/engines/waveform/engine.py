@@ -111,6 +111,7 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.calm = False
         self.hint = 0.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
@@ -161,7 +162,7 @@ class Waveform:
         self.path = path.without_last(self.path.threads)
         self.t, self.hint = self.path.t_end, path.hint
         assert self.path.end is not None
-        self.power = self.path.end[1].copy()
+        self.power, self.calm = self.path.end[1].copy(), isinstance(last, Calm)
         self.side = path.side_at(p).copy()
         self.key = self.marcher.keys(self.side)
         self.loose = np.zeros(self.side.shape, dtype=bool)
@@ -169,6 +170,8 @@ class Waveform:
             self.loose = last.loose_on(self.side.shape)
             self.direction, self.closest = last.direction, last.closest
         self._take(self.path.end[0].copy())
+        if self.calm and self.clock.parts is not None:
+            self.response.seen = self.seen()
         h = self.field.outputs(np.ldexp(self.U[:, 0], self.power),
                                np.ldexp(self.U[:, 1:], self.power[:, None]))
         self.guess, self.latest = self.response.at(self.t).guess(h), (self.t, h)
@@ -197,7 +200,8 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.hint or self.grows(1.0), 0
         while self.t < self.run.t_max:
-            slower = self.turn(self.guess.r)
+            # A run that is taken up where it was calm goes on with its clock, and may be at rest.
+            slower = None if self.calm else self.turn(self.guess.r)
             if slower is not None:
                 H *= slower
                 self.begin()
@@ -207,14 +211,15 @@ class Waveform:
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
-            if H <= 16 * np.spacing(self.t):
+            if H <= 16 * np.spacing(self.t) and not self.calm:
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             if self.steps >= look:
                 look = self.steps + self.steps // 2 + LOOK
                 if self.at_rest():
                     self.stand()
                     return
-            if self.quiet >= self.patience and not self.small:
+            if self.calm or self.quiet >= self.patience and not self.small:
+                self.calm = False
                 H = self.glide(H)
             else:
                 H = self.window(H)
@@ -435,12 +440,12 @@ class Waveform:
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
-            if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             steady = not system.fades or self.clock.after(self.t)[1]
             if steady and system.at_rest:
                 self.stay(system)
                 return H
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             self.path.tried(H)
             piece, longer = None, H
             if taken >= look and steady:
