@@ -150,6 +150,7 @@ def test_a_run_at_rest_is_gone_on_with_however_late(loss, t_max):
     start = [3.6e-4, 4.4e-4], [[3.6e-4], [2.2e-4]]
     data = [[0.2], [0.16], [-0.2]], [-1.0, -1.0, 1.0]
     whole = gflow.integrate(start, data, t_max, loss=loss, method="waveform")
+    assert whole.certificate(20).ok
     for part in (1e-9, 1e-6, 1e-3):
         first = gflow.integrate(start, data, t_max, loss=loss, method="waveform",
                                 stop=gflow.stop.Rule(lambda state: state.t > part * t_max,
