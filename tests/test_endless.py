@@ -229,3 +229,25 @@ def test_energy_up_to_a_cut_inside_a_window():
     cut = gflow.integrate((a, W), (X, y), t_max, method="waveform",
                           stop=gflow.stop.loss_below(float(whole.loss[100])))
     assert cut.status == "loss_below" and abs(cut.certificate().energy) < 1e-7
+
+
+@pytest.mark.parametrize("method", ENGINES)
+def test_max_events_counts_where_clocks_round(method):
+    start, data = problem(5, 8, 8, 3, "generic", 0.3)
+    options = {"loss": "exponential", "rates": (1.0, 3.0), "method": method, "threads": 1}
+    whole = gflow.integrate(start, data, 20.0, **options)
+    assert len(whole.events) > 15
+    for most in range(1, 16):
+        flow = gflow.integrate(start, data, 20.0, max_events=most, **options)
+        assert flow.status == "max_events" and len(flow.events) >= most
+        assert flow.events["time"][-1] <= flow.t_end == flow.t[-1]
+
+
+def test_neurons_at_zero_do_not_hide_what_others_see():
+    # Of neurons that share their sides, the first ones are at w = 0 and see nothing.
+    data = [[3.0], [0.3], [-0.05]], [-1.0, -1.0, 1.0]
+    start = [0.0, 0.0, 1e-17], [[0.0], [0.0], [-1e-17]]
+    flow = gflow.integrate(start, data, 1e4, loss="exponential", method="waveform")
+    V = grown(2 * 0.05 * 1e4 / 3, "exponential", 0.05 * 1e-34)
+    assert flow.success and flow.certificate().ok
+    assert flow.model(np.array([[-0.05]]))[0] == pytest.approx(V, rel=1e-7)

@@ -142,3 +142,20 @@ def test_what_cannot_go_on():
         gflow.integrate(start, data, 2.0, save=["loss"]).extend(3.0)
     with pytest.raises(ValueError, match="descend"):
         gflow.descend(start, data, 0.1, 10).extend(3.0)
+
+
+@pytest.mark.parametrize("loss, t_max", [("exponential", 1e300), ("logistic", 1e30)])
+def test_a_run_at_rest_is_gone_on_with_however_late(loss, t_max):
+    # Neurons come to w = 0, or shrink for ever under pulls that stay.
+    start = [3.6e-4, 4.4e-4], [[3.6e-4], [2.2e-4]]
+    data = [[0.2], [0.16], [-0.2]], [-1.0, -1.0, 1.0]
+    whole = gflow.integrate(start, data, t_max, loss=loss, method="waveform")
+    assert whole.certificate(20).ok
+    for part in (1e-9, 1e-6, 1e-3):
+        first = gflow.integrate(start, data, t_max, loss=loss, method="waveform",
+                                stop=gflow.stop.Rule(lambda state: state.t > part * t_max,
+                                                     "late", "late", locate=True))
+        both = first.extend(t_max)
+        assert first.t_end < t_max and both.status == whole.status == "finished"
+        np.testing.assert_allclose(both.model.W, whole.model.W, atol=1e-12)
+        np.testing.assert_allclose(both.log_norms[-1], whole.log_norms[-1], rtol=1e-6)

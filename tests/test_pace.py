@@ -129,6 +129,22 @@ def test_windows_at_rest_are_long():
     assert flow.success and flow.stats["nfev"] <= 250 and flow.saved["loss"][-1] < 1e-12
 
 
+@pytest.mark.parametrize("lam", [1e-6, 1e-8, 1e-10])
+def test_little_decay_is_no_reason_for_short_windows(lam):
+    # At rest but for what decay does in 3/lam: pulls stay, to the rounding of outputs.
+    data, start = gflow.datasets.three_points(), gflow.init.balanced(10, 2, 1e-2, rng=1)
+    flow = gflow.integrate(start, data, 3 / lam, decay=lam, method="waveform", save=["W", "a"])
+    assert flow.success and flow.stats["nfev"] <= 400
+    model, dead = flow.model, ~(start.W @ data.X.T > 0).any(axis=1)
+    np.testing.assert_allclose(model.W[dead], np.exp(-3.0) * start.W[dead], rtol=1e-8)
+    # The others are where the pulls make up for decay: lam |a| = |D| |w|.
+    own = np.flatnonzero(np.abs(model.a) > 1e-2)
+    D = flow.field.fields(flow.pattern(flow.t_end)[own], data.y - model(data.X))
+    np.testing.assert_allclose((model.W[own] * D).sum(axis=1), lam * model.a[own], rtol=1e-4,
+                               atol=1e-9)
+    assert own.size >= 2 and dead.any()
+
+
 def test_orthogonal_points_hold_their_neurons():
     # Neurons stay on every hyperplane that they have come to.
     data = gflow.datasets.orthogonal(48, rng=0)

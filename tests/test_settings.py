@@ -11,6 +11,7 @@ import gflow
 from gflow import Data, TwoLayerReLU
 from gflow.problem.balance import Balance
 from validation import agreement
+from problems import random_problem
 
 ENGINES = ["DOP853", "waveform"]
 
@@ -569,3 +570,49 @@ def test_a_slide_under_a_decay_that_differs_ends_where_its_multiplier_does():
         flow = agreement.run(problem, method, 1e-9)
         released = flow.events[flow.events["kind"] == "release"]
         assert released["time"][-1] == pytest.approx(17.00895406, abs=1e-6)
+
+
+@pytest.mark.parametrize("loss", ["square", "logistic"])
+def test_networks_that_die_out(loss):
+    # Under so much decay outputs are rounding soon, and windows may be long: directions go on.
+    a, W, X, y, _ = random_problem(3, 6, 5, 3, "generic", "balanced", 0.5)
+    y = np.sign(y)
+    one, two = (gflow.integrate((a, W), (X, y), 300.0, decay=2.0, loss=loss, method=method,
+                                rtol=1e-10, t_eval=[0.0, 1.0, 10.0, 30.0, 100.0, 300.0])
+                for method in ("DOP853", "waveform"))
+    assert one.success and two.success and not one.stats["ambiguous"]
+    assert two.certificate().ok and two.stats["steps"] < 250
+    np.testing.assert_allclose(two.directions, one.directions, atol=1e-7)
+    np.testing.assert_allclose(two.log_norms, one.log_norms, atol=1e-7)
+
+
+def test_decay_beyond_doubles():
+    # Late a neuron that sees its point grows at |D| = 1/2, less the decay, and a dead one decays.
+    flow = gflow.integrate(([0.5, 0.5], [[0.5], [-0.5]]), ([[1.0]], [0.5]), 1e4, decay=2.0,
+                           t_eval=[1e3, 2e3, 1e4])
+    assert flow.success and flow.stats["method"] == "waveform" and flow.stats["steps"] < 400
+    assert "decay leaves" in flow.stats["choice"]
+    slopes = np.diff(flow.log_norms, axis=0) / np.diff(flow.t)[:, None]
+    np.testing.assert_allclose(slopes, [[-1.5, -2.0], [-1.5, -2.0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("decay, rest", [(0.2, 0.8), ((0.1, 0.4), 0.8)])
+def test_dead_neurons_do_not_end_a_stepper(decay, rest):
+    # a lam_a = w D and w lam_w = a D at the end of the living one.
+    flow = gflow.integrate(([0.3, 0.7], [[0.5], [-0.4]]), ([[1.0]], [1.0]), 1e5, decay=decay,
+                           method="DOP853")
+    assert flow.success and flow.a[-1, 1] == 0.0 == flow.W[-1, 1, 0]
+    assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(rest, abs=1e-7)
+    assert (np.diff(np.abs(flow.W[:, 1, 0])) <= 0).all()
+
+
+@pytest.mark.parametrize("seed", [0, 3, 6, 7, 13])
+def test_leaky_neurons_pass_zero_on_a_line(seed):
+    # They come to rest at D = 0, passing w = 0 by rounding again and again.
+    rng = np.random.default_rng(seed)
+    a, W = 0.3 * rng.standard_normal(3), 0.1 * rng.standard_normal((3, 1))
+    data = Data(rng.standard_normal((2, 1)), rng.standard_normal(2))
+    one, two = (gflow.integrate(TwoLayerReLU(a, W, slope=-0.5), data, 300.0, method=method)
+                for method in ENGINES)
+    assert one.success and two.success
+    assert one.loss[-1] == pytest.approx(two.loss[-1], rel=1e-6, abs=1e-12)

@@ -144,3 +144,18 @@ def test_rules_see_their_problem():
     seen = []
     gflow.integrate(model, data, 1.0, stop=lambda state: seen.append(state.field.data) or False)
     assert all(one is data or np.array_equal(one.X, data.X) for one in seen) and seen
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_a_rule_that_held_before_the_run_failed_is_heard(method):
+    data, start = gflow.datasets.three_points(), gflow.init.balanced(20, 2, 0.3, rng=1)
+    whole = gflow.integrate(start, data, 5.0, method=method)
+    event = whole.events["time"][0]
+    t = (max(at for at in whole.path.breaks if at < event) + event) / 2
+    options = {"method": method, "max_events": 1}
+    for rule in (loss_below(whole(t).loss(data)), Rule(lambda s: s.t > t, "late", "late", True)):
+        flow = gflow.integrate(start, data, 5.0, stop=rule, **options)
+        assert flow.status == rule.status and flow.t_end == pytest.approx(t, rel=1e-5)
+    # One that is asked at ends only does not hide how a run has ended inside a window.
+    flow = gflow.integrate(start, data, 5.0, stop=lambda state: state.t > t, **options)
+    assert flow.status == ("max_events" if method == "waveform" else "callback")

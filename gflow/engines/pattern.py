@@ -318,6 +318,9 @@ class Pattern:
             row[:, 0], row[:, 1], row[:, 2] = i, t, planes
             row[:, 3], row[:, 4], row[:, 5] = side[planes], other[planes], choices
             self.choices.append(row)
+        if self.data.d == 1 and (side * (A.normal @ w) < 0.0).any():
+            # On a line all of w is what it has passed 0 by, and it would be there again at once.
+            W[i] = 0.0
         self.side[i] = side
         self.rest[i] = rest
         self.loose[i] |= on_it

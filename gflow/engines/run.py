@@ -119,6 +119,7 @@ class Run:
         self.meter = Meter(t_max) if progress else None
         self.snapshot: Callable[[], None] | None = None
         self.every, self.next = np.inf, np.inf
+        self.judged = path.t_end
 
     @property
     def t_max(self) -> float:
@@ -141,7 +142,11 @@ class Run:
         self.changes.append(table)
         self.count += len(table)
         if self.max_events is not None and self.count >= self.max_events:
-            self.path.cut(table["time"][self.max_events - 1 - self.count])
+            last = table["time"][self.max_events - 1 - self.count]
+            self.path.cut(last)
+            # Clocks round there and back: what has happened is not later than the end.
+            past = table["time"] <= last
+            table["time"][past] = np.minimum(table["time"][past], self.path.t_end)
             raise Stop("max_events")
 
     def check(self, measure: Measure) -> None:
@@ -151,12 +156,13 @@ class Run:
         ----------
         measure : Measure
         """
+        self.judged = self.path.t_end
         if self.interrupted:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
         if self.rules:
-            self._stop_if_asked(self.observer(measure))
+            self._stop_if_asked(self.rules, self.observer(measure))
         if self.recorder:
             self.collect(measure)
         if self.snapshot is not None and self.wall >= self.next:
@@ -168,11 +174,22 @@ class Run:
         snapshot()
         self.next = self.wall + max(self.every, RARELY * (self.wall - begun))
 
-    def _stop_if_asked(self, state: Callable[[float], State]) -> None:
+    def first(self, end: Stop, measure: Measure) -> Stop:
+        """What ends a run that ``end`` ends after a piece that no rule was asked about: a rule that
+        began to hold in it, if that is located, else ``end``."""
+        located = tuple(rule for rule in self.rules if rule.locate)
+        if located and self.path.t_end > self.judged:
+            try:
+                self._stop_if_asked(located, self.observer(measure))
+            except Stop as before:
+                return before
+        return end
+
+    def _stop_if_asked(self, rules: tuple[Rule, ...], state: Callable[[float], State]) -> None:
         t0 = self.inside(self.path.breaks[-2] if self.path.pieces else 0.0)
         t1 = self.inside(self.path.t_end)
         end = state(self.path.t_end)
-        for rule in self.rules:
+        for rule in rules:
             if not asked(rule, end):
                 continue
             if rule.locate and t1 > t0:

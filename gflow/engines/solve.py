@@ -43,6 +43,8 @@ MANY_PAIRS = 500
 """Neurons times points beyond which events are too many for a stepper."""
 LONG = 1e3
 """Run times, in units of the time in which a neuron turns, that are too long for one."""
+FADED = 500.0
+"""Logarithm of what decay may leave of weights on a stepper: doubles end below exp of -745."""
 SMALLEST = -1000
 """Exponent of the smallest hidden weights that a stepper holds."""
 
@@ -85,6 +87,9 @@ def choose(model: TwoLayer, data: Data, t_max: float,
         return "DOP853", f"the fast engine has no {lacking(setting, model).removeprefix('a ')}"
     if model.log_scale.any():
         return "waveform", "the start has a log_scale"
+    shrinks = (setting.inside(Rates(*setting.rates).pace).uniform or 0.0) * t_max
+    if shrinks > FADED:
+        return "waveform", f"decay leaves exp(-{shrinks:.3g}) of what does not grow"
     pairs = model.m * data.n
     if pairs > MANY_PAIRS:
         return "waveform", f"{pairs} pairs of a neuron and a point, more than {MANY_PAIRS}"
@@ -293,6 +298,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
                     raise Stop("non_finite", refusal)
                 engine.integrate(run)
             except Stop as end:
+                end = run.first(end, engine.measure)
                 status, message = end.status, end.told(run.outside)
             except KeyboardInterrupt as press:
                 raised, run.interrupted = leaving(press), True

@@ -8,7 +8,7 @@ import numpy as np
 
 from ..problem.norms import row_norms
 from . import rest
-from .events import SLIDING
+from .events import OFF, SLIDING
 from .trajectory import by_neuron, by_weight
 
 if TYPE_CHECKING:
@@ -39,7 +39,9 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
         terms = rest.terms(engine.first, p, curvature, rest.reach(
             a, W, engine.data.X, engine.pattern.activation))
         gone = _gone(engine, v, a, W, terms)
-        found = _to_rest(engine, v, a, W, terms, span, by_weight(gone > 0, engine.d))
+        # Neurons at 0 stay there, to the last bit.
+        apart = (gone > 0) | (by_neuron(np.abs(state), engine.m) == 0.0)
+        found = _to_rest(engine, v, a, W, terms, span, by_weight(apart, engine.d))
         if found is None:
             return None
         move = found
@@ -53,11 +55,25 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
                       + move[:, None] * (engine.clock.span(t0, t) / whole)), t1
 
 
+def bury(engine: Stepping) -> None:
+    """Put neurons that are dead, and that decay has left less of than a stepper can follow, at 0:
+    no point moves them, and nothing brings them back."""
+    drift, pattern = engine.drift, engine.pattern
+    if not drift.fastest or drift.turning is not None:
+        return
+    size = by_neuron(np.abs(engine.state), engine.m)
+    lost = (size < LOST) & (size > 0.0) & (pattern.codes == OFF).all(axis=1)
+    if lost.any():
+        engine.state = np.where(by_weight(lost, engine.d), 0.0, engine.state)
+        if engine.balance is not None:
+            engine.balance.offset[lost] = engine.balance.sign[lost] = 0.0
+
+
 def _to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray,
              span: float, gone: np.ndarray) -> np.ndarray | None:
-    """By how much the state, moving with ``v``, is off its rest, but for weights that are
-    ``gone`` (m (d + 1),); None if it will not be there in the time ``span``, or is far from
-    it. ``terms`` are those of `rest.terms`."""
+    """By how much the state, moving with ``v``, is off its rest, but for weights that have
+    ``gone`` (m (d + 1),) or are of neurons at 0; None if it will not be there in the time ``span``,
+    or is far from it. ``terms`` are those of `rest.terms`."""
     state, move = engine.state, np.zeros_like(v)
     seen = np.abs(engine.pattern.on) + (engine.pattern.codes == SLIDING)
     D = seen @ rest.rounding(terms, engine.data.X)

@@ -25,7 +25,7 @@ from .drift import Drift
 from .events import OFF
 from .pattern import Pattern, Slide, start, stop_at_zero, undecided
 from .run import Run, Stop
-from .standing import LOST, last_piece
+from .standing import LOST, bury, last_piece
 from .trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
@@ -329,6 +329,7 @@ class Stepping:
                 self.shift = self.balance.restore(*self.split(self.state),
                                                   log_left=self.drift.log_left(t1))
             self.pattern.tighten(self.split(self.state)[1], self.band)
+            bury(self)
         self.t = t1
         stop_at_zero(self.pattern.activation, *self.split(self.state), t1)
         self._launch()

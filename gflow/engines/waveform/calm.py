@@ -129,8 +129,11 @@ class Calm:
         N = lam.swapaxes(2, 3) @ self.stretch.moments[:, None] @ lam
         D = np.polynomial.polynomial.polyval(s, self.field.transpose(1, 0, 2))
         D = D.transpose(0, 2, 1)
-        speed = (D**2).sum(axis=2) * N[:, :, 0, 0]
-        speed += np.einsum("gjc,gjcb,gjb->gj", D, N[:, :, 1:, 1:], D)
+        # Late on neurons that only shrink: squares of fields overflow where nothing is left of N.
+        size = np.sqrt(np.trace(N, axis1=2, axis2=3))[:, :, None]
+        part, own = D * size, N / np.where(size > 0.0, size, 1.0)[:, :, :, None]**2
+        speed = (part**2).sum(axis=2) * own[:, :, 0, 0]
+        speed += np.einsum("gjc,gjcb,gjb->gj", part, own[:, :, 1:, 1:], part)
         if self.decay:
             # |u' - k u|^2 with u.u' = 2 a w.D; and those that only decay.
             k = self.decay * (self.t1 - self.t0) / 2

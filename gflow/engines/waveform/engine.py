@@ -46,7 +46,8 @@ LOOK = 10
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
 FADING = 0.5
-"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there."""
+"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there. Once
+outputs are rounding pulls stay, whatever it does."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
 SOON, TINY = 1.0, float(np.finfo(float).tiny)
@@ -111,11 +112,11 @@ class Waveform:
         self.key = self.marcher.keys(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.calm = False
         self.hint = 0.0
         self.pulled, self.sharpened = 0.0, -1.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
-        self.longest = FADING / self.decay if self.decay else np.inf
 
     def reserve(self) -> float:
         """What decay can add to the sum of squared pulls: the objective falls, not the loss."""
@@ -163,7 +164,7 @@ class Waveform:
         self.path = path.without_last(self.path.threads)
         self.t, self.hint = self.path.t_end, path.hint
         assert self.path.end is not None
-        self.power = self.path.end[1].copy()
+        self.power, self.calm = self.path.end[1].copy(), isinstance(last, Calm)
         self.side = path.side_at(p).copy()
         self.key = self.marcher.keys(self.side)
         self.loose = np.zeros(self.side.shape, dtype=bool)
@@ -171,6 +172,8 @@ class Waveform:
             self.loose = last.loose_on(self.side.shape)
             self.direction, self.closest = last.direction, last.closest
         self._take(self.path.end[0].copy())
+        if self.calm and self.clock.parts is not None:
+            self.response.seen = self.seen()
         h = self.field.outputs(np.ldexp(self.U[:, 0], self.power),
                                np.ldexp(self.U[:, 1:], self.power[:, None]))
         self.guess, self.latest = self.response.at(self.t).guess(h), (self.t, h)
@@ -199,23 +202,26 @@ class Waveform:
         """Windows up to ``t_max``."""
         H, look = self.hint or self.grows(1.0), 0
         while self.t < self.run.t_max:
-            slower = self.turn(self.guess.r)
+            # A run that is taken up where it was calm goes on with its clock, and may be at rest.
+            slower = None if self.calm else self.turn(self.guess.r)
             if slower is not None:
                 H *= slower
                 self.begin()
             self.path.tried(H)
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(), self.longest)
+            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(),
+                    self.lasts())
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
-            if H <= 16 * np.spacing(self.t):
+            if H <= 16 * np.spacing(self.t) and not self.calm:
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             if self.steps >= look:
                 look = self.steps + self.steps // 2 + LOOK
                 if self.at_rest():
                     self.stand()
                     return
-            if self.quiet >= self.patience and not self.small:
+            if self.calm or self.quiet >= self.patience and not self.small:
+                self.calm = False
                 H = self.glide(H)
             else:
                 H = self.window(H)
@@ -250,11 +256,13 @@ class Waveform:
 
     def seen(self) -> np.ndarray:
         """Points that a neuron is on at, or slides on, shape (n,)."""
-        _, first = np.unique(self.key, return_index=True)
-        codes = codes_of(self.data.arrangement, self.side[first])
         if self.activation.slope:
             return np.ones(self.data.n, dtype=bool)
-        return np.asarray((codes[self.U[first, 1:].any(axis=1)] != 0).any(axis=0))
+        # One at rest at w = 0 does not stand for those that share its sides.
+        moving = np.flatnonzero(self.U[:, 1:].any(axis=1))
+        _, first = np.unique(self.key[moving], return_index=True)
+        codes = codes_of(self.data.arrangement, self.side[moving[first]])
+        return np.asarray((codes != 0).any(axis=0))
 
     def launch(self) -> float:
         """The longest window on which no small ``|w|`` grows manifold; see `Pattern.launch`."""
@@ -266,6 +274,18 @@ class Waveform:
         # One that does not move need not be waited for.
         self.small = length < np.inf
         return max(length, 64 * float(np.spacing(self.t)))
+
+    def lasts(self) -> float:
+        """The longest window under decay: `FADING`, or `FOLDINGS` if outputs are rounding beside
+        pulls or decay."""
+        if not self.decay:
+            return np.inf
+        square = np.ldexp(np.square(self.U).sum(axis=1), 2 * self.power).sum()
+        bend = 1.0 if self.guess.weight is None else float(self.guess.weight.max())
+        # Of what outputs do to fields: |a| |w| is at most half the square.
+        own = bend * float(square) / 2 * float(self.lengths @ self.lengths) / self.data.n
+        nothing = own <= rest.NOISE * max(self._pull(self.guess.r), self.decay)
+        return (FOLDINGS if nothing else FADING) / self.decay
 
     def fades(self, within: float) -> float:
         """The longest window on which balanced neurons that shrink stay on their invariant, or
@@ -432,16 +452,16 @@ class Waveform:
             return H
         taken, look = 0, LOOK
         while self.t < self.run.t_max:
-            H = min(H, self.longest)
+            H = min(H, self.lasts())
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
                 t1 = self.run.t_max
-            if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             steady = not system.fades or self.clock.after(self.t)[1]
             if steady and system.at_rest:
                 self.stay(system)
                 return H
+            if H <= 16 * np.spacing(self.t):
+                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             self.path.tried(H)
             piece, longer = None, H
             if taken >= look and steady:

@@ -343,7 +343,7 @@ class Reduced:
         slack = float(np.square(self.rtol * strength) * (self.R**2).sum())
         pulls, left = shrinking(self.response.on(t0, t1), self.decay, H)
         sure = self.rtol * (CREEPING if self.decay else 1.0)
-        outcome = relax(frame, self.guess, H, pulls, size, slack, sure, run)
+        outcome = relax(frame, self.guess, H, pulls, size, slack, sure, run, self.rtol)
         length = next_length(outcome, H, self.rtol, 0, 0, 0)
         if outcome.diverged:
             self.guess.forget()

@@ -86,7 +86,7 @@ class Outcome:
 
 def relax(frame: Any, guess: Guess, H: float, response: Any,
           size: Callable[[np.ndarray], np.ndarray], slack: float, rtol: float,
-          run: Run) -> Outcome:
+          run: Run, enough: float = 0.0) -> Outcome:
     """Rounds on a window of length ``H``.
 
     Parameters
@@ -105,6 +105,9 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     rtol : float
     run : Run
         Asked for Ctrl-C.
+    enough : float
+        Where rounds lead no further, a tolerance above ``rtol`` that will do: they have come to the
+        rounding of outputs then.
     """
     # On a flow the loss falls: pulls that grow are a window that is too long.
     ceiling = 4 * response.growth * guess.most + slack
@@ -124,8 +127,6 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         values, weight = response.pulls(outputs), response.curvature(outputs)
         defect = coarse @ values - used
         change = float(size(defect).max())
-        if rounds == 2 and previous > 0.0:
-            contraction = change / previous
         series = to_series(DEGREE) @ values
         error = float(size(series[-2:]).sum()) / ALLOWANCE
         push = defect
@@ -146,19 +147,24 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
                 rest = to_series(DEGREE) @ solve(left - left[0], first, last, kind="full",
                                                  weight=weight)
                 error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
+        if rounds == 2 and previous > 0.0:
+            contraction = change / previous
         if change <= ENOUGH * rtol:
             break
         # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
         pushed = used + push
         diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
-        diverged |= rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
-        if diverged or rounds > 1 and error > 2 * rtol + change:
+        stalled = rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
+        diverged |= stalled and change > ENOUGH * enough
+        if diverged or stalled or rounds > 1 and error > 2 * rtol + change:
             break
         previous, used = change, pushed
     # Those of few points are found anew, exactly.
     guess.modes = first.modes if guess.r.size > FEW_POINTS else None
-    missed = change if diverged else guess.judge(values, size)
-    growth = 1.0 if diverged else _growth(values, size)
+    # Outputs that settle are off by the kernel times what pulls are.
+    found, weigh = (used + push, SETTLED) if stiff else (values, 1.0)
+    missed = change if diverged else weigh * guess.judge(found, size)
+    growth = 1.0 if diverged else _growth(found, size, ENOUGH * rtol if stiff else 0.0)
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
@@ -167,13 +173,16 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
 
 
-def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]) -> float:
-    """Ratio of the rates of change at the end and at the start, from a quarter of the window each.
+def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray],
+            least: float) -> float:
+    """Ratio of the rates of change at the end and at the start, from a quarter of the window each;
+    changes of less than ``least`` are unknown.
 
     Differences, because kinks spoil derivatives.
     """
     quarter = len(values) // 3          # the node at s = -1/2
     early, late = size(np.array([values[quarter] - values[0], values[-1] - values[-1 - quarter]]))
+    early, late = max(early, least), max(late, least)
     if not early > 0.0:
         return 1.0 if late == 0.0 else MOST_GROWTH
     # The middles of the quarters are 3/4 of the window apart.
