@@ -251,3 +251,14 @@ def test_neurons_at_zero_do_not_hide_what_others_see():
     V = grown(2 * 0.05 * 1e4 / 3, "exponential", 0.05 * 1e-34)
     assert flow.success and flow.certificate().ok
     assert flow.model(np.array([[-0.05]]))[0] == pytest.approx(V, rel=1e-7)
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_neurons_that_put_out_nothing_shrink_by_what_the_clock_makes_of_pulls(loss, method):
+    x = 0.87609013
+    flow = gflow.integrate(([1e-17], [[1e-17]]), ([[x]], [-1.0]), 30.0, loss=loss, rtol=1e-10,
+                           method=method)
+    pull = x * (0.5 if loss == "logistic" else 1.0)
+    np.testing.assert_allclose(np.log(flow.W[:, 0, 0] / 1e-17), -pull * flow.t, atol=3e-9)
+    assert flow.certificate().ok

@@ -330,11 +330,13 @@ class Reduced:
         """
         H = t1 - t0
         frame = _Frame(self, H)
-        scale = H / self.data.n
+        scale, log = H / self.data.n, self.response.on(t0, t1).log
+        # Neurons that put out nothing shrink by pulls that the clock changes all the same.
+        moves = self.follows if log is None or np.ptp(log) == 0.0 else self.P
 
         def size(r: np.ndarray) -> np.ndarray:
             # What is projected away moves no neuron.
-            D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ self.follows
+            D = (r @ self.R).reshape(len(r), *self.P.shape[:2]).transpose(1, 0, 2) @ moves
             return np.asarray(SHARP * scale * np.sqrt((D**2).sum(axis=2)).max(axis=0))
 
         strength = float(np.trace(self.N, axis1=1, axis2=2).sum())
@@ -359,7 +361,7 @@ class Reduced:
         band = 10.0 * max(self.rtol, ON_SURFACE)
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if (met >= 0 or self._released(frame, left, self.response.on(t0, t1).log)
+        if (met >= 0 or self._released(frame, left, log)
                 or self.fades and not keep_shrinking(frame.field[self.gone])):
             return None, 0.0, outcome.rounds
         piece = self._piece(t0, t1, frame.field)
