@@ -6,8 +6,9 @@ from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
 from validation.checks.solver_engines import workload
-from validation.corruptions import (RTOL, SHIFT, altered, freeze, living, refuses_other_settings,
-                                    time_scale, turn)
+from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
+                                    refuses_other_settings, smoothly, time_scale, turn_by,
+                                    with_events)
 
 T = 15.0
 DATA = gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1)
@@ -33,7 +34,37 @@ def test_neurons_that_stand_still_are_doubted(runs):
 @pytest.mark.parametrize("angle", [1e-4, 1e-2])
 def test_a_neuron_that_turns_by_itself_is_doubted(runs, angle):
     for who in living(runs["DOP853"])[:3]:
-        assert not turn(runs["DOP853"], who, angle).certificate().ok, who
+        assert not smoothly(runs["DOP853"], who, angle).certificate().ok, who
+
+
+def test_what_comes_back_within_a_piece_is_doubted():
+    # So many pieces that one interval of each is integrated.
+    flow = gflow.integrate(MODEL, DATA, T, method="RK23", rtol=1e-7)
+    rng, count = np.random.default_rng(3), len(flow.path.pieces)
+    assert count > 100
+    for who, piece in zip(living(flow)[:2], rng.integers(0, count, 2)):
+        for how in (turn_by, grow_by):
+            assert not bump(flow, who, piece, 1e-4, how).certificate().ok, (who, piece, how)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_events_a_little_off_are_doubted(runs, method):
+    """By much less than `SHIFT`: of a late slide weights are where they should be. One that is let
+    go leaves slowly."""
+    flow = runs[method]
+    for kind, by in (("activate", 0.01), ("slide", 0.01), ("release", 0.3)):
+        for j in np.flatnonzero(flow.events["kind"] == kind)[:2]:
+            moved = flow.events.copy()
+            moved["time"][j] += by * SHIFT * time_scale(flow, moved[j])
+            certificate = with_events(flow, moved).certificate()
+            assert "contradictions" in certificate.doubts, moved[j]
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_slides_and_visits_that_leave_a_chain_behind_are_doubted(runs, method):
+    for seed in range(2):
+        for name, wrong in of_pairs(runs[method], np.random.default_rng(seed)):
+            assert not wrong.certificate().ok, (seed, name)
 
 
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])

@@ -12,9 +12,9 @@ from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from ..theory.lorentz import local_lorentz
 from .certificate import DEFECT, DEFECT_ROUNDING, Certificate
-from .contacts import Contacts
+from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
-from .defect import AT_ZERO, Kinks, Look, choose, defects
+from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
 from .reference import Reference, Sight
 
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
@@ -29,6 +29,8 @@ MOST_PAIRS = 500
 """So many intervals of pairs of neurons are checked."""
 MOST_EVENTS = 600
 """So many events are compared with the weights, about."""
+MOST_BETWEEN = 20
+"""In so many states of a piece, beside its middle and end, patterns are compared, too."""
 FEWEST_INTERVALS = 200
 """On so many intervals of a run, about, the field is integrated; one a piece at least."""
 SEED = 20
@@ -190,6 +192,8 @@ class _Audit:
         middle = np.sqrt(t0) * np.sqrt(t1) if 4 * t0 < t1 and t0 > 0 else (t0 + t1) / 2
         times = np.array([t0, middle, t1])
         states = path.evaluate(p, times)
+        self._replay(t0)
+        codes = self.codes.copy()
         if p == self.last_piece + 1:
             self._jump(states[0], self.last_state)
         self.last_piece, self.last_state = p, states[-1]
@@ -209,7 +213,7 @@ class _Audit:
             self._margins(sight, j)
             self._state(states[j], sight, j, times[j])
         self.lost -= self.last_loss
-        self._closely(p, t0, t1, sight)
+        self._closely(p, t0, t1, sight, codes)
 
     def _margins(self, sight: Sight, j: int) -> None:
         """The smoothed margin of a loss without rest never falls, once that is low enough."""
@@ -241,14 +245,14 @@ class _Audit:
         turn = (p * (self.few - half) + np.arange(self.few - half)) % rest.size
         return np.sort(np.append(self.order[:half], rest[turn]))
 
-    def _closely(self, p: int, t0: float, t1: float, sight: Sight) -> None:
-        """The field on random intervals of a piece, and its events."""
+    def _closely(self, p: int, t0: float, t1: float, sight: Sight, codes: np.ndarray) -> None:
+        """The field on random intervals of a piece, and its events; ``codes`` at its start."""
         if not t1 > t0:
             return
         reference, contacts, path = self.reference, self.contacts, self.flow.path
         events = self.flow.events
         first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
-        here = events[first:last]
+        here, begun = events[first:last], t0
         turning = reference.rate(sight)
         rng = np.random.default_rng([SEED, p])
         if is_endless(self.field.loss):
@@ -280,7 +284,26 @@ class _Audit:
         if count:
             self._follow(look, who, *self._neurons(states[:2 * count], who),
                          reference.see(states[2 * count:2 * count + nodes], who))
-        contacts.look(which, moments, states[2 * count + nodes:], self.asked_each)
+        contacts.look(which, moments, states[2 * count + nodes:], turning, self.asked_each)
+        if not reference.smooth:
+            # One state of each part between kinks, and those beside events.
+            some = np.append(2 * count + np.arange(NODES // 2, nodes, NODES),
+                             np.arange(2 * count + nodes, times.size))
+            some = spread_out(some[np.argsort(times[some], kind="stable")],
+                              min(1 + here.size, MOST_BETWEEN))
+            self._between(begun, times[some], states[some], codes)
+
+    def _between(self, t0: float, times: np.ndarray, states: np.ndarray, codes: np.ndarray) -> None:
+        """Sides of all neurons in some states of a piece, in time order, from ``codes`` at ``t0``
+        on."""
+        events = self.flow.events
+        upto = np.searchsorted(events["time"], np.append(t0, times), side="right")
+        for j, t in enumerate(times):
+            past = events[upto[j]:upto[j + 1]]
+            codes[past["neuron"], past["point"]] = past["to"]
+            # One by one: of all neurons and points.
+            sight = self.reference.see(states[j:j + 1])
+            self._sides(states[j], sight, 0, codes, float(t))
 
     def _decade(self, rng: np.random.Generator, t0: float, t1: float, rate: np.ndarray
                 ) -> tuple[float, float]:
@@ -325,9 +348,10 @@ class _Audit:
         sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
-        cut = np.minimum(1.0, self.clip / np.maximum(sizes, self.clip))
+        clip = self.clip * look.share[:, None]
+        cut = np.minimum(1.0, clip / np.maximum(sizes, clip))
         self.total[who] += np.where(seen[..., None], found * cut[..., None], 0.0).sum(axis=0)
-        self.count[who] += seen.sum(axis=0)
+        self.count[who] += look.share @ seen
 
     def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
         uniform = self.flow.setting.uniform
@@ -339,25 +363,32 @@ class _Audit:
         self.checked += 1
         if self.reference.smooth:
             return
-        norms = row_norms(sight.W[j])
-        # A neuron that has reached w = 0 is on every hyperplane.
-        known = (norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)) & ~self.gone
-        z = np.where(known[:, None], sight.z[j], 0.0)
-        wrong = np.where(self.codes == ON, -z, np.where(self.codes == OFF, z, np.abs(z)))
-        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
-            self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
-        there = (np.abs(z) <= self.reference.band) & (self.codes != SLIDING) & known[:, None]
-        there &= (self.reference.lengths > 0) & (sight.a[j] != 0)[:, None]
-        i, k = spread_out(np.argwhere(there), self.asked_each).T
-        self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k, np.full(i.size, t),
-                            self.codes[i, k], self.contacts.since(i, k, t), self.asked_each)
+        self._sides(state, sight, j, self.codes, t)
         sliding = np.flatnonzero((self.codes == SLIDING).any(axis=1))
         if sliding.size:
             # Neurons of one pattern have the same multipliers.
             marks = self.codes[sliding].astype(float) @ self.marks
             for i in spread_out(sliding[np.unique(marks, return_index=True)[1]], self.asked_each):
                 self.multiplier = worst(self.multiplier, self._excess(sight, j, int(i)))
+
+    def _sides(self, state: np.ndarray, sight: Sight, j: int, codes: np.ndarray, t: float) -> None:
+        """Compare ``codes`` with the sides of a state, and ask the field about neurons that are on
+        hyperplanes and do not slide."""
+        a, z, norms = sight.a[j], sight.z[j], row_norms(sight.W[j])
+        # A neuron that has reached w = 0 is on every hyperplane.
+        known = (norms > np.maximum(AT_ZERO * np.abs(a), FEWER_DIGITS)) & ~self.gone
+        z = np.where(known[:, None], z, 0.0)
+        wrong = np.where(codes == ON, -z, np.where(codes == OFF, z, np.abs(z)))
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
+            self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
+        there = (np.abs(z) <= self.reference.band) & (codes != SLIDING) & known[:, None]
+        there &= (self.reference.lengths > 0) & (a != 0)[:, None]
+        i, k = spread_out(np.argwhere(there), self.asked_each).T
+        if i.size:
+            self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k,
+                                np.full(i.size, t), codes[i, k], self.contacts.since(i, k, t),
+                                self.asked_each)
 
     def _excess(self, sight: Sight, j: int, i: int) -> float:
         """How far multipliers of one neuron, one a hyperplane, leave [0, 1], beyond what errors
@@ -440,19 +471,6 @@ class _Audit:
             events=(min(self.contacts.looked, len(flow.events)), len(flow.events)),
             neurons=(int((self.met & self.alive).sum()), int(self.alive.sum())),
             looked=self.looked / self.shown if self.shown else 1.0)
-
-
-def spread_out(rows: np.ndarray, most: int) -> np.ndarray:
-    """So many rows at most, evenly.
-
-    Examples
-    --------
-    >>> spread_out(np.arange(10), 3)
-    array([0, 4, 9])
-    """
-    if len(rows) <= most:
-        return rows
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, most).astype(int)])
 
 
 def worst(one: float, other: float) -> float:

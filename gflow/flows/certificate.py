@@ -35,8 +35,9 @@ class Certificate(Value):
     off_event : float
         Largest ``|w_i.x_k| / (|(a_i, w_i)| |x_k|)`` at the time of an event.
     contradictions : int
-        Records that do not follow from one another, or whose sides weights do not have a little
-        before and after; slides without a record; a pattern that is not that of the start.
+        Records that do not follow from one another, are of another time than weights say, or whose
+        sides weights do not have a little before and after; slides without a record; a pattern that
+        is not that of the start.
     first : tuple of str
         The first contradiction of every kind.
     stored : float
