@@ -5,6 +5,7 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
+from validation import accuracy
 from validation.checks.solver_engines import workload
 from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
                                     refuses_other_settings, smoothly, time_scale, turn_by,
@@ -204,6 +205,12 @@ def test_what_is_left_of_pulls_at_rest_pushes_nobody():
     model, data = workload("W9", 5)
     flow = gflow.integrate(model, data, 1200.0, method="RK45", rtol=1e-8)
     assert flow.certificate().ok
+
+
+def test_steps_at_the_limit_of_stability_are_not_doubted():
+    # Of |a| up to sixty times |w|: what steps err by is of one sign.
+    problem = accuracy.draw(90004)[1]
+    assert accuracy.run(problem, "DOP853", 1e-5).certificate().ok
 
 
 def test_every_event_of_a_short_run_is_looked_at():
