@@ -101,9 +101,11 @@ def options(g: np.random.Generator, y: np.ndarray) -> tuple[float, dict[str, Any
     if g.random() < 0.5:
         chosen["rates"] = (1.0, float(10.0 ** g.uniform(-2, 2)))
     if g.random() < 0.4:
-        # Per layer in proportion to its speed: what is conserved keeps its form.
+        # Per layer in proportion to its speed: what is conserved keeps its form, and the fast
+        # engine has no other.
         lam, (one, other) = 10.0 ** g.uniform(-3, 0), chosen.get("rates", (1.0, 1.0))
-        chosen["decay"] = (lam / one, lam / other) if g.random() < 0.5 else lam
+        both = g.random() >= 0.5 and "rates" not in chosen
+        chosen["decay"] = lam if both else (lam / one, lam / other)
     loss = str(g.choice(["square", "square", "logistic", "exponential"]))
     if loss != "square":
         chosen["loss"], y = loss, np.where(y > 0, 1.0, -1.0)

@@ -47,10 +47,10 @@ longer than `STIFF`, in units of the fastest rate, as explicit steppers take the
 stability (``|a|`` much larger than ``|w|``), it is twice as much: 1.2 has been measured."""
 STIFF = 0.9
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
-MARGIN, MARGIN_EACH = 0.1, 5e-3
+MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
-the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 5
-``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 0.9
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
+``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 5
 ``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
