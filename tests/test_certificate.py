@@ -5,9 +5,11 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
+from validation import accuracy
 from validation.checks.solver_engines import workload
-from validation.corruptions import (RTOL, SHIFT, altered, freeze, living, refuses_other_settings,
-                                    time_scale, turn)
+from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
+                                    refuses_other_settings, smoothly, time_scale, turn_by,
+                                    with_events)
 
 T = 15.0
 DATA = gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1)
@@ -33,7 +35,37 @@ def test_neurons_that_stand_still_are_doubted(runs):
 @pytest.mark.parametrize("angle", [1e-4, 1e-2])
 def test_a_neuron_that_turns_by_itself_is_doubted(runs, angle):
     for who in living(runs["DOP853"])[:3]:
-        assert not turn(runs["DOP853"], who, angle).certificate().ok, who
+        assert not smoothly(runs["DOP853"], who, angle).certificate().ok, who
+
+
+def test_what_comes_back_within_a_piece_is_doubted():
+    # So many pieces that one interval of each is integrated.
+    flow = gflow.integrate(MODEL, DATA, T, method="RK23", rtol=1e-7)
+    rng, count = np.random.default_rng(3), len(flow.path.pieces)
+    assert count > 100
+    for who, piece in zip(living(flow)[:2], rng.integers(0, count, 2)):
+        for how in (turn_by, grow_by):
+            assert not bump(flow, who, piece, 1e-4, how).certificate().ok, (who, piece, how)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_events_a_little_off_are_doubted(runs, method):
+    """By much less than `SHIFT`: of a late slide weights are where they should be. One that is let
+    go leaves slowly."""
+    flow = runs[method]
+    for kind, by in (("activate", 0.01), ("slide", 0.01), ("release", 0.3)):
+        for j in np.flatnonzero(flow.events["kind"] == kind)[:2]:
+            moved = flow.events.copy()
+            moved["time"][j] += by * SHIFT * time_scale(flow, moved[j])
+            certificate = with_events(flow, moved).certificate()
+            assert "contradictions" in certificate.doubts, moved[j]
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_slides_and_visits_that_leave_a_chain_behind_are_doubted(runs, method):
+    for seed in range(2):
+        for name, wrong in of_pairs(runs[method], np.random.default_rng(seed)):
+            assert not wrong.certificate().ok, (seed, name)
 
 
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
@@ -173,6 +205,13 @@ def test_what_is_left_of_pulls_at_rest_pushes_nobody():
     model, data = workload("W9", 5)
     flow = gflow.integrate(model, data, 1200.0, method="RK45", rtol=1e-8)
     assert flow.certificate().ok
+
+
+def test_steps_at_the_limit_of_stability_are_not_doubted():
+    # Of |a| up to sixty times |w|: what steps err by is of one sign.
+    for seed, family, rtol in ((90004, "plain", 1e-5), (90011, "odd", 1e-4)):
+        problem = accuracy.draw(seed, family)[1]
+        assert accuracy.run(problem, "DOP853", rtol).certificate().ok
 
 
 def test_every_event_of_a_short_run_is_looked_at():

@@ -6,6 +6,7 @@ import gflow
 from gflow.datasets import linear_teacher
 from gflow.init import balanced
 from problems import reference, relative_errors, same_events, solve
+from validation import agreement
 
 
 @pytest.mark.parametrize("name", ["tiny", "teacher_d2", "unbalanced"])
@@ -39,3 +40,11 @@ def test_implicit_steppers_take_the_long_tail_in_large_steps():
         flow = solve(problem, method=method, rtol=1e-8)
         assert flow.success and flow.stats["nfev"] < 5000 and flow.certificate().ok
         assert flow.loss[-1] < 1e-18
+
+
+def test_a_step_that_strays_before_an_event_is_made_again():
+    # What is left of a long step before its event is a short polynomial, whatever it errs by.
+    problem = agreement.draw(81003, "endless")[1]
+    exact, flow = (agreement.run(problem, *how) for how in (("Radau", 1e-10), ("DOP853", 1e-6)))
+    assert flow.stats["rejected_steps"] > 0 and agreement.apart(flow, exact) < 1e-5
+    assert flow.certificate().ok

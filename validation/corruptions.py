@@ -18,6 +18,7 @@ import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
 import gflow
+from gflow.engines.events import ON, SLIDING
 from gflow.flows.archive import checksum
 from gflow.kernels.chebyshev import nodes, to_series
 
@@ -81,23 +82,61 @@ def freeze(flow: gflow.Flow, who: Sequence[int]) -> gflow.Flow:
     return wrong
 
 
-def turn(flow: gflow.Flow, who: int, angle: float) -> gflow.Flow:
-    """A run of a stepper in which one neuron turns by itself, smoothly, from a quarter to half of
-    the time."""
+def reshaped(flow: gflow.Flow, who: int, change: Callable[[np.ndarray, np.ndarray, np.ndarray],
+             None], only: int | None = None) -> gflow.Flow:
+    """A run of a stepper in which ``change(s, t, u)`` alters one neuron ``u`` (24, d + 1) at the
+    places ``s`` in [-1, 1] of every piece, or of one."""
     flow = altered(flow)
-    path, (m, d), T = flow.path, flow.model.W.shape, flow.t_end
-    own = slice(m + who * d, m + who * d + d)
+    path, (m, d) = flow.path, flow.model.W.shape
+    own = np.append(who, m + who * d + np.arange(d))
     for p, series in enumerate(path.pieces):
-        t0, t1 = path.breaks[p:p + 2]
-        s = nodes(24)
-        u = np.clip((t0 + (s + 1) * (t1 - t0) / 2 - T / 4) / (T / 4), 0, 1)
-        by = angle * u**3 * (10 - 15 * u + 6 * u**2)
-        values = chebval(s, series).T.copy()
-        w = values[:, own].copy()
-        values[:, own.start] = np.cos(by) * w[:, 0] - np.sin(by) * w[:, 1]
-        values[:, own.start + 1] = np.sin(by) * w[:, 0] + np.cos(by) * w[:, 1]
-        path.pieces[p] = to_series(24) @ values  # type: ignore[index]
+        if only in (None, p):
+            t0, t1 = path.breaks[p:p + 2]
+            s = nodes(24)
+            values = chebval(s, series).T.copy()
+            u = values[:, own]
+            change(s, t0 + (s + 1) * (t1 - t0) / 2, u)
+            values[:, own] = u
+            path.pieces[p] = to_series(24) @ values  # type: ignore[index]
     return flow
+
+
+def turn_by(u: np.ndarray, by: np.ndarray) -> None:
+    """Turn hidden weights."""
+    one, other = u[:, 1].copy(), u[:, 2].copy()
+    u[:, 1] = np.cos(by) * one - np.sin(by) * other
+    u[:, 2] = np.sin(by) * one + np.cos(by) * other
+
+
+def grow_by(u: np.ndarray, by: np.ndarray) -> None:
+    """Make a neuron larger."""
+    u *= 1 + by[:, None]
+
+
+def smoothly(flow: gflow.Flow, who: int, size: float, how: Callable[[np.ndarray, np.ndarray], None]
+             = turn_by) -> gflow.Flow:
+    """A run of a stepper in which one neuron turns, or grows, by itself, smoothly, from a quarter
+    to half of the time."""
+    def change(s: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
+        since = np.clip((t - flow.t_end / 4) / (flow.t_end / 4), 0, 1)
+        how(u, size * since**3 * (10 - 15 * since + 6 * since**2))
+
+    return reshaped(flow, who, change)
+
+
+def bump(flow: gflow.Flow, who: int, piece: int, size: float,
+         how: Callable[[np.ndarray, np.ndarray], None]) -> gflow.Flow:
+    """A run of a stepper in which one neuron turns, or grows, and comes back within one piece."""
+    return reshaped(flow, who, lambda s, t, u: how(u, size * (1 - s**2)**2), piece)
+
+
+def larger(flow: gflow.Flow, who: int) -> gflow.Flow:
+    """A run of a stepper in which one neuron jumps in the middle."""
+    def change(s: np.ndarray, t: np.ndarray, u: np.ndarray) -> None:
+        if t[0] > flow.t_end / 2:
+            u *= 1 + ANGLE
+
+    return reshaped(flow, who, change)
 
 
 def living(flow: gflow.Flow) -> np.ndarray:
@@ -130,7 +169,13 @@ def of_neurons(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str
         yield "one neuron frozen", freeze(flow, [int(rng.choice(alive))])
         some = rng.choice(alive, int(rng.integers(1, alive.size + 1)), replace=False)
         yield "some neurons frozen", freeze(flow, some.tolist())
-        yield "a smooth turn", turn(flow, int(rng.choice(alive)), ANGLE)
+        yield "a smooth turn", smoothly(flow, int(rng.choice(alive)), ANGLE)
+        yield "a neuron grown smoothly", smoothly(flow, int(rng.choice(alive)), ANGLE, grow_by)
+        for name, how in (("turns", turn_by), ("grows", grow_by)):
+            piece = int(rng.integers(len(flow.path.pieces)))
+            yield (f"one {name} and comes back",
+                   bump(flow, int(rng.choice(alive)), piece, ANGLE, how))
+        yield "a neuron larger from half on", larger(flow, int(rng.choice(alive)))
     broken = altered(flow)
     middle = len(broken.path.pieces) // 2
     series = broken.path.pieces[middle].copy()
@@ -146,30 +191,106 @@ def of_events(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str,
         known = np.flatnonzero(events["kind"] == kind)
         if known.size:
             yield f"{kind} dropped", with_events(flow, np.delete(events, rng.choice(known)))
-    if len(events):
-        j = int(rng.integers(len(events)))
-        for name in ("shifted", "of another neuron"):
+    if not len(events):
+        return
+    j = int(rng.integers(len(events)))
+    for name in ("late", "early", "of another neuron", "at another point"):
+        other, by = events.copy(), SHIFT * time_scale(flow, events[j])
+        if name in ("late", "early"):
+            other["time"][j] += by if name == "late" else -by
+            if not 0 <= other["time"][j] <= flow.t_end:
+                continue
+        elif name == "of another neuron":
+            other["neuron"][j] = (events["neuron"][j] + 1) % flow.path.m
+        else:
+            other["point"][j] = (events["point"][j] + 1) % flow.data.n
+        yield f"event {name}", with_events(flow, other)
+    if j + 1 < len(events) and events["time"][j + 1] - events["time"][j] > by:
+        other = events.copy()
+        other["time"][[j, j + 1]] = other["time"][[j + 1, j]]
+        yield "two events swapped", with_events(flow, other)
+    yield from of_pairs(flow, rng)
+
+
+def of_pairs(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
+    """Corruptions that leave a chain of records of a neuron and a point behind: what was once
+    another side, or a slide, was never there, or for a shorter time."""
+    events = flow.events
+    pair = events["neuron"] * flow.data.n + events["point"]
+    stays = []
+    for j in rng.permutation(len(events)):
+        later = np.flatnonzero(pair[j + 1:] == pair[j])
+        if later.size:
+            end = j + 1 + int(later[0])
+            lasts = events["time"][end] - events["time"][j]
+            if lasts > 3 * SHIFT * time_scale(flow, events[j]):
+                stays.append((int(j), end))
+    for name, kinds in (("a slide", ("slide",)), ("a visit", ("activate", "deactivate"))):
+        for j, end in [stay for stay in stays if events["kind"][stay[0]] in kinds][:1]:
+            i, k = events["neuron"][j], events["point"][j]
+            past = np.flatnonzero(pair[:j] == pair[j])
+            before = events["to"][past[-1]] if past.size else flow.initial_pattern[i, k]
+            other, drop = events.copy(), [j, end]
+            if events["to"][end] != before:
+                # It went to the other side, and at once.
+                other["to"][j] = events["to"][end]
+                other["kind"][j] = "activate" if events["to"][end] == ON else "deactivate"
+                drop = [end]
+            if other["to"][j] != SLIDING or drop[0] == j:
+                yield f"{name} dropped", with_events(flow, np.delete(other, drop))
             other = events.copy()
-            if name == "shifted":
-                later = other["time"][j] + SHIFT * time_scale(flow, events[j])
-                other["time"][j] = min(later, flow.t_end)
-            else:
-                other["neuron"][j] = (events["neuron"][j] + 1) % flow.path.m
-            yield f"event {name}", with_events(flow, other)
+            other["time"][end] -= (other["time"][end] - other["time"][j]) / 3
+            yield f"{name} ended early", with_events(flow, other)
 
 
 def of_files(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
     """Corruptions of data and settings."""
-    k = int(rng.integers(flow.data.n))
+    k, other = rng.choice(flow.data.n, 2, replace=False)
 
     def label(arrays: Arrays) -> None:
         arrays["y"][k] += LABEL
 
+    def labels(arrays: Arrays) -> None:
+        arrays["y"][[k, other]] = arrays["y"][[other, k]]
+
     def times(arrays: Arrays) -> None:
         arrays["path_breaks"] *= 1.001
 
+    def clock(arrays: Arrays) -> None:
+        for name in {"path_breaks", "path_stretch_t0", "t"} & set(arrays):
+            arrays[name] *= 1.001
+        arrays["events"]["time"] *= 1.001
+
     yield "a label changed", altered(flow, label)
+    yield "labels swapped", altered(flow, labels)
     yield "times stretched", altered(flow, times)
+    yield "all times stretched", altered(flow, clock)
+
+
+def of_paths(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
+    """Corruptions of one neuron in a file."""
+    alive = living(flow)
+    if not alive.size:
+        return
+    i = int(rng.choice(alive))
+
+    def sign(arrays: Arrays) -> None:
+        for name in {"path_U", "path_start", "path_end", "path_series"} & set(arrays):
+            # Flat states begin with the output weights.
+            stepped = "path_series" in arrays
+            arrays[name][(..., i) if stepped else (..., i, 0)] *= -1
+
+    def unit(arrays: Arrays) -> None:
+        for name in ("path_power", "path_start_power", "path_end_power"):
+            arrays[name][..., i] += 1
+
+    def end(arrays: Arrays) -> None:
+        arrays["path_end"][i] *= 1 + ANGLE
+
+    yield "sign of an output weight", altered(flow, sign)
+    if flow.settings["method"] == "waveform":
+        yield "unit of a neuron", altered(flow, unit)
+        yield "end of a neuron", altered(flow, end)
 
 
 def refuses_other_settings(flow: gflow.Flow) -> bool:
@@ -208,12 +329,12 @@ def main(arguments: list[str] | None = None) -> int:
             missed["right runs"] += flow.certificate().ok
             made["rtol raised in the file"] += 1
             missed["rtol raised in the file"] += not refuses_other_settings(flow)
-            for kind in (of_neurons, of_events, of_files):
+            for kind in (of_neurons, of_events, of_files, of_paths):
                 for name, wrong in kind(flow, np.random.default_rng([17, seed])):
                     made[name] += 1
                     missed[name] += wrong.certificate().ok
     for name, count in made.items():
-        print(f"{name:24s} {missed[name]:4d} of {count:4d} ok")
+        print(f"{name:28s} {missed[name]:4d} of {count:4d} ok")
     return int(missed["right runs"] < made["right runs"])
 
 

@@ -48,6 +48,9 @@ LOOK = 50
 """Steps between looks whether the flow is at rest, at least."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
+STRAYED, TRIES = 10.0, 5
+"""One that left them by so many ``rtol`` comes from a step that is worse than its stepper says, or
+than the part of it before a contact shows: such a step is made again, shorter, so many times."""
 
 
 class Stepping:
@@ -85,7 +88,7 @@ class Stepping:
         self.m = state.size // (data.d + 1)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
-        self.stalled = 0
+        self.stalled = self.strayed = 0
         self.longest = self.spacing = np.inf
         state = state.copy()
         a, W = self.split(state)
@@ -319,15 +322,18 @@ class Stepping:
         if t1 > t0 and error > self.rtol and t1 - t0 > 16 * np.spacing(t0):
             self.rejected += 1
             return None
+        state = self._put_back(series, t1) if t1 > t0 else self.state
+        if t1 > t0 and self.shift > STRAYED * self.rtol and self.strayed < TRIES:
+            self.rejected += 1
+            self.strayed += 1
+            self.longest = (t1 - t0) / 2
+            return None
+        self.strayed = 0
         if found:
             self._note_progress(t1 - t0, found[0])
         if t1 > t0:
             self.path.append(t1, series)
-            self.state = series.sum(axis=0)
-            self.pattern.keep_on(self.split(self.state)[1])
-            if self.balance is not None:
-                self.shift = self.balance.restore(*self.split(self.state),
-                                                  log_left=self.drift.log_left(t1))
+            self.state = state
             self.pattern.tighten(self.split(self.state)[1], self.band)
             bury(self)
         self.t = t1
@@ -335,6 +341,14 @@ class Stepping:
         self._launch()
         self.cuts += bool(found)
         return [(i, h, kind) for _, i, h, kind in found]
+
+    def _put_back(self, series: np.ndarray, t1: float) -> np.ndarray:
+        """The state at the end ``t1`` of a step, on its hyperplanes and invariants."""
+        state: np.ndarray = series.sum(axis=0)
+        self.pattern.keep_on(self.split(state)[1])
+        if self.balance is not None:
+            self.shift = self.balance.restore(*self.split(state), log_left=self.drift.log_left(t1))
+        return state
 
     def _launch(self) -> None:
         a, W = self.split(self.state)

@@ -12,9 +12,9 @@ from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from ..theory.lorentz import local_lorentz
 from .certificate import DEFECT, DEFECT_ROUNDING, Certificate
-from .contacts import Contacts
+from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
-from .defect import AT_ZERO, Kinks, Look, choose, defects
+from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
 from .reference import Reference, Sight
 
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
@@ -29,6 +29,8 @@ MOST_PAIRS = 500
 """So many intervals of pairs of neurons are checked."""
 MOST_EVENTS = 600
 """So many events are compared with the weights, about."""
+MOST_BETWEEN = 20
+"""In so many states of a piece, beside its middle and end, patterns are compared, too."""
 FEWEST_INTERVALS = 200
 """On so many intervals of a run, about, the field is integrated; one a piece at least."""
 SEED = 20
@@ -40,12 +42,15 @@ ENOUGH = 8
 LASTING, OUTLIERS = 1.0, 3
 """Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
 run come and go, so that it is ``LASTING`` at most, and so many outliers, each a whole piece: what a
-long step errs by is of one sign on all intervals in it."""
+long step errs by is of one sign on all intervals in it. Of steps
+longer than `STIFF`, in units of the fastest rate, as explicit steppers take them at their limit of
+stability (``|a|`` much larger than ``|w|``), it is twice as much: 1.2 has been measured."""
+STIFF = 0.9
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
-MARGIN, MARGIN_EACH = 0.1, 5e-3
+MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
-the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 5
-``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 0.9
+the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
+``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 5
 ``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
@@ -150,7 +155,8 @@ class _Audit:
         self.peak = start.size[0]
         self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
-        self.total, self.count = np.zeros((self.m, self.d + 1)), np.zeros(self.m)
+        self.total = np.zeros((self.m, self.d + 1))
+        self.count, self.granted = np.zeros((2, self.m))
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
         self.last_margin = self.fall = 0.0
@@ -190,6 +196,8 @@ class _Audit:
         middle = np.sqrt(t0) * np.sqrt(t1) if 4 * t0 < t1 and t0 > 0 else (t0 + t1) / 2
         times = np.array([t0, middle, t1])
         states = path.evaluate(p, times)
+        self._replay(t0)
+        codes = self.codes.copy()
         if p == self.last_piece + 1:
             self._jump(states[0], self.last_state)
         self.last_piece, self.last_state = p, states[-1]
@@ -209,7 +217,7 @@ class _Audit:
             self._margins(sight, j)
             self._state(states[j], sight, j, times[j])
         self.lost -= self.last_loss
-        self._closely(p, t0, t1, sight)
+        self._closely(p, t0, t1, sight, codes)
 
     def _margins(self, sight: Sight, j: int) -> None:
         """The smoothed margin of a loss without rest never falls, once that is low enough."""
@@ -241,14 +249,14 @@ class _Audit:
         turn = (p * (self.few - half) + np.arange(self.few - half)) % rest.size
         return np.sort(np.append(self.order[:half], rest[turn]))
 
-    def _closely(self, p: int, t0: float, t1: float, sight: Sight) -> None:
-        """The field on random intervals of a piece, and its events."""
+    def _closely(self, p: int, t0: float, t1: float, sight: Sight, codes: np.ndarray) -> None:
+        """The field on random intervals of a piece, and its events; ``codes`` at its start."""
         if not t1 > t0:
             return
         reference, contacts, path = self.reference, self.contacts, self.flow.path
         events = self.flow.events
         first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
-        here = events[first:last]
+        here, begun = events[first:last], t0
         turning = reference.rate(sight)
         rng = np.random.default_rng([SEED, p])
         if is_endless(self.field.loss):
@@ -264,6 +272,7 @@ class _Audit:
         jolts = (sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
+        granted = 2.0 if rate * (t1 - t0) > STIFF else 1.0
         look = choose(rng, t0, t1,
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
@@ -278,9 +287,28 @@ class _Audit:
         states = path.evaluate(p, times)
         count, nodes = len(look.ends), len(look.nodes)
         if count:
-            self._follow(look, who, *self._neurons(states[:2 * count], who),
+            self._follow(look, who, granted, *self._neurons(states[:2 * count], who),
                          reference.see(states[2 * count:2 * count + nodes], who))
-        contacts.look(which, moments, states[2 * count + nodes:], self.asked_each)
+        contacts.look(which, moments, states[2 * count + nodes:], turning, self.asked_each)
+        if not reference.smooth:
+            # One state of each part between kinks, and those beside events.
+            some = np.append(2 * count + np.arange(NODES // 2, nodes, NODES),
+                             np.arange(2 * count + nodes, times.size))
+            some = spread_out(some[np.argsort(times[some], kind="stable")],
+                              min(1 + here.size, MOST_BETWEEN))
+            self._between(begun, times[some], states[some], codes)
+
+    def _between(self, t0: float, times: np.ndarray, states: np.ndarray, codes: np.ndarray) -> None:
+        """Sides of all neurons in some states of a piece, in time order, from ``codes`` at ``t0``
+        on."""
+        events = self.flow.events
+        upto = np.searchsorted(events["time"], np.append(t0, times), side="right")
+        for j, t in enumerate(times):
+            past = events[upto[j]:upto[j + 1]]
+            codes[past["neuron"], past["point"]] = past["to"]
+            # One by one: of all neurons and points.
+            sight = self.reference.see(states[j:j + 1])
+            self._sides(states[j], sight, 0, codes, float(t))
 
     def _decade(self, rng: np.random.Generator, t0: float, t1: float, rate: np.ndarray
                 ) -> tuple[float, float]:
@@ -306,8 +334,8 @@ class _Audit:
             return np.ones(sight.a.shape[1], dtype=bool)
         return np.asarray((sight.z > -self.reference.band).any(axis=(0, 2)))
 
-    def _follow(self, look: Look, who: np.ndarray, first: np.ndarray, last: np.ndarray,
-                sight: Sight) -> None:
+    def _follow(self, look: Look, who: np.ndarray, granted: float, first: np.ndarray,
+                last: np.ndarray, sight: Sight) -> None:
         found, spread = defects(self.reference, look, first, last, sight)
         for j in np.flatnonzero(look.crossed):
             # Those that have an event inside are not compared.
@@ -321,13 +349,16 @@ class _Audit:
         self.shown += int(living.sum())
         self.looked += int(seen.sum())
         self.met[who] |= seen.any(axis=0)
-        found /= (1 + spread + look.blur[:, None] / self.step)[..., None]
+        # Halves of an interval as the whole one.
+        found /= (1 + spread / look.share[:, None] + look.blur[:, None] / self.step)[..., None]
         sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
-        cut = np.minimum(1.0, self.clip / np.maximum(sizes, self.clip))
+        clip = self.clip * look.share[:, None]
+        cut = np.minimum(1.0, clip / np.maximum(sizes, clip))
         self.total[who] += np.where(seen[..., None], found * cut[..., None], 0.0).sum(axis=0)
-        self.count[who] += seen.sum(axis=0)
+        self.count[who] += look.share @ seen
+        self.granted[who] += granted * (look.share @ seen)
 
     def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
         uniform = self.flow.setting.uniform
@@ -339,25 +370,32 @@ class _Audit:
         self.checked += 1
         if self.reference.smooth:
             return
-        norms = row_norms(sight.W[j])
-        # A neuron that has reached w = 0 is on every hyperplane.
-        known = (norms > np.maximum(AT_ZERO * np.abs(sight.a[j]), FEWER_DIGITS)) & ~self.gone
-        z = np.where(known[:, None], sight.z[j], 0.0)
-        wrong = np.where(self.codes == ON, -z, np.where(self.codes == OFF, z, np.abs(z)))
-        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-        if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
-            self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
-        there = (np.abs(z) <= self.reference.band) & (self.codes != SLIDING) & known[:, None]
-        there &= (self.reference.lengths > 0) & (sight.a[j] != 0)[:, None]
-        i, k = spread_out(np.argwhere(there), self.asked_each).T
-        self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k, np.full(i.size, t),
-                            self.codes[i, k], self.contacts.since(i, k, t), self.asked_each)
+        self._sides(state, sight, j, self.codes, t)
         sliding = np.flatnonzero((self.codes == SLIDING).any(axis=1))
         if sliding.size:
             # Neurons of one pattern have the same multipliers.
             marks = self.codes[sliding].astype(float) @ self.marks
             for i in spread_out(sliding[np.unique(marks, return_index=True)[1]], self.asked_each):
                 self.multiplier = worst(self.multiplier, self._excess(sight, j, int(i)))
+
+    def _sides(self, state: np.ndarray, sight: Sight, j: int, codes: np.ndarray, t: float) -> None:
+        """Compare ``codes`` with the sides of a state, and ask the field about neurons that are on
+        hyperplanes and do not slide."""
+        a, z, norms = sight.a[j], sight.z[j], row_norms(sight.W[j])
+        # A neuron that has reached w = 0 is on every hyperplane.
+        known = (norms > np.maximum(AT_ZERO * np.abs(a), FEWER_DIGITS)) & ~self.gone
+        z = np.where(known[:, None], z, 0.0)
+        wrong = np.where(codes == ON, -z, np.where(codes == OFF, z, np.abs(z)))
+        at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+        if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
+            self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
+        there = (np.abs(z) <= self.reference.band) & (codes != SLIDING) & known[:, None]
+        there &= (self.reference.lengths > 0) & (a != 0)[:, None]
+        i, k = spread_out(np.argwhere(there), self.asked_each).T
+        if i.size:
+            self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k,
+                                np.full(i.size, t), codes[i, k], self.contacts.since(i, k, t),
+                                self.asked_each)
 
     def _excess(self, sight: Sight, j: int, i: int) -> float:
         """How far multipliers of one neuron, one a hyperplane, leave [0, 1], beyond what errors
@@ -425,7 +463,7 @@ class _Audit:
         fallen = self.first_loss - value if whole_run else self.lost
         size = np.where(self.terms > 0, self.terms, 1.0)
         # Over what it may be: sums, so that three outliers weigh the less the more there are.
-        most = LASTING * self.count + CLIP * OUTLIERS * self.intervals
+        most = LASTING * self.granted + CLIP * OUTLIERS * self.intervals
         sums = row_norms(self.total) / (self.clip / CLIP * most)
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
@@ -440,19 +478,6 @@ class _Audit:
             events=(min(self.contacts.looked, len(flow.events)), len(flow.events)),
             neurons=(int((self.met & self.alive).sum()), int(self.alive.sum())),
             looked=self.looked / self.shown if self.shown else 1.0)
-
-
-def spread_out(rows: np.ndarray, most: int) -> np.ndarray:
-    """So many rows at most, evenly.
-
-    Examples
-    --------
-    >>> spread_out(np.arange(10), 3)
-    array([0, 4, 9])
-    """
-    if len(rows) <= most:
-        return rows
-    return np.asarray(rows[np.linspace(0, len(rows) - 1, most).astype(int)])
 
 
 def worst(one: float, other: float) -> float:

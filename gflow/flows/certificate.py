@@ -35,8 +35,9 @@ class Certificate(Value):
     off_event : float
         Largest ``|w_i.x_k| / (|(a_i, w_i)| |x_k|)`` at the time of an event.
     contradictions : int
-        Records that do not follow from one another, or whose sides weights do not have a little
-        before and after; slides without a record; a pattern that is not that of the start.
+        Records that do not follow from one another, are of another time than weights say, or whose
+        sides weights do not have a little before and after; slides without a record; a pattern that
+        is not that of the start.
     first : tuple of str
         The first contradiction of every kind.
     stored : float
@@ -52,7 +53,7 @@ class Certificate(Value):
         decay as above.
     energy : float
         ``L(0) - L(t) - int |grad L|^2`` relative to ``L(0)``, or to what relative errors of the
-        weights do to ``L``: of 0.1, or of 0.005 for every piece, if that is more; of the pieces
+        weights do to ``L``: of 0.1, or of 0.01 for every piece, if that is more; of the pieces
         looked at, if there is a limit on them. With weight decay ``L`` is the objective.
     loss_rise : float
         Largest rise of the loss between consecutive checked times, relative to ``L(0)``, or to what

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 
 from ..engines.events import OFF, ON, SLIDING
@@ -24,7 +26,32 @@ PULLS = 30.0
 between pieces (`gflow.flows.certificate.JUMP`). Where steppers are at their limit of stability,
 dense output swings by some 20 ``rtol``, and what is left of the pulls with it."""
 BEFORE = np.array([0.3, 0.6, 0.9])
-"""Parts of the time since its last event at which it should have been pushed, too."""
+"""Parts of the time since its last event, or of `ENOUGH` times that in which it is pushed so far as
+`SURE` says, at which it should have been pushed, too."""
+ENOUGH = 2.0
+EXACT, EXACT_ROUNDING = 0.03, 1e-12
+"""Paths are cut off at 1e-3 ``rtol`` of a neuron (`gflow.engines.stepping.TRIM`), and events are
+their roots: so far, over ``rtol``, ``w.x`` may be off at a crossing or a release, if more than
+rounding."""
+TIMELY = 1e-5
+"""Of the time in which the neuron turns or grows: events may be as early or late as that."""
+LATE = "has a record at another time than its weights say"
+SOONEST = 1e-6
+"""Before a slide a neuron is looked at so much of that time earlier, at least."""
+EXPECTED = 4.0
+"""A neuron that slides from now on should have been so many times ``EXACT rtol`` away a moment ago;
+one part in so many of it is asked for."""
+
+
+class Pushes(NamedTuple):
+    """Speeds at which a neuron is pushed onto a hyperplane from its negative and from its positive
+    side, relative to its size, what they may be wrong by, and points of other hyperplanes on which
+    it is, too."""
+
+    below: float
+    above: float
+    noise: float
+    rest: np.ndarray
 
 
 class Contacts:
@@ -51,6 +78,8 @@ class Contacts:
     def __init__(self, flow: Record, reference: Reference) -> None:
         self.events, self.reference, self.width = flow.events, reference, reference.band
         self.path, self.error = flow.path, PULLS * float(flow.settings["rtol"])
+        self.first = flow.initial_pattern
+        self.exact = max(EXACT * float(flow.settings["rtol"]), EXACT_ROUNDING)
         self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
         self.found: list[str] = []
         self.count, self.off, self.looked = 0, 0.0, 0
@@ -110,9 +139,11 @@ class Contacts:
         out[1:][out[1:] == t] = np.nan
         return out
 
-    def look(self, which: np.ndarray, times: np.ndarray, states: np.ndarray, most: int) -> None:
+    def look(self, which: np.ndarray, times: np.ndarray, states: np.ndarray, rate: np.ndarray,
+             most: int) -> None:
         """Compare events with the weights at `times`: ``states`` (K, m (d + 1)) at those that are
-        not NaN, in their order. The field is asked of ``most`` pairs at most."""
+        not NaN, in their order. ``rate`` (m,) is how fast neurons turn or grow. The field is asked
+        of ``most`` pairs at most."""
         moment, event = np.nonzero(np.isfinite(times))
         e = self.events[which[event]]
         at = moment == 0
@@ -120,11 +151,72 @@ class Contacts:
         judged = np.abs(z[at & ~(size <= self.floor[e["neuron"]])])
         self.off = float(np.max(judged, initial=self.off))
         self.looked += int(at.sum())
+        stands = np.full(times.shape, np.nan)
+        stands[moment, event] = np.where(size <= self.floor[e["neuron"]], np.nan, z)
+        # At the end of a piece there is one side to look at.
+        (t0, t1), (z0, z1) = (np.where(np.isfinite(stands[1:]), part[1:], part[0])
+                              for part in (times, stands))
+        with np.errstate(invalid="ignore", divide="ignore"):
+            self._exactly(which, stands[0], (z1 - z0) / (t1 - t0), rate)
+        for j in spread_out(np.flatnonzero(np.isfinite(stands[0])), most):
+            row = int(np.flatnonzero(at & (event == j))[0])
+            self._timely(int(which[j]), states[row], rate)
         codes = np.where(moment == 1, self.before[which[event]], e["to"])
         t = times[moment, event]
         beside = np.flatnonzero(~at)
         self.sides(states, beside, e["neuron"][beside], e["point"][beside], t[beside],
                    codes[beside], np.abs(t - e["time"])[beside], most)
+
+    def _exactly(self, which: np.ndarray, stands: np.ndarray, slopes: np.ndarray, rate: np.ndarray
+                 ) -> None:
+        """Crossings and releases are roots of ``w.x``: ``stands`` (E,) at events, with slopes."""
+        e = self.events[which]
+        off = np.abs(stands)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            timely = off / np.abs(slopes) * rate[e["neuron"]] <= TIMELY
+        for j in np.flatnonzero((off > self.exact) & ~timely & (e["to"] != SLIDING)):
+            # Steppers put one that hardly moves onto the hyperplane that it is not far from.
+            i, k, t = int(e["neuron"][j]), int(e["point"][j]), float(e["time"][j])
+            after = self.path(np.array([np.nextafter(t, np.inf)]))
+            if not abs(self._stands(after, *np.array([[0], [i], [k]]))[1][0]) <= self.exact:
+                self.contradict(i, k, t, LATE)
+
+    def _timely(self, j: int, state: np.ndarray, rate: np.ndarray) -> None:
+        """A neuron that begins to slide comes to the hyperplane then and not before, and one that
+        is let go is not pushed back."""
+        e = self.events[j]
+        i, k, t = int(e["neuron"]), int(e["point"]), float(e["time"])
+        turn = 1 / max(float(rate[i]), 1 / max(self.end, 1e-300))
+        if e["to"] == SLIDING:
+            back = self._inward(state, j, t, int(self.before[j]), turn)
+            if not back > 0:
+                return
+            # Twice what is asked for, as speeds change.
+            wait = min(max(2 * EXPECTED * self.exact / back, SOONEST * turn), STEP * turn,
+                       GAP * float(self.gap[j, 0]))
+            earlier = self.path(np.array([t - wait]))[0]
+            back = min(back, self._inward(earlier, j, t - wait, int(self.before[j]), turn))
+            _, z, _ = self._stands(earlier[None], *np.array([[0], [i], [k]]))
+            if back * wait >= EXPECTED * self.exact and not abs(z[0]) >= back * wait / EXPECTED:
+                self.contradict(i, k, t, LATE)
+        elif self.before[j] == SLIDING:
+            if self._inward(state, j, t, int(e["to"]), turn) * turn > TIMELY:
+                self.contradict(i, k, t, LATE)
+
+    def _inward(self, state: np.ndarray, j: int, t: float, code: int, turn: float) -> float:
+        """At which speed the neuron of event ``j`` is pushed onto its hyperplane from the side
+        where its code is ``code``, at least; NaN if that is not clear."""
+        i, k = int(self.events["neuron"][j]), int(self.events["point"][j])
+        pushes = self.pushes(state, i, k)
+        if pushes is None:
+            return np.nan
+        rest = pushes.rest
+        # Others may have been met just now, and not hold the neuron before or after.
+        if rest.size and not ((self.codes_at(i, rest, t) == SLIDING).all()
+                              and (self.since(np.full(rest.size, i), rest, t) > STEP * turn).all()):
+            return np.nan
+        above = (code == ON) == (self.reference.field.data.arrangement.length[k] > 0)
+        return (pushes.above if above else pushes.below) - pushes.noise
 
     def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -171,10 +263,12 @@ class Contacts:
     def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
         """Whether a neuron on a hyperplane is pushed onto it so that it must be sliding: all the
         while, as one that has just begun to be pushed is not to be found out yet."""
-        if not self.push(state, i, k) * since > SURE * self.width:
+        push = self.push(state, i, k)
+        if not push * since > SURE * self.width:
             return False
+        since = min(since, ENOUGH * SURE * self.width / push)
         for earlier in self.path(t - since * BEFORE):
-            _, z, _ = self._stands(earlier[None], np.array([0]), np.array([i]), np.array([k]))
+            _, z, _ = self._stands(earlier[None], *np.array([[0], [i], [k]]))
             if not (abs(z[0]) <= self.width
                     and self.push(earlier, i, k) * since > SURE * self.width):
                 return False
@@ -190,13 +284,30 @@ class Contacts:
             nearest[j] = np.abs(own - t).min(initial=nearest[j])
         return nearest
 
+    def codes_at(self, i: int, points: np.ndarray, t: float) -> np.ndarray:
+        """Codes of a neuron at some points, just after ``t``."""
+        codes = self.first[i, points].copy()
+        for j, pair in enumerate(i * self.reference.n + points):
+            lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
+            own = self.pair_order[lo:hi]
+            past = own[self.events["time"][own] <= t]
+            if past.size:
+                codes[j] = self.events["to"][past[-1]]
+        return np.asarray(codes)
+
     def push(self, state: np.ndarray, i: int, k: int) -> float:
         """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
         either side, relative to its size, less what errors of the weights by `PULLS` ``rtol``
         do to it through the pulls that the neuron sees; negative if one may lead away."""
+        pushes = self.pushes(state, i, k)
+        return -1.0 if pushes is None else min(pushes.below, pushes.above) - pushes.noise
+
+    def pushes(self, state: np.ndarray, i: int, k: int) -> Pushes | None:
+        """The speeds themselves; None if a neuron does not move, or a hyperplane on which it is
+        repels it."""
         reference = self.reference
         if not reference.moves[1]:
-            return -1.0
+            return None
         label = reference.field.data.arrangement.label
         sight = reference.see(state[None], np.array([i]))
         near = (np.abs(sight.z) <= self.width) & (reference.lengths > 0)
@@ -214,8 +325,21 @@ class Contacts:
             if rest.any():
                 least, known = reference.least(least, np.sign(a), rest, sight.p)
             if not known[0]:
-                return -1.0
+                return None
             speeds.append(pace * float(a[0]) * float(least[0] @ V[0]))
         noise = pace * abs(float(a[0])) * self.error * reference.noise(
             sight, near[0, 0], V[0], rest)
-        return min(speeds[0], -speeds[1]) - noise
+        return Pushes(speeds[0], -speeds[1], noise, np.flatnonzero(rest))
+
+
+def spread_out(rows: np.ndarray, most: int) -> np.ndarray:
+    """So many rows at most, evenly.
+
+    Examples
+    --------
+    >>> spread_out(np.arange(10), 3)
+    array([0, 4, 9])
+    """
+    if len(rows) <= most:
+        return rows
+    return np.asarray(rows[np.linspace(0, len(rows) - 1, most).astype(int)])

@@ -25,6 +25,9 @@ MOST_KINKS = 5
 """An interval is split at so many events: each costs `NODES` states more."""
 AT_ZERO = 1e-9
 """``|w| <= AT_ZERO |a|`` counts as ``w = 0``, where signs mean nothing and the least norm is 0."""
+INNER = 0.25
+"""The longest interval of a piece is cut in two somewhere inside, at least so far from its ends:
+what comes and goes within a piece has nothing left of it there."""
 TURN = 1.0
 """Length of an interval at most, in units of the fastest rate: the rule of 5 nodes is then exact
 to ``(1/2)^10 8e-10`` for exponentials."""
@@ -32,7 +35,8 @@ to ``(1/2)^10 8e-10`` for exponentials."""
 
 class Look(NamedTuple):
     """Intervals of one piece: ends (I, 2), nodes, their weights, the part (between kinks) and the
-    interval of each node; what kinks inside of parts may do, and whether known ones are (I,)."""
+    interval of each node; what kinks inside of parts may do, whether known ones are, and what
+    share of an interval it is (I,)."""
 
     ends: np.ndarray
     nodes: np.ndarray
@@ -41,6 +45,7 @@ class Look(NamedTuple):
     of: np.ndarray
     blur: np.ndarray
     crossed: np.ndarray
+    share: np.ndarray
 
 
 class Kinks(NamedTuple):
@@ -58,16 +63,21 @@ def choose(rng: np.random.Generator, t0: float, t1: float, kinks: Kinks, rate: f
     """Random intervals in [t0, t1].
 
     Their lengths are spread evenly on a logarithmic scale down to 1/30 of the longest: of a piece,
-    or `TURN` over ``rate``. They are split at known kinks; where there are more than `MOST_KINKS`
-    they end, or, on wide networks, are not split. ``most`` is what a defect may be.
+    or `TURN` over ``rate``, which is cut in two. They are split at known kinks; where there are
+    more than `MOST_KINKS` they end, or, on wide networks, are not split. ``most`` is what a defect
+    may be.
     """
     marks_of: list[np.ndarray] = []
-    blurs: list[tuple[float, bool]] = []
+    blurs: list[tuple[float, bool, float]] = []
     longest = min(t1 - t0, TURN / rate if rate > 0 else np.inf)
+    wanted = []
     for i in range(count):
         length = longest if i == 0 else longest * 30.0 ** -rng.random()
         begin = t0 + rng.random() * (t1 - t0 - length)
         end = min(begin + length, t1)
+        cut = begin + (INNER + (1 - 2 * INNER) * rng.random()) * (end - begin)
+        wanted += [(begin, end, 1.0)] if i else [(begin, cut, 0.5), (cut, end, 0.5)]
+    for begin, end, share in wanted:
         for _ in range(SHORTER):
             own = np.unique(kinks.times[kinks.known & (kinks.times > begin) & (kinks.times < end)])
             many = own.size > MOST_KINKS
@@ -82,8 +92,8 @@ def choose(rng: np.random.Generator, t0: float, t1: float, kinks: Kinks, rate: f
             end = begin + (end - begin) / 2
         if end > begin:
             marks_of.append(marks)
-            blurs.append((blur, many))
-    return _nodes(marks_of, np.array(blurs).reshape(-1, 2))
+            blurs.append((blur, many, share))
+    return _nodes(marks_of, np.array(blurs).reshape(-1, 3))
 
 
 def _nodes(marks_of: list[np.ndarray], blurs: np.ndarray) -> Look:
@@ -96,7 +106,7 @@ def _nodes(marks_of: list[np.ndarray], blurs: np.ndarray) -> Look:
     ends = np.array([marks[[0, -1]] for marks in marks_of]).reshape(-1, 2)
     return Look(ends, ((lo + hi)[:, None] / 2 + x * (hi - lo)[:, None] / 2).ravel(),
                 (w * (hi - lo)[:, None] / 2).ravel(), np.repeat(np.arange(of.size), NODES),
-                np.repeat(of, NODES), blurs[:, 0], blurs[:, 1] > 0)
+                np.repeat(of, NODES), blurs[:, 0], blurs[:, 1] > 0, blurs[:, 2])
 
 
 def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarray,
