@@ -54,8 +54,7 @@ def test_what_is_killed_goes_on(method, t, tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
 def test_kill_minus_nine_at_random_moments(method, tmp_path):
     """Twenty real ones: of a process that dies wherever it is, also while it writes."""
-    script, path = tmp_path / "run.py", tmp_path / "run.npz"
-    script.write_text(f"""
+    path, script = tmp_path / "run.npz", f"""
 import sys
 import gflow
 import gflow.engines.run
@@ -63,14 +62,15 @@ gflow.engines.run.RARELY = 0.0
 start, data = gflow.init.balanced(10, 2, 0.1, rng=2), gflow.datasets.five_points()
 gflow.integrate(start, data, 40.0, method="{method}", checkpoint=sys.argv[1], every=1e-9,
                 stop=lambda state: print(state.t, flush=True))
-""")
+"""
     one = gflow.integrate(MODEL, DATA, 40.0, method=method)
     size = np.hypot(one.a, one.norms)
     waits = np.random.default_rng(0).uniform(0.0, 1.0, 20)
     cut = []
     for wait in waits:
         path.unlink(missing_ok=True)
-        run = subprocess.Popen([sys.executable, script, path], stdout=subprocess.PIPE, text=True)
+        run = subprocess.Popen([sys.executable, "-c", script, str(path)],
+                               stdout=subprocess.PIPE, text=True)
         while not path.exists():
             assert run.stdout.readline()
         # As far on as a part of the run, and then some part of a step.
