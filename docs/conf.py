@@ -59,6 +59,8 @@ sphinx_gallery_conf = {
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,
+    # Their tables come from elsewhere, and nothing here is loaded from there.
+    "write_computation_times": False,
     "min_reported_time": 5,
     "remove_config_comments": True,
     "within_subsection_order": "FileNameSortKey",

@@ -24,6 +24,11 @@ from .problem.words import short
 
 __all__ = ["Descent", "descend", "distances"]
 
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
+
+
 STREAM = (0xDE5C,)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -47,6 +48,43 @@ def test_what_is_killed_goes_on(method, t, tmp_path, monkeypatch):
     assert (np.abs(whole.a - one.a) <= 1e-7 * size).all()
     again = gflow.resume(path)
     assert again.t_end == 40 and (again.events == whole.events).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_kill_minus_nine_at_random_moments(method, tmp_path):
+    """Twenty real ones: of a process that dies wherever it is, also while it writes."""
+    path, script = tmp_path / "run.npz", f"""
+import sys
+import gflow
+import gflow.engines.run
+gflow.engines.run.RARELY = 0.0
+start, data = gflow.init.balanced(10, 2, 0.1, rng=2), gflow.datasets.five_points()
+gflow.integrate(start, data, 40.0, method="{method}", checkpoint=sys.argv[1], every=1e-9,
+                stop=lambda state: print(state.t, flush=True))
+"""
+    one = gflow.integrate(MODEL, DATA, 40.0, method=method)
+    size = np.hypot(one.a, one.norms)
+    waits = np.random.default_rng(0).uniform(0.0, 1.0, 20)
+    cut = []
+    for wait in waits:
+        path.unlink(missing_ok=True)
+        run = subprocess.Popen([sys.executable, "-c", script, str(path)],
+                               stdout=subprocess.PIPE, text=True)
+        while not path.exists():
+            assert run.stdout.readline()
+        # As far on as a part of the run, and then some part of a step.
+        while float(run.stdout.readline() or 40.0) < 39.0 * wait:
+            pass
+        time.sleep(wait * 0.01)
+        run.kill()
+        run.wait()
+        cut.append(gflow.load(path).t_end)
+        whole = gflow.resume(path)
+        assert whole.t_end == 40.0 and (whole.t == one.t).all()
+        assert len(whole.events) == len(one.events)
+        assert (np.abs(whole.a - one.a) <= 1e-7 * size).all()
+    assert sum(0 < t < 40 for t in cut) >= 15, cut
 
 
 def test_times_of_ones_own_are_those_of_the_whole(tmp_path, monkeypatch):

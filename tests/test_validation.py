@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 
 from validation import __main__ as command
-from validation import report, suite
+from validation import formulas, report, suite
 from validation.check import GROUPS, Verdict, all_checks, group
 
 
@@ -74,3 +76,29 @@ def test_all_ids_of_the_issue_are_there():
     wanted |= {f"EA-C{i}" for i in range(1, 8)} | {f"S{i}" for i in range(1, 6)}
     wanted |= {f"N{i}" for i in range(1, 5)} | {f"O{i}" for i in range(1, 6)}
     assert wanted <= set(all_checks())
+
+
+SAID = ("title", "source", "statement", "setting", "assumptions", "prediction", "rule", "question")
+
+
+def test_formulas_of_every_check_are_typeset():
+    said = [getattr(check, name) for check in all_checks().values() for name in SAID]
+    pages = [formulas.page(text) for text in said]       # raises where one cannot be read
+    assert sum(page.count("<math>") for page in pages) > 200
+    for page in pages:
+        ElementTree.fromstring(f"<p>{page}</p>")
+    # A power, a name in Greek, an absolute value outside of a formula would be shown as typed.
+    left = re.compile(r"\w\^|\|\w+\||\b(?:lambda|sigma|beta|gamma|eps)\b|sqrt")
+    bare = [text for text in said if left.search(re.sub(r"\$[^$]*\$", "", text))]
+    assert not bare, bare[0]
+
+
+def test_notation_of_formulas():
+    assert formulas.page("$a_i^2$") == \
+        "<math><msubsup><mi>a</mi><mi>i</mi><mn>2</mn></msubsup></math>"
+    assert "⟨" in formulas.page("$<D, w> <= 0$") and "⟨" not in formulas.page("$n < d > m$")
+    assert formulas.page("$n^(-1/2)$") == (
+        "<math><msup><mi>n</mi><mrow><mo>−</mo><mn>1</mn><mo>/</mo><mn>2</mn></mrow></msup></math>")
+    for wrong in ("a $ sign", "$(a$", "$a)$", "$|a$", "$lambada$", "$a \\frac$", "$a^$"):
+        with pytest.raises(ValueError):
+            formulas.page(wrong)

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from . import report, suite
+from . import formulas, report, suite
 from .check import all_checks
 
 
@@ -25,7 +25,8 @@ def main(arguments: list[str] | None = None) -> int:
     checks = all_checks()
     if options.list:
         for check in checks.values():
-            print(f"{check.id:8s} {check.source} ({check.tag}): {check.statement}")
+            print(f"{check.id:8s} {check.source} ({check.tag}): "
+                  f"{formulas.plain(check.statement)}")
         return 0
     unknown = set(options.only or []) - set(checks)
     if unknown:
@@ -46,7 +47,7 @@ def main(arguments: list[str] | None = None) -> int:
     report.write(findings, facts, folder)
     for finding in findings:
         print(f"{finding.outcome.upper()}  {finding.check.id:8s} "
-              f"{finding.check.title}: {finding.verdict.measured}")
+              + formulas.plain(f"{finding.check.title}: {finding.verdict.measured}"))
     print(report.summary(findings))
     print(f"report in {folder / 'report.html'}")
     return 1 if any(finding.outcome == "fail" for finding in findings) else 0

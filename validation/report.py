@@ -15,6 +15,7 @@ import scipy
 import gflow
 from gflow.problem.files import whole_file
 
+from . import formulas
 from .check import GROUPS, group
 from .suite import Finding, Task, called
 
@@ -29,6 +30,7 @@ td, th { border-bottom: 1px solid #ddd; padding: .35rem .5rem; text-align: left;
          vertical-align: top; }
 th.group { background: #f2f2f2; } td.number { text-align: right; white-space: nowrap; }
 td.id { white-space: nowrap; }
+math { font-size: 1.06em; }
 dl { display: grid; grid-template-columns: 7rem 1fr; gap: .25rem 1rem; margin: 0 0 1rem;
      font-size: 15px; }
 dt { color: #666; } dd { margin: 0; max-width: 48rem; }
@@ -62,12 +64,14 @@ def write(findings: list[Finding], facts: dict[str, Any], folder: Path) -> None:
 
 def _plain(finding: Finding) -> dict[str, Any]:
     check = finding.check
-    fields = {name: getattr(check, name) for name in (
+    fields = {name: formulas.plain(getattr(check, name)) for name in (
         "id", "title", "source", "tag", "statement", "setting", "assumptions", "prediction",
         "rule", "question")}
     return {**fields, "group": group(check), "outcome": finding.outcome,
-            "passed": finding.verdict.passed, "measured": finding.verdict.measured,
-            "remark": finding.verdict.remark, "seconds": finding.seconds, "runs": finding.runs,
+            "passed": finding.verdict.passed,
+            "measured": formulas.plain(finding.verdict.measured),
+            "remark": formulas.plain(finding.verdict.remark), "seconds": finding.seconds,
+            "runs": finding.runs,
             "tasks": [[task.what, task.case, task.seconds] for task in finding.tasks],
             "trouble": finding.trouble}
 
@@ -124,7 +128,7 @@ def markdown(findings: list[Finding], facts: dict[str, Any]) -> str:
     lines += ["", "## Slowest tasks", "", "| check | case | s |", "|---|---|---|"]
     lines += [f"| {_users(task, findings)} | {_case(task.case)} | {task.seconds:.1f} |"
               for task in tasks(findings)[:10]]
-    return "\n".join(lines) + "\n"
+    return formulas.plain("\n".join(lines) + "\n")
 
 
 def _rows(finding: Finding) -> list[tuple[str, str]]:
@@ -157,11 +161,13 @@ def _mark(finding: Finding) -> str:
 
 def _section(finding: Finding) -> str:
     esc, check = html.escape, finding.check
-    terms = "".join(f"<dt>{name}</dt><dd>{esc(value)}</dd>" for name, value in _rows(finding))
-    picture = (f'<img alt="measured against predicted, {esc(check.title)}" '
+    terms = "".join(f"<dt>{name}</dt><dd>{formulas.page(value)}</dd>"
+                    for name, value in _rows(finding))
+    picture = (f'<img alt="measured against predicted: {esc(formulas.plain(check.title))}" '
                f'src="data:image/png;base64,{finding.picture}">' if finding.picture else "")
     trouble = f"<pre>{esc(finding.trouble)}</pre>" if finding.trouble else ""
-    return (f'<h3 id="{esc(check.id)}">{_mark(finding)} {esc(check.id)}: {esc(check.title)}</h3>'
+    return (f'<h3 id="{esc(check.id)}">{_mark(finding)} {esc(check.id)}: '
+            f"{formulas.page(check.title)}</h3>"
             f"<dl>{terms}</dl>{picture}{trouble}")
 
 
@@ -173,8 +179,10 @@ def page(findings: list[Finding], facts: dict[str, Any]) -> str:
         rows.append(f'<tr><th class="group" colspan="6">{esc(heading)}</th></tr>')
         rows += [f'<tr><td>{_mark(f)}</td>'
                  f'<td class="id"><a href="#{esc(f.check.id)}">{esc(f.check.id)}</a></td>'
-                 f"<td>{esc(f.check.title)}</td><td>{esc(f.check.prediction)}</td>"
-                 f'<td>{esc(f.verdict.measured)}</td><td class="number">{f.seconds:.1f}</td></tr>'
+                 f"<td>{formulas.page(f.check.title)}</td>"
+                 f"<td>{formulas.page(f.check.prediction)}</td>"
+                 f"<td>{formulas.page(f.verdict.measured)}</td>"
+                 f'<td class="number">{f.seconds:.1f}</td></tr>'
                  for f in own]
         sections.append(f"<h2>{esc(heading)}</h2>" + "".join(_section(f) for f in own))
     slow = "".join(f'<tr><td class="id">{esc(_users(task, findings))}</td>'

@@ -10,6 +10,7 @@ from sphinx.application import Sphinx
 from sphinx.util import logging
 
 log = logging.getLogger(__name__)
+BAR = '<mo stretchy="false" lspace="0" rspace="0">|</mo>'
 
 
 def mathml(tex: str, node: nodes.Node, block: bool) -> str:
@@ -18,10 +19,12 @@ def mathml(tex: str, node: nodes.Node, block: bool) -> str:
     if block and "\\\\" in tex and "\\begin" not in tex:
         tex = f"\\begin{{align}} {tex} \\end{{align}}"
     try:
-        return "".join(latex2mathml.tex2mathml(tex, as_block=block).splitlines())
+        found = "".join(latex2mathml.tex2mathml(tex, as_block=block).splitlines())
     except Exception as error:
         log.warning("this formula cannot be read: %s (%s)", tex, error, location=node)
         return f"<code>{tex}</code>"
+    # Browsers take the bars of |w| for a sign between two terms, with room around it.
+    return found.replace('<mo stretchy="false">|</mo>', BAR)
 
 
 def visit_inline(self: Any, node: nodes.math) -> None:

@@ -8,7 +8,9 @@ settings W1 to W14 of the literature by name, and `threshold_diagram` evaluates 
 
 from __future__ import annotations
 
-from typing import Any, Callable, NamedTuple
+from typing import TYPE_CHECKING, Callable, NamedTuple
+
+import numpy as np
 
 from . import diagram, early, jumps, linear_teacher, one_neuron, publications, trainings
 from .diagram import ThresholdDiagram, threshold_diagram
@@ -18,12 +20,20 @@ from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
 from .settings import Setting, published
+from .training import Results
 from .trainings import threshold_trainings
 from ..problem.words import short
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 __all__ = ["Escalation", "Experiment", "REGISTRY", "Setting", "ThresholdDiagram", "alignment",
            "escalate", "find", "orthogonal_jumps", "one_neuron_teacher", "published", "threshold",
            "threshold_diagram", "threshold_trainings"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
 
 
 class Experiment(NamedTuple):
@@ -38,8 +48,8 @@ class Experiment(NamedTuple):
         draw if none is asked for.
     """
 
-    run: Callable[..., dict[str, Any]]
-    figures: dict[str, Callable[[Any], Any]]
+    run: Callable[..., Results]
+    figures: dict[str, Callable[[np.ndarray], Figure]]
 
 
 REGISTRY = {

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..problem.checks import generator
 from ..problem.words import short
 from ..problem.value import Value
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 LEVEL = 0.95
 STEEPNESS = np.geomspace(0.5, 50.0, 40)
@@ -71,7 +75,7 @@ class ThresholdDiagram(Value):
             lines.append(f"  {self.cut} runs were cut at a limit and are left out")
         return "\n".join(lines)
 
-    def plot(self, ax: Any = None) -> Any:
+    def plot(self, ax: Axes | None = None) -> Axes:
         """Probability of interpolation as shades, thresholds with intervals, and the bounds.
 
         Parameters
@@ -118,13 +122,14 @@ class ThresholdDiagram(Value):
         lowest = min(min(c[0].min() for c in self.cells), self.d.min())
         # Room for the legend.
         ax.set_ylim(lowest / 1.3, 8 * max(c[0].max() for c in self.cells))
-        ax.figure.colorbar(shades, ax=ax, boundaries=np.linspace(0, 1, 101),
-                           ticks=[0, 0.25, 0.5, 0.75, 1])
+        if shades is not None:
+            ax.figure.colorbar(shades, ax=ax, boundaries=np.linspace(0, 1, 101),
+                               ticks=[0, 0.25, 0.5, 0.75, 1])
         ax.legend(fontsize="small", loc="upper left")
         return ax
 
 
-def threshold_diagram(table: Any, rng: int | np.random.Generator = 0) -> ThresholdDiagram:
+def threshold_diagram(table: np.ndarray, rng: int | np.random.Generator = 0) -> ThresholdDiagram:
     r"""Probability of interpolation over (d, n), the threshold n*(d), and its exponent.
 
     For each dimension the probability that a run interpolates is fitted by
@@ -228,7 +233,7 @@ def _posterior(x: np.ndarray, hits: np.ndarray, runs: np.ndarray) -> tuple[np.nd
     return places, weight / weight.sum()
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """`ThresholdDiagram.plot` of a sweep, in a figure of its own."""
     from matplotlib.figure import Figure
     fig = Figure(figsize=(7.5, 5.5), layout="constrained")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 
@@ -11,8 +11,11 @@ from ..problem.data import Data
 from ..problem.norms import row_norms
 from ..theory.early import early_flow
 from .columns import complete
-from .training import evidence, run
+from .training import Results, evidence, run
 from ..problem.words import short
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 DATA: dict[str, Callable[[int, int, float, Any], Data]] = {
     "three_points": lambda n, d, noise, rng: datasets.three_points(),
@@ -30,7 +33,7 @@ SMALLEST = 1e-13
 
 def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float = 0.5,
               width: int = 50, scale: float = 1e-3, eps: float = 0.25, rtol: float = 1e-10,
-              certificate: bool = True, *, rng: Any) -> dict[str, Any]:
+              certificate: bool = True, *, rng: int | np.random.Generator) -> Results:
     r"""Follow the early phase, up to the time tau = -eps ln(scale) / Dmax of the theory.
 
     ``Dmax`` is here the largest norm of an extremal vector with which a neuron aligns. (In the
@@ -123,7 +126,7 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
             "events": len(flow.events), **evidence(flow, certificate)}
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """Misalignment, distance to the early flow and growth at tau, against the scale.
 
     Parameters

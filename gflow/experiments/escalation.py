@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
 from .. import stop
 from ..problem.checks import positive, whole
 from ..problem.data import Data, as_data
+from ..problem.inputs import DataLike
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.value import Value
 from ..theory import Verdict, escape
@@ -44,7 +44,7 @@ class Escalation(Value):
     message: str
 
 
-def escalate(data: Any, neurons: int = 100, until: float = 1e-10, size: float = 1e-3,
+def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: float = 1e-3,
              t_max: float = 1e7, rtol: float = 1e-8) -> Escalation:
     r"""Fit data with one neuron after the other, each put where it grows fastest.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from ..datasets import orthogonal
 from ..problem.bisection import bisect
 from ..theory.jumps import jump_process
 from .columns import complete
-from .training import evidence, run
+from .training import Results, evidence, run
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 AFTER = 60.0
 """Flow time after the last predicted jump, times 1.3, for the growth itself."""
@@ -22,7 +25,7 @@ ACCURATE = 1e-6
 
 
 def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: float = 1e-9,
-                     certificate: bool = True, *, rng: Any) -> dict[str, Any]:
+                     certificate: bool = True, *, rng: int | np.random.Generator) -> Results:
     r"""Train on orthogonal points; compare with the jump process of vanishing scale.
 
     In the time :math:`t / \ln(1/\lambda)` the loss tends to a staircase, whose steps
@@ -110,7 +113,7 @@ def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: floa
             "events": len(flow.events), **evidence(flow, certificate)}
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """Loss curves against the predicted staircase, and errors of the jumps against the scale.
 
     Parameters

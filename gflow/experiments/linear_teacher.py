@@ -6,7 +6,7 @@ on each side of the teacher's hyperplane, which is better on new points.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from ..problem.field import Field
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
 from .columns import complete
-from .training import converge, ending, evidence
+from .training import Results, converge, ending, evidence
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 TEST_POINTS = 10_000
 INTERPOLATED = 1.001e-3
@@ -28,7 +31,7 @@ HEAVY = 1e-3
 def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: float = 0.5,
               margin: float = 0.0, t_max: float = 1e7, seconds: float = 600.0,
               until: float = 1e-6, rtol: float = 1e-6, certificate: bool = True, *,
-              rng: Any) -> dict[str, Any]:
+              rng: int | np.random.Generator) -> Results:
     r"""Train on a linear teacher with noise, to convergence; compare with two least squares fits.
 
     Losses are ``1/(2n) sum (h(x_k) - y_k)^2`` or half of the mean over new points, noise included.
@@ -128,7 +131,7 @@ def _two_cones(model: Any, data: Any, noise: float, margin: float) -> dict[str, 
             "two_cone_gap": gap}
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """How interpolation gives way: train loss, excess risk and directions against n.
 
     Parameters

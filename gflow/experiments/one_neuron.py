@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -11,7 +11,10 @@ from ..problem.checks import whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from .columns import complete
-from .training import converge, ending, evidence
+from .training import Results, converge, ending, evidence
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 
 def points(n: int, d: int, offset: float, rng: np.random.Generator) -> Data:
@@ -44,7 +47,7 @@ def points(n: int, d: int, offset: float, rng: np.random.Generator) -> Data:
 def one_neuron_teacher(d: int = 10, n: int = 0, width: int = 25, scale: float = 1e-3,
                        offset: float = 0.0, t_max: float = 4e5, seconds: float = 600.0,
                        rtol: float = 1e-9, certificate: bool = True, *,
-                       rng: Any) -> dict[str, Any]:
+                       rng: int | np.random.Generator) -> Results:
     r"""Train on the labels of one ReLU neuron; does the network become that neuron?
 
     Points are ``c + N(0, I/d)`` with ``|c| = 1``. From a small start the flow interpolates, all
@@ -130,7 +133,7 @@ def _widest(W: np.ndarray) -> float:
     return 2 * float(np.arcsin(min(chord / 2, 1.0)))
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """Angles, norm and distance to the teacher at the end, against the scale; a colour for each d.
 
     Parameters

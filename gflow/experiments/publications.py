@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -13,8 +13,11 @@ from ..problem.norms import row_norms
 from ..theory.extremal import extremal_vectors
 from .columns import complete
 from .settings import published as settings
-from .training import ending, evidence, run
+from .training import Results, ending, evidence, run
 from ..problem.words import short
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 CURVE, EARLY = 300, 30
 FIRST = 1e-4
@@ -23,7 +26,7 @@ FIRST = 1e-4
 
 def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_max: float = 0.0,
               seconds: float = 3600.0, rtol: float = 1e-6, certificate: bool = True, *,
-              rng: Any) -> dict[str, Any]:
+              rng: int | np.random.Generator) -> Results:
     """Run a published setting, W1 to W14, on the exact flow, to the published training time.
 
     The loss is that of the original: the logistic one in W6 and W7, the square loss in all others.
@@ -123,7 +126,7 @@ def _steepest(model: TwoLayer, data: Data) -> float:
     return float(np.abs(found.value).max(initial=0.0))
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """A row for each setting: loss, neurons at the end, and the function or the fitted points.
 
     Parameters

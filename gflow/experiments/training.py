@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from .. import stop
 from ..flows.errors import IntegrationError
 from ..flows.flow import Flow
 from ..flows.integration import integrate
 
+Results = dict[str, bool | int | float | str | np.ndarray | None]
+"""What an experiment returns, and a sweep keeps."""
 PIECES = 16
 """How many pieces of a run a certificate looks at: a sweep pays for it in every run."""
 LIMITS = {"finished": "t_max", "wall_time": "seconds"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,7 +16,10 @@ from ..problem.network import TwoLayer
 from ..problem.words import short
 from .columns import complete
 from .linear_teacher import INTERPOLATED, TEST_POINTS
-from .training import LIMITS, converge, run
+from .training import LIMITS, Results, converge, run
+
+if TYPE_CHECKING:  # pragma: no cover
+    from matplotlib.figure import Figure
 
 TRAININGS = ("relu", "gelu", "adam")
 FITS = 1e-6
@@ -28,7 +31,7 @@ RESTS = 1e-7
 def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
                         scale: float = 1e-3, noise: float = 0.5, t_max: float = 1e4,
                         seconds: float = 600.0, rtol: float = 1e-6, lr: float = 1e-3,
-                        steps: int = 100_000, *, rng: Any) -> dict[str, Any]:
+                        steps: int = 100_000, *, rng: int | np.random.Generator) -> Results:
     r"""Fit the noisy labels of a linear teacher by one of three trainings.
 
     The flow of a ReLU network, to convergence, as in `threshold`; the flow of a GeLU network, until
@@ -111,7 +114,7 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
             "status": result.status, "limit": limit}
 
 
-def figure(table: np.ndarray) -> Any:
+def figure(table: np.ndarray) -> Figure:
     """Train loss, excess risk and share of interpolation against n, a line for each training.
 
     Parameters

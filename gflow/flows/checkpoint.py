@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ..engines.record import Record
 from ..engines.rules import StopLike
 from ..problem.checks import positive
 from ..problem.files import Output
+from ..problem.loss import LossLike
 from .archive import save
 from .extension import extend
 from .flow import Flow
@@ -49,7 +50,7 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
 
 def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every: float = EVERY,
            progress: bool = False, strict: bool = False, threads: int | None = None,
-           loss: Any = None) -> Flow:
+           loss: LossLike | None = None) -> Flow:
     """Go on with a run from its checkpoint, to the end that it was meant to have.
 
     Parameters

@@ -27,7 +27,7 @@ from ..problem.activation import Activation
 from ..problem.clock import Clock
 from ..problem.files import plain
 from ..problem.data import Data
-from ..problem.loss import SQUARE, Loss, as_loss, loss_label
+from ..problem.loss import SQUARE, Loss, LossLike, as_loss, loss_label
 from ..problem.ragged import unpack
 from ..problem.rates import Rates, as_rates
 from ..problem.setting import Setting, as_decay
@@ -50,7 +50,7 @@ SAME = 1e-9
 """Relative difference of two losses at the end of a run that are one."""
 
 
-def load(file: str | os.PathLike[str] | bytes, loss: Any = None) -> Flow:
+def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> Flow:
     """Read a run that `Flow.save` wrote.
 
     Parameters
@@ -100,7 +100,8 @@ def load(file: str | os.PathLike[str] | bytes, loss: Any = None) -> Flow:
     return flow
 
 
-def _loss(file: str, entry: dict[str, Any], flow: Flow, loss: Any) -> Loss:
+def _loss(file: str, entry: dict[str, Any], flow: Flow,
+          loss: LossLike | None) -> Loss:
     """The loss of a run whose file says ``entry`` of it."""
     called = entry["name"]
     if "class" not in entry:

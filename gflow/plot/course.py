@@ -10,7 +10,7 @@ import numpy as np
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
-from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, dots,
+from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, dots,
                     edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
                     some, time_axis, turn)
 
@@ -170,7 +170,7 @@ class AlignmentPicture(OverTime):
                                    (phases.escape, ":", "escape of the loss")):
             if 0 < time < np.inf:
                 self.ax.axvline(time, color="k", linestyle=style, linewidth=1.2,
-                                label=f"{label}, $t = {time:.4g}$")
+                                label=f"{label}, {clock(time)}")
         self.ax.set_ylabel("angle to where the early flow leads (degrees)")
 
 

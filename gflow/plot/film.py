@@ -20,7 +20,7 @@ from ..problem.files import Output
 from ..problem.words import cut
 from .panel import PICTURES, known, label, laid_out, size_of, tells
 from .picture import time_of
-from .style import check_flow, some
+from .style import check_flow, clock, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -118,12 +118,12 @@ class Film:
             for t in self.times[some(self.times.size, LOOKS)].tolist():
                 pictures[-1].move(t)
             label(pictures[-1], alone=len(names) == 1)
-        clock = figure.suptitle(_clock(self.times[-1]), x=0.02, ha="left", fontsize="medium")
+        title = figure.suptitle(clock(self.times[-1]), x=0.02, ha="left", fontsize="medium")
         figure.draw_without_rendering()
         figure.set_layout_engine("none")
         moving = [artist for picture in pictures for artist in picture.artists]
         layers = list(_layers(figure, moving))
-        for artist in (clock, *layers):
+        for artist in (title, *layers):
             artist.set_animated(True)
         canvas.draw()
         still = canvas.copy_from_bbox(figure.bbox)
@@ -135,14 +135,14 @@ class Film:
             canvas.restore_region(still)
             for picture in pictures:
                 picture.move(t)
-            clock.set_text(_clock(t))
+            title.set_text(clock(t))
             for artist in layers:
                 own = artist.axes
                 assert own is not None
                 own.draw_artist(artist)
             for cover in covers:
                 canvas.restore_region(cover)
-            figure.draw_artist(clock)
+            figure.draw_artist(title)
             yield _pixels(canvas)
 
     def _called(self, what: Callable[..., object]) -> Iterator[np.ndarray]:
@@ -161,7 +161,7 @@ class Film:
             # What was drawn at one of the times fits in the limits of all.
             ax.set(xlim=(ends[:, 0].min(), ends[:, 1].max()),
                    ylim=(ends[:, 2].min(), ends[:, 3].max()))
-            figure.suptitle(_clock(t), x=0.02, ha="left", fontsize="medium")
+            figure.suptitle(clock(t), x=0.02, ha="left", fontsize="medium")
             canvas.draw()
             figure.set_layout_engine("none")
             yield _pixels(canvas)
@@ -327,10 +327,6 @@ def _ffmpeg() -> str:
     if found is None:
         raise ValueError("ffmpeg is not installed: give a name that ends in .gif or .html")
     return found
-
-
-def _clock(t: float) -> str:
-    return f"t = {t:.4g}"
 
 
 def _layers(figure: Figure, moving: Sequence[Artist]) -> Iterator[Artist]:

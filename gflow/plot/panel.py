@@ -12,7 +12,7 @@ from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPic
                      NormsPicture, OverTime)
 from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
-from .style import check_flow, legend
+from .style import check_flow, clock, legend
 from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -112,7 +112,7 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
         if time is not None or not isinstance(picture, OverTime):
             picture.move(at)
         if not isinstance(picture, OverTime):
-            place.set_title(f"$t = {at:.4g}$", loc="left", fontsize="medium")
+            place.set_title(clock(at), loc="left", fontsize="medium")
         label(picture)
     return places
 

@@ -24,6 +24,8 @@ POINTS = 60
 """Data points that are marked on the rim, at most."""
 DECADES = 12.0
 """Of norms, at most: smaller ones are in the middle."""
+CLEAR = 0.15
+"""Part of the radius, next to the rim, that has no label."""
 CELLS = 2e8
 """Neurons times cells of a picture of the outputs; as it takes about a second."""
 SMALLEST, LARGEST = 60, 200
@@ -124,6 +126,9 @@ class PolarPicture(Picture):
         vars(ax)["_gflow_radius"] = self.bottom, self.top
         ax.set_ylim(self.bottom, self.top)
         decades = np.arange(np.ceil(self.bottom), self.top)
+        # A label next to the rim would be crossed by it.
+        clear = decades <= self.top - CLEAR * (self.top - self.bottom)
+        decades = decades[clear] if clear.any() else decades
         decades = decades[::-1][::-(-decades.size // 4) or 1]
         ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
                       color="0.3")

@@ -222,6 +222,20 @@ def edges_label(shown: int, total: int) -> str:
     return f"{some_of}activation boundaries"
 
 
+def clock(t: float) -> str:
+    """A time, as a formula.
+
+    Examples
+    --------
+    >>> clock(9.5), clock(1e6), clock(7.93e11)
+    ('$t = 9.5$', '$t = 10^{6}$', '$t = 7.93 \\\\cdot 10^{11}$')
+    """
+    digits, _, power = f"{t:.4g}".partition("e")
+    if power:
+        digits = (digits + r" \cdot " if digits != "1" else "") + f"10^{{{int(power)}}}"
+    return f"$t = {digits}$"
+
+
 def limits(values: np.ndarray, margin: float = 0.05) -> tuple[float, float]:
     """Ends of an axis that shows all of the finite ``values``.
 

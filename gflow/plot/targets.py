@@ -20,6 +20,8 @@ GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
 """Points of a curve, fewest of them, and neurons times points that are quick."""
 PLACES = 200
 """Parts of the width in which kinks of a wide network are added up."""
+FLAT = 1e-3
+"""Part of the largest of these sums up to which another one is left out."""
 LOOKS = 12
 """Times of a film at which limits are looked for."""
 
@@ -167,7 +169,7 @@ class KinksPicture(OneInput):
 
     def _stems(self, place: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Those that are drawn: of a wide network those of each sign together in a part of the
-        width, at their mean."""
+        width, at their mean, if their stem is more than a mark on the axis."""
         inside = (place >= self.x[0]) & (place <= self.x[-1]) & (weight != 0)
         place, weight = place[inside], weight[inside]
         if self.flow.path.m <= MANY:
@@ -175,8 +177,9 @@ class KinksPicture(OneInput):
         part = np.minimum(PLACES * (place - self.x[0]) / (self.x[-1] - self.x[0]), PLACES - 1)
         key = part.astype(int) + PLACES * (weight > 0)
         total = np.bincount(key, weight, 2 * PLACES)
-        mean = np.bincount(key, weight * place, 2 * PLACES)[total != 0] / total[total != 0]
-        return mean, total[total != 0]
+        most = max(np.abs(total).max(), 0.0 if self.times is None else self.highest)
+        seen = np.abs(total) > FLAT * most
+        return np.bincount(key, weight * place, 2 * PLACES)[seen] / total[seen], total[seen]
 
     @quiet
     def move(self, t: float) -> None:

@@ -14,3 +14,7 @@ from .session import sweep
 from .worker import SweepError
 
 __all__ = ["Failure", "SweepError", "failures", "load_sweep", "status", "sweep", "task_rng"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,6 +16,9 @@ from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
+Points = Mapping[str, object] | Iterable[Mapping[str, object]]
+Grid = Points | Callable[[], Points]
+"""What a sweep runs on: a mapping of lists, a list of mappings, or what returns one of these."""
 RESERVED = ("rng", "seed")
 """Names that a parameter cannot have."""
 LARGEST = 2**53
@@ -47,7 +50,7 @@ class Task(NamedTuple):
     spawn: tuple[int, ...]
 
 
-def tasks(grid: Any, seeds: Any = 1, shared: Sequence[str] = (),
+def tasks(grid: Grid, seeds: int | Iterable[int] = 1, shared: Sequence[str] = (),
           run: Callable[..., Any] | None = None) -> list[Task]:
     """All tasks of a grid, parameters in the order given, seeds innermost.
 
@@ -111,7 +114,7 @@ def make_task(params: Mapping[str, Any], seed: int, shared: Iterable[str] = ()) 
     return Task(key, text, seed, (*(int(word) for word in words), seed))
 
 
-def task_rng(params: Mapping[str, Any], seed: int, rng: int = 0,
+def task_rng(params: Mapping[str, object], seed: int, rng: int = 0,
              shared: Iterable[str] = ()) -> np.random.Generator:
     """The random numbers of a task, to run it alone.
 

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+import os
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
 from .codec import checksum, decode
 from .store import Store
+
+if TYPE_CHECKING:  # pragma: no cover
+    import pandas
+    import xarray
 
 WIDEST = 10**8
 """Bytes of a column of strings of equal width; wider ones are objects."""
@@ -28,12 +33,27 @@ class Failure(NamedTuple):
         Its traceback.
     """
 
-    params: dict[str, Any]
+    params: dict[str, object]
     seed: int
     error: str
 
 
-def load_sweep(path: Any, form: str = "records") -> Any:
+@overload
+def load_sweep(path: str | os.PathLike[str],
+               form: Literal["records"] = "records") -> np.recarray: ...
+
+
+@overload
+def load_sweep(path: str | os.PathLike[str], form: Literal["pandas"]) -> pandas.DataFrame: ...
+
+
+@overload
+def load_sweep(path: str | os.PathLike[str], form: Literal["xarray"]) -> xarray.Dataset: ...
+
+
+def load_sweep(path: str | os.PathLike[str],
+               form: Literal["records", "pandas", "xarray"] = "records",
+               ) -> np.recarray | pandas.DataFrame | xarray.Dataset:
     """Results that `gflow.sweep` has stored so far; also while it runs.
 
     Parameters
@@ -88,7 +108,7 @@ def records(store: Store, wanted: bool = False) -> np.recarray:
     return _record_array(_columns(store, wanted)[0])
 
 
-def failures(path: Any) -> list[Failure]:
+def failures(path: str | os.PathLike[str]) -> list[Failure]:
     """Tasks of a store that failed, with their tracebacks.
 
     Parameters
@@ -174,7 +194,7 @@ def _record_array(columns: dict[str, np.ndarray]) -> np.recarray:
     return table.view(np.recarray)
 
 
-def _frame(columns: dict[str, np.ndarray]) -> Any:
+def _frame(columns: dict[str, np.ndarray]) -> pandas.DataFrame:
     try:
         import pandas
     except ImportError:
@@ -184,7 +204,7 @@ def _frame(columns: dict[str, np.ndarray]) -> Any:
                              for name, column in columns.items()})
 
 
-def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> Any:
+def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> xarray.Dataset:
     try:
         import xarray
     except ImportError:

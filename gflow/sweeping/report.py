@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from typing import Any
 
 from .store import Store, Sweep
 
@@ -80,7 +80,7 @@ def progress_line(store: Store) -> str:
     return ", ".join(parts)
 
 
-def status(path: Any, tracebacks: bool = False) -> str:
+def status(path: str | os.PathLike[str], tracebacks: bool = False) -> str:
     """How far a sweep is, from its store; also from another terminal while it runs.
 
     Parameters

@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import itertools
 import multiprocessing
+import os
 import queue
 import time
 import traceback
@@ -14,18 +15,21 @@ from collections import Counter, deque
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
-from typing import Any, Callable, Sequence
+from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Sequence
 
 import numpy as np
 
 from .codec import writable
 from .executors import DEADLY, open_executor, stop
-from .grid import Task, root_seed, tasks
+from .grid import Grid, Task, root_seed, tasks
 from .identity import fingerprint, title
 from .records import records
 from .report import Meter
 from .store import Store
 from .worker import Job, Outcome, SweepError, greet, pack, perform
+
+if TYPE_CHECKING:  # pragma: no cover
+    from distributed import Client
 
 CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
@@ -44,10 +48,11 @@ PATIENCE = 60.0
 """Seconds for which to try again to write to the store."""
 
 
-def sweep(run: Callable[..., Any], grid: Any, *, store: Any, executor: Any = None, seeds: Any = 1,
+def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *, store: str | os.PathLike[str],
+          executor: Executor | Client | str | None = None, seeds: int | Iterable[int] = 1,
           rng: int = 0, shared: Sequence[str] = (), workers: int | None = None,
           progress: bool = True, retry_failed: bool = False,
-          changed: str = "raise") -> np.recarray:
+          changed: Literal["raise", "keep", "rerun"] = "raise") -> np.recarray:
     """Run a function on every point of a grid, with many seeds, and keep every result.
 
     Each result is committed to ``store`` when its task ends. Called again with the same store,

@@ -114,7 +114,7 @@ class Store:
     {'pending': 0, 'done': 0, 'failed': 0}
     """
 
-    def __init__(self, path: Any, read_only: bool = False) -> None:
+    def __init__(self, path: str | os.PathLike[str], read_only: bool = False) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path):
             raise TypeError(f"store is {path!r}: give the name of a file")
         self.path = Path(os.path.abspath(path))

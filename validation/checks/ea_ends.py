@@ -58,22 +58,23 @@ def draw_morse(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> Non
     ax.set(xlabel="d", ylabel="Morse sum minus Euler characteristic", xticks=np.unique(d))
 
 
-SETTING = "Gaussian points and labels, n = 12, 12, 10 in d = 2, 3, 4, many data sets."
+SETTING = "Gaussian points and labels, $n = 12, 12, 10$ in $d = 2, 3, 4$, many data sets."
 
 CHECKS = [
     Check(id="EA-C4", title="every neuron dies or ends at an extremal vector",
           source=f"{PAPER}, Theorem 1 (ii)", tag=PROVED,
           statement="In the limit of a vanishing scale a neuron dies, or its field becomes an "
-                    "extremal vector: a local maximum of G_n if a > 0, a minimum if a < 0.",
+                    "extremal vector: a local maximum of $G_n$ if $a > 0$, a minimum if $a < 0$.",
           setting=f"{SETTING} 50 neurons each, followed exactly.",
           assumptions="The theorem excludes saddles; neurons off their stable sets do not meet "
                       "them.",
           prediction="no neuron ends elsewhere", rule="none of all",
           cases=cases, measure=measure, judge=judge_ends, draw=draw_ends),
     Check(id="E", title="extremal vectors add up",
-          source="Morse theory of the piecewise linear function G_n on the sphere", tag=DERIVED,
-          statement="The sum of (-1)^(descending dimensions) over all extremal vectors is the "
-                    "Euler characteristic of the sphere, 1 + (-1)^(d - 1).",
+          source="Morse theory of the piecewise linear function $G_n$ on the sphere", tag=DERIVED,
+          statement="The sum of $(-1)^k$, $k$ the number of descending dimensions, over all "
+                    "extremal vectors is the Euler characteristic of the sphere, "
+                    "$1 + (-1)^(d - 1)$.",
           setting=SETTING, prediction="equal in every data set", rule="no exception",
           cases=cases, measure=measure, judge=judge_morse, draw=draw_morse),
 ]

@@ -13,8 +13,8 @@ from ..check import DERIVED, PROVED, Case, Check, Result, Verdict, column, slope
 from .ea_three_points import PAPER, start
 
 EPS = 0.25
-SETTING = ("Three points (see EA-C5), 40 neurons, one start at lambda = 1e-2 ... 1e-12, at the "
-           "time tau = eps ln(1/lambda) / Dmax with eps = 0.25.")
+SETTING = ("Three points (see EA-C5), 40 neurons, one start at $lambda = 1e-2 ... 1e-12$, at the "
+           "time $tau = eps ln(1/lambda) / Dmax$ with $eps = 0.25$.")
 
 
 def cases(quick: bool) -> list[Case]:
@@ -94,25 +94,25 @@ def draw_h(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 CHECKS = [
     Check(id="EA-C1", title="neurons hardly grow while they align",
           source=f"{PAPER}, Theorem 1 (i)", tag=PROVED,
-          statement="Up to tau every |a_j| stays within lambda^{-2 eps} and lambda^{2 eps} of its "
-                    "start.",
-          setting=SETTING, assumptions="lambda* is 0.013 for these points and eps = 0.25.",
-          prediction="|ln a(t)/a(0)| / (eps ln 1/lambda) at most 2; at most 1 + small (derived)",
-          rule="at most 2 always, at most 1.02 for lambda <= 1e-3",
+          statement="Up to $tau$ every $|a_j|$ stays within $lambda^{-2 eps}$ and $lambda^{2 eps}$ "
+                    "of its start.",
+          setting=SETTING, assumptions="$lambda^*$ is 0.013 for these points and $eps = 0.25$.",
+          prediction="$|ln a(t)/a(0)| / (eps ln 1/lambda)$ at most 2; at most 1 + small (derived)",
+          rule="at most 2 always, at most 1.02 for $lambda <= 1e-3$",
           cases=cases, measure=measure, judge=judge_growth, draw=draw_growth),
     Check(id="EA-C2", title="misalignment at the end of the early phase",
-          source=f"{PAPER}, Theorem 1 (ii); rate 2 |D| of the direction", tag=DERIVED,
-          statement="|D| - <D, w/a> at tau is of order lambda^{eps |D| / Dmax} at most (proved "
-                    "there); it is of order lambda^{2 eps |D| / Dmax} (derived here).",
+          source=f"{PAPER}, Theorem 1 (ii); rate $2 |D|$ of the direction", tag=DERIVED,
+          statement="$|D| - <D, w/a>$ at $tau$ is of order $lambda^{eps |D| / Dmax}$ at most "
+                    "(proved there); it is of order $lambda^{2 eps |D| / Dmax}$ (derived here).",
           setting=SETTING, assumptions="The constant of the theorem, about 1e50, says nothing.",
-          prediction="slope 2 eps |D| / Dmax", rule="slope within 0.02 for lambda <= 1e-5",
+          prediction="slope $2 eps |D| / Dmax$", rule="slope within 0.02 for $lambda <= 1e-5$",
           cases=cases, measure=measure, judge=judge_off, draw=draw_off),
     Check(id="EA-C3", title="the output stays small while neurons align",
           source=f"{PAPER}, proof of Theorem 1", tag=DERIVED,
-          statement="|h(x_k)| is at most of order lambda^{2 - 4 eps} up to tau (proved there); for "
-                    "neurons that grow at the rate Dmax it is of order lambda^{2 - 2 eps} (derived "
-                    "here).",
-          setting=SETTING, prediction="slope 2 - 2 eps = 1.5",
-          rule="slope within 0.05 for lambda <= 1e-5",
+          statement="$|h(x_k)|$ is at most of order $lambda^{2 - 4 eps}$ up to $tau$ (proved "
+                    "there); for neurons that grow at the rate $Dmax$ it is of order $lambda^{2 - "
+                    "2 eps}$ (derived here).",
+          setting=SETTING, prediction="slope $2 - 2 eps = 1.5$",
+          rule="slope within 0.05 for $lambda <= 1e-5$",
           cases=cases, measure=measure, judge=judge_h, draw=draw_h),
 ]

@@ -14,8 +14,8 @@ from ..check import DERIVED, PROVED, Case, Check, Result, Verdict, column, slope
 PAPER = "Boursier and Flammarion, Early alignment, JMLR 2025"
 LIMIT = 0.08752136752136752
 """Loss of the least squares fit of the three points."""
-SETTING = ("Three points x = -0.75, -0.5, 0.125 with a bias, y = 1.1, 0.1, 0.8; balanced Gaussian "
-           "starts with a growing neuron.")
+SETTING = ("Three points $x = -0.75, -0.5, 0.125$ with a bias, $y = 1.1, 0.1, 0.8$; balanced "
+           "Gaussian starts with a growing neuron.")
 
 
 def start(m: int, scale: float, rng: Any) -> tuple[gflow.TwoLayerReLU, gflow.Data]:
@@ -80,7 +80,7 @@ def growth(power: int, rng: Any) -> Result:
 def judge_time(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     x = np.log(1 / column(results, "scale"))
     found = float(np.polyfit(x, column(results, "half"), 1)[0]) * _norm()
-    return Verdict(abs(found - 1) < 2e-3, f"slope {found:.5f} / |D*|")
+    return Verdict(abs(found - 1) < 2e-3, f"slope {found:.5f} $/ |D^*|$")
 
 
 def _norm() -> float:
@@ -115,22 +115,24 @@ CHECKS = [
           source=f"{PAPER}, Theorem 2", tag=PROVED,
           statement="For any width and a small scale the flow does not interpolate the three "
                     "points: it converges to their least squares fit.",
-          setting=f"{SETTING} m = 4 ... 10,000, lambda = 1e-2 ... 1e-4, t = 4000, rtol 1e-10.",
+          setting=f"{SETTING} $m = 4 ... 10,000$, $lambda = 1e-2 ... 1e-4$, $t = 4000$, rtol "
+                  "1e-10.",
           assumptions="The scale below which the theorem holds is not explicit there.",
           prediction=f"loss {LIMIT:.11f}", rule="loss within 1e-8, outputs within 1e-4",
           cases=limit_cases, measure=limit, judge=judge_limit, draw=draw_limit),
     Check(id="EA-C6", title="time of the growth",
           source=f"{PAPER}, Lemmas 4 and 5", tag=PROVED,
-          statement="The group of aligned neurons grows at the time ln(1/lambda) / |D*| + O(1).",
-          setting=f"{SETTING} 40 neurons, the same start at lambda = 1e-2 ... 1e-12.",
-          prediction="slope 1 / |D*| = 1.39866 in ln(1/lambda)", rule="slope within 0.2%",
+          statement="The group of aligned neurons grows at the time $ln(1/lambda) / |D^*| + O(1)$.",
+          setting=f"{SETTING} 40 neurons, the same start at $lambda = 1e-2 ... 1e-12$.",
+          prediction="slope $1 / |D^*| = 1.39866$ in $ln(1/lambda)$", rule="slope within 0.2%",
           cases=growth_cases, measure=growth, judge=judge_time, draw=draw_time),
     Check(id="EA-C7", title="neurons of a group stay a bundle",
           source="pairwise invariants of neurons of one pattern", tag=DERIVED,
-          statement="While two neurons share their pattern (1 - cos) |a_i a_j| is conserved, so "
-                    "that after growth from lambda to 1 the angles of a group are of order lambda.",
-          setting=f"{SETTING} 40 neurons, the same start at lambda = 1e-2 ... 1e-12.",
-          prediction="1 - cos of order lambda^2",
-          rule="slope within 0.05 of 2 where 1 - cos is above 1e-26",
+          statement="While two neurons share their pattern $(1 - cos) |a_i a_j|$ is conserved, so "
+                    "that after growth from $lambda$ to 1 the angles of a group are of order "
+                    "$lambda$.",
+          setting=f"{SETTING} 40 neurons, the same start at $lambda = 1e-2 ... 1e-12$.",
+          prediction="$1 - cos$ of order $lambda^2$",
+          rule="slope within 0.05 of 2 where $1 - cos$ is above 1e-26",
           cases=growth_cases, measure=growth, judge=judge_bundle, draw=draw_bundle),
 ]

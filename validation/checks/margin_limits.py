@@ -174,7 +174,7 @@ def judge_cones(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     good = (apart < 0.05 and margin < 0.01 and not mixed and most < 100
             and all(r["orthogonal"] for r in results))
     return Verdict(bool(good), f"sine to the class-wise vectors at most {apart:.1e}, margin within "
-                   f"{100 * margin:.2g}%, {mixed} neurons in no class's cone; t L at most "
+                   f"{100 * margin:.2g}%, {mixed} neurons in no class's cone; $t L$ at most "
                    f"{most:.3g} from t = 1e3 on; {len(results)} runs")
 
 
@@ -189,7 +189,7 @@ def judge_rate(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
                       for r in results])
     off = np.abs(ratio - 1).max()
     return Verdict(bool(off < 0.02 and off < np.abs(first - 1).max() / 3),
-                   f"t L log(1/L) off by {100 * off:.2g}% at most at t = 1e300, by "
+                   f"$t L log(1/L)$ off by {100 * off:.2g}% at most at t = 1e300, by "
                    f"{100 * np.abs(first - 1).max():.2g}% at 1e30; {len(results)} runs")
 
 
@@ -201,44 +201,47 @@ def draw_rate(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None
 
 
 NETS = ("8 neurons, balanced starts of scale 0.5, 8 Gaussian points in dimension 2 to 4 with the "
-        "labels of a half-space, to t = 1e100, rtol 1e-9")
+        "labels of a half-space, to $t = 1e100$, rtol 1e-9")
 CONES = ("10 points in opposite orthants of dimension 2 to 5, 20 neurons, balanced start of scale "
-         "1e-3, to t = 1e300, rtol 1e-9")
+         "1e-3, to $t = 1e300$, rtol 1e-9")
 CHECKS = [
-    Check(id="M0", title="one neuron and orthonormal points, to t = 1e300",
+    Check(id="M0", title="one neuron and orthonormal points, to $t = 1e300$",
           source="exponential integrals, in closed form", tag=DERIVED,
-          statement="A balanced neuron on the mean of n orthonormal points of one class has "
-                    "u = a |w| / sqrt(n) with (2 / sqrt n) t = Ei(u) - Ei(u0), plus ln(u/u0) for "
-                    "the logistic loss.",
-          setting="n = 1 to 9, both losses, both engines, rtol 1e-11, eight times from 1 to 1e300.",
+          statement="A balanced neuron on the mean of $n$ orthonormal points of one class has $u = "
+                    "a |w| / sqrt(n)$ with $(2 / sqrt(n)) t = Ei(u) - Ei(u_0)$, plus $ln(u/u_0)$ "
+                    "for the logistic loss.",
+          setting="$n = 1$ to 9, both losses, both engines, rtol 1e-11, eight times from 1 to "
+                  "1e300.",
           prediction="the closed form", rule="within 1e-9",
           cases=exact_cases, measure=exact, judge=judge_exact, draw=draw_exact),
     Check(id="M1", title="the smoothed margin never falls", source=f"{LYU_LI} 4.1", tag=PROVED,
-          statement="Once n L < l(0), the smoothed margin l^-1(n L) / |theta|^2 does not decrease.",
+          statement="Once $n L < l(0)$, the smoothed margin $l^{-1}(n L) / |theta|^2$ does not "
+                    "decrease.",
           setting=NETS, prediction="no step down", rule="no relative step below -1e-9; more than a "
           "third of the runs separate their data",
           cases=margin_cases, measure=margins, judge=judge_margins, draw=draw_margins),
     Check(id="M2", title="directions converge, to stationary points of the largest margin",
           source=f"{LYU_LI} 4.4; Ji and Telgarsky, Directional convergence and alignment in deep "
                  "learning, NeurIPS 2020, Theorem 3.1", tag=PROVED,
-          statement="theta / |theta| converges, and its limit satisfies the KKT conditions of the "
-                    "problem of the largest margin (no rate is proved; like 1/|theta|: expected).",
-          setting=f"{NETS}; flow.kkt() at t = 1e25 and 1e100, where |theta| has doubled.",
+          statement="$theta / |theta|$ converges, and its limit satisfies the KKT conditions of "
+                    "the problem of the largest margin (no rate is proved; like $1/|theta|$: "
+                    "expected).",
+          setting=f"{NETS}; flow.kkt() at $t = 1e25$ and 1e100, where $|theta|$ has doubled.",
           prediction="residual half as large", rule="residual below 0.1 and complementarity below "
           "0.05 at the end; residual smaller by 1.5 or more in the median",
           cases=margin_cases, measure=margins, judge=judge_directions, draw=draw_directions),
     Check(id="M3", title="orthogonally separable data: two class-wise largest margins",
           source=SEPARABLE, tag=PROVED,
           statement="Neurons that stay alive end in the cone of one class; the sums over either "
-                    "sign tend to the directions of the class-wise largest margin; L = O(1/t).",
-          setting=CONES, prediction="these directions, and the margin 1/(2 (|v+| + |v-|))",
-          rule="sines below 0.05 (they fall like 1/log t at best), margin within 1%, no neuron in "
-               "between, t L below 100",
+                    "sign tend to the directions of the class-wise largest margin; $L = O(1/t)$.",
+          setting=CONES, prediction="these directions, and the margin $1/(2 (|v_+| + |v_-|))$",
+          rule="sines below 0.05 (they fall like $1/log t$ at best), margin within 1%, no neuron "
+               "in between, $t L$ below 100",
           cases=cone_cases, measure=cones, judge=judge_cones, draw=draw_cones),
     Check(id="M4", title="the constant of the loss",
-          source="derived from 1/L' = 4 gamma log(1/L)", tag=DERIVED,
-          statement="t L log(1/L) tends to 1/(4 gamma), with the margin gamma of the limit.",
-          setting=CONES, prediction="1/(4 gamma)",
-          rule="within 2% at t = 1e300, and three times nearer than at 1e30",
+          source="derived from $1/L' = 4 gamma log(1/L)$", tag=DERIVED,
+          statement="$t L log(1/L)$ tends to $1/(4 gamma)$, with the margin $gamma$ of the limit.",
+          setting=CONES, prediction="$1/(4 gamma)$",
+          rule="within 2% at $t = 1e300$, and three times nearer than at 1e30",
           cases=cone_cases, measure=cones, judge=judge_rate, draw=draw_rate),
 ]

@@ -57,8 +57,8 @@ CHECKS = [
                  "separable data, arXiv:2405.17299 (code seen)", tag=DERIVED,
           statement="Four neurons of different scales are learnt one after another, in three "
                     "orders, and end at one network, up to the symmetries of the data.",
-          setting="W6, W6b, W6c at full size to t = 7.93e11 (in full also W7, W7b, 4096 neurons, "
-                  "to t = 512); rtol 1e-6.",
+          setting="W6, W6b, W6c at full size to $t = 7.93e11$ (in full also W7, W7b, 4096 neurons, "
+                  "to $t = 512$); rtol 1e-6.",
           prediction="one network, which satisfies the KKT conditions of the largest margin",
           rule="published times are reached, all points separated; weights of W6 within 5% of each "
                "other, directions within 1e-3 of KKT",

@@ -75,16 +75,16 @@ CHECKS = [
     Check(id="CEL-F1", title="angles at the end against the scale of the start",
           source=f"{PAPER}, Figure 1", tag=CONJECTURED,
           statement="The largest angle between two neurons that are active at the end falls in "
-                    "proportion to lambda.",
-          setting="n = d = 4, 8, 16 (there: up to 1024), 50 neurons (200), lambda = 4^2 ... 4^-10 "
-                  "(4^-13), z ~ N(0, I/(d m)), centred and uncentred data as published, and drawn "
-                  "again until within pi/4 of the teacher; until L < 5e-10 or t = 1e5; median of "
-                  "5.",
-          assumptions="The published data may have points beyond pi/4, where the theorem says "
+                    "proportion to $lambda$.",
+          setting="$n = d = 4, 8, 16$ (there: up to 1024), 50 neurons (200), $lambda = 4^2 ... "
+                  "4^-10$ ($4^-13$), $z ~ N(0, I/(d m))$, centred and uncentred data as published, "
+                  "and drawn again until within $pi/4$ of the teacher; until $L < 5e-10$ or $t = "
+                  "1e5$; median of 5.",
+          assumptions="The published data may have points beyond $pi/4$, where the theorem says "
                       "nothing, and points of label 0, on which a neuron can be active without "
                       "being trained.",
-          prediction="slope 1 at small lambda",
+          prediction="slope 1 at small $lambda$",
           rule="slope of the median at the three smallest scales within 0.1, for points within "
-               "pi/4; the slopes for the data as published are reported",
+               "$pi/4$; the slopes for the data as published are reported",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

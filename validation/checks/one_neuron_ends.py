@@ -13,9 +13,9 @@ from ..check import PROVED, Case, Check, Result, Verdict, column, slope
 
 PAPER = ("Chistikov, Englert and Lazic, Learning a neuron by a shallow ReLU network, 2023, "
          "arXiv:2306.06479")
-SETTING = ("n = d = 3 ... 8 points within pi/4 of the teacher, centred and not, smallest "
-           "eigenvalue of (1/n) sum x x^T above 0.005 (drawn again otherwise), 10 neurons of which "
-           "at least two are positive and active")
+SETTING = ("$n = d = 3 ... 8$ points within $pi/4$ of the teacher, centred and not, smallest "
+           "eigenvalue of $(1/n) sum x x^T$ above 0.005 (drawn again otherwise), 10 neurons of "
+           "which at least two are positive and active")
 
 
 def problem(d: int, centred: bool, rng: Any) -> tuple[gflow.TwoLayerReLU, gflow.Data]:
@@ -81,7 +81,7 @@ def judge_end(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     good = (fitted == len(results) and max(abs(s - 1) for s in angle) < 0.05
             and max(abs(s - 2) for s in off) < 0.1 and last < 1e-6)
     return Verdict(bool(good), f"{fitted} of {len(results)} interpolate; slopes of the angle "
-                   f"{min(angle):.4f} to {max(angle):.4f}, of |sum a^2 - 1| {min(off):.3f} to "
+                   f"{min(angle):.4f} to {max(angle):.4f}, of $|sum a^2 - 1|$ {min(off):.3f} to "
                    f"{max(off):.3f}; at 1e-4 it is at most {last:.1e}")
 
 
@@ -155,29 +155,29 @@ def draw_rate(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None
 
 CHECKS = [
     Check(id="N1", title="one direction is learned", source=f"{PAPER}, Theorem 7", tag=PROVED,
-          statement="The loss tends to 0 for a small start; as lambda tends to 0 the network tends "
-                    "to a set where all hidden weights are parallel to the teacher and "
-                    "sum |w|^2 = 1. Angles in the group are of order lambda, sum a^2 - 1 of order "
-                    "lambda^2 (derived here).",
-          setting=f"{SETTING}, one start at lambda = 1e-2 ... 1e-4, until L < 1e-20.",
-          assumptions="Its largest lambda, (m n^(9 n Delta^2/delta^3))^(-3/eps), is out of reach; "
-                      "the scaling holds far above it.",
-          prediction="L = 0; largest angle of slope 1, |sum a^2 - 1| of slope 2",
-          rule="all interpolate; slopes within 0.05 and 0.1; |sum a^2 - 1| < 1e-6 at 1e-4",
+          statement="The loss tends to 0 for a small start; as $lambda$ tends to 0 the network "
+                    "tends to a set where all hidden weights are parallel to the teacher and $sum "
+                    "|w|^2 = 1$. Angles in the group are of order $lambda$, $sum a^2 - 1$ of order "
+                    "$lambda^2$ (derived here).",
+          setting=f"{SETTING}, one start at $lambda = 1e-2 ... 1e-4$, until $L < 1e-20$.",
+          assumptions="Its largest $lambda$, $(m n^(9 n Delta^2/delta^3))^(-3/eps)$, is out of "
+                      "reach; the scaling holds far above it.",
+          prediction="$L = 0$; largest angle of slope 1, $|sum a^2 - 1|$ of slope 2",
+          rule="all interpolate; slopes within 0.05 and 0.1; $|sum a^2 - 1| < 1e-6$ at 1e-4",
           cases=end_cases, measure=end, judge=judge_end, draw=draw_end),
     Check(id="N2", title="how fast one direction is learned", source=f"{PAPER}, Theorem 6",
           tag=PROVED,
-          statement="From T_2 on, when the part of sum_+ a_j w_j along the first eigenvector of "
-                    "(1/n) sum x x^T is half of the teacher's, |grad L|^2 is more than "
-                    "2 eta_d |gamma| / (5 eta_1) L, with eta_1 and eta_d its largest and smallest "
-                    "eigenvalue and gamma = (1/n) sum y x. In the end it is "
-                    "at least 2 mu L, and equal once the slowest mode is alone, mu the "
-                    "smallest eigenvalue of (1 + v v^T) (1/n) sum x x^T (derived here).",
-          setting=f"{SETTING}; lambda = 1e-3; 400 times.",
-          assumptions="As N1. The explicit bounds on T_2 and on L in powers of delta are weaker "
-                      "than these rates by many orders and are not drawn.",
-          prediction="ratio at least 1 from T_2 on; late rate at least as derived",
+          statement="From $T_2$ on, when the part of $sum_+ a_j w_j$ along the first eigenvector "
+                    "of $(1/n) sum x x^T$ is half of the teacher's, $|grad L|^2$ is more than $2 "
+                    "eta_d |gamma| / (5 eta_1) L$, with $eta_1$ and $eta_d$ its largest and "
+                    "smallest eigenvalue and $gamma = (1/n) sum y x$. In the end it is at least $2 "
+                    "mu L$, and equal once the slowest mode is alone, $mu$ the smallest eigenvalue "
+                    "of $(1 + v v^T) (1/n) sum x x^T$ (derived here).",
+          setting=f"{SETTING}; $lambda = 1e-3$; 400 times.",
+          assumptions="As N1. The explicit bounds on $T_2$ and on $L$ in powers of $delta$ are "
+                      "weaker than these rates by many orders and are not drawn.",
+          prediction="ratio at least 1 from $T_2$ on; late rate at least as derived",
           rule="no exception at any time; late rate above 0.98 of the derived one (equality "
-               "within 2% was tried first: some data sets have other modes left at L = 1e-14)",
+               "within 2% was tried first: some data sets have other modes left at $L = 1e-14$)",
           cases=rate_cases, measure=rate, judge=judge_rate, draw=draw_rate),
 ]

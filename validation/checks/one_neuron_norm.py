@@ -122,17 +122,17 @@ def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 CHECKS = [
     Check(id="N4", title="the learned direction need not have the least norm",
           source=f"{PAPER}, Theorem 8", tag=PROVED,
-          statement="For n = d let M be the largest cos(p, q) - sin(p, v) over p in the cone of "
-                    "the dual vectors of some points and q in that of the others. If M < 0 "
-                    "networks with all weights parallel to the teacher v are the interpolators of "
-                    "least norm; if M > 0 they are none of them.",
-          setting="n = d = 3, points within pi/4 of v, |M| > 0.02, 10 neurons, lambda = 1e-4. "
-                  "Interpolators: two neurons in closed form (derived here), and a linear program "
-                  "over 4000 random directions.",
-          assumptions="The flow goes to the teacher either way (N1), so that for M > 0 it is not "
+          statement="For $n = d$ let $M$ be the largest $cos(p, q) - sin(p, v)$ over p in the cone "
+                    "of the dual vectors of some points and q in that of the others. If $M < 0$ "
+                    "networks with all weights parallel to the teacher $v$ are the interpolators "
+                    "of least norm; if $M > 0$ they are none of them.",
+          setting="$n = d = 3$, points within $pi/4$ of $v$, $|M| > 0.02$, 10 neurons, $lambda = "
+                  "1e-4$. Interpolators: two neurons in closed form (derived here), and a linear "
+                  "program over 4000 random directions.",
+          assumptions="The flow goes to the teacher either way (N1), so that for $M > 0$ it is not "
                       "biased to the least norm.",
-          prediction="an interpolator of norm below 1 just if M > 0; sum a^2 = 1 on the flow",
-          rule="M > 0: two neurons that fit within 1e-9, of norm below 1 - 1e-6; M < 0: least norm "
-               "1 within 1e-9; flow within 1e-5 of 1",
+          prediction="an interpolator of norm below 1 just if $M > 0$; $sum a^2 = 1$ on the flow",
+          rule="$M > 0$: two neurons that fit within 1e-9, of norm below $1 - 1e-6$; $M < 0$: "
+               "least norm 1 within 1e-9; flow within 1e-5 of 1",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

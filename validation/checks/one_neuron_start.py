@@ -71,12 +71,12 @@ CHECKS = [
     Check(id="N3", title="whether the neuron is learned is decided at the start",
           source=f"{PAPER}, assumptions", tag=PROVED,
           statement="Training succeeds if some neuron is positive and active on a point at the "
-                    "start, of probability at least 1 - (3/4)^m. In two dimensions, where the "
-                    "points span an angle phi, it is 1 - (3/4 - phi/(4 pi))^m (derived here).",
-          setting="n = 1, 2, 6 points within pi/4 of the teacher in the plane, m = 1 ... 8, 40000 "
-                  "starts followed in the early flow, and 100 trained at lambda = 1e-3.",
-          prediction="the exact law, and L = 0 just if there is such a neuron",
+                    "start, of probability at least $1 - (3/4)^m$. In two dimensions, where the "
+                    "points span an angle $phi$, it is $1 - (3/4 - phi/(4 pi))^m$ (derived here).",
+          setting="$n = 1, 2, 6$ points within $pi/4$ of the teacher in the plane, $m = 1 ... 8$, "
+                  "40000 starts followed in the early flow, and 100 trained at $lambda = 1e-3$.",
+          prediction="the exact law, and $L = 0$ just if there is such a neuron",
           rule="within 4 standard errors of the exact law, not below the bound by more; every "
-               "training ends as its start says (L < 1e-10, or not by t = 1e5)",
+               "training ends as its start says ($L < 1e-10$, or not by $t = 1e5$)",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

@@ -56,7 +56,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     last = [r for case, r in zip(cases, results) if case["power"] == POWERS[-1]]
     squares = max(abs(float(r["squares"]) / float(r["wanted"]) - 1) for r in last)
     return Verdict(off < 0.01 and squares < 1e-4,
-                   f"times within {100 * off:.2g}%, sum a^2 within {squares:.1e}")
+                   f"times within {100 * off:.2g}%, $sum a^2$ within {squares:.1e}")
 
 
 def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
@@ -72,11 +72,11 @@ CHECKS = [
     Check(id="O-J", title="jump times on orthogonal data",
           source="Boursier, Pillaud-Vivien and Flammarion, 2022, arXiv:2206.00939; Town et al., "
                  "2026, arXiv:2605.27097 (abstracts seen)", tag=CONJECTURED,
-          statement="As lambda tends to 0 the flow on orthogonal data tends, in the time "
-                    "t / ln(1/lambda), to a jump process from saddle to saddle.",
-          setting="8 orthogonal points, 5 neurons, lambda = 1e-8 ... 1e-64.",
+          statement="As $lambda$ tends to 0 the flow on orthogonal data tends, in the time "
+                    "$t / ln(1/lambda)$, to a jump process from saddle to saddle.",
+          setting="8 orthogonal points, 5 neurons, $lambda = 1e-8 ... 1e-64$.",
           assumptions="Jumps that are close together merge at any scale one can reach.",
-          prediction="jump times of jump_process, with errors of order 1 / ln(1/lambda)",
-          rule="extrapolated times within 1%, sum of a^2 at 1e-64 within 1e-4",
+          prediction="jump times of jump_process, with errors of order $1 / ln(1/lambda)$",
+          rule="extrapolated times within 1%, sum of $a^2$ at 1e-64 within 1e-4",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

@@ -127,25 +127,26 @@ def draw_cover(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> Non
 
 CHECKS = [
     Check(id="O2", title="norm learned on orthogonal points", source=TOWN, tag=CONJECTURED,
-          statement="With about log n neurons or more the limit of a vanishing scale interpolates "
-                    "orthogonal points with sum a^2 of order sqrt(n), within a constant of the "
-                    "least norm. The constant tends to at most 1 + sqrt(2) (heuristic, derived "
-                    "here).",
-          setting="n = 16 ... 512 orthonormal points, labels +-1, m = 6 ln n, 10 starts each that "
-                  "fit all points; jump process, and training at lambda = 1e-32 up to n = 64.",
-          assumptions="The ratio still grows with n at these sizes, which adds 0.05 or more to the "
-                      "slope.",
+          statement="With about $log n$ neurons or more the limit of a vanishing scale "
+                    "interpolates orthogonal points with $sum a^2$ of order $sqrt(n)$, within a "
+                    "constant of the least norm. The constant tends to at most $1 + sqrt(2)$ "
+                    "(heuristic, derived here).",
+          setting="$n = 16 ... 512$ orthonormal points, labels $+-1$, $m = 6 ln n$, 10 starts each "
+                  "that fit all points; jump process, and training at $lambda = 1e-32$ up to $n = "
+                  "64$.",
+          assumptions="The ratio still grows with $n$ at these sizes, which adds 0.05 or more to "
+                      "the slope.",
           prediction="slope 1/2; ratio at most 2.414",
-          rule="slope of the mean within 0.1 for n > 100; mean ratio not above by more than 3 "
+          rule="slope of the mean within 0.1 for $n > 100$; mean ratio not above by more than 3 "
                "standard errors",
           cases=size_cases, measure=size, judge=judge_size, draw=draw_size),
     Check(id="O3", title="how many neurons fit orthogonal points", source=TOWN, tag=DERIVED,
           statement="All points are fitted just if each is seen at the start by a neuron of the "
-                    "sign of its label: of probability at least 1 - n (3/4)^m.",
-          setting="n = 8, 20, 50 orthonormal points, fair labels, m = 6 ... 24, 2000 starts each "
-                  "in the jump process, 40 of them trained at lambda = 1e-4.",
-          prediction="the exact law; L = 0 just if every point is seen",
+                    "sign of its label: of probability at least $1 - n (3/4)^m$.",
+          setting="$n = 8, 20, 50$ orthonormal points, fair labels, $m = 6 ... 24$, 2000 starts "
+                  "each in the jump process, 40 of them trained at $lambda = 1e-4$.",
+          prediction="the exact law; $L = 0$ just if every point is seen",
           rule="within 4 standard errors of the exact law, not below the bound by more; every "
-               "training ends as its start says (L < 1e-10, or not by t = 1e4)",
+               "training ends as its start says ($L < 1e-10$, or not by $t = 1e4$)",
           cases=cover_cases, measure=cover, judge=judge_cover, draw=draw_cover),
 ]

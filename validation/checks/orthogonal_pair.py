@@ -71,7 +71,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     squares = np.abs(column(small, "squares") / wanted - 1).max()
     loss = column(results, "loss").max()
     return Verdict(bool(off < 2e-3 and squares < 1e-4 and loss < 1e-15),
-                   f"slopes within {100 * off:.1g}% of 1/|D|, sum a^2 of each sign within "
+                   f"slopes within {100 * off:.1g}% of $1/|D|$, $sum a^2$ of each sign within "
                    f"{squares:.1e}, loss at most {loss:.1e}")
 
 
@@ -90,15 +90,15 @@ def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 
 CHECKS = [
     Check(id="O1", title="orthogonal pair: one jump for each sign", source=PAPER, tag=PROVED,
-          statement="From a small balanced start positive neurons align with D_+ and fit the "
-                    "positive points at the time ln(1/lambda)/|D_+| + O(1), negative ones D_- and "
-                    "the others; the limit interpolates with the least norm: sum a^2 is "
-                    "sqrt(sum y^2/|x|^2) over the points of each sign.",
-          setting="The published pair x = -0.5, 2 with a bias, y = -1, 1; 60 neurons, balanced, "
-                  "lambda = 1e-2 ... 1e-64, the same start at every scale.",
+          statement="From a small balanced start positive neurons align with $D_+$ and fit the "
+                    "positive points at the time $ln(1/lambda)/|D_+| + O(1)$, negative ones $D_-$ "
+                    "and the others; the limit interpolates with the least norm: $sum a^2$ is "
+                    "$sqrt(sum y^2/|x|^2)$ over the points of each sign.",
+          setting="The published pair $x = -0.5, 2$ with a bias, $y = -1, 1$; 60 neurons, "
+                  "balanced, $lambda = 1e-2 ... 1e-64$, the same start at every scale.",
           assumptions="The paper's condition on the start (some neuron of each sign active on all "
                       "points of that sign) holds with 60 neurons.",
-          prediction="slopes 1/1.1180 and 1/0.5590; sum a^2 = 0.447214 and 0.894427; L = 0",
-          rule="slopes within 0.2%; sums within 1e-4 for lambda <= 1e-4; L < 1e-15",
+          prediction="slopes $1/1.1180$ and $1/0.5590$; $sum a^2 = 0.447214$ and 0.894427; $L = 0$",
+          rule="slopes within 0.2%; sums within 1e-4 for $lambda <= 1e-4$; $L < 1e-15$",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

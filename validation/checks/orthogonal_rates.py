@@ -120,30 +120,30 @@ def draw_slopes(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> No
     ax.legend(fontsize=8)
 
 
-SETTING = ("Random orthogonal points, |x| and |y| uniform on [1, 2], start with |a| = |w| + Exp(1) "
-           "and a small first layer, about log(20 n) / log(4/3) neurons such that every point is "
-           "seen by one of its sign")
-O5_QUESTION = ("The conjecture is about n = 1000 and more, out of reach of the stepper. Here "
-               "three of the four slopes are steeper than -1/2, perhaps because points that a "
+SETTING = ("Random orthogonal points, $|x|$ and $|y|$ uniform on $[1, 2]$, start with $|a| = |w| + "
+           "Exp(1)$ and a small first layer, about $log(20 n) / log(4/3)$ neurons such that every "
+           "point is seen by one of its sign")
+O5_QUESTION = ("The conjecture is about $n = 1000$ and more, out of reach of the stepper. Here "
+               "three of the four slopes are steeper than $-1/2$, perhaps because points that a "
                "single small neuron sees decide them; docs/orthogonal.md, open questions.")
 
 CHECKS = [
     Check(id="O4", title="rate of fitting orthogonal points, at every time",
           source=f"{DANA} (abstract and code seen)", tag=DERIVED,
-          statement="If |a_j| >= |w_j|, then -(dL/dt)/L is between (2/n) min_k and (4/n) max_k of "
-                    "|x_k|^2 sum_j a_j^2, over the neurons active on x_k.",
-          setting=f"{SETTING}; n = 8 ... 64; rates from differences of the loss at 600 times.",
-          prediction="no exception at any time", rule="both bounds within a factor 1 + 1e-6",
+          statement="If $|a_j| >= |w_j|$, then $-(dL/dt)/L$ is between $(2/n) min_k$ and $(4/n) "
+                    "max_k$ of $|x_k|^2 sum_j a_j^2$, over the neurons active on $x_k$.",
+          setting=f"{SETTING}; $n = 8 ... 64$; rates from differences of the loss at 600 times.",
+          prediction="no exception at any time", rule="both bounds within a factor $1 + 1e-6$",
           cases=pl_cases, measure=pl, judge=judge_pl, draw=draw_pl),
     Check(id="O5", title="rate of fitting orthogonal points against their number",
           source=f"{DANA}, conjecture 8 as its notebook has it", tag=CONJECTURED,
           statement="The rate at the end, its mean over time and both of the bounds of O4 at the "
-                    "end decrease like n^(-1/2).",
-          setting=f"{SETTING}; n = d = 16 ... 128 (there: n = 1000 ... 2000 in d = 2000), until "
-                  "L < 1e-10; 20 data sets each.",
+                    "end decrease like $n^(-1/2)$.",
+          setting=f"{SETTING}; $n = d = 16 ... 128$ (there: $n = 1000 ... 2000$ in $d = 2000$), "
+                  "until $L < 1e-10$; 20 data sets each.",
           assumptions="The published sizes are above these; the number of neurons grows with "
-                      "log n, which bends the slopes.",
-          prediction="slopes -1/2", rule="within 0.1 each; all interpolate",
+                      "$log n$, which bends the slopes.",
+          prediction="slopes $-1/2$", rule="within 0.1 each; all interpolate",
           question=O5_QUESTION,
           cases=slope_cases, measure=speeds, judge=judge_slopes, draw=draw_slopes),
 ]

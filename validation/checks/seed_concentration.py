@@ -85,7 +85,7 @@ def judge_n(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     n, sup = means(results, "n")
     found = slope(n, sup)
     scaled = np.sqrt(n) * sup
-    return Verdict(-0.6 < found < -0.42, f"slope {found:.3f}; sqrt(n) sup is {scaled.min():.2f} "
+    return Verdict(-0.6 < found < -0.42, f"slope {found:.3f}; $sqrt(n) sup$ is {scaled.min():.2f} "
                    f"to {scaled.max():.2f}")
 
 
@@ -101,7 +101,7 @@ def draw_n(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 def judge_d(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     d, sup = means(results, "d")
     found = slope(d, sup)
-    return Verdict(0.4 < found < 0.6, f"slope {found:.3f}; sup over sqrt(d/n) is "
+    return Verdict(0.4 < found < 0.6, f"slope {found:.3f}; sup over $sqrt(d/n)$ is "
                    + ", ".join(f"{s:.2f}" for s in sup * np.sqrt(cases[0]["n"] / d)))
 
 
@@ -117,26 +117,26 @@ def draw_d(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
     ax.legend()
 
 
-STATEMENT = ("E sup_w |D_n(w, 0) - Sigma beta / 2| is of order sqrt(d log(n) E|yx|^2 / n), over "
-             "all directions w at once.")
+STATEMENT = ("$E sup_w |D_n(w, 0) - Sigma beta / 2|$ is of order $sqrt(d log(n) E|yx|^2 / n)$, "
+             "over all directions $w$ at once.")
 
 CHECKS = [
     Check(id="S1", title="all fields of a data set are near that of the population",
           source=f"{PAPER}, Theorem 3.1 (as quoted in reviews)", tag=PROVED, statement=STATEMENT,
-          setting="Gaussian points, linear teacher of norm 1, noise 0.5, d = 2, n = 30 ... 3000; "
-                  "every cell of every data set is looked at.",
+          setting="Gaussian points, linear teacher of norm 1, noise 0.5, $d = 2$, $n = 30 ... "
+                  "3000$; every cell of every data set is looked at.",
           assumptions="The constant is not known to us.",
-          prediction="slope -1/2 in n, up to the logarithm",
+          prediction="slope $-1/2$ in $n$, up to the logarithm",
           rule="slope of the mean between -0.6 and -0.42, over two decades and 20 or more data "
                "sets each",
           cases=cases_n, measure=measure, judge=judge_n, draw=draw_n),
-    Check(id="S1-d", title="how the distance of the fields grows with d",
+    Check(id="S1-d", title="how the distance of the fields grows with $d$",
           source=f"{PAPER}, Theorem 3.1; Gaussian inputs", tag=DERIVED,
-          statement=f"{STATEMENT} As E|yx|^2 grows with d, that bound grows like d; the distance "
-                    "itself like sqrt(d) (derived here: a sum over the d dimensions of the field "
-                    "and a supremum over the d dimensions of w).",
-          setting="Gaussian points, noise 0.5, n = 2000, d = 2 ... 32. For d > 2 the supremum is "
-                  "looked for by ascent along great circles: a lower bound.",
-          prediction="slope 1/2 in d", rule="slope of the mean between 0.4 and 0.6",
+          statement=f"{STATEMENT} As $E|yx|^2$ grows with $d$, that bound grows like $d$; the "
+                    "distance itself like $sqrt(d)$ (derived here: a sum over the $d$ dimensions "
+                    "of the field and a supremum over the $d$ dimensions of $w$).",
+          setting="Gaussian points, noise 0.5, $n = 2000$, $d = 2 ... 32$. For $d > 2$ the "
+                  "supremum is looked for by ascent along great circles: a lower bound.",
+          prediction="slope 1/2 in $d$", rule="slope of the mean between 0.4 and 0.6",
           cases=cases_d, measure=measure, judge=judge_d, draw=draw_d),
 ]

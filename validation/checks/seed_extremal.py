@@ -106,7 +106,7 @@ def judge_turn(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
         if margin:
             good &= bool(abs(ratio.mean() - 1) < 3 * error)
         words.append(f"{ratio.mean():.3f} +- {error:.3f} (d = {d}, margin {margin:g})")
-    return Verdict(good, "n (1 - cos) over the prediction: " + ", ".join(words))
+    return Verdict(good, "$n (1 - cos)$ over the prediction: " + ", ".join(words))
 
 
 STYLE = {(2, 0.0): "o--", (2, MARGIN): "o-", (3, 0.0): "^--", (3, MARGIN): "^-"}
@@ -146,42 +146,42 @@ def draw_turn(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None
     ax.legend()
 
 
-MARGIN_ASSUMED = ("The theorem assumes |x.beta| >= c |x| / sqrt(d) (assumption 3 there) for beta "
-                  f"of norm 1; this holds with c / sqrt(d) = {MARGIN:g}.")
+MARGIN_ASSUMED = ("The theorem assumes $|x.beta| >= c |x| / sqrt(d)$ (assumption 3 there) for "
+                  f"$beta$ of norm 1; this holds with $c / sqrt(d) = {MARGIN:g}$.")
 SETTING = ("Gaussian points, linear teacher of norm 1, noise 0.5, without a margin and with "
-           "|x.beta| >= 0.4 |x|; d = 2 (n = 10 ... 3000) and d = 3 (n = 10 ... 160), many data "
-           "sets; all extremal vectors, certified by their Morse sum.")
+           "$|x.beta| >= 0.4 |x|$; $d = 2$ ($n = 10 ... 3000$) and $d = 3$ ($n = 10 ... 160$), "
+           "many data sets; all extremal vectors, certified by their Morse sum.")
 
 CHECKS = [
     Check(id="S1-E", title="extremal vectors approach those of the population",
           source=f"{PAPER}, proposition after Theorem 3.1 (as recalled; text not seen)", tag=PROVED,
-          statement="All extremal vectors of G_n come close to Sigma beta / 2, the only field of "
-                    "the population, as n grows.",
+          statement="All extremal vectors of $G_n$ come close to $Sigma beta / 2$, the only field "
+                    "of the population, as $n$ grows.",
           setting=SETTING, assumptions="The constant is not known to us.",
-          prediction="slope -1/2 in n, as for the supremum of S1",
-          rule="slope of the mean between -0.6 and -0.42 for n >= 30",
+          prediction="slope $-1/2$ in $n$, as for the supremum of S1",
+          rule="slope of the mean between -0.6 and -0.42 for $n >= 30$",
           cases=cases, measure=measure, judge=judge_off, draw=draw_off),
     Check(id="S2", title="two extremal vectors are left",
           source=f"{PAPER}, section 3; Early alignment, p. 8", tag=PROVED,
-          statement="With many samples G_n has exactly two extremal vectors, a maximum near "
-                    "Sigma beta and a minimum near minus that.",
+          statement="With many samples $G_n$ has exactly two extremal vectors, a maximum near "
+                    "$Sigma beta$ and a minimum near minus that.",
           setting=SETTING,
           assumptions=f"{MARGIN_ASSUMED} Without it, points close to the teacher's hyperplane can "
-                      "keep further vectors alive at any n.",
+                      "keep further vectors alive at any $n$.",
           prediction="the share of data sets with exactly two tends to 1",
-          rule="the share grows from the smallest to the largest n, to 1 with the margin; every "
+          rule="the share grows from the smallest to the largest $n$, to 1 with the margin; every "
                "enumeration certified",
           cases=cases, measure=measure, judge=judge_count, draw=draw_count),
-    Check(id="S2-D", title="the direction of alignment is that of Sigma beta",
-          source="central limit theorem for D_n on the half-space of the teacher", tag=DERIVED,
-          statement="At the most attractive maximum n (1 - cos(D, Sigma beta)) has mean "
-                    "(d - 1)(q + sigma^2 t)/s^2 for large n, with s = E[(x.beta)^2], "
-                    "t = E[(x.v)^2] and q = E[(x.beta)^2 (x.v)^2] for a unit vector v orthogonal "
-                    "to beta.",
+    Check(id="S2-D", title="the direction of alignment is that of $Sigma beta$",
+          source="central limit theorem for $D_n$ on the half-space of the teacher", tag=DERIVED,
+          statement="At the most attractive maximum $n (1 - cos(D, Sigma beta))$ has mean $(d - "
+                    "1)(q + sigma^2 t)/s^2$ for large $n$, with $s = E[(x.beta)^2]$, $t = "
+                    "E[(x.v)^2]$ and $q = E[(x.beta)^2 (x.v)^2]$ for a unit vector $v$ orthogonal "
+                    "to $beta$.",
           setting=SETTING,
           assumptions="Derived with the margin, where turns by less than 23.6 degrees change no "
                       "pattern; without it, shown but not judged.",
-          prediction="1 - cos of order d/n, with that constant",
-          rule="with the margin, within 3 standard errors over the two largest n",
+          prediction="$1 - cos$ of order $d/n$, with that constant",
+          rule="with the margin, within 3 standard errors over the two largest $n$",
           cases=cases, measure=measure, judge=judge_turn, draw=draw_turn),
 ]

@@ -53,10 +53,11 @@ def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 CHECKS = [
     Check(id="K", title="fields of samples tend to that of the population",
           source="arc-cosine kernels: Cho and Saul, 2009", tag=DERIVED,
-          statement="For Gaussian inputs and a linear teacher E[1{w.x>0} r x] has a closed form; "
-                    "the average over n samples differs by order n^(-1/2).",
-          setting="d = 4, six Gaussian neurons, noise 0.5, n = 10^3 ... 10^6, 20 seeds.",
-          prediction="slope -1/2", rule="slope within 0.08; with n of 10^4 or more every entry "
-          "within 5 standard errors (hundreds of entries are looked at)",
+          statement="For Gaussian inputs and a linear teacher $E[1{w.x>0} r x]$ has a closed form; "
+                    "the average over $n$ samples differs by order $n^(-1/2)$.",
+          setting="$d = 4$, six Gaussian neurons, noise 0.5, $n = 10^3 ... 10^6$, 20 seeds.",
+          prediction="slope $-1/2$",
+          rule="slope within 0.08; with $n$ of $10^4$ or more every entry within 5 standard errors "
+               "(hundreds of entries are looked at)",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

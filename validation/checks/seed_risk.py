@@ -106,16 +106,16 @@ def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 CHECKS = [
     Check(id="S4", title="train and test risk",
           source=f"two least squares fits, the limit in the main theorem of {PAPER}", tag=DERIVED,
-          statement="The end state has a mean squared error of sigma^2 (1 - 2d/n) on the training "
-                    "points; on new points it exceeds sigma^2 by sigma^2/2 sum_+- tr(Sigma (X_+-^T "
-                    "X_+-)^{-1}), which is about sigma^2 d/(n/2 - d - 1), and 2 sigma^2 d/n for "
-                    "large n.",
-          setting="d = 3, m = 30, noise 0.5, lambda = 1e-4, |x.beta| >= 0.4 |x|, n = 40 ... 1000, "
-                  "40 data sets each, until the run has converged (share 1e-4); "
+          statement="The end state has a mean squared error of $sigma^2 (1 - 2d/n)$ on the "
+                    "training points; on new points it exceeds $sigma^2$ by $sigma^2/2 sum_+- "
+                    "tr(Sigma (X_+-^T X_+-)^{-1})$, which is about $sigma^2 d/(n/2 - d - 1)$, and "
+                    "$2 sigma^2 d/n$ for large $n$.",
+          setting="$d = 3$, $m = 30$, noise 0.5, $lambda = 1e-4$, $|x.beta| >= 0.4 |x|$, $n = 40 "
+                  "... 1000$, 40 data sets each, until the run has converged (share 1e-4); "
                   f"{TEST_POINTS} new points.",
           assumptions=f"{MARGIN_ASSUMED} Then the cones of the fits are those of the teacher. "
                       "Without it networks keep further neurons and fit more: shown, not judged.",
           prediction="these values, in the mean over the noise",
-          rule="with the margin, train and test within 3 standard errors at every n",
+          rule="with the margin, train and test within 3 standard errors at every $n$",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

@@ -48,10 +48,10 @@ CHECKS = [
           statement="With many samples of a linear teacher and a small start the network converges "
                     "to one least squares fit on each of two cones, where its two groups of "
                     "neurons are active; it does not interpolate.",
-          setting="d = 3, m = 30, noise 0.5, |x.beta| >= 0.4 |x|, lambda = 1e-4, n = 40, 100, "
-                  "250, ten seeds, until the gradient is below 1e-10.",
-          assumptions=f"{MARGIN_ASSUMED} Its n of order d^3 log d and lambda of order 1/d have "
-                      "unknown constants.",
+          setting="$d = 3$, $m = 30$, noise 0.5, $|x.beta| >= 0.4 |x|$, $lambda = 1e-4$, $n = 40, "
+                  "100$, 250, ten seeds, until the gradient is below 1e-10.",
+          assumptions=f"{MARGIN_ASSUMED} Its $n$ of order $d^3 log d$ and $lambda$ of order $1/d$ "
+                      "have unknown constants.",
           prediction="h = two-cone fit", rule="largest difference on the points below 1e-6 in "
           "every run", cases=cases, measure=measure, judge=judge, draw=draw),
 ]

@@ -67,7 +67,7 @@ def judge(cases: Sequence[Case], results: Sequence[Result]) -> Verdict:
     fall = 1 - column(results, "after") / column(results, "loss")
     good = (rest < ALLOWED and growth < ALLOWED and (directions > 0).all()
             and (fall > 1e-4).all())
-    return Verdict(bool(good), f"live neurons: |D| at most {rest:.1e}; dormant ones grow at most "
+    return Verdict(bool(good), f"live neurons: $|D|$ at most {rest:.1e}; dormant ones grow at most "
                    f"at {growth:.1e}; {directions.min():.0f} to {directions.max():.0f} directions "
                    f"of growth, all empty; a neuron put on one lowers the loss by "
                    f"{100 * fall.min():.2g}% to {100 * fall.max():.2g}%",
@@ -90,19 +90,19 @@ def draw(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None:
 CHECKS = [
     Check(id="S5", title="the limit is stuck",
           source=f"{PAPER}, main theorem; omnidirectionality in Early alignment", tag=PROVED,
-          statement="At the limit every live neuron has D_j = 0, and no dormant one grows: "
-                    "sgn(a) <w, D_u> <= 0. Other cells have directions of growth, but contain no "
+          statement="At the limit every live neuron has $D_j = 0$, and no dormant one grows: "
+                    "$sgn(a) <w, D_u> <= 0$. Other cells have directions of growth, but contain no "
                     "neuron.",
-          setting="As S3: d = 3, m = 30, noise 0.5, |x.beta| >= 0.4 |x|, lambda = 1e-4, n = 40, "
-                  "100, 250. The extremal vectors at the final residuals are listed. Then one "
-                  "neuron of size lambda is put on the fastest growth direction and training goes "
-                  "on.",
-          assumptions=f"{MARGIN_ASSUMED} A neuron counts as live if it is active and |a| > "
-                      "sqrt(lambda). The list of growth directions has no Morse certificate: the "
+          setting="As S3: $d = 3$, $m = 30$, noise 0.5, $|x.beta| >= 0.4 |x|$, $lambda = 1e-4$, $n "
+                  "= 40$, 100, 250. The extremal vectors at the final residuals are listed. Then "
+                  "one neuron of size $lambda$ is put on the fastest growth direction and training "
+                  "goes on.",
+          assumptions=f"{MARGIN_ASSUMED} A neuron counts as live if it is active and $|a| > "
+                      "sqrt(lambda)$. The list of growth directions has no Morse certificate: the "
                       "field vanishes on the cells of the limit, which makes the residuals "
                       "degenerate labels.",
           prediction="no neuron moves, directions of growth exist, and the added neuron escapes",
-          rule="|D| of live neurons and growth rates of dormant ones below 1e-8; a direction of "
+          rule="$|D|$ of live neurons and growth rates of dormant ones below 1e-8; a direction of "
                "growth on every data set; there the loss falls by at least 1e-4 of itself",
           cases=cases, measure=measure, judge=judge, draw=draw),
 ]

@@ -158,25 +158,24 @@ CHECKS = [
     Check(id="SEED-F1", title="the optimization threshold",
           source=f"{PAPER}, Figure 1", tag=CONJECTURED,
           statement="With few points training interpolates them and the network is bad on new "
-                    "ones; from some n on it gets stuck at two least squares fits and is close to "
-                    "the best there is. n of order d^3 log d is enough (proved there, for "
-                    "|x.beta| >= c |x| / sqrt(d)); how the threshold itself depends on d is not "
-                    "known.",
-          setting=f"Gaussian points, noise 0.5, lambda = {SCALE:g}, d = 2 and 5, m = 50 and 500, "
-                  "12 values of n from 5 to 1000, 20 seeds, rtol 1e-6; test error exact. A run "
-                  "ends when it has converged (gflow.stop.converged: none of its neurons will wake "
-                  "any more, and the loss falls by less than 0.1%, for ever), or at a train error "
-                  "of "
-                  f"{FITTED:g} sigma^2; it is given up at t = {T_MAX:g} or after {WALL:g} s. "
-                  "(Quick: d = 2 and 4, m = 50, n = 5 ... 200, 8 seeds.)",
+                    "ones; from some $n$ on it gets stuck at two least squares fits and is close "
+                    "to the best there is. $n$ of order $d^3 log d$ is enough (proved there, for "
+                    "$|x.beta| >= c |x| / sqrt(d)$); how the threshold itself depends on $d$ is "
+                    "not known.",
+          setting=f"Gaussian points, noise 0.5, $lambda = {SCALE:g}$, $d = 2$ and 5, $m = 50$ and "
+                  "500, 12 values of $n$ from 5 to 1000, 20 seeds, rtol 1e-6; test error exact. A "
+                  "run ends when it has converged (gflow.stop.converged: none of its neurons will "
+                  "wake any more, and the loss falls by less than 0.1%, for ever), or at a train "
+                  f"error of {FITTED:g} $sigma^2$; it is given up at $t = {T_MAX:g}$ or after "
+                  f"{WALL:g} s. (Quick: $d = 2$ and 4, $m = 50$, $n = 5 ... 200$, 8 seeds.)",
           assumptions="Without that margin; width, scale and learning rate of the published "
                       "figure are not known to us.",
-          prediction="errors go to those of two least squares fits, sigma^2 (1 - 2d/n) and about "
-                     "sigma^2 (1 + 2d/n); the threshold, the least n at which half of the runs "
-                     "end above sigma^2/2, grows with d",
-          rule="fewer than half of the runs are stuck at the smallest n, more at the largest; "
-               "there mean train and test errors are within 20% of sigma^2; the threshold grows "
-               "with d in more than 95% of the resamplings; at most one run in ten hits a limit, "
+          prediction="errors go to those of two least squares fits, $sigma^2 (1 - 2d/n)$ and about "
+                     "$sigma^2 (1 + 2d/n)$; the threshold, the least $n$ at which half of the runs "
+                     "end above $sigma^2/2$, grows with $d$",
+          rule="fewer than half of the runs are stuck at the smallest $n$, more at the largest; "
+               "there mean train and test errors are within 20% of $sigma^2$; the threshold grows "
+               "with $d$ in more than 95% of the resamplings; at most one run in ten hits a limit, "
                "none fails",
           cases=cases, measure=measure, judge=judge, draw=draw, panels=(2, 2)),
 ]

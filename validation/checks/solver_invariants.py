@@ -11,8 +11,8 @@ import gflow
 from .. import runs
 from ..check import DERIVED, PROVED, Case, Check, Result, Verdict, column
 
-SETTING = ("Linear teacher with noise 0.5 (n = 15 ... 60, d = 2 ... 4), balanced and unbalanced "
-           "starts of scale 1e-2, waveform and DOP853 at rtol 1e-7 ... 1e-11, t = 40.")
+SETTING = ("Linear teacher with noise 0.5 ($n = 15 ... 60$, $d = 2 ... 4$), balanced and "
+           "unbalanced starts of scale 1e-2, waveform and DOP853 at rtol 1e-7 ... 1e-11, $t = 40$.")
 
 
 def cases(quick: bool) -> list[Case]:
@@ -53,15 +53,15 @@ def _draw(ax: Any, results: Sequence[Result], name: str, allowed: float) -> None
 CHECKS = [
     Check(id="A", title="balancedness is conserved",
           source="Boursier and Flammarion, Early alignment, JMLR 2025, Lemma 1", tag=PROVED,
-          statement="a_i^2 - |w_i|^2 does not change, through kinks and slides.",
+          statement="$a_i^2 - |w_i|^2$ does not change, through kinks and slides.",
           setting=SETTING, prediction="0",
-          rule="drift at most 1000 rtol, relative to the largest a_i^2 + |w_i|^2 of the neuron",
+          rule="drift at most 1000 rtol, relative to the largest $a_i^2 + |w_i|^2$ of the neuron",
           cases=cases, measure=measure, judge=judge_balance,
           draw=lambda ax, cases, results: _draw(ax, results, "balance", 1e3)),
     Check(id="B", title="the loss falls by what is dissipated",
           source="chain rule for the min-norm element of the subdifferential", tag=DERIVED,
-          statement="L(0) - L(t) = int_0^t |grad L|^2 ds.",
-          setting=SETTING, prediction="0", rule="defect at most 100 rtol, relative to L(0)",
+          statement="$L(0) - L(t) = int_0^t |grad L|^2 ds$.",
+          setting=SETTING, prediction="0", rule="defect at most 100 rtol, relative to $L(0)$",
           cases=cases, measure=measure, judge=judge_energy,
           draw=lambda ax, cases, results: _draw(ax, results, "energy", 1e2)),
 ]

@@ -39,3 +39,7 @@ CASES = {"T1": one_point, "T2": orthogonal_points, "T3": symmetric_pair, "T4": d
 __all__ = ["CASES", "ExactFlow", "antipodal_clusters", "dying_neuron", "early_polygon",
            "group_on_one_axis", "leaky_slide", "one_point", "orthogonal_points", "released",
            "slides_for_ever", "symmetric_pair"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -16,3 +16,7 @@ from .training import PopulationFlow, flow
 
 __all__ = ["PopulationFlow", "arc_cosine_field", "arc_cosine_kernel", "arc_cosine_moments",
            "field", "flow", "test_loss"]
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
