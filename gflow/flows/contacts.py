@@ -7,6 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..engines.events import OFF, ON, SLIDING
+from ..engines.waveform.kinks import BLUR
 from ..engines.record import Record
 from ..problem.norms import row_norms
 from .reference import Reference
@@ -80,6 +81,8 @@ class Contacts:
         self.path, self.error = flow.path, PULLS * float(flow.settings["rtol"])
         self.first = flow.initial_pattern
         self.exact = max(EXACT * float(flow.settings["rtol"]), EXACT_ROUNDING)
+        # Slides end where pulls balance, and so well are these known.
+        self.blurred = max(TIMELY, BLUR * float(flow.settings["rtol"]))
         self.end, self.floor = flow.t_end, np.zeros(flow.path.m)
         self.found: list[str] = []
         self.count, self.off, self.looked = 0, 0.0, 0
@@ -200,7 +203,7 @@ class Contacts:
             if back * wait >= EXPECTED * self.exact and not abs(z[0]) >= back * wait / EXPECTED:
                 self.contradict(i, k, t, LATE)
         elif self.before[j] == SLIDING:
-            if self._inward(state, j, t, int(e["to"]), turn) * turn > TIMELY:
+            if self._inward(state, j, t, int(e["to"]), turn) * turn > self.blurred:
                 self.contradict(i, k, t, LATE)
 
     def _inward(self, state: np.ndarray, j: int, t: float, code: int, turn: float) -> float:
