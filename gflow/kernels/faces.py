@@ -18,7 +18,7 @@ import numpy as np
 
 from .jit import kernel
 from .filippov import ROUNDING, box_least_squares
-from .algebra import orthonormal_rows, row_dot, row_row
+from .algebra import orthogonalise, orthonormal_rows, row_dot, row_row
 
 IN_PLANE = 1e-10
 """A hyperplane contains a plane if its unit normal has a smaller projection on it."""
@@ -49,14 +49,7 @@ def orthogonal_plane(basis):
             if left > most:
                 best, most = e, left
         Q[j, best] = 1.0
-        for _ in range(2):
-            for i in range(j):
-                along = row_row(Q, i, Q, j)
-                for e in range(d):
-                    Q[j, e] -= along * Q[i, e]
-        size = np.sqrt(row_row(Q, j, Q, j))
-        for e in range(d):
-            Q[j, e] /= size
+        orthogonalise(Q, j)
     return Q[d - 2:]
 
 
