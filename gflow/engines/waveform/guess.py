@@ -124,8 +124,9 @@ class Guess:
         return used
 
     def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
-        # The first x is 1, where every T_j is 1.
-        return np.asarray(self.r + (chebyshev.chebvander(x, CUBIC) - 1) @ series[:CUBIC + 1])
+        # T_j(x) - 1 for j = 1, 2, 3: the first x is 1, where every T_j is 1.
+        less = np.array([x - 1, 2 * (x * x - 1), (4 * x * x - 3) * x - 1])
+        return np.asarray(self.r + less.T @ series[1:CUBIC + 1])
 
     def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
         # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.

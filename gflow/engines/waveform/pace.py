@@ -13,6 +13,11 @@ from .rounds import ENOUGH, ROUNDS, Outcome
 
 LENGTHS = np.geomspace(0.2, 2.0, 41)
 """Over the last length."""
+LOGS = np.log(LENGTHS)
+LEAST = 1e-300
+"""Smaller numbers have no logarithm."""
+MOST_CONTRACTION = 0.9
+"""Of a round: rounds that contract less are not worth a forecast."""
 POWER = 4.0
 """Of the length, in the error of residuals without many kinks."""
 REJECTED = 2.5
@@ -49,16 +54,17 @@ def next_length(outcome: Outcome, H: float, rtol: float, points: int, neurons: i
         error = outcome.error * x**REJECTED * growth ** (x - 1)
         fits = error <= TARGET * rtol
         return float(H * (x[fits][-1] if fits.any() else x[0]))
-    ahead = growth**x
-    fits = outcome.error * x**POWER * ahead <= TARGET * rtol
+    # In logarithms: powers are products there.
+    ahead = x * np.log(growth)
+    fits = POWER * LOGS + ahead <= np.log(TARGET * rtol / max(outcome.error, LEAST))
     if outcome.careful:
         fits &= x <= AFTER_FAILURE
     if not fits.any():
         return float(H * x[0])
-    missed = CAUTION * outcome.change * x**MISSED * ahead / (ENOUGH * rtol)
-    contraction = np.minimum(outcome.contraction * x**TIGHTER * ahead, 0.9)
-    with np.errstate(divide="ignore"):
-        rounds = 1 + np.ceil(np.maximum(np.log(missed) / -np.log(contraction), 0.0))
+    missed = np.log(CAUTION * max(outcome.change, LEAST) / (ENOUGH * rtol)) + MISSED * LOGS + ahead
+    contraction = np.minimum(np.log(outcome.contraction) + TIGHTER * LOGS + ahead,
+                             np.log(MOST_CONTRACTION))
+    rounds = 1 + np.ceil(np.maximum(missed / -contraction, 0.0))
     window, round = WINDOW + POINT * points, ROUND + POINT * points + NEURON * neurons
     cost = (window + np.minimum(rounds, ROUNDS) * (round + events * x)) / x
     cost[~fits] = np.inf

@@ -27,7 +27,7 @@ from ..rest import NOISE, ROUNDS, terms
 from ..run import Run
 from .fading import EPS, keep_shrinking, lost, lowered, mantissa, shrink_for_ever
 from .guess import DEGREE, Guess
-from .marcher import Marcher
+from .marcher import Marcher, Patterns
 from .pace import next_length
 from .response import Quadratic, shrinking
 from .rounds import relax
@@ -147,7 +147,7 @@ class Reduced:
         self.field, self.data, self.marcher, self.rtol = field, data, marcher, marcher.rtol
         # A neuron at rest has w = 0.
         moving = np.flatnonzero(U[:, 1:].any(axis=1))
-        _, first, group = np.unique(key[moving], return_index=True, return_inverse=True)
+        _, first, group, _ = Patterns.by(key[moving])
         first = moving[first]
         on = marcher.active(side[first]).T
         live = on.any(axis=0) | (side[first] == 0).any(axis=1)

@@ -91,11 +91,11 @@ def gram(rows: np.ndarray) -> np.ndarray:
     return out
 
 
-def pays(n: int, d: int, patterns: int, rows: int) -> bool:
+def pays(n: int, d: int, patterns: int, rows: Callable[[], int]) -> bool:
     """Whether a kernel as a matrix of the neurons, of so many patterns and with so many rows, takes
     less work than as features of the patterns."""
     heavy = min(patterns, MOST)
-    return d >= WIDE and n * (heavy + rows + PULLS) < 2 * PULLS * heavy * d
+    return d >= WIDE and n * (heavy + rows() + PULLS) < 2 * PULLS * heavy * d
 
 
 class Tangent:
@@ -261,11 +261,6 @@ def answer(degree: int, first: Tangent, last: Tangent | None = None,
     if last is None:
         return lambda r: integral @ first.pull(r)
     part = ((nodes(degree)[:, None] + 1) / 2).astype(first.dtype)
-    if first.features is not None and last.features is not None:
-        rows = np.concatenate([first.rows, last.rows])
-        features = np.ascontiguousarray(rows.T)
-        weights = np.where(np.arange(features.shape[1]) < first.features.shape[1], 1 - part, part)
-        return lambda r: integral @ product(product(r, features) * weights, rows)
     before, after = integral * (1 - part).T, integral * part.T
     return lambda r: before @ first.pull(r) + after @ last.pull(r)
 

@@ -160,7 +160,7 @@ class Windows:
             power[order] = window.powers(s)
             return neurons, power
         side = self.side_at(p)
-        frame = self.marcher.begin(window, side, self.marcher.keys(side), s, crew, wanted=True)
+        frame = self.marcher.begin(window, side, self.marcher.patterns(side), s, crew, wanted=True)
         frame.run(window.values)
         neurons[order] = frame.states.transpose(1, 0, 2)
         if self.marcher.decay:
@@ -183,7 +183,7 @@ class Windows:
         energy = np.zeros(1)
         side = self.side_at(p)
         with Crew(self.threads) as crew:
-            frame = self.marcher.begin(window, side, self.marcher.keys(side), np.ones(1), crew,
+            frame = self.marcher.begin(window, side, self.marcher.patterns(side), np.ones(1), crew,
                                        wanted=True, alone=True)
             frame.run(window.values, energy)
         return float(energy[0]) * 2 / (window.t1 - window.t0)
