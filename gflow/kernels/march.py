@@ -8,6 +8,8 @@ Time is ``s`` in [-1, 1] on the window; residuals carry the factor ``half / n`` 
 the window over the number of points), so that all fields here are per unit of ``s``.
 """
 
+from collections import namedtuple
+
 import numpy as np
 
 from .algebra import greater, lesser, norm, row_dot, row_row
@@ -31,6 +33,12 @@ LENIENT = 1e-7
 """A contact that changes no side comes again, and soon, if only rounding of the field pushes the
 neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
 by four, up to this part of the norm."""
+
+
+Sides = namedtuple("Sides", "normal below above plus minus plus_size minus_size")
+"""What a `switch` needs of `Geometry` and `Force`, and ..."""
+Bench = namedtuple("Bench", "planes Z near touched when w new field basis")
+"""... of `Work`: to hand over everything takes as long as a switch."""
 
 
 @leaf
@@ -78,13 +86,17 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     int
         FINE, GROUPED, STUCK, FULL or BROKEN.
     """
-    C, U = side.size, work.U
+    C, U, slope = side.size, work.U, geometry.slope
+    sides = Sides(geometry.normal, geometry.below, geometry.above, force.plus, force.minus,
+                  force.plus_size, force.minus_size)
+    bench = Bench(work.planes, work.Z, work.near, work.touched, work.when, work.w, work.new,
+                  work.field, work.basis)
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
     gap, lenient = 2.0, 1.0
     begun = width_at_start(u, work.w)
     # A leaky neuron has a field at w = 0 too.
-    rest = begun == 0.0 and (geometry.slope == 0.0 or u[0] == 0.0)
+    rest = begun == 0.0 and (slope == 0.0 or u[0] == 0.0)
     near_count = recall(axis, closest, work)
     switched = not rest
     fresh = rescanned = rest and switched
@@ -98,8 +110,9 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         F = work.P if count > 0 else D
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
-        K, x, near_count, looked = piece(u, s, x, F, rest, side, near_count, fresh, geometry,
-                                         force, work)
+        K, x, near_count, looked = piece(u, s, x, F, rest, side, near_count, fresh,
+                                         geometry.columns, force.accuracy, work.T, U, work.w,
+                                         work.axis, work.near, work.z)
         fresh, rescanned = fresh or looked, rescanned or looked
         if K < 0:
             return BROKEN
@@ -131,7 +144,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 4. The switch.
         if room[0] + 2 * C + 1 > log.shape[0]:
             return FULL
-        rest = comes_to_rest(neuron, u, s, begun, geometry.slope != 0.0, log, room, work)
+        rest = comes_to_rest(neuron, u, s, begun, slope != 0.0, log, room, work.w)
         if rest:
             count, exit_s = 0, 2.0
             continue
@@ -139,7 +152,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         blunt = not released and work.touched[0] >= 0
         slides, near_count, looked, sign = switch(
             neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, first, near_count,
-            side, loose, D, geometry, force, log, room, weight, work)
+            side, loose, D, sides, slope, log, room, weight, bench)
         rescanned, switched = rescanned or looked, True
         # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
         if room[0] > before:
@@ -212,14 +225,14 @@ def aim(s, sign, side, slides, D, geometry, force, work):
 
 
 @leaf
-def piece(u, s, x, F, rest, side, near_count, fresh, geometry, force, work):
-    """Taylor series ``work.U`` of a neuron from ``s`` in the field ``F``, for at most ``x``, or to
-    the end of the window if it rests.
+def piece(u, s, x, F, rest, side, near_count, fresh, columns, accuracy, T, U, w, axis, near, z):
+    """Taylor series ``U`` of a neuron from ``s`` in the field ``F``, for at most ``x``, or to the
+    end of the window if it rests; the last ones are of the work space, named here, because to hand
+    over all of it takes as long as a piece.
 
     Returns its order (-1 if it is not finite), its length, the number of hyperplanes that are near
     on it, and whether all of them were looked at.
     """
-    T, U, w, axis = work.T, work.U, work.w, work.axis
     d = F.shape[1]
     looked = False
     if rest:
@@ -234,13 +247,13 @@ def piece(u, s, x, F, rest, side, near_count, fresh, geometry, force, work):
         if now >= 0.5 * axis[d] and not fresh:
             for c in range(d):
                 w[c] = u[1 + c]
-            near_count = scan(w, side, geometry.columns, axis, work.near, work.z)
+            near_count = scan(w, side, columns, axis, near, z)
             looked = True
             for c in range(d):
                 w[c] = u[0] * T[0, c]
             now, reach = allowed(u, w, axis)
         x = lesser(x, greater(reach, SHORTEST))
-    K, x = expand(u, T, x, force.accuracy, U)
+    K, x = expand(u, T, x, accuracy, U)
     finite = x
     for c in range(d + 1):
         finite += U[K, c]
@@ -302,13 +315,12 @@ def width_at_start(u, w):
 
 
 @leaf
-def comes_to_rest(neuron, u, s, begun, leaky, log, room, work):
-    """Whether a neuron has reached ``w = 0``, where it is put; else ``work.w`` is its weight.
+def comes_to_rest(neuron, u, s, begun, leaky, log, room, w):
+    """Whether a neuron has reached ``w = 0``, where it is put; else ``w`` is its weight.
 
     ``begun`` is the norm that it started with if that was small beside ``a``, or infinite. A leaky
     neuron goes on from there.
     """
-    w = work.w
     for c in range(w.size):
         w[c] = u[1 + c]
     size_w = norm(w)
@@ -325,27 +337,27 @@ def comes_to_rest(neuron, u, s, begun, leaky, log, room, work):
 
 @leaf
 def switch(neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, first, near_count,
-           side, loose, D, geometry, force, log, room, weight, work):
+           side, loose, D, sides, slope, log, room, weight, work):
     """Let a neuron go from a hyperplane, or `land` it on those that it met; see `turn`.
 
     The sign of the output weight after comes last.
     """
     drift, total, after, solutions, before = 0.0, count, sign, 1, room[0]
-    held = released and lies_on_more(count, near_count, side, geometry.normal, work)
+    held = released and lies_on_more(count, near_count, side, sides.normal, work)
     if not released:
-        drift = approach(F, geometry.normal, work.touched[0], s)
+        drift = approach(F, sides.normal, work.touched[0], s)
     if held or not released:
         total, after, solutions = land(u, s, norm(work.w), count, hits, first, near_count,
                                        exit_plane if held else -1,
                                        sign if exit_kind == RELEASE_BELOW else -sign, side, D,
-                                       geometry, force, work)
+                                       sides, work)
     if released and not (held and solutions > 0):
         held, solutions = False, 1
         total = let_go(count, exit_plane, exit_kind, loose, work)
     else:
         sign = after
     slides, near_count, grew = turn(neuron, u, s, total, released and not held, count, drift, side,
-                                    loose, D, near_count, geometry, force, log, room, weight, work)
+                                    loose, D, near_count, sides, slope, log, room, weight, work)
     if solutions != 1 and room[0] > before:
         for q in range(total):
             row = room[0]
@@ -399,8 +411,7 @@ def let_go(count, exit_plane, exit_kind, loose, work):
 
 
 @leaf
-def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, geometry, force,
-         work):
+def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, sides, work):
     """`settle` a neuron on every hyperplane it lies on: met, sliding, or within rounding; one that
     is let go is ``freed`` (or -1), its multiplier going ``outward``.
 
@@ -416,7 +427,7 @@ def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, 
         plane = near[q]
         if side[plane] == 0:
             continue
-        lies = abs(row_dot(geometry.normal, plane, work.w)) <= ON_SURFACE * size_w
+        lies = abs(row_dot(sides.normal, plane, work.w)) <= ON_SURFACE * size_w
         for e in range(hits):
             if touched[e] == plane and when[e] <= first + SIMULTANEOUS:
                 lies = True
@@ -424,19 +435,19 @@ def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, 
             Z[total] = plane
             total += 1
     # Rounding of the sums that are compared: what the neuron does not see does not count.
-    size = active_sum(side, force.plus_size, force.minus_size)
+    size = active_sum(side, sides.plus_size, sides.minus_size)
     for q in range(total):
-        size += force.plus_size[Z[q]] + force.minus_size[Z[q]]
-    sign, solutions = settle(u, s, total, Z, D, side, geometry.normal, geometry.below,
-                             geometry.above, force.plus, force.minus, size,
+        size += sides.plus_size[Z[q]] + sides.minus_size[Z[q]]
+    sign, solutions = settle(u, s, total, Z, D, side, sides.normal, sides.below, sides.above,
+                             sides.plus, sides.minus, size,
                              SHOVE * size * outward if freed >= 0 else 0.0, work.new, work.field,
                              work.w, when)
     return total, sign, solutions
 
 
 @leaf
-def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count, geometry, force,
-         log, room, weight, work):
+def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count, sides, slope, log,
+         room, weight, work):
     """Take the new sides ``work.new`` on the hyperplanes ``work.Z``; log what changes.
 
     Returns how many it slides on, the number of near hyperplanes, and whether that grew.
@@ -461,9 +472,9 @@ def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count
             log[row, 0], log[row, 1], log[row, 2] = neuron, s, plane
             log[row, 3], log[row, 4] = side[plane], new[q]
             # By |a| |dz/ds| the output bends at points of unit length.
-            log[row, 5] = weight * u[0] * u[0] * abs(drift * (1.0 - geometry.slope))
+            log[row, 5] = weight * u[0] * u[0] * abs(drift * (1.0 - slope))
             room[0] = row + 1
-            change_side(plane, new[q], side, D, force.plus, force.minus, geometry.normal)
+            change_side(plane, new[q], side, D, sides.plus, sides.minus, sides.normal)
         slides += new[q] == 0
     return slides, near_count, grew
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW
-from .jit import leaf, maker
+from .jit import leaf, maker, summed
 from .algebra import orthogonalise, row_row
 from .roots import taylor_exit
 
@@ -70,16 +70,15 @@ def keep_on(U, side, normal):
                 U[i, 1 + c] = kept[0, c]
 
 
-@leaf
+@summed
 def active_sum(side, plus, minus):
     """Sum over the hyperplanes of ``plus`` where a neuron is on side 1, of ``minus`` where it is on
     side -1; where it slides nothing."""
     total = 0.0
     for h in range(side.size):
-        if side[h] == 1:
-            total += plus[h]
-        elif side[h] == -1:
-            total += minus[h]
+        # Both are read, so that several are added at a time.
+        above, below = plus[h], minus[h]
+        total += above if side[h] == 1 else below if side[h] == -1 else 0.0
     return total
 
 

@@ -507,7 +507,11 @@ class Waveform:
     def _take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
         """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
         near 1, on the hyperplanes that they slide on and on their invariant."""
-        keep_on(U, self.side, self.marcher.geometry.normal)
+        sliding = np.flatnonzero((self.side == 0).any(axis=1))
+        if sliding.size:
+            kept = U[sliding]
+            keep_on(kept, self.side[sliding], self.marcher.geometry.normal)
+            U[sliding] = kept
         self.power = (self.power if power is None else power).copy()
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.
