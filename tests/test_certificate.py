@@ -165,6 +165,26 @@ def test_unusual_starts_are_not_doubted(a, y):
         assert flow.certificate().ok, flow.certificate()
 
 
+@pytest.mark.parametrize("fixed", [0, 1])
+def test_a_fixed_layer_is_as_exact_as_its_neuron(fixed):
+    # Weights of 0 come out of a solve as 1e-32: by itself that is all of them.
+    a, W = np.array([0.7, 0.0, 0.0]), np.array([[0.4, 1.1], [1.2, 1.7], [1.9, 2.6]])
+    if fixed:
+        a, W = np.array([0.7, 0.3, 0.4]), W * np.array([[1.0], [0.0], [0.0]])
+    flow = gflow.integrate((a, W), ([[1.0, 0.3], [0.4, 1.0]], [1.0, -2.0]), 2.0, method="DOP853",
+                           rtol=1e-9, rates=(1.0, 0.0) if fixed else (0.0, 1.0))
+    for off, doubted in ((1e-32, False), (1e-10, False), (1e-5, True)):
+        wrong = altered(flow)
+        path = wrong.path
+        path.pieces = [piece.copy() for piece in path.pieces]
+        for piece in path.pieces[1:]:
+            piece[0, 3:9:2] += off * fixed
+            piece[0, :3] += off * (1 - fixed)
+        found = set(wrong.certificate().doubts)
+        assert ("balance" in found) == doubted, (off, found)
+        assert ("lorentz" in found) == (doubted and not fixed), (off, found)
+
+
 def test_no_loss_at_the_start_and_neurons_that_vanish():
     X, W = [[1.0, 0.3], [0.4, 1.0]], np.array([[0.3, 0.1]])
     y = np.maximum(np.array(X) @ W[0], 0)
