@@ -5,7 +5,7 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
-from validation import accuracy
+from validation import accuracy, doubts
 from validation.checks.solver_engines import workload
 from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
                                     refuses_other_settings, smoothly, time_scale, turn_by,
@@ -153,6 +153,13 @@ def test_right_runs_are_not_doubted(method, rtol):
             certificate = run.certificate()
             assert certificate.ok, (seed, certificate)
             assert certificate.looked > 0.3 or certificate.pieces[0] < 5
+
+
+def test_small_runs_of_every_kind_are_not_doubted():
+    drawn = [doubts.Drawn(seed) for seed in (1, 3, 4, 6, 19, 20, 23, 25, 26)]
+    assert {one.method for one in drawn} >= {"waveform", "DOP853", "Radau"}
+    for one in drawn:
+        assert not one.doubted(), one.kind
 
 
 @pytest.mark.parametrize("a, y", [([0.5, -0.4, 0.3], [0.0, 0.0]),      # labels 0
