@@ -7,8 +7,8 @@ from problems import KINDS, STARTS, random_problem, solve
 import gflow
 from validation import accuracy, doubts
 from validation.checks.solver_engines import workload
-from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
-                                    refuses_other_settings, smoothly, time_scale, turn_by,
+from validation.corruptions import (RTOL, SHIFT, altered, bump, draw, freeze, grow_by, living,
+                                    of_pairs, refuses_other_settings, smoothly, time_scale, turn_by,
                                     with_events)
 
 T = 15.0
@@ -66,6 +66,17 @@ def test_slides_and_visits_that_leave_a_chain_behind_are_doubted(runs, method):
     for seed in range(2):
         for name, wrong in of_pairs(runs[method], np.random.default_rng(seed)):
             assert not wrong.certificate().ok, (seed, name)
+
+
+def test_a_slide_dropped_shortly_before_the_end_is_doubted():
+    flow = gflow.integrate(*draw(400), 15.0, method="waveform", rtol=RTOL)
+    last = flow.events["time"][-1]
+    assert flow.events["kind"][-1] == "slide"
+    for end in (last + 0.1, last + 1e-3):
+        short = gflow.integrate(*draw(400), end, method="waveform", rtol=RTOL)
+        assert short.events["kind"][-1] == "slide"
+        certificate = with_events(short, short.events[:-1]).certificate()
+        assert "contradictions" in certificate.doubts, end
 
 
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
