@@ -5,10 +5,10 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
-from validation import accuracy
+from validation import accuracy, doubts
 from validation.checks.solver_engines import workload
-from validation.corruptions import (RTOL, SHIFT, altered, bump, freeze, grow_by, living, of_pairs,
-                                    refuses_other_settings, smoothly, time_scale, turn_by,
+from validation.corruptions import (RTOL, SHIFT, altered, bump, draw, freeze, grow_by, living,
+                                    of_pairs, refuses_other_settings, smoothly, time_scale, turn_by,
                                     with_events)
 
 T = 15.0
@@ -66,6 +66,17 @@ def test_slides_and_visits_that_leave_a_chain_behind_are_doubted(runs, method):
     for seed in range(2):
         for name, wrong in of_pairs(runs[method], np.random.default_rng(seed)):
             assert not wrong.certificate().ok, (seed, name)
+
+
+def test_a_slide_dropped_shortly_before_the_end_is_doubted():
+    flow = gflow.integrate(*draw(400), 15.0, method="waveform", rtol=RTOL)
+    last = flow.events["time"][-1]
+    assert flow.events["kind"][-1] == "slide"
+    for end in (last + 0.1, last + 1e-3):
+        short = gflow.integrate(*draw(400), end, method="waveform", rtol=RTOL)
+        assert short.events["kind"][-1] == "slide"
+        certificate = with_events(short, short.events[:-1]).certificate()
+        assert "contradictions" in certificate.doubts, end
 
 
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
@@ -155,6 +166,13 @@ def test_right_runs_are_not_doubted(method, rtol):
             assert certificate.looked > 0.3 or certificate.pieces[0] < 5
 
 
+def test_small_runs_of_every_kind_are_not_doubted():
+    drawn = [doubts.Drawn(seed) for seed in (1, 2, 3, 4, 6, 19, 20, 23, 25, 26)]
+    assert {one.method for one in drawn} >= {"waveform", "DOP853", "Radau"}
+    for one in drawn:
+        assert not one.doubted(), one.kind
+
+
 @pytest.mark.parametrize("a, y", [([0.5, -0.4, 0.3], [0.0, 0.0]),      # labels 0
                                   ([1e5, -3e4, 2e4], [1.0, -2.0]),     # |a| much larger than |w|
                                   ([0.0, 0.0, 0.0], [1.0, -2.0])])
@@ -163,6 +181,26 @@ def test_unusual_starts_are_not_doubted(a, y):
     for method in ("DOP853", "waveform"):
         flow = gflow.integrate((a, W), ([[1.0, 0.3], [0.4, 1.0]], y), 5.0, method=method, rtol=1e-8)
         assert flow.certificate().ok, flow.certificate()
+
+
+@pytest.mark.parametrize("fixed", [0, 1])
+def test_a_fixed_layer_is_as_exact_as_its_neuron(fixed):
+    # Weights of 0 come out of a solve as 1e-32: by itself that is all of them.
+    a, W = np.array([0.7, 0.0, 0.0]), np.array([[0.4, 1.1], [1.2, 1.7], [1.9, 2.6]])
+    if fixed:
+        a, W = np.array([0.7, 0.3, 0.4]), W * np.array([[1.0], [0.0], [0.0]])
+    flow = gflow.integrate((a, W), ([[1.0, 0.3], [0.4, 1.0]], [1.0, -2.0]), 2.0, method="DOP853",
+                           rtol=1e-9, rates=(1.0, 0.0) if fixed else (0.0, 1.0))
+    for off, doubted in ((1e-32, False), (1e-10, False), (1e-5, True)):
+        wrong = altered(flow)
+        path = wrong.path
+        path.pieces = [piece.copy() for piece in path.pieces]
+        for piece in path.pieces[1:]:
+            piece[0, 3:9:2] += off * fixed
+            piece[0, :3] += off * (1 - fixed)
+        found = set(wrong.certificate().doubts)
+        assert ("balance" in found) == doubted, (off, found)
+        assert ("lorentz" in found) == (doubted and not fixed), (off, found)
 
 
 def test_no_loss_at_the_start_and_neurons_that_vanish():

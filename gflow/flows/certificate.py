@@ -46,7 +46,8 @@ class Certificate(Value):
         Largest drift of ``a_i^2 - |w_i|^2`` on the run, relative to the largest ``a_i^2 + |w_i|^2``
         of that neuron. With speeds of layers (``rates``) it is ``rates[1] a_i^2 - rates[0]
         |w_i|^2``, with a decay of all weights alike what that has left of it; with decays that
-        differ, or a smooth activation, nothing is conserved, and this is 0.
+        differ, or a smooth activation, nothing is conserved, and this is 0. Of a fixed layer
+        relative to the norms of these weights and of the neuron.
     lorentz : float
         Largest drift of ``a_i a_j - w_i.w_j`` while neurons i and j share their pattern, of a
         sample of pairs, relative to the two; see `gflow.theory.local_lorentz`. With speeds and

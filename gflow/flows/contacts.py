@@ -278,9 +278,10 @@ class Contacts:
         return True
 
     def since(self, i: np.ndarray, k: np.ndarray, t: float) -> np.ndarray:
-        """Time from the event of pairs that is nearest to ``t``, or from the start or the end:
-        the next may come just after it."""
-        nearest = np.full(i.size, min(t, abs(self.end - t)))
+        """Time from the event of pairs that is nearest to ``t``, or from the start: the next may
+        come just after it. At the end nothing is left out: `_held` looks back, and who arrives just
+        then was far off before."""
+        nearest = np.full(i.size, t)
         for j, pair in enumerate(i * self.reference.n + k):
             lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
             own = self.events["time"][self.pair_order[lo:hi]]

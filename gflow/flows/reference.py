@@ -84,7 +84,7 @@ class Reference:
         self.X, self.n = field.data.X, field.data.n
         self.lengths = row_norms(self.X)
         self.unit = self.X / np.where(self.lengths > 0, self.lengths, 1.0)[:, None]
-        self.band = max(WIDTH * rtol, NARROWEST)
+        self.rtol, self.band = rtol, max(WIDTH * rtol, NARROWEST)
         length = field.data.arrangement.length
         plus, minus = np.maximum(length, 0.0) / self.n, np.minimum(length, 0.0) / self.n
         self._below, self._above = minus + slope * plus, plus + slope * minus
@@ -169,13 +169,21 @@ class Reference:
         return np.asarray(v)
 
     def conserved(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
-        """What neurons conserve, ``a^2 - |w|^2``, but for decay, and the sum of its terms; of
-        layers of which one is fixed that of its weights alone."""
+        """What neurons conserve, ``a^2 - |w|^2``, but for decay, and what that is relative to: the
+        sum of its terms.
+
+        Of layers of which one is fixed it is the square of that one alone. An error of ``rtol |u|``
+        moves a fixed part of norm ``c`` by ``2 c rtol |u| + (rtol |u|)^2``, three times ``rtol
+        max(c, rtol |u|) |u|`` at most: to that product it is relative.
+        """
         output, hidden = self.moves
         if self.two_times:
             hidden = False
         one, other = hidden * sight.a**2, output * (sight.W**2).sum(axis=2)
-        return np.asarray(one - other), np.asarray(one + other)
+        terms = one + other
+        if not (self.two_times or output and hidden):
+            terms = np.maximum(np.sqrt(terms), self.rtol * sight.size) * sight.size
+        return np.asarray(one - other), np.asarray(terms)
 
     def penalty(self, sight: Sight) -> np.ndarray:
         """What decay adds to the loss, (J,)."""

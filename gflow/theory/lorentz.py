@@ -30,7 +30,9 @@ class LocalLorentz(Value):
         Start and end of each interval.
     drift : ndarray, shape (P,)
         Largest change from the start of the interval to its middle and end, relative to the product
-        of the norms of the neurons ``(a, w)`` there.
+        of the norms of the neurons ``(a, w)`` there; of runs with one fixed layer to the mean of
+        both products of the norm of one neuron and that of the fixed weights of the other, these
+        taken as ``rtol`` of their neuron at least.
     complete : bool
         Whether these are all pairs and intervals there are.
     """
@@ -116,17 +118,24 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
                 U[moment, side, here, 0] = a[where[moment, here] - at, neuron]
                 U[moment, side, here, 1:] = W[where[moment, here] - at, neuron]
     setting = flow.setting
-    # With these lengths products are those of the plain flow.
-    if setting.rates != (1.0, 1.0) and not setting.two_times:
-        U *= np.sqrt(np.append(setting.rates[1], np.full(d, setting.rates[0])))
     # In units of the largest norm of each neuron, so that products of tiny weights do not vanish.
+    one, other = setting.rates
+    if one and other and not setting.two_times:
+        # With these lengths products are those of the plain flow.
+        U *= np.sqrt(np.append(other, np.full(d, one)))
     size = row_norms(U).max(axis=0)
     U /= np.where(size > 0, size, 1.0)[None, :, :, None]
+    part = np.ones_like(size)
+    if setting.moves != (True, True):
+        # What is conserved is of the fixed weights alone, but they err as their neuron does.
+        U *= np.append(float(other > 0), np.full(d, float(one > 0)))
+        part = np.maximum(row_norms(U).max(axis=0), float(flow.settings["rtol"]))
     products = U[:, 0] * U[:, 1]
     invariant = products[..., 0] - products[..., 1:].sum(axis=-1)
     since = np.outer([0.5, 1.0], end - start)
     expected = np.exp(-2 * (setting.uniform or 0.0) * since) * invariant[0]
     drift = np.abs(invariant[1:] - expected).max(axis=0) if start.size else np.empty(0)
+    drift /= part.mean(axis=0)
     if setting.uniform is None or setting.two_times:
         drift = np.zeros_like(drift)
     return LocalLorentz(np.column_stack([first, second]), np.column_stack([start, end]), drift,
