@@ -1,5 +1,7 @@
 """Ready experiments: what they find agrees with the theory, and what they say is true."""
 
+import dataclasses
+import pickle
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -126,6 +128,15 @@ def test_bad_parameters_are_one_sentence(run, options, sentence):
 
 
 # Published settings -------------------------------------------------------------------------------
+
+@pytest.mark.parametrize("name", published)
+def test_published_settings_can_be_pickled(name):
+    setting = dataclasses.replace(published[name], width=4, reduced_width=4)
+    again = pickle.loads(pickle.dumps(setting))
+    (model, data), (other, same) = setting.problem(rng=3), again.problem(rng=3)
+    assert (model.W == other.W).all() and (model.a == other.a).all() and (data.X == same.X).all()
+    assert (setting.test is None) == (again.test is None)
+
 
 def test_published_times_are_those_of_their_steps():
     assert {name.rstrip("bc") for name in published} == {f"W{i}" for i in range(1, 15)}

@@ -84,6 +84,14 @@ def test_weights_below_a_stepper():
     assert flow.status == "non_finite" and "neuron 0" in flow.message
 
 
+def test_a_window_on_which_curvatures_overflow_is_too_long():
+    # A loss of 1e31 at the start, and kernels in single precision.
+    problem = faults.draw_setting(300095)[1]
+    ends = [faults.run(problem, method, 1e-7) for method in ("DOP853", "waveform")]
+    assert [flow.status for flow in ends] == ["finished"] * 2
+    assert ends[0].loss[-1] == pytest.approx(ends[1].loss[-1], rel=1e-6)
+
+
 def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
     steps = []
     assert faults.examine(*faults.draw(0), steps.append) is not None and len(steps) >= 2

@@ -606,6 +606,18 @@ def test_dead_neurons_do_not_end_a_stepper(decay, rest):
     assert (np.diff(np.abs(flow.W[:, 1, 0])) <= 0).all()
 
 
+@pytest.mark.parametrize("method", ["RK45", "LSODA"])
+def test_decay_stronger_than_all_points_ends_a_stepper_at_zero(method):
+    X, y = np.array([[1.0, 0.5], [0.3, -1.0], [-0.7, 0.2]]), np.array([0.1, -0.05, 0.02])
+    start = ([0.5, -0.3], [[0.3, 0.2], [0.2, -0.4]])
+    flow = gflow.integrate(start, (X, y), 1e9, decay=1.0, method=method, rtol=1e-4)
+    assert flow.success and not flow.W[-1].any() and not flow.a[-1].any()
+    # Under a decay that the points outweigh a neuron comes back from however little.
+    flow = gflow.integrate(([1.5 * 2.0**-1001], [[1.5 * 2.0**-1001]]), ([[1.0]], [1.0]), 3e3,
+                           decay=0.5, method=method, rtol=1e-4)
+    assert flow.success and flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(0.5, abs=1e-3)
+
+
 @pytest.mark.parametrize("seed", [0, 3, 6, 7, 13])
 def test_leaky_neurons_pass_zero_on_a_line(seed):
     # They come to rest at D = 0, passing w = 0 by rounding again and again.

@@ -39,8 +39,19 @@ def test_states_that_are_kept_stay_right(method, save):
         assert state.grad_norm > 0
         with pytest.raises(ValueError, match="read-only"):
             state.W[0] = 0
-        again = pickle.loads(pickle.dumps(copy.copy(state)))
-        assert (again.W == state.W).all() and again.loss == state.loss
+        for again in (pickle.loads(pickle.dumps(copy.copy(state))), copy.deepcopy(state)):
+            assert (again.W == state.W).all() and again.loss == state.loss
+            for array in (again.a, again.W):
+                with pytest.raises(ValueError, match="read-only"):
+                    array[0] = 0
+
+
+def test_states_made_by_hand_leave_arrays_to_their_owner():
+    W = np.ones((1, 2))
+    state = gflow.stop.State(0.0, np.ones(1), W, 0.1, 0.2, 0.3)
+    with pytest.raises(ValueError, match="read-only"):
+        state.W[0] = 2
+    W[0] = 3
 
 
 @METHODS

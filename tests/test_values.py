@@ -1,6 +1,7 @@
 """Results are values: read from threads, pickled, copied, sent back by other processes."""
 
 import copy
+import json
 import pickle
 import sys
 import threading
@@ -62,6 +63,29 @@ def same(one, other):
                                  copy.copy], ids=["pickle", "deepcopy", "copy"])
 def test_copies_are_equal(results, name, how):
     same(results[name], how(results[name]))
+
+
+@pytest.mark.parametrize("how", [lambda one: one, lambda one: pickle.loads(pickle.dumps(one)),
+                                 copy.deepcopy], ids=["itself", "pickle", "deepcopy"])
+def test_what_a_run_says_of_itself_stays(results, how, tmp_path):
+    flow = how(results["saved"])
+    flow.save(tmp_path / "run.npz")
+    for one in (flow, gflow.load(tmp_path / "run.npz")):
+        for mapping, other in ((one.settings, flow.settings), (one.stats, flow.stats)):
+            before = repr(mapping)
+            assert mapping == other == dict(mapping) and before == repr(dict(mapping))
+            assert json.loads(json.dumps(mapping)).keys() == mapping.keys()
+        for mapping in (one.settings, one.stats, one.saved):
+            name = next(iter(mapping))
+            for change in (lambda: mapping.update(rtol=1.0), lambda: mapping.pop(name),
+                           lambda: mapping.__setitem__(name, 1.0), mapping.clear, mapping.popitem,
+                           lambda: mapping.setdefault("new", 1), lambda: mapping.__ior__({}),
+                           lambda: mapping.__delitem__(name)):
+                with pytest.raises(TypeError, match="cannot be changed"):
+                    change()
+            own = dict(mapping) | {name: None}
+            assert own[name] is None is not mapping[name]
+        assert one.settings["decay"] == (0.0, 0.0, 0.0) and one.settings["rtol"] == 1e-6
 
 
 def test_pickles_are_small(results):

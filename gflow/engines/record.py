@@ -16,6 +16,7 @@ from ..problem.inputs import within
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayer, blank
 from ..problem.norms import row_norms, unit_rows
+from ..problem.value import Fixed, fixed
 from ..problem.words import listed
 from .choices import CHOICE
 from .events import KINDS
@@ -56,8 +57,9 @@ class Record:
         self.events = read_only(events)
         self.initial_pattern, self.choices = read_only(initial_pattern), read_only(choices)
         self.status, self.message, self.success = status, message, success
-        self.stats, self.settings = stats, settings
-        self.saved = None if saved is None else {k: read_only(v) for k, v in saved.items()}
+        self.stats, self.settings = fixed(stats), fixed(settings)
+        self.saved: dict[str, np.ndarray] | None = (
+            None if saved is None else Fixed({k: read_only(v) for k, v in saved.items()}))
         reached = times[times <= path.t_end]
         if path.t_end < settings["t_max"] and (reached.size == 0 or reached[-1] < path.t_end):
             reached = np.append(reached, path.t_end)

@@ -10,6 +10,7 @@ from typing import Any, Callable, TypeAlias, cast
 import numpy as np
 
 from ..problem.field import Field
+from ..problem.value import lock
 from ..problem.words import cut, short
 
 __all__ = ["Rule", "State", "as_rules"]
@@ -65,6 +66,9 @@ class State:
         # Read after the run too, when the errors of NumPy are the user's own again.
         with np.errstate(all="ignore"):
             value = late[name]() if callable(late[name]) else late[name]
+        if isinstance(value, np.ndarray) and value.flags.writeable:
+            # Out of a pickle, a deep copy, or made by hand: the array itself stays its owner's.
+            value = lock(value.view())
         setattr(self, name, value)
         return value
 

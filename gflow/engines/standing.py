@@ -56,17 +56,33 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
 
 
 def bury(engine: Stepping) -> None:
-    """Put neurons that are dead, and that decay has left less of than a stepper can follow, at 0:
-    no point moves them, and nothing brings them back."""
+    """Put neurons that decay has left less of than a stepper can follow at 0, if nothing brings
+    them back: no point moves dead ones, and decay may be stronger than all points."""
     drift, pattern = engine.drift, engine.pattern
     if not drift.fastest or drift.turning is not None:
         return
     size = by_neuron(np.abs(engine.state), engine.m)
-    lost = (size < LOST) & (size > 0.0) & (pattern.codes == OFF).all(axis=1)
+    lost = (size < LOST) & (size > 0.0)
+    if lost.any():
+        lost &= (pattern.codes == OFF).all(axis=1) | _doomed(engine)
     if lost.any():
         engine.state = np.where(by_weight(lost, engine.d), 0.0, engine.state)
         if engine.balance is not None:
             engine.balance.offset[lost] = engine.balance.sign[lost] = 0.0
+
+
+def _doomed(engine: Stepping) -> bool:
+    """Whether decay shrinks every neuron from now on, whatever its pattern will be.
+
+    ``|u|^2' <= 2 (|D| - decay) |u|^2`` for every neuron ``u = (a, w)``, and ``|h_k|`` is at most
+    half the sum of ``|u|^2`` times ``|x_k|``. Pulls are largest at one end of that interval, the
+    loss being convex; if they are less than the decay there, the interval shrinks.
+    """
+    lengths, steep = row_norms(engine.data.X), engine.pattern.activation.steepest
+    most = steep * lengths * float(engine.state @ engine.state) / 2
+    p = np.maximum(*(np.abs(engine.field.pulls(h)) for h in (-most, most)))
+    weakest = float((engine.drift.decay * engine.drift.moves).min())
+    return steep * float(p @ lengths) / engine.data.n < weakest
 
 
 def _to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray,

@@ -6,8 +6,9 @@ The draws are ours: data and starts have the published law, not the published ra
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from types import MappingProxyType
-from typing import Callable, Literal, Mapping
+from typing import Any, Callable, Literal, Mapping
 
 import numpy as np
 
@@ -37,7 +38,7 @@ LOGISTIC: Kind = "logistic"
 
 @dataclass(frozen=True)
 class Setting:
-    """A published setting; `gflow.experiments.published` has them by name.
+    """A published setting; `gflow.experiments.published` has them by name. Can be pickled.
 
     Attributes
     ----------
@@ -126,16 +127,32 @@ def _teacher_of_six(rng: np.random.Generator) -> Data:
     return datasets.relu_teacher(75, 150, teacher, rng=rng)
 
 
-def _one_neuron(rng: np.random.Generator, n: int, d: int = 3) -> Data:
-    X = rng.standard_normal((n, d))
+def _given(make: Callable[[], Data], rng: np.random.Generator) -> Data:
+    """Data that are not drawn."""
+    return make()
+
+
+def _start(make: Callable[..., TwoLayerReLU], d: int, scale: float, m: int,
+           rng: np.random.Generator, **options: Any) -> TwoLayerReLU:
+    """A start of `gflow.init`."""
+    return make(m, d, scale, rng, **options)
+
+
+def _wide(make: Callable[..., TwoLayerReLU], d: int, scale: float, m: int,
+          rng: np.random.Generator) -> TwoLayerReLU:
+    """The same with neurons that are no smaller where there are more."""
+    return make(m, d, scale * m**0.5, rng)
+
+
+def _one_neuron(n: int, rng: np.random.Generator) -> Data:
+    X = rng.standard_normal((n, 3))
     return Data(X, np.maximum(X[:, 0], 0.0))
 
 
 def _grokking() -> Setting:
     return Setting("ten points of a neuron in dimension 3, a large start and weight decay",
-                   GROKKING, lambda rng: _one_neuron(rng, 10),
-                   lambda m, rng: init.balanced(m, 3, 2.0, rng), 100, 40, 1e5, 1e4, 0, 0.0,
-                   decay=1e-3, test=lambda rng: _one_neuron(rng, 2000))
+                   GROKKING, partial(_one_neuron, 10), partial(_start, init.balanced, 3, 2.0),
+                   100, 40, 1e5, 1e4, 0, 0.0, decay=1e-3, test=partial(_one_neuron, 2000))
 
 
 def _favourable(rng: np.random.Generator) -> Data:
@@ -146,21 +163,20 @@ def _favourable(rng: np.random.Generator) -> Data:
 def _favourability() -> Setting:
     # The mean of squares and 1e-5 times the sum of all squared weights is twice ours.
     return Setting("three points that trap small starts, weight decay", LANDSCAPE, _favourable,
-                   lambda m, rng: init.balanced(m, 3, 1e-3 * m**0.5, rng), 100, 40,
-                   3e6, 3e5, 0, 0.0, decay=1e-5)
+                   partial(_wide, init.balanced, 3, 1e-3), 100, 40, 3e6, 3e5, 0, 0.0, decay=1e-5)
+
+
+def _three_neurons(n: int, rng: np.random.Generator) -> Data:
+    X = rng.standard_normal((n, 2))
+    directions = 2 * np.pi / 3 * np.arange(3) + 0.4
+    V = np.column_stack([np.cos(directions), np.sin(directions)])
+    return Data(X, np.maximum(X @ V.T, 0.0) @ [1.0, -1.0, 1.0])
 
 
 def _rich(where: str, rates: tuple[float, float]) -> Setting:
-    def teacher(rng: np.random.Generator, n: int) -> Data:
-        X = rng.standard_normal((n, 2))
-        directions = 2 * np.pi / 3 * np.arange(3) + 0.4
-        V = np.column_stack([np.cos(directions), np.sin(directions)])
-        return Data(X, np.maximum(X @ V.T, 0.0) @ [1.0, -1.0, 1.0])
-
     return Setting(f"20 points of three neurons, learnt {where}", RICH,
-                   lambda rng: teacher(rng, 20),
-                   lambda m, rng: init.balanced(m, 2, 0.5, rng), 50, 50, 100.0, 100.0, 0, 0.0,
-                   rates=rates, test=lambda rng: teacher(rng, 2000))
+                   partial(_three_neurons, 20), partial(_start, init.balanced, 2, 0.5), 50, 50,
+                   100.0, 100.0, 0, 0.0, rates=rates, test=partial(_three_neurons, 2000))
 
 
 def _symmetric(rng: np.random.Generator) -> Data:
@@ -180,7 +196,7 @@ def _features() -> np.ndarray:
     return W / 3**0.5
 
 
-def _task(rng: np.random.Generator, n: int) -> Data:
+def _task(n: int, rng: np.random.Generator) -> Data:
     # Neurons of the new task: those of the old one, turned by 0.5 about an axis.
     c, s = np.cos(0.5), np.sin(0.5)
     V = _features() @ [[c, s, 0.0], [-s, c, 0.0], [0.0, 0.0, 1.0]]
@@ -198,53 +214,56 @@ def _five_labels(rng: np.random.Generator) -> Data:
     return Data(np.column_stack([x, np.ones(5)]), [0.28, -0.1, 0.03, 0.23, -0.22])
 
 
+def _axes(scales: tuple[float, ...], m: int, rng: np.random.Generator) -> TwoLayerReLU:
+    return clouds.axes([1e-4 * s for s in scales])
+
+
+def _torch(m: int, rng: np.random.Generator) -> TwoLayerReLU:
+    return clouds.torch_linear(m, 2.0**-7, rng)
+
+
 def _on_axes(scales: tuple[float, float, float, float]) -> Setting:
     return Setting(
         f"four neurons of scales 1e-4 {scales} on mirrored clouds", f"{TK}, figures 1, 5-7",
-        clouds.mirrored, lambda m, rng: clouds.axes([1e-4 * s for s in scales]), 4, 4,
-        7.93e11, 1199.8, 2**15, 2.0**-7, LOGISTIC)
+        clouds.mirrored, partial(_axes, scales), 4, 4, 7.93e11, 1199.8, 2**15, 2.0**-7, LOGISTIC)
 
 
 def _two_clouds(name: str, angle: float) -> Setting:
     return Setting(
         f"wide network on two pairs of clouds at the angle {name}", f"{TK}, figure 2",
-        lambda rng: clouds.turned(rng, angle), lambda m, rng: clouds.torch_linear(m, 2.0**-7, rng),
+        partial(clouds.turned, angle=angle), _torch,
         4096, 256, 512.0, 512.0, 8192, 2.0**-4, LOGISTIC)
 
 
 published: Mapping[str, Setting] = MappingProxyType({
     "W1": Setting("two orthogonal points", f"{BPF}, training_dynamics",
-                  lambda rng: datasets.orthogonal(),
-                  lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
-                  1e-3),
+                  partial(_given, datasets.orthogonal), partial(_start, init.balanced, 2, 1e-6),
+                  60, 60, 40.0, 40.0, 20_000, 1e-3),
     "W2": Setting("five points that are not orthogonal", f"{BPF}, training_dynamics",
-                  lambda rng: datasets.five_points(),
-                  lambda m, rng: init.balanced(m, 2, 1e-6, rng), 60, 60, 40.0, 40.0, 20_000,
-                  1e-3),
+                  partial(_given, datasets.five_points), partial(_start, init.balanced, 2, 1e-6),
+                  60, 60, 40.0, 40.0, 20_000, 1e-3),
     "W3": Setting("75 points of a teacher with six neurons in dimension 150",
                   f"{BPF}, high_dimension", _teacher_of_six,
-                  lambda m, rng: init.balanced(m, 150, 1e-20, rng, scaling="1/sqrt(m*d)"), 200, 40,
+                  partial(_start, init.balanced, 150, 1e-20, scaling="1/sqrt(m*d)"), 200, 40,
                   400.0, 400.0, 200_000, 1e-3),
     "W4": Setting("three points on which training gets stuck", f"{EA}, figure 2",
-                  lambda rng: datasets.three_points(),
-                  lambda m, rng: init.balanced(m, 2, 1e-3, rng), 20_000, 500, 4000.0, 4000.0,
-                  2_000_000, 1e-3),
+                  partial(_given, datasets.three_points), partial(_start, init.balanced, 2, 1e-3),
+                  20_000, 500, 4000.0, 4000.0, 2_000_000, 1e-3),
     "W5": Setting("40 points on a zigzag", f"{EA}, figure 3",
-                  lambda rng: datasets.stewart(40, rng),
-                  lambda m, rng: init.unbalanced(m, 2, 1e-3, rng), 20_000, 200, 4000.0, 4000.0,
-                  2_000_000, 1e-3),
+                  partial(datasets.stewart, 40), partial(_start, init.unbalanced, 2, 1e-3),
+                  20_000, 200, 4000.0, 4000.0, 2_000_000, 1e-3),
     "W6": _on_axes((1.0, 0.1, 0.001, 0.01)),
     "W6b": _on_axes((1.0, 0.1, 0.01, 0.001)),
     "W6c": _on_axes((1.0, 0.01, 0.1, 0.001)),
     "W7": _two_clouds("pi/2", np.pi / 2),
     "W7b": _two_clouds("pi/3", np.pi / 3),
     "W8": Setting("a neuron learnt from ten correlated points", f"{CEL}",
-                  lambda rng: one_neuron.points(10, 10, 0.0, rng),
-                  lambda m, rng: init.balanced(m, 10, 4.0**-4, rng, scaling="1/sqrt(m*d)"), 25, 25,
+                  partial(one_neuron.points, 10, 10, 0.0),
+                  partial(_start, init.balanced, 10, 4.0**-4, scaling="1/sqrt(m*d)"), 25, 25,
                   4e5, 4e3, 20_000_000, 1e-2, below=5e-10),
     "W9": Setting("five points and a start of nearly zero", "ZhengqingUUU/relu_like, published "
                   "code", _five_labels,
-                  lambda m, rng: init.unbalanced(m, 2, 8e-6 * m**0.5, rng), 50, 50, 1200.0, 1200.0,
+                  partial(_wide, init.unbalanced, 2, 8e-6), 50, 50, 1200.0, 1200.0,
                   600_000, 1e-3, below=5e-6),
     "W10": _grokking(),
     "W11": _favourability(),
@@ -253,7 +272,7 @@ published: Mapping[str, Setting] = MappingProxyType({
     "W13": Setting("a leaky network on symmetric data, which is linear", LINEAR, _symmetric,
                    _leaky, 100, 40, 40.0, 40.0, 0, 0.0),
     "W14": Setting("fine-tuning to turned features, output weights at their optimum", TUNING,
-                   lambda rng: _task(rng, 60), _tuned, 4, 4, 300.0, 300.0, 0, 0.0,
-                   rates=(np.inf, 1.0), test=lambda rng: _task(rng, 2000)),
+                   partial(_task, 60), _tuned, 4, 4, 300.0, 300.0, 0, 0.0,
+                   rates=(np.inf, 1.0), test=partial(_task, 2000)),
 })
 """Published settings by name; see `Setting`."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import Any, NoReturn, TypeVar
 
 import numpy as np
 
@@ -25,6 +25,42 @@ def lock(thing: T) -> T:
     elif isinstance(thing, list | tuple):
         for part in thing:
             lock(part)
+    return thing
+
+
+class Fixed(dict[str, Any]):
+    """A mapping of a result: read like any other, and never changed. Pickled, copied deeply and
+    compared it is the same; ``dict(...)`` of it is one of your own. Made by `fixed`.
+
+    Examples
+    --------
+    >>> stats = fixed({"steps": 3, "sizes": [1, 2]})
+    >>> stats, stats == {"steps": 3, "sizes": (1, 2)}
+    ({'steps': 3, 'sizes': (1, 2)}, True)
+    >>> stats["steps"] = 4
+    Traceback (most recent call last):
+    ...
+    TypeError: this is part of a result and cannot be changed: dict(...) of it is your own
+    """
+
+    def _refuse(self, *_: object, **__: object) -> NoReturn:
+        raise TypeError("this is part of a result and cannot be changed: dict(...) of it is your "
+                        "own")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Not entry by entry, which would be a change."""
+        return Fixed, (dict(self),)
+
+
+def fixed(thing: Any) -> Any:
+    """The same of mappings and tuples, which cannot be changed, for dicts and lists."""
+    if isinstance(thing, dict):
+        return Fixed({name: fixed(part) for name, part in thing.items()})
+    if isinstance(thing, list | tuple):
+        return tuple(fixed(part) for part in thing)
     return thing
 
 

@@ -271,13 +271,17 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
 
     By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
     eigenvectors are known, and what the kernel is more than that is iterated. ``weight``, (n,) or
-    (p, n), is the curvature of the loss; None if that is 1.
+    (p, n), is the curvature of the loss; None if that is 1. NaN where numbers overflow.
     """
     size = float(np.abs(defect).max())
     if not 0.0 < size < np.inf:
         return defect
     # Single precision has few exponents.
-    return size * _solve((defect / size).astype(first.dtype), first, last, kind, weight)
+    try:
+        return size * _solve((defect / size).astype(first.dtype), first, last, kind, weight)
+    except np.linalg.LinAlgError:
+        # Curvatures overflow on a window that is much too long, which this tells.
+        return np.full_like(defect, np.nan)
 
 
 def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, kind: str,

@@ -18,7 +18,7 @@ from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .law import Law, as_law, as_model, field_at, loss_at
 from ...problem.quiet import quiet
-from ...problem.value import Value, lock
+from ...problem.value import Value, fixed, lock
 
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
@@ -190,7 +190,7 @@ class PopulationFlow(Value):
                  m: int, loss: Callable[[np.ndarray, np.ndarray], float], status: str,
                  stats: dict[str, Any]) -> None:
         self._path, self._m, self._loss_at = path, m, loss
-        self.t_end, self.status, self.stats = t_end, status, stats
+        self.t_end, self.status, self.stats = t_end, status, fixed(stats)
         self.success = status == "finished"
         self.message = ("reached t_max" if self.success else
                         f"the step size fell below rounding at t = {t_end:.6g}")
