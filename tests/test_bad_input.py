@@ -24,8 +24,8 @@ def refused(error, words, *args, **options):
     (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),
     (A, W, X, [1, 0], ValueError, "^X has 3 rows but y has 2 entries"),
     (A, W, [[1.0]] * 3, Y, ValueError, "^X has 1 columns but W has 2"),
-    (A, W, X[0], Y, ValueError, r"^X has shape \(2,\)"),
-    (A, W, X, [Y], ValueError, r"^y has shape \(1, 3\)"),
+    (A, W, X[0], Y, ValueError, r"^X has shape \(2,\).*X\[None\] for one row$"),
+    (A, W, X, [Y], ValueError, r"^y has shape \(1, 3\).*1 axis, such as y.ravel\(\)$"),
     (A, [[1.0, 0.0], [0.0]], X, Y, ValueError, "^W is ragged"),
     (A, W, [[1.0, 2.0], [0.5], [1.0]], Y, ValueError, "^X is ragged"),
     # Not finite.

@@ -39,9 +39,13 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     if raw.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {cut(str(raw.dtype))}: give real numbers (float64)")
     if raw.ndim != ndim:
-        column = f", such as {name}[:, None] for one column" if (raw.ndim, ndim) == (1, 2) else ""
+        hint = ""
+        if (raw.ndim, ndim) == (1, 2):
+            hint = f", such as {name}[:, None] for one column or {name}[None] for one row"
+        elif (raw.ndim, ndim) == (2, 1) and 1 in raw.shape:
+            hint = f", such as {name}.ravel()"
         raise ValueError(f"{name} has shape {raw.shape}: give an array with {ndim} "
-                         f"{'axis' if ndim == 1 else 'axes'}{column}")
+                         f"{'axis' if ndim == 1 else 'axes'}{hint}")
     array = np.array(raw, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
