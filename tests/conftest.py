@@ -2,9 +2,12 @@
 
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+import gflow
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.register_profile("explore", deadline=None, max_examples=500,
@@ -19,3 +22,18 @@ def interrupts():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture
+def threads():
+    with ThreadPoolExecutor(4) as pool:
+        yield pool
+
+
+@pytest.fixture
+def sweep(tmp_path, threads):
+    """`gflow.sweep` on threads, to a store of this test."""
+    def call(run, grid, **options):
+        return gflow.sweep(run, grid, **{"store": tmp_path / "s.db", "executor": threads,
+                                         "progress": False, **options})
+    return call

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -71,3 +72,28 @@ def main(name, grid, store, seeds=SEEDS, progress=""):
     """A sweep on two processes."""
     gflow.sweep(globals()[name], json.loads(grid), seeds=int(seeds), store=store, workers=2,
                 progress=bool(progress))
+
+
+def bulky(n, rng):
+    return {"x": rng.normal(size=1000)}
+
+
+def environment(**more):
+    """For processes that import what this one does."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), os.getcwd()]),
+            **more}
+
+
+class Recorder(ThreadPoolExecutor):
+    """Runs tasks at once and notes them."""
+
+    def __init__(self, ran):
+        super().__init__(1)
+        self.ran = ran
+
+    def submit(self, fn, *args):
+        if fn.__name__ == "perform":
+            self.ran.append(args[1].params)
+        future = Future()
+        future.set_result(fn(*args))
+        return future

@@ -1,0 +1,245 @@
+"""What may happen to the file of a sweep."""
+
+import os
+import re
+import shutil
+import socket
+import sqlite3
+import subprocess
+import sys
+import time
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+import gflow
+import sweep_tasks
+from gflow.sweeping import session, status
+from gflow.sweeping.codec import encode
+from gflow.sweeping.grid import tasks
+from gflow.sweeping.store import Store
+from gflow.sweeping.worker import Outcome
+
+
+def test_files_that_are_no_store_are_left_alone(sweep, tmp_path):
+    text = tmp_path / "notes.txt"
+    text.write_text("precious, and long enough to be looked at as a database header " * 20)
+    other = tmp_path / "other.db"
+    with sqlite3.connect(other) as db:
+        db.execute("CREATE TABLE cats (name)")
+    db.close()
+    newer = tmp_path / "newer.db"
+    sweep(sweep_tasks.nap, {"n": [1]}, store=newer)
+    with sqlite3.connect(newer) as db:
+        db.execute("PRAGMA user_version = 99")
+    db.close()
+    before = {path: path.read_bytes() for path in (text, other, newer)}
+    for path, sentence in ((text, "no store of a sweep"), (other, "no store of a sweep"),
+                           (newer, "written by a newer gflow, in format 99: upgrade"),
+                           (tmp_path, "is a directory"),
+                           (tmp_path / "no" / "s.db", "make it first")):
+        for call in (lambda: sweep(sweep_tasks.nap, {"n": [1]}, store=path),
+                     lambda: gflow.load_sweep(path), lambda: status(path)):
+            with pytest.raises((OSError, ValueError), match=f"{sentence}|there is no store"):
+                call()
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a directory that takes no files")
+def test_a_read_only_place_is_refused_before_anything_runs(sweep):
+    with pytest.raises(OSError, match="cannot be written to"):
+        sweep(lambda n, rng: pytest.fail("not to be run"), {"n": [1]}, store="/proc/self/s.db")
+
+
+def test_a_read_only_store_is_refused_and_can_be_read(sweep, tmp_path, monkeypatch):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    # Root may write to any file: so look at what access says.
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(PermissionError, match="cannot be written to"):
+        sweep(sweep_tasks.nap, {"n": [1, 2]})
+    assert len(gflow.load_sweep(tmp_path / "s.db")) == 1
+
+
+def test_a_full_disk_is_waited_for(sweep, tmp_path, monkeypatch, capsys):
+    """No task is started while the store is full; results are kept until there is room."""
+    refused = []
+    connect, exchange = Store._connect, Store.exchange
+
+    def small(self):
+        db = connect(self)
+        db.execute("PRAGMA max_page_count = 24")
+        return db
+
+    def watched(self, finished, wanted, room):
+        try:
+            return exchange(self, finished, wanted, room)
+        except OSError:
+            refused.append(len(finished))
+            if len(refused) == 3:
+                self.db.execute("PRAGMA max_page_count = 1000000")
+            raise
+
+    monkeypatch.setattr(Store, "_connect", small)
+    monkeypatch.setattr(Store, "exchange", watched)
+    monkeypatch.setattr(session, "POLL", 0.05)
+    table = sweep(sweep_tasks.bulky, {"n": list(range(20))}, workers=2, progress=True)
+    assert len(table) == 20 and len(refused) == 3
+    assert "database or disk is full" in capsys.readouterr().err
+
+
+LIMITED = """
+import resource, sys, gflow, sweep_tasks
+from concurrent.futures import ThreadPoolExecutor
+from gflow.sweeping import session
+session.POLL, session.PATIENCE = 0.05, 0.2
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+with ThreadPoolExecutor(2) as pool:
+    gflow.sweep(sweep_tasks.bulky, {"n": list(range(20))}, store=sys.argv[1], executor=pool,
+                workers=2)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of the file size")
+def test_a_disk_that_stays_full_is_an_error_and_what_is_done_is_kept(tmp_path):
+    pytest.importorskip("resource")
+    path = tmp_path / "s.db"
+    run = subprocess.run([sys.executable, "-c", LIMITED, path], capture_output=True, text=True,
+                         env=sweep_tasks.environment())
+    assert run.returncode == 1 and "check the disk" in run.stderr
+    assert "finished tasks are not in the store and will be run again" in run.stderr
+    done = len(gflow.load_sweep(path))
+    assert 0 < done < 20
+    table = gflow.sweep(sweep_tasks.bulky, {"n": list(range(20))}, store=path, progress=False,
+                        executor=ThreadPoolExecutor(1))
+    assert len(table) == 20
+
+
+def committed(path, count):
+    """A store in the middle of a sweep, open, with so many tasks done."""
+    store = Store(path)
+    todo = store.begin(tasks({"n": list(range(50))}), {"run": "x:run"}, "code")
+    for task in list(todo)[:count]:
+        scalars, arrays = encode({"x": np.arange(300.0)})
+        store.exchange([(task, Outcome(scalars, arrays, None))], list(todo)[:1], 1)
+    return store
+
+
+def test_what_is_committed_is_in_the_file_itself(tmp_path):
+    """Copied without its log in the middle of a sweep, as after kill -9."""
+    store = committed(tmp_path / "s.db", 7)
+    assert (tmp_path / "s.db-wal").exists()
+    shutil.copy(tmp_path / "s.db", tmp_path / "copy.db")
+    with pytest.warns(RuntimeWarning, match="copy.db-wal is not beside it"):
+        assert len(gflow.load_sweep(tmp_path / "copy.db")) == 7
+    store.close()
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with committed(tmp_path / "whole.db", 3) as whole:
+            assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+            whole.end()
+        assert len(gflow.load_sweep(tmp_path / "whole.db")) == 3
+
+
+def test_a_torn_copy_is_refused_and_the_sentence_names_the_log(tmp_path):
+    store = committed(tmp_path / "s.db", 20)
+    raw = (tmp_path / "s.db").read_bytes()
+    store.close()
+    (tmp_path / "copy.db").write_bytes(raw[:-8 * 4096])
+    with pytest.raises(ValueError, match="copy.db is damaged"):
+        gflow.load_sweep(tmp_path / "copy.db")
+
+
+def test_a_flipped_bit_is_noticed(tmp_path):
+    """Nothing but the right table, or a sentence."""
+    with committed(tmp_path / "s.db", 5) as store:
+        store.end()
+    raw, table = (tmp_path / "s.db").read_bytes(), gflow.load_sweep(tmp_path / "s.db")
+    draw = np.random.default_rng(0)
+    for place in draw.integers(0, len(raw), 40):
+        flipped = bytearray(raw)
+        flipped[place] ^= 1 << draw.integers(0, 8)
+        (tmp_path / f"{place}.db").write_bytes(flipped)
+        try:
+            assert gflow.load_sweep(tmp_path / f"{place}.db").tobytes() == table.tobytes()
+        except ValueError as error:
+            assert f"{place}.db" in str(error)
+
+
+@pytest.mark.parametrize("host, ahead", [("elsewhere", 3600.0), ("elsewhere", -3600.0),
+                                         (socket.gethostname(), 3600.0)])
+def test_a_clock_that_ran_ahead_holds_up_no_other_sweep(tmp_path, monkeypatch, host, ahead):
+    for module in ("store.AHEAD", "session.POLL"):
+        monkeypatch.setattr(f"gflow.sweeping.{module}", 0.1)
+    with Store(tmp_path / "s.db") as store:
+        task, = store.begin(tasks({"n": [1]}), {}, "")
+        store.exchange([], [task], 1)
+        beat = time.time() + ahead
+        # The process is there, but no sweep.
+        store.db.execute("UPDATE sweeps SET host = ?, pid = ?, started = ?, beat = ?",
+                         (host, os.getppid(), beat - 10, beat))
+        assert "no sweep is running" in status(tmp_path / "s.db")
+        start = time.monotonic()
+        with ThreadPoolExecutor(1) as pool:
+            assert len(gflow.sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / "s.db",
+                                   executor=pool, progress=False)) == 1
+        assert time.monotonic() - start < 30
+
+
+def test_progress_does_not_mind_a_clock_that_is_set(tmp_path, monkeypatch):
+    clock = time.time
+    with Store(tmp_path / "s.db") as store:
+        todo = list(store.begin(tasks({"n": list(range(20))}), {"run": "x:run"}, ""))
+        store.exchange([], todo, 20)
+        store.begun -= 100.0
+        for jump in (0.0, 7200.0, -7200.0):
+            monkeypatch.setattr(time, "time", lambda: clock() + jump)
+            done = [(todo.pop(), Outcome("{}", {}, None)) for _ in range(5)]
+            store.exchange(done, [], 0)
+            assert re.search("for 10[0-9] s", status(tmp_path / "s.db"))
+        assert re.search(r"pace       (9|8\.\d+)/min, 3\d s left", status(tmp_path / "s.db"))
+
+
+def test_a_sweep_that_was_taken_for_dead_goes_on(tmp_path):
+    with committed(tmp_path / "s.db", 2) as store:
+        store.db.execute("UPDATE sweeps SET ended = beat")
+        assert not store.alive()
+        store.exchange([], [], 0)
+        assert [sweep.id for sweep in store.alive()] == [store.sweep]
+
+
+def test_a_store_that_another_program_locks_is_one_sentence(sweep, tmp_path, monkeypatch):
+    sweep(sweep_tasks.nap, {"n": [1]})
+    for name in ("BUSY", "BREATH"):
+        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+    db = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
+    db.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(OSError, match="since another program has locked it") as caught:
+        sweep(sweep_tasks.nap, {"n": [1, 2]})
+    assert "\n" not in str(caught.value) and len(gflow.load_sweep(tmp_path / "s.db")) == 1
+    db.close()
+    assert len(sweep(sweep_tasks.nap, {"n": [1, 2]})) == 2
+
+
+@pytest.mark.parametrize("name", ["a?mode=ro#b%20.db", "\u00e9\U0001f600 '\".db", "\udcff.db",
+                                  "new\nline.db", ":memory:", "link.db"])
+def test_odd_names_of_stores(sweep, tmp_path, name, capsys):
+    if name == "link.db":
+        (tmp_path / name).symlink_to(tmp_path / "target.db")
+    assert len(sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / name, progress=True)) == 1
+    assert len(gflow.load_sweep(tmp_path / name)) == 1
+    with pytest.raises(ValueError, match="no zeros"):
+        gflow.load_sweep(f"{tmp_path}/a\0.db")
+
+
+def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr(session, "PATIENCE", 0.0)
+    path = tmp_path / "s.db"
+
+    def run(n, rng):
+        path.unlink(missing_ok=True)
+        return {"x": n}
+
+    with pytest.raises(OSError, match="was removed or replaced"):
+        sweep(run, {"n": list(range(5))}, executor=sweep_tasks.Recorder([]), workers=1)
