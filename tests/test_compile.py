@@ -1,5 +1,6 @@
 """Compiled kernels on disk: on a tiny package with the project's own `jit` and `store`."""
 
+import ast
 import os
 import stat
 import subprocess
@@ -13,7 +14,7 @@ from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 
 import gflow
-from gflow.kernels.drafts import KernelCompiler, remembered
+from gflow.kernels.drafts import KernelCompiler, forward, remembered
 
 KERNELS = Path(gflow.__file__).parent / "kernels"
 INNER = """from .jit import leaf
@@ -113,6 +114,7 @@ def test_nothing_can_be_written_but_temporary_files(tiny, tmp_path):
     ("drafts.py", "from numba.core.compiler import CompilerBase\n\n"
                   "class DraftCompiler(CompilerBase):\n    pass\n"),
     ("drafts.py", "from contextlib import nullcontext as remembered\n"
+                  "from contextlib import nullcontext as forward\n"
                   "from numba.core.compiler import CompilerBase\n\n"
                   "class DraftCompiler(CompilerBase):\n    pass\n\n"
                   "KernelCompiler = DraftCompiler\n"),
@@ -160,3 +162,34 @@ def test_numba_is_left_as_it_was_if_compiling_fails():
     with pytest.raises(TypingError), remembered():
         njit(pipeline_class=KernelCompiler)(mixed)("letters", 2)
     assert "resolve_function_type" not in vars(cpu_target.typing_context)
+
+
+def last(x):
+    return x[-1] + x[:-1].sum()
+
+
+def test_only_kernels_count_from_the_start():
+    with forward():
+        assert njit(last)(np.arange(4.0)) == 6.0
+    for file in sorted(KERNELS.glob("*.py")):
+        compiled = [function for function in ast.walk(ast.parse(file.read_text()))
+                    if isinstance(function, ast.FunctionDef) and any(
+                        getattr(mark, "id", "") in ("kernel", "leaf", "maker", "summed")
+                        for mark in function.decorator_list)]
+        for part in (part for function in compiled for part in ast.walk(function)):
+            if isinstance(part, ast.Subscript):
+                assert not any(isinstance(index, ast.UnaryOp) for index in ast.walk(part.slice)), (
+                    f"{file.name}, line {part.lineno}")
+
+
+@pytest.mark.slow
+def test_no_kernel_reads_outside_its_arrays(tmp_path):
+    """Indices below 0 included: all tests of what is computed, with bounds looked at."""
+    names = ("kernels", "jumps", "references", "settings", "extremes", "endless", "choices",
+             "invariants", "rest", "waveform", "reduced", "early_flow", "extremal", "exact")
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", "-x",
+                           *(str(Path(__file__).with_name(f"test_{name}.py")) for name in names)],
+                          capture_output=True, text=True, cwd=KERNELS.parents[1],
+                          env={**os.environ, "NUMBA_BOUNDSCHECK": "1",
+                               "NUMBA_CACHE_DIR": str(tmp_path)})
+    assert done.returncode == 0, done.stdout

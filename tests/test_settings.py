@@ -54,7 +54,7 @@ def test_speeds_of_layers_are_a_change_of_units(method, ratio, tmp_path):
     flow.save(tmp_path / "run.npz")
     again = gflow.load(tmp_path / "run.npz")
     assert np.array_equal(again.a, flow.a) and again.certificate().ok
-    assert again.settings["rates"] == list(rates)
+    assert again.settings["rates"] == flow.settings["rates"] == rates
 
 
 def test_rules_see_weights_and_times_as_the_user_does():

@@ -1,7 +1,8 @@
 """Compiling up to machine code, but not to it: for functions that only other kernels call.
 
 And quicker on the way: without passes that have nothing to do in kernels, and with the types of an
-operation found once, not wherever it occurs. This uses what numba does not promise to keep. `jit`
+operation found once, not wherever it occurs. Indices count from the start of an array, never from
+its end, so that machine code need not ask. This uses what numba does not promise to keep. `jit`
 does without it where it does not work.
 """
 
@@ -20,6 +21,7 @@ from numba.core.compiler_machinery import register_pass
 from numba.core.registry import cpu_target
 from numba.core.typed_passes import NativeLowering, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
+from numba.np import arrayobj
 
 _PLAIN = types.Number, types.Boolean, types.Array, types.BaseTuple, types.SliceType
 """Types whose operations are the same whoever calls them."""
@@ -61,6 +63,28 @@ def _builtin(function: Any) -> bool:
                                               and function.__module__ in _RULED)
 
 
+@contextmanager
+def forward() -> Iterator[None]:
+    """Take indices in kernels as they are: to ask of each whether it counts from the end keeps
+    LLVM from reading several numbers at a time. No kernel has any that does."""
+    with global_compiler_lock:
+        usual = arrayobj.fix_integer_index
+
+        def plain(context: Any, builder: Any, kind: Any, index: Any, size: Any) -> Any:
+            # What numba itself is made of may count from the end.
+            if not builder.function.name.startswith(_OURS):
+                return usual(context, builder, kind, index, size)
+            return context.cast(builder, index, kind, types.intp if kind.signed else types.uintp)
+
+        arrayobj.fix_integer_index = plain
+        try:
+            yield
+        finally:
+            arrayobj.fix_integer_index = usual
+
+
+_OURS = "_ZN" + "".join(f"{len(part)}{part}" for part in __package__.split("."))
+"""How names of kernels begin in machine code."""
 _RULED = frozenset([operator.add.__module__, abs.__module__])
 
 

@@ -9,14 +9,13 @@ Drafts and files use parts of numba that may change. Where one fails, numba does
 """
 
 import gc
-from contextlib import nullcontext
 from functools import cached_property, partial, update_wrapper
 from typing import Any
 
 from numba import config, njit, types
 
 try:
-    from .drafts import DraftCompiler, KernelCompiler, remembered
+    from .drafts import DraftCompiler, KernelCompiler, forward, remembered
 except Exception:
     DraftCompiler = None  # type: ignore[assignment,misc]
 try:
@@ -91,7 +90,9 @@ class Kernel:
         wanted = gc.isenabled()
         gc.disable()
         try:
-            with remembered() if Kernel.drafts else nullcontext():
+            if not Kernel.drafts:
+                return compiler(signature)
+            with remembered(), forward():
                 return compiler(signature)
         except Exception:
             if not Kernel.drafts:
