@@ -68,6 +68,32 @@ def test_slides_and_visits_that_leave_a_chain_behind_are_doubted(runs, method):
             assert not wrong.certificate().ok, (seed, name)
 
 
+class Cancelling:
+    """log cosh as one writes it: near 0 it is rounding of log 2."""
+
+    def value(self, h, y):
+        return np.logaddexp(h - y, y - h) - np.log(2)
+
+    def pull(self, h, y):
+        return np.tanh(y - h)
+
+    def curvature(self, h, y):
+        return 1 - np.tanh(h - y)**2
+
+
+def test_what_a_loss_is_rounded_by_is_no_doubt():
+    # Tiny outputs, labels of 0: the loss is 1e-15, and wrong by 1e-16.
+    start = (np.array([-5e-4, 3e-4]), np.array([[1e-3, 3e-4], [2e-4, 1e-3]]))
+    flow = gflow.integrate(start, ([[1.0, 0.3], [0.4, 1.0]], [0.0, 0.0]), 5.0, method="DOP853",
+                           rtol=1e-10, loss=Cancelling())
+    assert flow.loss[0] < 1e-12 and flow.certificate().ok, flow.certificate()
+
+    larger = gflow.integrate(MODEL, DATA, T, method="DOP853", rtol=RTOL, loss=Cancelling())
+    assert larger.certificate().ok
+    larger.path.pieces = [1.001 * piece for piece in larger.path.pieces]
+    assert "energy" in larger.certificate().doubts
+
+
 def test_a_slide_dropped_shortly_before_the_end_is_doubted():
     flow = gflow.integrate(*draw(400), 15.0, method="waveform", rtol=RTOL)
     last = flow.events["time"][-1]

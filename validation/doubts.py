@@ -153,6 +153,10 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             said = drawn.doubted()
+        if said.endswith("non_finite"):
+            # A start whose loss overflows, say: no run at all, and certified as such.
+            counts["failed"] += 1
+            continue
         counts["doubted" if said else "ok"] += 1
         if said:
             print(f"seed {seed} ({drawn.kind}) {drawn.method} {drawn.rtol:.1e}: {said}", flush=True)

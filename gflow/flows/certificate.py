@@ -30,8 +30,9 @@ class Certificate(Value):
         `gflow.problem.field.Field` with the signs of ``w.x``; divided by 1 plus what an error of 1
         of all weights would do to the integral.
     lasting : ndarray, shape (m,)
-        Norm of the mean of these defects, signs kept, each cut to `CLIP` ``rtol``, over what it
-        may be; 0 of less than 8 intervals.
+        Norm of the mean of these defects, signs kept, each cut to `CLIP` ``rtol``, and without
+        those of the three pieces that add most to it, over what it may be; 0 of less than 8
+        intervals.
     off_event : float
         Largest ``|w_i.x_k| / (|(a_i, w_i)| |x_k|)`` at the time of an event.
     contradictions : int
@@ -117,7 +118,7 @@ class Certificate(Value):
     @property
     def tolerance(self) -> float:
         """What ``balance``, ``lorentz``, ``energy`` and ``loss_rise`` are judged against."""
-        return max(1000 * self.rtol, 1e-11)
+        return tolerance(self.rtol)
 
     @property
     def limits(self) -> dict[str, tuple[float, float]]:
@@ -182,6 +183,11 @@ class Certificate(Value):
             f"neurons x intervals), {met} of {events} events: one wrong piece would be missed in "
             f"{1 - seen / max(pieces, 1):.0%} of cases, one wrong neuron in "
             f"{1 - some / max(m, 1):.0%}, one event moved in {1 - met / max(events, 1):.0%}"])
+
+
+def tolerance(rtol: float) -> float:
+    """Of what is conserved, and of losses."""
+    return max(1000 * rtol, 1e-11)
 
 
 def peak(values: np.ndarray) -> float:

@@ -22,6 +22,10 @@ right to within ``rtol``, and a neuron that leaves a hyperplane along it is not 
 before. 1.001 ``rtol`` is the most measured on right runs."""
 SHARP = 4.0
 """Smooth activations bend as well: their fields are taken to change so many times as fast."""
+BESIDE = np.linspace(-1e-3, 1e-3, 16)
+"""So far beside outputs, relative to them or to labels, losses are compared with their pulls."""
+SURELY = 4.0
+"""Times the largest of these differences is what losses are rounded by."""
 CHUNK = 250_000
 """Of neurons x points x states so many are in memory at once, beside what is asked for."""
 
@@ -195,6 +199,19 @@ class Reference:
         fast = SHARP if self.smooth else 1.0
         return np.asarray(fast * self.pace * row_norms(self.fields(sight)).max(axis=0)
                           + self.decay.max())
+
+    def rounding(self, h: np.ndarray) -> float:
+        """What losses at outputs ``h`` (n,) are wrong by that a user wrote, as terms in them may
+        cancel: what changes of outputs do to them beyond a rule of two nodes for the pulls, whose
+        own error is ``1e-15 / 4320``."""
+        field = self.field
+        if hasattr(field.loss, "name"):
+            return 0.0
+        by = BESIDE[:, None] * np.maximum(np.abs(h), np.abs(field.data.y))
+        x = np.sqrt(1 / 12)
+        pulls = (field.pulls(h + (0.5 - x) * by) + field.pulls(h + (0.5 + x) * by)) / 2
+        off = field.value(h + by) - field.value(h[None]) + (pulls * by).mean(axis=1)
+        return SURELY * float(np.abs(off).max())
 
     def noise(self, sight: Sight, near: np.ndarray, normal: np.ndarray, held: np.ndarray
               ) -> float:
