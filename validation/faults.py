@@ -219,7 +219,8 @@ def examine(kind: str, problem: Problem, tell: Any) -> list[str]:
             continue
         good = not exact.stats["ambiguous"] and well_conditioned(problem, other, expected, tell)
         trusted = ", certificate ok" if flow.certificate(PIECES).ok else ""
-        found.append(f"{'wrong' if good else 'unclear'} {method}: outputs off by {off:.1e}{trusted}")
+        found.append(f"{'wrong' if good else 'unclear'} {method}: outputs off by {off:.1e}"
+                     f"{trusted}")
     return found
 
 
