@@ -262,3 +262,12 @@ def test_neurons_that_put_out_nothing_shrink_by_what_the_clock_makes_of_pulls(lo
     pull = x * (0.5 if loss == "logistic" else 1.0)
     np.testing.assert_allclose(np.log(flow.W[:, 0, 0] / 1e-17), -pull * flow.t, atol=3e-9)
     assert flow.certificate().ok
+
+
+@pytest.mark.parametrize("method", ["Radau", "LSODA"])
+def test_slides_while_the_clock_runs_ahead(method):
+    # A stiff stepper takes one step for decades, on which times go faster by exp(60).
+    start = gflow.TwoLayerReLU([-0.6], [[0.0, 0.3]], slope=-1.0)
+    X, y = np.tile([2.0, 0.0], (3, 1)), [-1.0, 1.0, 1.0]
+    flow = gflow.integrate(start, (X, y), 1e30, loss="logistic", method=method)
+    assert flow.success and not len(flow.events) and (flow.W[-1] == flow.W[0]).all()

@@ -144,3 +144,34 @@ def test_what_shrinks_below_rounding_comes_back():
                             rtol=1e-10) for method in ("DOP853", "waveform")]
     assert ends[1].a[:, 0].min() < 1e-19 and ends[1].stats["steps"] < 120
     np.testing.assert_allclose(ends[0].a[-1], ends[1].a[-1], rtol=1e-6)
+
+
+# Under decay
+
+HELD = (np.array([[1.0, 0.2], [0.5, 1.0], [0.8, 0.1]]), np.array([1.0, 1.5, -0.3]))
+
+
+@pytest.mark.parametrize("slope, neurons", [(0.3, [0, 1, 2]), (0.0, [0, 1]), (0.0, [1]),
+                                            (0.0, [0])])
+def test_rest_under_decay_costs_nothing(slope, neurons, tmp_path):
+    a = np.array([0.3, 0.7, -0.2])[neurons]
+    W = np.array([[0.5, 0.1], [-0.4, -0.3], [0.4, -0.5]])[neurons]
+    start = gflow.TwoLayerReLU(a, W, slope=slope)
+    flow = gflow.integrate(start, HELD, 1e12, decay=0.2, method="waveform")
+    other = gflow.integrate(start, HELD, 300.0, decay=0.2, method="DOP853")
+    assert flow.success and flow.stats["steps"] < 300 and flow.certificate().ok
+    np.testing.assert_allclose(flow.W[-1], other.W[-1], atol=1e-7)
+    # A dead neuron loses 0.2 of the logarithm of its size in a unit of time, however late.
+    dead = (slope == 0) & (W[:, 0] < 0)
+    shrunk = flow.log_norms[:, dead] + 0.2 * flow.t[:, None]
+    np.testing.assert_allclose(shrunk, np.log(0.5), atol=1e-9 + 1e-15 * 0.2e12)
+    # What is dissipated is what the objective falls by, on the last pieces too.
+    for p in range(flow.stats["steps"]) if dead.all() else ():
+        t = np.array(flow.path.breaks[p:p + 2])
+        size = np.exp(2 * (np.log(0.5) - 0.2 * t)) * (1 + 0.49 / 0.25)
+        assert flow.path.dissipation(p) == pytest.approx(-0.1 * np.diff(size)[0], rel=1e-6)
+    flow.save(tmp_path / "run.npz")
+    longer = gflow.load(tmp_path / "run.npz").extend(3e12)
+    assert longer.success and longer.stats["steps"] < 400
+    np.testing.assert_allclose(longer(1e12).W, flow.W[-1], atol=1e-12)
+    np.testing.assert_allclose(longer.W[-1], flow.W[-1], atol=1e-8)

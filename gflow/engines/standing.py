@@ -30,7 +30,7 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
     p = engine.pulls(state, t0)
     curvature = (None if engine.square else
                  engine.field.curvature(h, engine.clock.log_rate(t0)))
-    move, gone = np.zeros_like(state), np.zeros(engine.m)
+    move, shrink = np.zeros_like(state), np.zeros_like(state)
     fastest = (rest.rate(a, W, p, engine.data.X, curvature)
                * engine.pattern.activation.steepest + engine.drift.fastest)
     if fastest * span <= rest.INSTANT:
@@ -38,15 +38,17 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
     elif v.any():
         terms = rest.terms(engine.first, p, curvature, rest.reach(
             a, W, engine.data.X, engine.pattern.activation))
-        gone = _gone(engine, v, a, W, terms)
+        dead = (engine.pattern.codes == OFF).all(axis=1)
+        shrink = by_weight(np.where(dead, engine.drift.uniform or 0.0,
+                                    _gone(engine, v, a, W, terms)), engine.d)
         # Neurons at 0 stay there, to the last bit.
-        apart = (gone > 0) | (by_neuron(np.abs(state), engine.m) == 0.0)
-        found = _to_rest(engine, v, a, W, terms, span, by_weight(apart, engine.d))
+        still = by_weight(by_neuron(np.abs(state), engine.m) == 0.0, engine.d)
+        found = to_rest(engine, v, a, W, terms, span, still | (shrink > 0))
         if found is None:
             return None
         move = found
-        t1 = min(t1, t0 + engine.longest) if move.any() or gone.any() else t1
-    shrink = by_weight(gone, engine.d)
+        moving = move.any() or (shrink * state).any()
+        t1 = min(t1, t0 + engine.longest) if moving else t1
     # What no stepper can follow any more, and nothing brings back, has shrunk to nothing.
     lost = (shrink > 0) & by_weight(by_neuron(np.abs(state), engine.m) < LOST, engine.d)
     engine.state = state = np.where(lost, 0.0, state)
@@ -85,8 +87,8 @@ def _doomed(engine: Stepping) -> bool:
     return steep * float(p @ lengths) / engine.data.n < weakest
 
 
-def _to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray,
-             span: float, gone: np.ndarray) -> np.ndarray | None:
+def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms: np.ndarray,
+            span: float, gone: np.ndarray) -> np.ndarray | None:
     """By how much the state, moving with ``v``, is off its rest, but for weights that have
     ``gone`` (m (d + 1),) or are of neurons at 0; None if it will not be there in the time ``span``,
     or is far from it. ``terms`` are those of `rest.terms`."""

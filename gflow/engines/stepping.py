@@ -427,6 +427,11 @@ class Stepping:
             log = self.clock.log_rate(t0)
             bend = self.field.curvature(self.outputs(states[0]), log)
             error *= float(self._seen(bend).max() if self.clock.parts is not None else bend.max())
+        if self.clock.parts is not None:
+            # Clocks may go faster by a power that no polynomial follows; signs do not depend on it.
+            size = np.abs(p).max(axis=1, keepdims=True)
+            size[size == 0.0] = 1.0
+            p, error = p / size, error / size[0]
         error += SUM_ROUNDING * np.abs(p).max(axis=0)
         found = []
         geometry = self.pattern.geometry

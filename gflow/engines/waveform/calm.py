@@ -71,6 +71,8 @@ class Calm:
         Of patterns whose neurons only shrink (`fading`): what the logarithm of their size has lost
         from the start of the stretch to ``t0``, which ``lam`` knows nothing of. NaN for others;
         empty if there are none.
+    held : bool
+        Whether this is a rest under decay, see `standstill`: what it does is said by the rest.
     """
 
     t0: float
@@ -81,6 +83,7 @@ class Calm:
     accuracy: float
     decay: float = 0.0
     lost: np.ndarray = of_class(default_factory=lambda: np.empty(0))
+    held: bool = False
 
     def powers(self, s: np.ndarray) -> np.ndarray:
         """Units (J, m) of the neurons that `states` gives."""

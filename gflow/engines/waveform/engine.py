@@ -38,6 +38,7 @@ from .pace import next_length
 from .reduced import ACCURACY, Reduced
 from .response import response, shrinking
 from .rounds import Outcome, relax
+from . import standstill
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
@@ -50,7 +51,7 @@ FADING = 0.5
 outputs are rounding pulls stay, whatever it does."""
 FOLDINGS = 200.0
 """Neurons grow by no more than exp of this on a window: their products must not overflow."""
-SOON, TINY = 1.0, float(np.finfo(float).tiny)
+SOON, TINY, EPS = 1.0, float(np.finfo(float).tiny), float(np.finfo(float).eps)
 """The first piece of a flow at rest in which neurons shrink, in units of the time in which they do;
 each is twice as long as the one before, so that all times in it are as exact as times are."""
 FADINGS = 12.0
@@ -111,7 +112,7 @@ class Waveform:
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.patterns = self.marcher.patterns(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
-        self.quiet, self.patience, self.failures = 0, PATIENCE, 0
+        self.quiet, self.patience, self.failures, self.look = 0, PATIENCE, 0, 0
         self.calm = False
         self.hint = 0.0
         self.pulled, self.sharpened = 0.0, -1.0
@@ -199,7 +200,7 @@ class Waveform:
 
     def _advance(self) -> None:
         """Windows up to ``t_max``."""
-        H, look = self.hint or self.grows(1.0), 0
+        H = self.hint or self.grows(1.0)
         while self.t < self.run.t_max:
             # A run that is taken up where it was calm goes on with its clock, and may be at rest.
             slower = None if self.calm else self.turn(self.guess.r)
@@ -207,17 +208,23 @@ class Waveform:
                 H *= slower
                 self.begin()
             self.path.tried(H)
-            H = min(H, self.run.t_max - self.t, self.grows(FOLDINGS), self.launch(),
-                    self.lasts())
+            if self.decay and not self.seen().any():
+                # Dead neurons never wake: nothing is left to do but to shrink, whatever pulls are.
+                H = FOLDINGS / self.decay
+            else:
+                H = min(H, self.grows(FOLDINGS), self.lasts())
+            H = min(H, self.run.t_max - self.t, self.launch())
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t) and not self.calm:
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
-            if self.steps >= look:
-                look = self.steps + self.steps // 2 + LOOK
+            if self.steps >= self.look:
+                self.look = self.steps + self.steps // 2 + LOOK
                 if self.at_rest():
                     self.stand()
+                    return
+                if self.decay and self.held():
                     return
             if self.calm or self.quiet >= self.patience and not self.small:
                 self.calm = False
@@ -346,6 +353,31 @@ class Waveform:
                 self._take(*system.neurons())
                 system.begin(self.U, self.power, self.t)
 
+    def held(self) -> bool:
+        """Stay here until ``t_max`` if the flow has come to rest under decay, but for neurons that
+        shrink; whether it has."""
+        span = self.run.t_max - self.t
+        if span * self.decay < 1.0:
+            # No longer than what windows take anyway.
+            return False
+        codes = codes_of(self.data.arrangement, self.side)
+        found = standstill.at_rest(self.field, self.decay, self.U, self.power, codes, self.rtol,
+                                   span)
+        if found is None:
+            return False
+        stretch = found.stretch(self.power, self.t)
+        fading, one = found.rate[found.rate > 0.0], np.eye(self.data.d + 1)
+        lost, H = np.zeros(fading.size), SOON / self.decay if fading.size else span
+        while self.t < self.run.t_max:
+            t1 = self.t + H if self.t + 1.001 * H < self.run.t_max else self.run.t_max
+            self.path.append(Calm(self.t, t1, stretch, np.tile(one, (fading.size, 1, 1)),
+                                  found.fields(t1 - self.t), ACCURACY, 0.0, lost.copy(), True))
+            lost += fading * (t1 - self.t)
+            self.steps += 1
+            self.t, H = t1, 2 * H
+            self.run.check(self.measure)
+        return True
+
     def stand(self) -> None:
         """Stay here until ``t_max``."""
         m, e = self.U.shape
@@ -450,7 +482,7 @@ class Waveform:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken, look = 0, LOOK
-        while self.t < self.run.t_max:
+        while self.t < self.run.t_max and not self.calm:
             H = min(H, self.lasts())
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
@@ -486,6 +518,8 @@ class Waveform:
             self.path.append(piece)
             self.run.check(self.measure)
             H = self._renew(system, H)
+            # Under decay it may be at rest, which is not looked for here.
+            self.calm = self.decay > 0.0 and self.steps >= self.look
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(*system.neurons())
@@ -516,7 +550,9 @@ class Waveform:
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.
         a, W = U[:, 0].copy(), U[:, 1:].copy()
-        self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
+        if self.decay * self.t * EPS < self.rtol:
+            # Later nobody knows what decay has left of them.
+            self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
         U[:, 0], U[:, 1:] = a, W
         self.U = U
 

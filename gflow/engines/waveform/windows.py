@@ -223,7 +223,8 @@ class Windows:
                   "calm": np.array([isinstance(piece, Calm) for piece in self.pieces], dtype=bool),
                   "calm_stretch": np.array([number[id(piece.stretch)] for piece in calm],
                                            dtype=np.int64),
-                  "calm_accuracy": np.array([piece.accuracy for piece in calm])}
+                  "calm_accuracy": np.array([piece.accuracy for piece in calm]),
+                  "calm_held": np.array([piece.held for piece in calm], dtype=bool)}
         for name in ("U", "power", "direction", "closest", "strength", "values"):
             arrays[name] = np.array([getattr(window, name) for window in windows])
         for name in ("U", "power", "of"):
@@ -264,6 +265,7 @@ class Windows:
         # Files of before know of no neurons that only shrink.
         lost = (split("calm_lost", arrays) if "calm_lost_count" in arrays
                 else [np.empty(0)] * len(lists["calm_lam"]))
+        held = arrays.get("calm_held", np.zeros(len(lost), dtype=bool))
         begun = arrays.get("stretch_t0", np.zeros(len(lists["stretch_moments"])))
         stretches = [Stretch(arrays["stretch_U"][k], arrays["stretch_power"][k],
                              arrays["stretch_of"][k], moments, float(begun[k]))
@@ -278,8 +280,8 @@ class Windows:
                 terms = int(arrays["calm_terms"][c]) if "calm_terms" in arrays else field.shape[1]
                 path.append(Calm(t0, t1, stretches[int(arrays["calm_stretch"][c])],
                                  lists["calm_lam"][c], np.ascontiguousarray(field[:, :terms]),
-                                 float(arrays["calm_accuracy"][c]), marcher.decay,
-                                 lost[c]))
+                                 float(arrays["calm_accuracy"][c]),
+                                 0.0 if held[c] else marcher.decay, lost[c], bool(held[c])))
                 c += 1
             else:
                 path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],

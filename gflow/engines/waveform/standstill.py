@@ -1,0 +1,144 @@
+"""Rest under decay: points hold large neurons against it, and others shrink for ever.
+
+Fields do not vanish there, so that windows would go on at the pace of the decay. Where a Newton
+step finds the rest within ``rtol`` of every large neuron the run stays at it. Pulls are constant
+then, and a neuron that puts out nothing any more, and whose velocity is against itself, keeps its
+direction and shrinks at a constant rate: a dead one at that of the decay.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...problem.activation import Activation
+from ...problem.field import Field
+from ...problem.norms import row_norms
+from .. import rest
+from ..events import OFF, SLIDING
+from ..standing import EPS, to_rest
+from ..stepping import Stepping
+from .calm import Stretch
+
+
+ROOM = 10.0
+"""Of a direction that still turns to hyperplanes, in units of what it turns by."""
+
+
+class Rest(NamedTuple):
+    """A flow at rest under decay.
+
+    Attributes
+    ----------
+    U : ndarray, shape (m, d + 1)
+        Neurons, in the units that were given.
+    rate : ndarray, shape (m,)
+        At which they shrink; 0 if they stay.
+    """
+
+    U: np.ndarray
+    rate: np.ndarray
+
+    def stretch(self, power: np.ndarray, t: float) -> Stretch:
+        """What is there from ``t`` on: every neuron that shrinks is a pattern by itself."""
+        m, e = self.U.shape
+        i = np.flatnonzero(self.rate)
+        of, moments = np.full(m, -1), np.zeros((i.size, e, e))
+        of[i] = np.arange(i.size)
+        # As if all was output weight: what a neuron dissipates goes with the square of its norm.
+        moments[:, 0, 0] = np.ldexp((self.U[i]**2).sum(axis=1), 2 * power[i])
+        return Stretch(self.U.copy(), power.copy(), of, moments, t)
+
+    def fields(self, length: float) -> np.ndarray:
+        """Fields (G, 1, d), per unit of s on a window of this ``length``, under which the neurons
+        of `stretch` shrink as they do."""
+        rate = self.rate[self.rate > 0.0]
+        field = np.zeros((rate.size, 1, self.U.shape[1] - 1))
+        field[:, 0, 0] = rate * length / 2
+        return field
+
+
+def at_rest(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes: np.ndarray,
+            rtol: float, span: float) -> Rest | None:
+    """Where a flow under decay comes to rest, if it is there but for ``rtol`` of every neuron.
+
+    Parameters
+    ----------
+    field : Field
+        Of the problem.
+    decay : float
+        Of all weights.
+    U, power : ndarray, shapes (m, d + 1) and (m,)
+        Neurons now, in units of ``2 ** power``.
+    codes : ndarray of int8, shape (m, n)
+        Their patterns.
+    rtol : float
+    span : float
+        Time left.
+    """
+    if field.activation.slope and not U[:, 1:].any(axis=1).all():
+        # One at w = 0 may leave.
+        return None
+    X, real = field.data.X, np.ldexp(U, power[:, None])
+    assert isinstance(field.activation, Activation)
+    reach = rest.reach(real[:, 0], real[:, 1:], X, field.activation)
+    lives = (codes != OFF).any(axis=1) & U[:, 1:].any(axis=1)
+    out = np.abs(real[:, :1] * field.activation(real[:, 1:] @ X.T))
+    large = lives & (out > EPS / len(U) * reach).any(axis=1)
+    there, p = U.copy(), field.pulls(np.zeros(field.data.n))
+    if large.any():
+        found = _large(field, real[large], codes[large], rtol, span)
+        if found is None:
+            return None
+        there[large] = np.ldexp(found, -power[large, None])
+        p = field.pulls(field.outputs(found[:, 0], found[:, 1:], codes[large]))
+    rate = np.where(U.any(axis=1) & ~lives, decay, 0.0)
+    i = np.flatnonzero(lives & ~large)
+    noise = (codes[i] != OFF) @ rest.rounding(np.abs(p) + reach, X) + rest.NOISE * decay
+    rate[i] = _little(U[i], field.fields(codes[i], p), codes[i], X, decay, noise, rtol)
+    return None if np.isnan(rate).any() else Rest(there, rate)
+
+
+def _little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,
+            noise: np.ndarray, rtol: float) -> np.ndarray:
+    """Rates (m,) at which neurons shrink that put out nothing, under fields ``D`` (m, d) that stay
+    and are known but for ``noise`` (m,); NaN where the direction turns, or the neuron grows.
+
+    In a cone directions come to that of the largest eigenvalue, ``w`` along ``a D``, from nearby;
+    any other that does not turn by more than noise is on a ray.
+    """
+    a, W = U[:, :1], U[:, 1:]
+    v = np.column_stack([(W * D).sum(axis=1), a * D]) - decay * U
+    square = (U**2).sum(axis=1)
+    rate = -(v * U).sum(axis=1) / square
+    aside = row_norms(v + rate[:, None] * U) / np.sqrt(square)
+    far = np.abs(W @ X.T) > ROOM * rtol * row_norms(W)[:, None] * row_norms(X)
+    settles = (a[:, 0] * (W * D).sum(axis=1) > 0) & (far | (codes == SLIDING)).all(axis=1)
+    straight = aside <= np.where(settles, np.maximum(noise, rtol * row_norms(D)), noise)
+    return np.where(straight & (rate > noise), rate, np.nan)
+
+
+def _large(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
+           span: float) -> np.ndarray | None:
+    """The rest (m, d + 1) of neurons ``real`` that put out something; None if it is not near, or
+    on other sides."""
+    if real.size > rest.MOST:
+        return None
+    a, W = real[:, 0].copy(), real[:, 1:].copy()
+    engine = Stepping(field, np.append(a, W), "DOP853", rtol)
+    p = field.pulls(field.outputs(a, W, codes))
+    engine.pattern.take(codes, a, W, field.fields(codes, p), np.zeros(codes.shape, dtype=bool),
+                        rtol)
+    engine.state = np.append(a, W)
+    terms = rest.terms(engine.first, p, None if engine.square else field.curvature(
+        field.outputs(a, W, codes)), rest.reach(a, W, field.data.X, engine.pattern.activation))
+    v = engine.velocity(0.0, engine.state)
+    move = to_rest(engine, v, a, W, terms, span, np.zeros(v.size, dtype=bool))
+    if move is None:
+        return None
+    a, W = engine.split(engine.state + move)
+    side = engine.pattern.side
+    if ((side * (W @ field.data.arrangement.normal.T) < 0) & (side != 0)).any():
+        return None
+    return np.column_stack([a, W])
