@@ -30,6 +30,8 @@ myst_dmath_double_inline = True
 
 autosummary_generate = True
 autodoc_typehints = "none"
+# Defaults as they are written, not as they print.
+autodoc_preserve_defaults = True
 autodoc_member_order = "bysource"
 numpydoc_show_class_members = False
 numpydoc_xref_param_type = False
