@@ -126,8 +126,8 @@ def lose_flips(monkeypatch: pytest.MonkeyPatch) -> None:
     """The first change of side on every window is not recorded, though it is taken."""
     record = waveform.Waveform._record
 
-    def forgetful(self, t0, t1, log):
-        record(self, t0, t1, log[1:])
+    def forgetful(self, window, log):
+        record(self, window, log[1:])
 
     monkeypatch.setattr(waveform.Waveform, "_record", forgetful)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 from typing import Callable
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebval
 
 from ...problem.balance import Balance
 from ...problem.clock import Clock
@@ -22,11 +21,11 @@ from ...kernels.slides import keep_on
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
 from ...problem.norms import row_norms
-from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero, undecided
+from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero
 from ..run import Run, Stop
 from .. import rest
 from ..drift import Drift
-from ..events import changed_points, codes_of
+from ..events import codes_of
 from .calm import Calm, Stretch
 from .crew import Crew
 from .window import Window
@@ -38,7 +37,7 @@ from .pace import next_length
 from .reduced import ACCURACY, Reduced
 from .response import response, shrinking
 from .rounds import Outcome, relax
-from . import standstill
+from . import limits, logs, standstill
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
@@ -46,18 +45,9 @@ LOOK = 10
 """Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
-FADING = 0.5
-"""Decay shrinks no weight by more than exp of this on a window: pulls are polynomials there. Once
-outputs are rounding pulls stay, whatever it does."""
-FOLDINGS = 200.0
-"""Neurons grow by no more than exp of this on a window: their products must not overflow."""
 SOON, TINY, EPS = 1.0, float(np.finfo(float).tiny), float(np.finfo(float).eps)
 """The first piece of a flow at rest in which neurons shrink, in units of the time in which they do;
 each is twice as long as the one before, so that all times in it are as exact as times are."""
-FADINGS = 12.0
-"""Balanced neurons that shrink for ever do so by no more than exp of this on a window. Rounding
-grows by as much there: it comes to exp of twice that, 1e-6 of the neuron, before it is taken
-off."""
 
 
 class Waveform:
@@ -210,9 +200,9 @@ class Waveform:
             self.path.tried(H)
             if self.decay and not self.seen().any():
                 # Dead neurons never wake: nothing is left to do but to shrink, whatever pulls are.
-                H = FOLDINGS / self.decay
+                H = limits.FOLDINGS / self.decay
             else:
-                H = min(H, self.grows(FOLDINGS), self.lasts())
+                H = min(H, self.grows(limits.FOLDINGS), self.lasts())
             H = min(H, self.run.t_max - self.t, self.launch())
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
@@ -282,39 +272,21 @@ class Waveform:
         return max(length, 64 * float(np.spacing(self.t)))
 
     def lasts(self) -> float:
-        """The longest window under decay: `FADING`, or `FOLDINGS` if outputs are rounding beside
-        pulls or decay."""
+        """The longest window under decay, see `limits.lasting`."""
         if not self.decay:
             return np.inf
-        square = np.ldexp(np.square(self.U).sum(axis=1), 2 * self.power).sum()
-        bend = 1.0 if self.guess.weight is None else float(self.guess.weight.max())
-        # Of what outputs do to fields: |a| |w| is at most half the square.
-        own = bend * float(square) / 2 * float(self.lengths @ self.lengths) / self.data.n
-        nothing = own <= rest.NOISE * max(self._pull(self.guess.r), self.decay)
-        return (FOLDINGS if nothing else FADING) / self.decay
+        return limits.lasting(self.U, self.power, self.guess.weight, self.lengths, self.decay,
+                              self._pull(self.guess.r))
 
     def fades(self, within: float) -> float:
         """The longest window on which balanced neurons that shrink stay on their invariant, or
-        infinity if that is longer than ``within``.
-
-        For ever shrink those on rays: a field against w that crosses no hyperplane.
-        """
-        d = self.data.d
-        # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
-        if d == 1 or self.side.size - np.count_nonzero(self.side) < d - 1:
-            return np.inf
-        if self.grows(FADINGS) >= within * max(1.0, abs(self.activation.slope)):
+        infinity if that is longer than ``within``; see `limits.fading`."""
+        if self.grows(limits.FADINGS) >= within * max(1.0, abs(self.activation.slope)):
             # No neuron shrinks by more than that on such a window either.
             return np.inf
-        rays = (self.side == 0).sum(axis=1) >= d - 1
-        i = np.flatnonzero(rays & (self.balance.sign == 0) & self.U[:, 1:].any(axis=1))
-        if not i.size:
-            return np.inf
-        pull = self.guess.r[:, None] * self.data.X / self.data.n
-        W = self.U[i, 1:] / row_norms(self.U[i, 1:])[:, None]
-        along = (W * (self.marcher.active(self.side[i]) @ pull)).sum(axis=1)
-        rate = float((-np.sign(self.U[i, 0]) * along).max())
-        return max(FADINGS / rate, 64 * float(np.spacing(self.t))) if rate > 0 else np.inf
+        return limits.fading(
+            self.U, self.side, self.balance.sign == 0, lambda side: self.marcher.active(side) @ (
+                self.guess.r[:, None] * self.data.X / self.data.n), self.t)
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
@@ -564,10 +536,7 @@ class Waveform:
         self.watched = np.zeros(self.data.n, dtype=bool)
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
         if len(frame.choices):
-            n, s, plane, other, side, solutions = frame.choices.T
-            self.choices.append(np.column_stack([
-                n, window.t0 + (s + 1) / 2 * (window.t1 - window.t0), -2 - plane, side, other,
-                solutions]))
+            self.choices.append(logs.choices(frame.choices, window))
         self.side, self.loose = out.side, out.loose
         self.direction, self.closest = out.direction, out.closest
         self.patterns = frame.after()
@@ -581,38 +550,15 @@ class Waveform:
                           response.most(h, p) + self.reserve())
         self.quiet = 0 if len(log) else self.quiet + 1
         if len(log):
-            self._record(window.t0, window.t1, log)
+            self._record(window, log)
         if self.activation.slope:
-            left = log[(log[:, 3] == 0) & (log[:, 2] >= 0)]
-            pulls = chebval(left[:, 1], outcome.series).T
-            left = left[undecided(self.data, left[:, 2].astype(int), pulls)]
-            self.choices.append(np.column_stack([
-                left[:, 0], window.t0 + (left[:, 1] + 1) / 2 * (window.t1 - window.t0), left[:, 2],
-                left[:, 4], -left[:, 4], np.full(len(left), 2.0)]))
+            self.choices.append(logs.leaky_choices(self.data, log, outcome.series, window))
             stop_at_zero(self.activation, self.U[:, 0], self.U[:, 1:], self.t)
-            self._stop_on_a_line(frame.side, log, window)
-
-    def _stop_on_a_line(self, side: np.ndarray, log: np.ndarray, window: Window) -> None:
-        """End the run if a leaky neuron has passed ``w = 0`` on a window that it began on sides
-        ``side``: while it slides on d - 1 hyperplanes it meets others nowhere else."""
-        d = self.data.d
-        slides = (side == 0).sum(axis=1)
-        # Before the instant of its last event.
-        before, last = slides.copy(), np.full(len(slides), -2.0)
-        for neuron, s, plane, old, new in log[:, :5]:
-            i = int(neuron)
-            if s > last[i]:
-                before[i], last[i] = slides[i], s
-            if old != 0 and d > 1 and before[i] >= d - 1 and plane >= 0:
-                t = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
+            i, t = logs.passed_zero(frame.side, log, window, self.data.d)
+            if i >= 0:
                 self.path.cut(t)
                 raise leaky_at_zero(i, t)
-            slides[i] += int(new == 0) - int(old == 0)
 
-    def _record(self, t0: float, t1: float, log: np.ndarray) -> None:
+    def _record(self, window: Window, log: np.ndarray) -> None:
         """Events of a window as changes of the ternary codes of points."""
-        i, h = log[:, 0].astype(np.int64), log[:, 2].astype(np.int64)
-        row, point, before, after = changed_points(self.data.arrangement, i, h, log[:, 3],
-                                                   log[:, 4], self.side)
-        time = t0 + (log[row, 1] + 1) / 2 * (t1 - t0)
-        self.run.record(time, i[row], point, before, after)
+        self.run.record(*logs.changes(self.data.arrangement, log, self.side, window))

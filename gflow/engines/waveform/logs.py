@@ -1,0 +1,63 @@
+"""What happened on a window, in the words of users: times, points and codes.
+
+Logs are those of `gflow.kernels.march.march`: neuron, s in [-1, 1], hyperplane, old and new side.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+from ...problem.data import Arrangement, Data
+from ..events import changed_points
+from ..pattern import undecided
+from .window import Window
+
+
+def times(s: np.ndarray, window: Window) -> np.ndarray:
+    """Times at ``s`` in [-1, 1] of a window."""
+    return np.asarray(window.t0 + (s + 1) / 2 * (window.t1 - window.t0))
+
+
+def changes(A: Arrangement, log: np.ndarray, side: np.ndarray, window: Window
+            ) -> tuple[np.ndarray, ...]:
+    """Time, neuron, point, and codes before and after of all changes of the pattern; ``side``
+    (m, C) are sides at the end."""
+    i, h = log[:, 0].astype(np.int64), log[:, 2].astype(np.int64)
+    row, point, before, after = changed_points(A, i, h, log[:, 3], log[:, 4], side)
+    return times(log[row, 1], window), i[row], point, before, after
+
+
+def choices(rows: np.ndarray, window: Window) -> np.ndarray:
+    """Choices between several solutions, as `march` logs them: neuron, time, hyperplane, side,
+    side in another, and number of solutions."""
+    n, s, plane, other, side, solutions = rows.T
+    return np.column_stack([n, times(s, window), -2 - plane, side, other, solutions])
+
+
+def leaky_choices(data: Data, log: np.ndarray, series: np.ndarray, window: Window) -> np.ndarray:
+    """The same of leaky neurons that are let go where points pull no more; ``series`` (J, n) are
+    the pulls."""
+    left = log[(log[:, 3] == 0) & (log[:, 2] >= 0)]
+    left = left[undecided(data, left[:, 2].astype(int), chebval(left[:, 1], series).T)]
+    return np.column_stack([left[:, 0], times(left[:, 1], window), left[:, 2], left[:, 4],
+                            -left[:, 4], np.full(len(left), 2.0)])
+
+
+def passed_zero(side: np.ndarray, log: np.ndarray, window: Window, d: int) -> tuple[int, float]:
+    """The first leaky neuron that has passed ``w = 0`` on a window that it began on sides ``side``,
+    and when; -1 if there is none.
+
+    While it slides on d - 1 hyperplanes it meets others nowhere else.
+    """
+    slides = (side == 0).sum(axis=1)
+    # Before the instant of its last event.
+    before, last = slides.copy(), np.full(len(slides), -2.0)
+    for neuron, s, plane, old, new in log[:, :5]:
+        i = int(neuron)
+        if s > last[i]:
+            before[i], last[i] = slides[i], s
+        if old != 0 and d > 1 and before[i] >= d - 1 and plane >= 0:
+            return i, float(times(s, window))
+        slides[i] += int(new == 0) - int(old == 0)
+    return -1, window.t1
