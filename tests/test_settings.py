@@ -609,6 +609,15 @@ def test_dead_neurons_do_not_end_a_stepper(decay, rest):
         np.testing.assert_allclose(flow(3e3).W[1, 0], -0.4 * np.exp(-3e3 * decay), rtol=1e-6)
 
 
+@pytest.mark.parametrize("method", ENGINES)
+def test_a_leak_of_nearly_nothing_wakes_neurons_under_decay(method):
+    # On the side of the leak of every point, all but dead, and never at rest there.
+    start = TwoLayerReLU([-0.5, 0.4], [[-0.6], [-0.6]], slope=1e-4)
+    flow = gflow.integrate(start, ([[1.0], [0.4]], [0.3, 2.0]), 1e7, decay=1e-8, method=method)
+    short = gflow.integrate(start, ([[1.0], [0.4]], [0.3, 2.0]), 1e6, method="DOP853")
+    assert flow.success and flow.loss[-1] == pytest.approx(short.loss[-1], rel=1e-3)
+
+
 @pytest.mark.parametrize("method", ["RK45", "LSODA"])
 def test_decay_stronger_than_all_points_ends_a_stepper_at_zero(method):
     X, y = np.array([[1.0, 0.5], [0.3, -1.0], [-0.7, 0.2]]), np.array([0.1, -0.05, 0.02])

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 
+from ..problem.activation import Activation
 from ..problem.norms import row_norms
 from . import rest
 from .events import OFF, SLIDING
@@ -38,7 +39,7 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
     elif v.any():
         terms = rest.terms(engine.first, p, curvature, rest.reach(
             a, W, engine.data.X, engine.pattern.activation))
-        dead = (engine.pattern.codes == OFF).all(axis=1)
+        dead = dead_neurons(engine.pattern.codes, engine.pattern.activation)
         shrink = by_weight(np.where(dead, engine.drift.uniform or 0.0,
                                     _gone(engine, v, a, W, terms)), engine.d)
         # Neurons at 0 stay there, to the last bit.
@@ -57,6 +58,18 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
                       + move[:, None] * (engine.clock.span(t0, t) / whole)), t1
 
 
+def dead_neurons(codes: np.ndarray, activation: Activation) -> np.ndarray:
+    """Neurons (m,) of patterns ``codes`` (m, n) that no point moves: none of a leaky network.
+
+    Examples
+    --------
+    >>> codes = np.array([[0, 0], [0, 1]])
+    >>> dead_neurons(codes, Activation()), dead_neurons(codes, Activation(0.1))
+    (array([ True, False]), array([False, False]))
+    """
+    return np.asarray((codes == OFF).all(axis=1) & (activation.slope == 0.0))
+
+
 def bury(engine: Stepping) -> None:
     """Put neurons that decay has left less of than a stepper can follow at 0, if nothing brings
     them back: no point moves dead ones, and decay may be stronger than all points."""
@@ -66,7 +79,7 @@ def bury(engine: Stepping) -> None:
     size = by_neuron(np.abs(engine.state), engine.m)
     lost = (size < LOST) & (size > 0.0)
     if lost.any():
-        lost &= (pattern.codes == OFF).all(axis=1) | _doomed(engine)
+        lost &= dead_neurons(pattern.codes, pattern.activation) | _doomed(engine)
     if lost.any():
         engine.state = np.where(by_weight(lost, engine.d), 0.0, engine.state)
         if engine.balance is not None:

@@ -17,7 +17,7 @@ from ...problem.field import Field
 from ...problem.norms import row_norms
 from .. import rest
 from ..events import OFF, SLIDING
-from ..standing import EPS, to_rest
+from ..standing import EPS, dead_neurons, to_rest
 from ..stepping import Stepping
 from .calm import Stretch
 
@@ -83,7 +83,7 @@ def at_rest(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes:
     X, real = field.data.X, np.ldexp(U, power[:, None])
     assert isinstance(field.activation, Activation)
     reach = rest.reach(real[:, 0], real[:, 1:], X, field.activation)
-    lives = (codes != OFF).any(axis=1) & U[:, 1:].any(axis=1)
+    lives = ~dead_neurons(codes, field.activation) & U[:, 1:].any(axis=1)
     out = np.abs(real[:, :1] * field.activation(real[:, 1:] @ X.T))
     large = lives & (out > EPS / len(U) * reach).any(axis=1)
     there, p = U.copy(), field.pulls(np.zeros(field.data.n))
@@ -95,7 +95,8 @@ def at_rest(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes:
         p = field.pulls(field.outputs(found[:, 0], found[:, 1:], codes[large]))
     rate = np.where(U.any(axis=1) & ~lives, decay, 0.0)
     i = np.flatnonzero(lives & ~large)
-    noise = (codes[i] != OFF) @ rest.rounding(np.abs(p) + reach, X) + rest.NOISE * decay
+    seen = (codes[i] != OFF) | (field.activation.slope != 0.0)
+    noise = seen @ rest.rounding(np.abs(p) + reach, X) + rest.NOISE * decay
     rate[i] = _little(U[i], field.fields(codes[i], p), codes[i], X, decay, noise, rtol)
     return None if np.isnan(rate).any() else Rest(there, rate)
 
