@@ -57,3 +57,11 @@ def test_a_sample_of_neurons():
     np.testing.assert_allclose(sample.amplification, whole.amplification[:, among], rtol=1e-3)
     with pytest.raises(ValueError, match="most"):
         flow.conditioning(most=0)
+
+
+def test_a_network_of_which_no_neuron_moves():
+    # Off at every point.
+    flow = gflow.integrate(([1.0], [[-1.0, -0.5]]), ([[1.0, 0.3], [0.4, 1.0]], [1.0, 2.0]), 3.0)
+    found = flow.conditioning()
+    assert found.amplification.shape == (found.t.size, 0) and found.largest == 1.0
+    assert not len(found.close) and repr(found)

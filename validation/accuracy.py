@@ -13,12 +13,15 @@ not decide whether some hyperplane is crossed (its ``close`` at 1e-13).
 ``--family odd`` draws points that depend on each other (lattices, directions that almost coincide,
 symmetric sets) instead, and ``--family settings`` leaky slopes, weight decay, speeds of layers and
 losses without rest on either sort of points; there nothing is known of what is amplified.
+``--family small`` draws plain problems of at most 5 points and 5 neurons, for more of them in the
+same time; certificates look at `PIECES` pieces of these.
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
@@ -31,7 +34,9 @@ ENGINES = ("DOP853", "waveform")
 TIGHT = 1e-13
 STOP = 10.0
 """Seconds after which a run is ended, and told apart."""
-FAMILIES = ("plain", "odd", "settings")
+FAMILIES = ("plain", "odd", "settings", "small")
+PIECES = 12
+"""That a certificate looks at, of small problems, which are meant to be many."""
 RTOLS = tuple(10.0**-e for e in range(3, 11))
 UNSURE = 1e-9
 AMPLIFIED = 10.0
@@ -122,9 +127,11 @@ def draw(seed: int, family: str = "plain") -> tuple[str, Problem]:
     (True, True)
     """
     g = np.random.default_rng([18, seed, FAMILIES.index(family)])
-    kinds = {"plain": DATA, "odd": ODD, "settings": DATA + ODD}[family]
+    kinds = {"plain": DATA, "odd": ODD, "settings": DATA + ODD, "small": DATA}[family]
     data, start = str(g.choice(kinds)), str(g.choice(START))
-    d, n, m = int(g.integers(2, 4)), int(g.integers(3, 9)), int(g.integers(1, 21))
+    d = int(g.integers(2, 4))
+    n, m = (int(g.integers(*span)) for span in (
+        ((2, 6), (1, 6)) if family == "small" else ((3, 9), (1, 21))))
     X, y = points(g, data, n, d)
     slope, settings = 0.0, {}
     if family == "settings":
@@ -204,7 +211,7 @@ def examine(seed: int, family: str = "plain", rtols: Sequence[float] = RTOLS
             flow = run(problem, method, rtol)
             status = "" if flow.status == "finished" else flow.status
             error = np.nan if status or bad else apart(flow, exact[method]) / rtol
-            certificate = flow.certificate()
+            certificate = flow.certificate(PIECES if family == "small" else None)
             yield Outcome(seed, kind, method, rtol, error, not certificate.ok,
                           ", ".join(certificate.doubts), status or said or
                           ("undecided" if deciding < rtol else ""))
@@ -239,9 +246,11 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--first", type=int, default=0, help="first seed (0)")
     parser.add_argument("--family", choices=FAMILIES, default="plain", help="of problems (plain)")
     parser.add_argument("--rtol", type=float, nargs="+", default=RTOLS, help="1e-3 ... 1e-10")
+    parser.add_argument("--seconds", type=float, default=np.inf, help="begin no other after these")
     given = parser.parse_args(arguments)
     np.seterr(all="ignore")
     outcomes: list[Outcome] = []
+    begun = time.perf_counter()
     for seed in range(given.first, given.first + given.count):
         for one in examine(seed, given.family, given.rtol):
             outcomes.append(one)
@@ -250,6 +259,9 @@ def main(arguments: list[str] | None = None) -> int:
                 print(f"seed {seed} ({one.kind}) {one.method} {one.rtol:.0e}: {one.error:.3g} rtol"
                       + (f", doubted: {one.doubts}" if one.doubted else "")
                       + (f" [{one.said}]" if one.said else ""), flush=True)
+        if time.perf_counter() - begun > given.seconds:
+            break
+    print(f"{given.family}, seeds {given.first} to {seed}, {time.perf_counter() - begun:.0f} s")
     judged = [one for one in outcomes if not one.said]
     print(table(judged))
     for what in sorted({one.said for one in outcomes} - {""}):

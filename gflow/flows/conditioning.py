@@ -129,7 +129,8 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
     amplification = [track.amplification(flow.path.start)]
     for p in range(len(flow.path.pieces)):
         amplification.append(track.amplification(track.follow(p)))
-    grown = np.array(amplification).reshape(-1, who.size)
+    # No neuron may move at all.
+    grown = np.array(amplification).reshape(len(amplification), who.size)
     t = np.append(flow.path.breaks[:-1], flow.t_end)
     crossings = np.sort(np.array(track.crossings, dtype=CROSSING), order=["time", "neuron"])
     return Conditioning(who, t, grown, crossings, _close(flow, who, t, grown),
