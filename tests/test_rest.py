@@ -148,7 +148,7 @@ def test_what_shrinks_below_rounding_comes_back():
 
 # Under decay
 
-HELD = (np.array([[1.0, 0.2], [0.5, 1.0], [0.8, 0.1]]), np.array([1.0, 1.5, -0.3]))
+AGAINST_DECAY = (np.array([[1.0, 0.2], [0.5, 1.0], [0.8, 0.1]]), np.array([1.0, 1.5, -0.3]))
 
 
 @pytest.mark.parametrize("slope, neurons", [(0.3, [0, 1, 2]), (0.0, [0, 1]), (0.0, [1]),
@@ -157,8 +157,8 @@ def test_rest_under_decay_costs_nothing(slope, neurons, tmp_path):
     a = np.array([0.3, 0.7, -0.2])[neurons]
     W = np.array([[0.5, 0.1], [-0.4, -0.3], [0.4, -0.5]])[neurons]
     start = gflow.TwoLayerReLU(a, W, slope=slope)
-    flow = gflow.integrate(start, HELD, 1e12, decay=0.2, method="waveform")
-    other = gflow.integrate(start, HELD, 300.0, decay=0.2, method="DOP853")
+    flow = gflow.integrate(start, AGAINST_DECAY, 1e12, decay=0.2, method="waveform")
+    other = gflow.integrate(start, AGAINST_DECAY, 300.0, decay=0.2, method="DOP853")
     assert flow.success and flow.stats["steps"] < 300 and flow.certificate().ok
     np.testing.assert_allclose(flow.W[-1], other.W[-1], atol=1e-7)
     # A dead neuron loses 0.2 of the logarithm of its size in a unit of time, however late.
