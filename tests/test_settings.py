@@ -559,7 +559,8 @@ def test_a_leaky_neuron_held_at_zero_on_a_line_is_let_go(rtol):
              for method in ("DOP853", "waveform")]
     for flow in flows:
         assert flow.events["kind"].tolist() == ["slide", "slide", "release", "release"]
-        assert flow.events["time"][-1] == pytest.approx(3.93912786, rel=max(3 * rtol, 1e-8))
+        # The fast engine leaves pulls as blurred as this where a slide ends (`kinks.BLUR`).
+        assert flow.events["time"][-1] == pytest.approx(3.93912786, rel=max(30 * rtol, 1e-8))
     np.testing.assert_allclose(flows[0].model.W, flows[1].model.W, rtol=30 * rtol)
 
 
