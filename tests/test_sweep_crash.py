@@ -18,7 +18,8 @@ import pytest
 import gflow
 import sweep_tasks
 from gflow.sweeping import status
-from test_sweep import contents, environment
+from sweep_tasks import environment
+from test_sweep import contents
 
 GRID = json.dumps(sweep_tasks.GRID)
 

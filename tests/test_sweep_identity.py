@@ -12,7 +12,7 @@ import pytest
 
 import gflow
 from gflow.sweeping.identity import fingerprint
-from test_sweep import environment
+from sweep_tasks import environment
 
 MODULE = '''
 import collections, dataclasses, decimal, enum, fractions, functools, pathlib

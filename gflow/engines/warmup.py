@@ -48,5 +48,5 @@ def announced() -> Iterator[None]:
 def _say() -> None:
     if not _said.is_set() and sys.stderr is not None:
         _said.set()
-        print("gflow: compiling, once per installation (some seconds) ...", file=sys.stderr,
+        print("gflow: compiling, once per installation (up to a minute) ...", file=sys.stderr,
               flush=True)
