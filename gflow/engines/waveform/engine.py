@@ -214,7 +214,7 @@ class Waveform:
                 if self.at_rest():
                     self.stand()
                     return
-                if self.decay and self.held():
+                if self.decay and self.held(self.U, self.power):
                     return
             if self.calm or self.quiet >= self.patience and not self.small:
                 self.calm = False
@@ -325,19 +325,18 @@ class Waveform:
                 self._take(*system.neurons())
                 system.begin(self.U, self.power, self.t)
 
-    def held(self) -> bool:
+    def held(self, U: np.ndarray, power: np.ndarray) -> bool:
         """Stay here until ``t_max`` if the flow has come to rest under decay, but for neurons that
-        shrink; whether it has."""
+        shrink; whether it has. ``U`` and ``power`` are the neurons of now."""
         span = self.run.t_max - self.t
         if span * self.decay < 1.0:
             # No longer than what windows take anyway.
             return False
         codes = codes_of(self.data.arrangement, self.side)
-        found = standstill.at_rest(self.field, self.decay, self.U, self.power, codes, self.rtol,
-                                   span)
+        found = standstill.at_rest(self.field, self.decay, U, power, codes, self.rtol, span)
         if found is None:
             return False
-        stretch = found.stretch(self.power, self.t)
+        stretch = found.stretch(power, self.t)
         fading, one = found.rate[found.rate > 0.0], np.eye(self.data.d + 1)
         lost, H = np.zeros(fading.size), SOON / self.decay if fading.size else span
         while self.t < self.run.t_max:
@@ -454,7 +453,7 @@ class Waveform:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken, look = 0, LOOK
-        while self.t < self.run.t_max and not self.calm:
+        while self.t < self.run.t_max:
             H = min(H, self.lasts())
             t1 = self.t + H
             if self.run.t_max - t1 < 1e-3 * H:
@@ -490,8 +489,6 @@ class Waveform:
             self.path.append(piece)
             self.run.check(self.measure)
             H = self._renew(system, H)
-            # Under decay it may be at rest, which is not looked for here.
-            self.calm = self.decay > 0.0 and self.steps >= self.look
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
             self._take(*system.neurons())
@@ -503,8 +500,13 @@ class Waveform:
         return system.settle(self.t, t1, float(self.clock.span(self.t, self.run.t_max)))
 
     def _renew(self, system: Reduced, H: float) -> float:
-        """A new stretch of the reduced system, where one should begin; the length to try next."""
+        """Rest under decay, or a new stretch of the reduced system where one should begin; the
+        length to try next."""
         slower = self.turn(system.guess.r)
+        if self.decay and self.steps >= self.look:
+            self.look = self.steps + self.steps // 2 + LOOK
+            if self.held(*system.neurons()):
+                return H
         if system.grown or slower is not None:
             self._take(*system.neurons())
             system.begin(self.U, self.power, self.t)
