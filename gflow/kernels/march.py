@@ -92,17 +92,15 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     bench = Bench(work.planes, work.Z, work.near, work.touched, work.when, work.w, work.new,
                   work.field, work.basis)
     # Typed: literals would have what they are given to compiled twice.
-    s, j_out, first_row, stalled = -1.0, np.int64(0), room[0], 0
-    gap, lenient = 2.0, 1.0
+    s, j_out, first_row, stalled, status = -1.0, np.int64(0), room[0], 0, STUCK
     begun = width_at_start(u, work.w)
     # A leaky neuron has a field at w = 0 too.
     rest = begun == 0.0 and (slope == 0.0 or u[0] == 0.0)
     near_count = recall(axis, closest, work)
-    switched = not rest
+    switched, gap, lenient = not rest, 2.0, 1.0
     fresh = rescanned = rest and switched
     sign = sign_at_start(u, D)
     count, exit_s, exit_plane, exit_kind = 0, 2.0, -1, RELEASE_BELOW
-    status = STUCK
     for _ in range(PIECES + PIECES_A_PLANE * C):
         if switched:
             count, exit_s, exit_plane, exit_kind = aim(s, sign, side, slides, D, geometry, force,

@@ -118,11 +118,11 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
                 U[moment, side, here, 0] = a[where[moment, here] - at, neuron]
                 U[moment, side, here, 1:] = W[where[moment, here] - at, neuron]
     setting = flow.setting
-    # In units of the largest norm of each neuron, so that products of tiny weights do not vanish.
     one, other = setting.rates
     if one and other and not setting.two_times:
         # With these lengths products are those of the plain flow.
         U *= np.sqrt(np.append(other, np.full(d, one)))
+    # In units of the largest norm of each neuron, so that products of tiny weights do not vanish.
     size = row_norms(U).max(axis=0)
     U /= np.where(size > 0, size, 1.0)[None, :, :, None]
     part = np.ones_like(size)
