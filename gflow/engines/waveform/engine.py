@@ -405,7 +405,7 @@ class Waveform:
             self.guess.forget()
         elif outcome.error > self.rtol:
             self.rejected += 1
-            self.guess.reject(outcome.first, H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.known)
             kink = first_bend(frame.log, self.data.arrangement, self.lengths * (
                 reach if weight is None else reach * weight), self.rtol)
             if kink < 1.0:
@@ -414,7 +414,7 @@ class Waveform:
             # One attempt is enough: what is left after it is the error of the weights.
             self.rejected += 1
             self.sharpened = self.t
-            self.guess.reject(outcome.first, H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.known)
             return H * (until + 1) / 2
         else:
             self._accept(frame, outcome)

@@ -74,9 +74,9 @@ class Guess:
         self.slope, self.tangent, self.tried = np.zeros_like(self.r), None, None
         self.past, self.missed, self.careful = None, {}, True
 
-    def reject(self, first: Tangent, H: float, series: np.ndarray) -> None:
-        """After a window of length ``H`` that was too long, with residuals of that series."""
-        self.tangent, self.tried, self.careful = first, (H, series), True
+    def reject(self, first: Tangent, H: float, known: np.ndarray) -> None:
+        """After a window of length ``H`` that was too long, with pulls ``known`` (J, n)."""
+        self.tangent, self.tried, self.careful = first, (H, to_series(DEGREE) @ known), True
 
     def residuals(self, H: float, first: Tangent | None, stiff: bool,
                   ceiling: float) -> np.ndarray:

@@ -30,8 +30,10 @@ def first_bend(log: np.ndarray, A: Arrangement, size: np.ndarray, rtol: float) -
     h = log[:, 2].astype(np.int64)
     size = np.append(np.maximum.reduceat(size[A.member], A.start[:-1])
                      if A.member.size else [], 0.0)
-    # Neurons that bend at the same time count together; T_j of a kink falls like 1 / j^2.
-    bend = np.cumsum(log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE
+    # Neurons that bend at the same time count together. With s = cos(theta) the slope in theta
+    # jumps by sin(theta) times as much, and T_j of a kink falls like 1 / j^2.
+    bend = np.sqrt(np.maximum(1.0 - log[:, 1]**2, 0.0))
+    bend = np.cumsum(bend * log[:, 5] * size[h]) / DEGREE**2 / ALLOWANCE
     before = np.searchsorted(log[:, 1], log[:, 1] - 1e-3)
     together = bend - np.append(0.0, bend)[before]
     sharp = np.flatnonzero((together > 0.5 * rtol) & (log[:, 1] > -0.9))

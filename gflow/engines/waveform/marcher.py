@@ -288,6 +288,11 @@ class Frame:
         """The same at the end of the last round."""
         return self._tangent(self.ends.U, self.ends.side, self.after())
 
+    @property
+    def kinked(self) -> bool:
+        """Whether outputs had kinks in the last round."""
+        return len(self.log) > 0
+
     def after(self) -> Patterns:
         """Patterns at the end of the last round."""
         if not len(self.log):

@@ -351,10 +351,10 @@ class Reduced:
             self.guess.forget()
             return None, length, outcome.rounds
         if outcome.error > self.rtol:
-            self.guess.reject(outcome.first, H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.known)
             return None, length, outcome.rounds
         if np.abs(frame.step[:, -1]).max() > STEEP:
-            self.guess.reject(outcome.first, H, outcome.series)
+            self.guess.reject(outcome.first, H, outcome.known)
             return None, H / 2, outcome.rounds
         lam = self.lam[:, None] @ frame.step
         geometry = self.marcher.geometry
@@ -400,6 +400,8 @@ class Reduced:
 
 class _Frame:
     """A window under way, as `rounds.relax` takes it."""
+
+    kinked = False
 
     def __init__(self, system: Reduced, length: float) -> None:
         self.system, self.length = system, length

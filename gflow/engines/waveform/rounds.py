@@ -34,6 +34,9 @@ LATER = 30.0
 the end of the window too."""
 MOST_GROWTH = 1e6
 """Of the rate of change of residuals over a window, for all that is made of it."""
+EARLY = 1.2
+"""Error over ``rtol`` after the first round that ends a window with kinks: further rounds find the
+same, to some percent, for kinks are where they will be. Unless outputs settle on it."""
 ALLOWANCE = 20.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 
@@ -93,7 +96,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     ----------
     frame : object
         ``frame.run(p)`` gives outputs (J, n) under pulls (J, n); ``frame.tangent()`` the
-        tangent kernel at the start, ``frame.tangent_after()`` at the end of the last round.
+        tangent kernel at the start, ``frame.tangent_after()`` at the end of the last round;
+        ``frame.kinked`` says whether outputs have kinks.
     guess : Guess
     H : float
     response : Quadratic
@@ -156,7 +160,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
         stalled = rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         diverged |= stalled and change > ENOUGH * enough
-        if diverged or stalled or rounds > 1 and error > 2 * rtol + change:
+        sure = rounds > 1 or frame.kinked and not stiff
+        if diverged or stalled or sure and error > _hopeless(rounds, change, rtol):
             break
         previous, used = change, pushed
     # Those of few points are found anew, exactly.
@@ -168,9 +173,16 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
-        known = used + (solve(defect, first, last, kind=kind, weight=weight) if newton else defect)
+        if newton and push is defect:
+            push = solve(defect, first, last, kind=kind, weight=weight)
+        known = used + push
     return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
+
+
+def _hopeless(rounds: int, change: float, rtol: float) -> float:
+    """An error of the residuals that further rounds will not take below ``rtol``."""
+    return 2 * rtol + change if rounds > 1 else EARLY * rtol
 
 
 def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray],
