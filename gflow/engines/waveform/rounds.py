@@ -173,9 +173,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
-        if newton and push is defect:
-            push = solve(defect, first, last, kind=kind, weight=weight)
-        known = used + push
+        unsolved = newton and push is defect
+        known = used + (solve(defect, first, last, kind=kind, weight=weight) if unsolved else push)
     return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
 
