@@ -3,7 +3,7 @@
 import numpy as np
 from .crossings import ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
 from .jit import leaf
-from .filippov import ROUNDING, choose_sides
+from .filippov import ROUNDING, choose_side, choose_sides
 from .algebra import dot, norm, orthonormal_rows, put_back
 
 AT_REST = 1e-11
@@ -93,7 +93,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
         return side, w, np.sign(a), False, on_it, 1, side
     Z = np.flatnonzero(on_it)
     V = normal[Z]
-    basis, rank = orthonormal_rows(V)
+    # What settles several takes seconds to compile, and one is usual.
+    basis, rank = orthonormal_rows(V) if len(Z) > 1 else (V, 1)
     # D with side -1 on every hyperplane of Z, and the jumps across them.
     live = label >= 0
     own = live & on_it[label]
@@ -120,7 +121,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
         D = D - SHOVE * size * (outward @ normal[touched])
     if not released or held:
         now = np.where((side[Z] == 0) & (rank == len(Z)), 0, -1).astype(np.int8)
-        sides, choices, others = choose_sides(sign, D, V, jumps[Z], below[Z], above[Z], size, now)
+        choose = choose_sides if len(Z) > 1 else _choose_alone
+        sides, choices, others = choose(sign, D, V, jumps[Z], below[Z], above[Z], size, now)
     if released and not (held and choices):
         # The other multipliers are continuous: only what was released changes.
         side[touched] = np.where(kinds == RELEASE_BELOW, -1, 1)
@@ -128,7 +130,18 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
     else:
         other = side.copy()
         side[Z], other[Z] = sides, others
-    return side, put_back(w, V, basis, rank, side[Z]), sign, False, on_it, choices, other
+    if len(Z) > 1:
+        w = put_back(w, V, basis, rank, side[Z])
+    elif w.size > 1:
+        w = w - dot(V[0], w) * V[0]
+    return side, w, sign, False, on_it, choices, other
+
+
+def _choose_alone(sign, D, V, J, below, above, size, now):
+    """`choose_sides` on one hyperplane."""
+    side, choices = choose_side(sign, dot(V[0], D), J[0], below[0], above[0], ROUNDING * size)
+    sides = np.array([side], dtype=np.int8)
+    return sides, choices, -sides if choices > 1 else sides
 
 
 def lies_on_more(side, w, normal):
