@@ -22,8 +22,9 @@ POWER = 4.0
 """Of the length, in the error of residuals without many kinks."""
 REJECTED = 2.5
 """The same, after a window that was too long."""
-TARGET = 0.6
-"""Error aimed at, over ``rtol``."""
+TARGET, BOLD = 0.4, 0.6
+"""Error aimed at, over ``rtol``, and on windows with events: a kink that makes one too long is seen
+after one round."""
 AFTER_FAILURE = 1.2
 """Largest growth after an attempt that failed."""
 MISSED, TIGHTER = 4.0, 2.0
@@ -48,15 +49,15 @@ def next_length(outcome: Outcome, H: float, rtol: float, points: int, neurons: i
     """
     if outcome.diverged:
         return H / 3
-    x, growth = LENGTHS, outcome.growth
+    x, growth, target = LENGTHS, outcome.growth, BOLD if events else TARGET
     if outcome.error > rtol:
         # The same start again: the end, where residuals change most, is cut off.
         error = outcome.error * x**REJECTED * growth ** (x - 1)
-        fits = error <= TARGET * rtol
+        fits = error <= target * rtol
         return float(H * (x[fits][-1] if fits.any() else x[0]))
     # In logarithms: powers are products there.
     ahead = x * np.log(growth)
-    fits = POWER * LOGS + ahead <= np.log(TARGET * rtol / max(outcome.error, LEAST))
+    fits = POWER * LOGS + ahead <= np.log(target * rtol / max(outcome.error, LEAST))
     if outcome.careful:
         fits &= x <= AFTER_FAILURE
     if not fits.any():
