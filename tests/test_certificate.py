@@ -276,6 +276,12 @@ def test_steps_at_the_limit_of_stability_are_not_doubted():
     for seed, family, rtol in ((90004, "plain", 1e-5), (90011, "odd", 1e-4)):
         problem = accuracy.draw(seed, family)[1]
         assert accuracy.run(problem, "DOP853", rtol).certificate().ok
+    # Of |w| = 26 and a = 0: velocities swing, and add 32 rtol a piece to what is dissipated.
+    x = np.array([7.6, 25.3])
+    flow = gflow.integrate((np.zeros(4), np.tile(x, (4, 1))), ([x], [0.24]), 6.0, method="DOP853",
+                           rtol=1e-6)
+    certificate = flow.certificate()
+    assert certificate.ok and -certificate.energy > 0.1 * certificate.tolerance
 
 
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])

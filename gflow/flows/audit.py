@@ -55,7 +55,9 @@ MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
 the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
 ``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 5
-``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``."""
+``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``; `STIFFER` times that for
+pieces at the limit of stability, where velocities swing and their squares add up: 32 ``rtol`` have
+been measured at ``|w|`` much larger than ``|a|``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
@@ -162,6 +164,7 @@ class _Audit:
         self.margin = self._margin(start)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
         self.count, self.granted = np.zeros((2, self.m))
+        self.stiffness: list[float] = []
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
         self.last_margin = self.fall = 0.0
@@ -284,6 +287,7 @@ class _Audit:
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
         granted = STIFFER if rate * (t1 - t0) > STIFF else 1.0
+        self.stiffness.append(granted)
         look = choose(rng, t0, t1,
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
@@ -486,8 +490,9 @@ class _Audit:
         lost = flow.setting.shrinking(m, d) * np.abs(end)
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), lost)))
         pieces = len(flow.path.pieces) if whole_run else seen
+        each = MARGIN_EACH * float(np.mean(self.stiffness or [1.0]))
         rises, energies = (max(self.first_loss, part * self.margin) or 1.0
-                           for part in (MARGIN, max(MARGIN, MARGIN_EACH * pieces)))
+                           for part in (MARGIN, max(MARGIN, each * pieces)))
         value = float(field.value(field.outputs(a, W))) + flow.setting.penalty(a, W)
         fallen = self.first_loss - value if whole_run else self.lost
         rounding = max(self.reference.rounding(field.outputs(*net)) for net in (
