@@ -5,7 +5,7 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
-from validation import accuracy, doubts
+from validation import accuracy, agreement, doubts
 from validation.checks.solver_engines import workload
 from validation.corruptions import (RTOL, SHIFT, altered, bump, draw, freeze, grow_by, living,
                                     of_pairs, refuses_other_settings, smoothly, time_scale, turn_by,
@@ -276,6 +276,52 @@ def test_steps_at_the_limit_of_stability_are_not_doubted():
     for seed, family, rtol in ((90004, "plain", 1e-5), (90011, "odd", 1e-4)):
         problem = accuracy.draw(seed, family)[1]
         assert accuracy.run(problem, "DOP853", rtol).certificate().ok
+    # Of |w| = 26 and a = 0: velocities swing, and add 32 rtol a piece to what is dissipated.
+    x = np.array([7.6, 25.3])
+    flow = gflow.integrate((np.zeros(4), np.tile(x, (4, 1))), ([x], [0.24]), 6.0, method="DOP853",
+                           rtol=1e-6)
+    certificate = flow.certificate()
+    assert certificate.ok and -certificate.energy > 0.1 * certificate.tolerance
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_a_neuron_that_shrinks_for_ever_is_not_doubted(method):
+    # Balanced, on a ray, and pushed back: down to 1e-16 of what it was, within some pieces.
+    x = np.array([3.374846159305796, -1.3394948048463067])
+    flow = gflow.integrate(([-1e-3 * np.linalg.norm(x)], [1e-3 * x]), ([x], [2.036]), 17.7,
+                           method=method, rtol=1e-9)
+    assert flow.norms[-1] < 1e-15 * flow.norms[0]
+    assert flow.certificate().ok
+    if method == "DOP853":
+        # A jump of 1e-7, when a thousandth of it is left, is no rounding.
+        jumps = altered(flow)
+        p = int(np.searchsorted(jumps.path.breaks, 1.0))
+        jumps.path.pieces[p] = jumps.path.pieces[p] * (1 + 1e-7)
+        assert flow(1.0).norms[0] < 2e-3 * flow.norms[0]
+        assert "gap" in jumps.certificate().doubts
+
+
+def test_swings_at_the_limit_of_stability_put_nobody_on_another_side():
+    # One far point makes explicit steppers take a thousand steps with slides that hardly hold.
+    X = [[-0.659, 1.79, 12.7], [0.94, 1.44, 0.0298], [-1.05, -1.26, -5.6], [0.69, -4.36, 6.71],
+         [0.264, -2.13, 0.349], [0.851, 0.634, -0.119]]
+    y = [1.42, -10.3, 2.01, -2.16, 0.153, 0.21]
+    a = [-0.00248, -0.00216, 0.0, -0.000799, 0.00197]
+    W = [[0.000808, -0.000382, -0.000858], [0.000332, 0.00167, 0.00134],
+         [-5.88e-05, -0.000356, 0.000249], [3.73e-05, 0.00266, 4.5e-05],
+         [-0.00136, 0.000193, -0.0014]]
+    flow = gflow.integrate((a, W), (X, y), 35.0, method="DOP853", rtol=1e-9)
+    assert flow.certificate().ok
+
+
+def test_a_slide_after_a_detour_within_a_step_begins_where_it_begins():
+    # Neuron 1 starts on the hyperplane of two opposite points, and is back on it within a step.
+    model, data = agreement.draw(1002830, "plain")[1][:2]
+    loose, sharp = (gflow.integrate(model, data, 0.05, method="DOP853", rtol=rtol)
+                    for rtol in (1e-9, 1e-13))
+    assert sharp.events["kind"].tolist() == ["slide", "slide"]
+    np.testing.assert_allclose(loose.events["time"], sharp.events["time"], rtol=0, atol=1e-9)
+    assert loose.certificate().ok
 
 
 def test_every_event_of_a_short_run_is_looked_at():

@@ -242,7 +242,7 @@ def test_crossings_are_the_first_exits(seed, m, d, C, scale):
     z = np.einsum("jic,hc->jih", series, normal) / scale
     side = np.where(chebyshev.chebval(-1.0, z) > 0, 1, -1).astype(np.int8)
     side[rng.random(side.shape) < 0.2] = 0
-    who, what, when = crossings(series, side, np.zeros((m, C), bool), TOL, normal,
+    who, what, when = crossings(series, side, np.zeros((m, C), bool), np.full(m, TOL), normal,
                                 halves(degree), 1e-9)
     exits = {(i, h): exit_of(side[i, h] * z[:, i, h]) for i in range(m) for h in range(C)
              if side[i, h]}
@@ -256,9 +256,18 @@ def test_crossings_forgive_a_loose_pair_up_to_the_band():
     # w = (1, s - 1e-7): 1e-7 below the first axis it has just left, so not a new contact.
     series = np.array([[[1.0, -1e-7]], [[0.0, 1e-8]]])
     args = (series, np.array([[1]], np.int8))
-    rest = (1e-6, np.array([[0.0, 1.0]]), halves(1), 1e-9)
+    rest = (np.array([1e-6]), np.array([[0.0, 1.0]]), halves(1), 1e-9)
     assert crossings(*args, np.array([[False]]), *rest)[2].tolist() == [-1.0]
     assert crossings(*args, np.array([[True]]), *rest)[2].size == 0
+
+
+def test_a_loose_pair_that_leaves_and_comes_back_does_so_at_the_root():
+    # z = (1 + s) (1/2 - s) / 8 goes from 0 far beyond the band, and is 0 again at s = 1/2.
+    z = chebyshev.poly2cheb([1 / 16, -1 / 16, -1 / 8])
+    series = np.stack([[[1.0, z[0]]], [[0.0, z[1]]], [[0.0, z[2]]]])
+    *_, when = crossings(series, np.array([[1]], np.int8), np.array([[True]]), np.array([1e-4]),
+                         np.array([[0.0, 1.0]]), halves(2), 1e-9)
+    np.testing.assert_allclose(when, [0.5], atol=1e-12)
 
 
 @given(SEEDS, st.integers(1, 3), st.sampled_from([-1.0, 1.0]))

@@ -14,16 +14,14 @@ from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.loss import SQUARE, is_endless
 from ..kernels import field as kernels
-from ..kernels.crossings import (CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR,
-                                 SIGN, SUM_ROUNDING, crossings, multiplier_errors, multipliers)
+from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, crossings
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
-from ..kernels.march import LENIENT
-from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
+from . import sliding
 from .drift import Drift
 from .events import OFF
-from .pattern import Pattern, Slide, start, stop_at_zero, undecided
+from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run, Stop
 from .standing import LOST, bury, last_piece
 from .trajectory import Trajectory, by_neuron
@@ -42,6 +40,11 @@ STALLED = 1000
 IDLE, SOON = 3, 0.01
 """Contacts in a row that change nothing, each sooner than this part of the time after the one
 before, and are not yet rounding."""
+LENIENT, LENIENT_ROUNDING = 2.5, 8e-12
+"""After these more and more of the norm counts as lying on a hyperplane, up to so many ``rtol`` of
+``|(a, w)|``, or the second of it: where explicit steppers are at their limit of stability, weights
+swing by as much. Larger: fewer contacts, and neurons on the wrong side of their pattern
+(certificates grant 3)."""
 SHORTEST = 64
 """Steps are not made shorter than this, in units of the rounding of time."""
 LOOK = 50
@@ -90,6 +93,7 @@ class Stepping:
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
         self.stalled = self.strayed = 0
         self.longest = self.spacing = np.inf
+        self.freed = sliding.Freed()
         state = state.copy()
         a, W = self.split(state)
         self.drift = Drift(field.setting, self.m, self.d)
@@ -272,13 +276,13 @@ class Stepping:
         """Whether the clock has another rate from now on."""
         if self.clock.parts is None:
             return False
-        pull = self._seen(self.pulls(self.state, self.t)) @ row_norms(self.data.X) / self.data.n
+        pull = self.seen(self.pulls(self.state, self.t)) @ row_norms(self.data.X) / self.data.n
         if self.clock.suits(self.t, float(pull)):
             return False
         self.clock.turn(self.t, float(pull))
         return True
 
-    def _seen(self, amounts: np.ndarray) -> np.ndarray:
+    def seen(self, amounts: np.ndarray) -> np.ndarray:
         """Sizes of amounts (..., n), 0 at points at which no neuron is on or slides."""
         if self.pattern.activation.slope:
             return np.asarray(np.abs(amounts))
@@ -335,6 +339,7 @@ class Stepping:
             self.path.append(t1, series)
             self.state = state
             self.pattern.tighten(self.split(self.state)[1], self.band)
+            self.freed.tell(self, series, self.t, t1)
             bury(self)
         self.t = t1
         stop_at_zero(self.pattern.activation, *self.split(self.state), t1)
@@ -388,18 +393,17 @@ class Stepping:
         degree = len(series) - 1
         normal = self.data.arrangement.normal
         pattern = self.pattern
-        part = min(1.0, 4 * self.spacing / (t1 - t0))
+        part, bands = min(1.0, 4 * self.spacing / (t1 - t0)), self._bands()
         found: list[tuple[float, int, int, int]] = []
         while not found:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose,
-                                        self.band * self._lenience(), normal, halves(degree),
-                                        window)
+            who, what, when = crossings(W, pattern.side, pattern.loose, bands, normal,
+                                        halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
-                found += self._slider_contacts(early, t0, part * (t1 - t0))
+                found += sliding.contacts(self, early, t0, part * (t1 - t0))
             if found or part == 1.0:
                 break
             part = min(1.0, 4 * part)
@@ -411,64 +415,6 @@ class Stepping:
         return sorted(((s + 1) * part - 1, i, h, kind) for s, i, h, kind in found
                       if s <= first + window)
 
-    def _slider_contacts(self, series: np.ndarray, t0: float, length: float
-                         ) -> list[tuple[float, int, int, int]]:
-        """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero."""
-        fine = 2 * (len(series) - 1)
-        states = np.ascontiguousarray(np.polynomial.chebyshev.chebval(nodes(fine), series).T)
-        times = t0 + (nodes(fine) + 1) / 2 * length
-        p = np.array([self.pulls(state, t) for state, t in zip(states, times)])
-        A = self.data.arrangement
-        # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
-        a, W = self.split(series[0])
-        error = RESIDUAL_ERROR * max(self.rtol, 1e-12) * np.abs(A.length)
-        error *= (np.abs(a) * row_norms(W)) @ np.abs(self.pattern.on)
-        if not self.square:
-            log = self.clock.log_rate(t0)
-            bend = self.field.curvature(self.outputs(states[0]), log)
-            error *= float(self._seen(bend).max() if self.clock.parts is not None else bend.max())
-        if self.clock.parts is not None:
-            # Clocks may go faster by a power that no polynomial follows; signs do not depend on it.
-            size = np.abs(p).max(axis=1, keepdims=True)
-            size[size == 0.0] = 1.0
-            p, error = p / size, error / size[0]
-        error += SUM_ROUNDING * np.abs(p).max(axis=0)
-        found = []
-        geometry = self.pattern.geometry
-        p, error = geometry.pulls(p), np.abs(geometry.pulls(error))
-        for i, slide in self.pattern.slides.items():
-            if a[i] == 0.0 and not W[i].any():
-                continue
-            around = (i, self.pattern.side, geometry.X, geometry.label, geometry.length,
-                      slide.hyperplanes, slide.solve)
-            below, above, _ = multipliers(p, i, slide.sign, *around[1:])
-            tol = multiplier_errors(error, *around)
-            if self.drift.turning is not None:
-                # Times the output weight: by itself what decay does to a multiplier has a pole
-                # where that passes 0, and no polynomial follows it up to there.
-                size = slide.sign * states[:, i:i + 1]
-                moved = self._turned(states, i, slide)
-                below, above = below * size - moved, above * size + moved
-                tol = tol * np.abs(size).max()
-            for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
-                for j, h in enumerate(slide.hyperplanes):
-                    # A margin clear of its error is followed to its zero; another has no sign.
-                    band = 0.0 if margin[0, j] > tol[j] else tol[j]
-                    s = first_exit(to_series(fine) @ margin[:, j], halves(fine), band, 1.0)
-                    if s <= 1.0:
-                        found.append((float(s), i, int(h), kind))
-            out = slide.sign * series[:, i]
-            s = first_exit(out, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
-            if s <= 1.0:
-                found.append((float(s), i, -1, SIGN))
-        return found
-
-    def _turned(self, states: np.ndarray, i: int, slide: Slide) -> np.ndarray:
-        """What multipliers (q, s) of a slider in ``states`` (q, ...), times its output weight, are
-        more for what decay takes from its weight, as `multipliers` has them."""
-        own = states[:, self.m + i * self.d:self.m + (i + 1) * self.d]
-        return np.asarray((own * self.drift.turning) @ slide.solve.T)
-
     def switch(self, contacts: list[tuple[int, int, int]]) -> None:
         """Change the pattern at the present time."""
         state = self.state.copy()
@@ -479,6 +425,7 @@ class Stepping:
                 RELEASE_BELOW, RELEASE_ABOVE)], dtype=np.int64).reshape(-1, 2)
             left = left[undecided(self.data, left[:, 1], np.tile(p, (len(left), 1)))]
         changes = self.pattern.switch(contacts, a, W, p, self.t)
+        self.freed.add(contacts)
         for i, h in left:
             side = float(self.pattern.side[i, h])
             self.pattern.choices.append(np.array([[i, self.t, h, side, -side, 2]]))
@@ -488,10 +435,16 @@ class Stepping:
         again = self.t - self.idled <= SOON * self.t
         self.idle, self.idled = 0 if changes else 1 + self.idle * again, self.t
 
-    def _lenience(self) -> float:
-        """How much more than its band counts as lying on a hyperplane: see LENIENT. Contacts that
-        change nothing are right one by one; when they come again and again it is rounding."""
-        return max(1.0, min(4.0 ** min(self.idle - IDLE, 100), LENIENT / self.band))
+    def _bands(self) -> np.ndarray:
+        """Parts (m,) of their norm by which weights have to leave hyperplanes, or to cross those
+        that they have not left. Contacts that change nothing are right one by one; when they come
+        again and again it is rounding."""
+        a, W = self.split(self.state)
+        size = row_norms(W)
+        most = max(LENIENT * self.band, LENIENT_ROUNDING) * np.hypot(a, size) / np.where(
+            size > 0, size, 1.0)
+        wider = self.band * 4.0 ** min(max(self.idle - IDLE, 0), 100)
+        return np.asarray(np.clip(most, self.band, wider))
 
     def _points(self, hyperplane: int) -> str:
         A = self.data.arrangement

@@ -11,7 +11,7 @@ from ..problem.checks import whole
 from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from ..theory.lorentz import local_lorentz
-from .certificate import DEFECT, DEFECT_ROUNDING, Certificate, tolerance
+from .certificate import DEFECT, DEFECT_ROUNDING, Certificate, jumping, tolerance
 from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
 from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
@@ -22,7 +22,8 @@ FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
 GONE = 1e-15
 """Weights carry rounding of this part of the largest that their neuron has been. One below that
 over the width of a hyperplane has no direction left to judge, and is left out: at ``rtol`` 1e-8
-below 3e-8 of its largest."""
+below 3e-8 of its largest. Jumps that are no more than that are none: a balanced neuron on a ray
+shrinks for ever, and by 1e-5 on a piece, which is no more accurate at its end than at its start."""
 MOST_PIECES = 500
 """Of more pieces than this an even sample is checked; for the energy identity only if asked to."""
 MOST_PAIRS = 500
@@ -54,7 +55,9 @@ MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
 the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
 ``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 5
-``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``."""
+``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``; `STIFFER` times that for
+pieces at the limit of stability, where velocities swing and their squares add up: 32 ``rtol`` have
+been measured at ``|w|`` much larger than ``|a|``."""
 PULLS = 2.0
 """Error of the weights, over ``rtol``, that multipliers are judged with."""
 SUM_ROUNDING = 1e-13
@@ -156,10 +159,12 @@ class _Audit:
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
         self.invariant, self.terms = (part[0] for part in self.reference.conserved(start))
         self.peak = start.size[0]
+        self.largest = by_neuron(np.abs(path.start), self.m)
         self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
         self.count, self.granted = np.zeros((2, self.m))
+        self.stiffness: list[float] = []
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
         self.last_margin = self.fall = 0.0
@@ -204,6 +209,7 @@ class _Audit:
         if p == self.last_piece + 1:
             self._jump(states[0], self.last_state)
         self.last_piece, self.last_state = p, states[-1]
+        self.largest = np.maximum(self.largest, by_neuron(np.abs(states).max(axis=0), self.m))
         sight = self.reference.see(states)
         losses = self._objective(sight)
         self.lost += float(losses[0])
@@ -234,9 +240,14 @@ class _Audit:
         self.last_margin = margin if top > FAINT else 0.0
 
     def _jump(self, one: np.ndarray, other: np.ndarray) -> None:
-        size = by_neuron(np.abs(one), self.m)
-        jump = by_neuron(np.abs(one - other), self.m)
-        self.gap = worst(self.gap, (jump / np.where(size > 0, size, 1.0)).max())
+        self.gap = worst(self.gap, self._apart(one, other))
+
+    def _apart(self, one: np.ndarray, other: np.ndarray) -> float:
+        """Largest difference of two states, relative to neurons, at least to those of which it is
+        too much if it is more than rounding."""
+        size = np.maximum(by_neuron(np.abs(one), self.m), GONE / jumping(self.rtol) * self.largest)
+        off = by_neuron(np.abs(one - other), self.m)
+        return float((off / np.where(size > 0, size, 1.0)).max())
 
     def _replay(self, t: float) -> None:
         events = self.flow.events
@@ -276,6 +287,7 @@ class _Audit:
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
         granted = STIFFER if rate * (t1 - t0) > STIFF else 1.0
+        self.stiffness.append(granted)
         look = choose(rng, t0, t1,
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
@@ -460,9 +472,7 @@ class _Audit:
             pairs += [(np.append(known.a[r], known.W[r]), path(flow.t[r:r + 1])[0]) for r in rows]
         off = 0.0
         for one, other in pairs:
-            size = by_neuron(np.abs(other), self.m)
-            off = worst(off, (by_neuron(np.abs(one - other), self.m)
-                              / np.where(size > 0, size, 1.0)).max())
+            off = worst(off, self._apart(other, one))
         return off
 
     def verdict(self, dissipated: float, whole_run: bool, pairs: int, seen: int) -> Certificate:
@@ -480,8 +490,9 @@ class _Audit:
         lost = flow.setting.shrinking(m, d) * np.abs(end)
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), lost)))
         pieces = len(flow.path.pieces) if whole_run else seen
+        each = MARGIN_EACH * float(np.mean(self.stiffness or [1.0]))
         rises, energies = (max(self.first_loss, part * self.margin) or 1.0
-                           for part in (MARGIN, max(MARGIN, MARGIN_EACH * pieces)))
+                           for part in (MARGIN, max(MARGIN, each * pieces)))
         value = float(field.value(field.outputs(a, W))) + flow.setting.penalty(a, W)
         fallen = self.first_loss - value if whole_run else self.lost
         rounding = max(self.reference.rounding(field.outputs(*net)) for net in (

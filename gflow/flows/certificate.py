@@ -37,8 +37,9 @@ class Certificate(Value):
         Largest ``|w_i.x_k| / (|(a_i, w_i)| |x_k|)`` at the time of an event.
     contradictions : int
         Records that do not follow from one another, are of another time than weights say, or whose
-        sides weights do not have a little before and after; slides without a record; a pattern that
-        is not that of the start.
+        sides weights do not have a little before and after; slides without a record; sides that
+        errors of the weights decide, of hyperplanes that repel, where no choice is told; a pattern
+        that is not that of the start.
     first : tuple of str
         The first contradiction of every kind.
     stored : float
@@ -125,7 +126,7 @@ class Certificate(Value):
         """What was found, at worst, and what it may be at most: `DEFECT` and the constants beside
         it say why."""
         wide, plane = self.tolerance, max(WIDTH * self.rtol, NARROWEST)
-        step, jump = max(DEFECT * self.rtol, DEFECT_ROUNDING), max(JUMP * self.rtol, JUMP_ROUNDING)
+        step, jump = max(DEFECT * self.rtol, DEFECT_ROUNDING), jumping(self.rtol)
         return {"defect": (peak(self.defect), step),
                 "lasting": (peak(self.lasting), 1.0),
                 "off_event": (self.off_event, plane),
@@ -188,6 +189,11 @@ class Certificate(Value):
 def tolerance(rtol: float) -> float:
     """Of what is conserved, and of losses."""
     return max(1000 * rtol, 1e-11)
+
+
+def jumping(rtol: float) -> float:
+    """Of what is between pieces, and of what is stored."""
+    return max(JUMP * rtol, JUMP_ROUNDING)
 
 
 def peak(values: np.ndarray) -> float:

@@ -37,6 +37,7 @@ rounding."""
 TIMELY = 1e-5
 """Of the time in which the neuron turns or grows: events may be as early or late as that."""
 LATE = "has a record at another time than its weights say"
+UNDECIDED = "is on a hyperplane that it leaves to either side, and no choice is told"
 SOONEST = 1e-6
 """Before a slide a neuron is looked at so much of that time earlier, at least."""
 EXPECTED = 4.0
@@ -79,7 +80,7 @@ class Contacts:
     def __init__(self, flow: Record, reference: Reference) -> None:
         self.events, self.reference, self.width = flow.events, reference, reference.band
         self.path, self.error = flow.path, PULLS * float(flow.settings["rtol"])
-        self.first = flow.initial_pattern
+        self.first, self.choices = flow.initial_pattern, flow.choices
         self.exact = max(EXACT * float(flow.settings["rtol"]), EXACT_ROUNDING)
         # Slides end where pulls balance, and so well are these known.
         self.blurred = max(TIMELY, BLUR * float(flow.settings["rtol"]))
@@ -259,9 +260,11 @@ class Contacts:
         if near.size > most:
             near = near[np.linspace(0, near.size - 1, most).astype(int)]
         for j in near:
-            if self._held(states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])):
-                self.contradict(int(i[j]), int(k[j]), float(t[j]),
-                                "slides, and no record says so")
+            moment = states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])
+            if self._held(*moment):
+                self.contradict(*moment[1:4], "slides, and no record says so")
+            elif self._open(*moment, int(code[j])):
+                self.contradict(*moment[1:4], UNDECIDED)
 
     def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
         """Whether a neuron on a hyperplane is pushed onto it so that it must be sliding: all the
@@ -276,6 +279,39 @@ class Contacts:
                     and self.push(earlier, i, k) * since > SURE * self.width):
                 return False
         return True
+
+    def _open(self, state: np.ndarray, i: int, k: int, t: float, since: float, code: int) -> bool:
+        """Whether a neuron is on a hyperplane whose other side leads away from it, and on its own
+        side nothing beyond errors moves it to or fro: all the while, and with no choice told. It
+        would be far off by now, had rounding put it on the other side. A dead neuron stays where
+        it left its last point, by convention."""
+        away = self._leads_away(state, i, k, code)
+        if not away * since > SURE * self.width or self._chosen(i, k) or not (
+                self.reference.steep or self.codes_at(i, np.arange(self.reference.n), t).any()):
+            return False
+        since = min(since, ENOUGH * SURE * self.width / away)
+        for earlier in self.path(t - since * BEFORE):
+            _, z, _ = self._stands(earlier[None], *np.array([[0], [i], [k]]))
+            if not (abs(z[0]) <= self.width
+                    and self._leads_away(earlier, i, k, code) * since > SURE * self.width):
+                return False
+        return True
+
+    def _leads_away(self, state: np.ndarray, i: int, k: int, code: int) -> float:
+        """At which speed the other side of a hyperplane leads away from it, at least, where on its
+        own, that of ``code``, a neuron moves no more than errors say; else not positive."""
+        pushes = self.pushes(state, i, k)
+        if pushes is None:
+            return 0.0
+        own, other = pushes.below, pushes.above
+        if (code == ON) == (self.reference.field.data.arrangement.length[k] > 0):
+            own, other = other, own
+        return -other - pushes.noise if abs(own) <= pushes.noise else 0.0
+
+    def _chosen(self, i: int, k: int) -> bool:
+        label = self.reference.field.data.arrangement.label
+        own = self.choices[self.choices["neuron"] == i]
+        return bool((label[own["point"]] == label[k]).any())
 
     def since(self, i: np.ndarray, k: np.ndarray, t: float) -> np.ndarray:
         """Time from the event of pairs that is nearest to ``t``, or from the start: the next may

@@ -7,8 +7,9 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 import numpy as np
 
 from .algebra import greater, lesser
+from .chebyshev import evaluate
 from .jit import kernel
-from .roots import first_exit
+from .roots import first_exit, root_between
 
 ON_SURFACE = 1e-13
 """Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
@@ -36,9 +37,9 @@ def crossings(series, side, loose, band, normal, split, window):
         Side of each neuron, 0 where it slides.
     loose : bool array (m, C)
         Hyperplanes that the neuron has just been on and has not clearly left: departures are often
-        tangential, so that for them distances up to ``band`` count as zero.
-    band : float
-        At least `ON_SURFACE`, the accuracy of ``W``.
+        tangential, so that for them distances up to ``band`` count as zero, until it does leave.
+    band : array (m,)
+        At least `ON_SURFACE`, the accuracy of each weight.
     normal : array (C, d)
         Unit normals.
     split : array (2, p + 1, p + 1)
@@ -92,14 +93,28 @@ def crossings(series, side, loose, band, normal, split, window):
                 for c in range(d):
                     total += series[j, i, c] * normal[h, c]
                 z[j] = sign * total
-            tol = (band if loose[i, h] else ON_SURFACE) * centre
+            tol = (band[i] if loose[i, h] else ON_SURFACE) * centre
             s = first_exit(z, split, tol, first + window)
+            if s <= 1.0 and loose[i, h]:
+                s = _back(z, s, tol)
             if s <= 1.0 and s <= first + window:
                 who.append(i)
                 what.append(h)
                 when.append(s)
                 first = lesser(first, s)
     return _keep(who, what, when, first + window)
+
+
+@kernel
+def _back(z, s, tol):
+    """When a polynomial that is below ``-tol`` from ``s`` on comes to 0, if it was above ``tol``
+    before; else s: then it has been at 0 until then."""
+    looks = 4 * z.size
+    for j in range(looks - 1, 0, -1):
+        at = -1.0 + (s + 1.0) * j / looks
+        if evaluate(z, at) > tol:
+            return root_between(z, 0.0, at, s)
+    return s
 
 
 @kernel

@@ -86,7 +86,7 @@ def first_exit(series, split, tol, until):
         # |c_1| > sum j^2 |c_j| makes it monotone here: no turn is hidden inside.
         if p > 1 and abs(c[1]) > bend or hi - lo < 1e-15:
             if end < -tol:
-                left_at = _root(series, -tol, lo, hi)
+                left_at = root_between(series, -tol, lo, hi)
                 break
             continue
         mid = (lo + hi) / 2
@@ -103,7 +103,7 @@ def first_exit(series, split, tol, until):
     if left_at > 1.0:
         return 2.0
     if evaluate(series, -1.0) > tol:
-        left_at = _root(series, 0.0, -1.0, left_at)
+        left_at = root_between(series, 0.0, -1.0, left_at)
     return left_at
 
 
@@ -176,7 +176,7 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
 
 
 @leaf
-def _root(series, level, lo, hi):
+def root_between(series, level, lo, hi):
     """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
     f_lo = evaluate(series, lo) - level
     f_hi = evaluate(series, hi) - level

@@ -1,0 +1,191 @@
+"""What ends slides on a step of the reference engine, and where a neuron may as well leave to the
+other side: multipliers as polynomials in time, with what they may be wrong by.
+
+The two margins of a slide are ``|J| eta`` and ``|J| (1 - eta)`` (`gflow.kernels.crossings`). They
+add up to the jump ``|J|`` across the hyperplane, so that where one ends a slide the other is the
+jump there: both are 0 only where pulls of all points that matter balance. That happens when all
+that the neuron sees beside the hyperplane is fitted, and what is left of it falls below errors,
+before the pull of the hyperplane's own points passes 0. From then on one side leads away, and on
+the other the neuron stays where it is; the sign of rounding decides, at every ``rtol``. Such a
+neuron has a choice, whether its slide ended there or, by rounding, before.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+from ..kernels.chebyshev import halves, nodes, to_series
+from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, SIGN, SUM_ROUNDING,
+                                 multiplier_errors, multipliers)
+from ..kernels.roots import first_exit
+from ..problem.norms import row_norms
+from .events import ON
+from .pattern import Slide
+
+if TYPE_CHECKING:
+    from .stepping import Stepping
+
+NAUGHT, CLEAR = 100.0, 1000.0
+"""A margin of so many times its error, `RESIDUAL_ERROR` of ``rtol``, may be 0, and one of so many
+is not: where explicit steppers are at their limit of stability, pulls swing by 20 ``rtol``."""
+WIDE = 3.0
+"""A neuron within so many ``rtol`` of a hyperplane may be on it: as certificates have it."""
+
+
+class Margins:
+    """Margins of neurons on a part of a step, and their errors.
+
+    Parameters
+    ----------
+    engine : Stepping
+    series : ndarray, shape (p + 1, m (d + 1))
+        Chebyshev series of the weights on the part.
+    t0, length : float
+        Its begin and length.
+    """
+
+    def __init__(self, engine: Stepping, series: np.ndarray, t0: float, length: float) -> None:
+        self.engine, self.geometry = engine, engine.pattern.geometry
+        self.fine = 2 * (len(series) - 1)
+        self.states = np.ascontiguousarray(chebval(nodes(self.fine), series).T)
+        times = t0 + (nodes(self.fine) + 1) / 2 * length
+        p = np.array([engine.pulls(state, t) for state, t in zip(self.states, times)])
+        # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
+        a, W = engine.split(series[0])
+        error = RESIDUAL_ERROR * max(engine.rtol, 1e-12) * np.abs(engine.data.arrangement.length)
+        error *= (np.abs(a) * row_norms(W)) @ np.abs(engine.pattern.on)
+        if not engine.square:
+            bend = engine.field.curvature(engine.outputs(self.states[0]), engine.clock.log_rate(t0))
+            error *= float(engine.seen(bend).max() if engine.clock.parts is not None
+                           else bend.max())
+        if engine.clock.parts is not None:
+            # Clocks may go faster by a power that no polynomial follows; signs do not depend on it.
+            size = np.abs(p).max(axis=1, keepdims=True)
+            size[size == 0.0] = 1.0
+            p, error = p / size, error / size[0]
+        error += SUM_ROUNDING * np.abs(p).max(axis=0)
+        self.p, self.error = self.geometry.pulls(p), np.abs(self.geometry.pulls(error))
+
+    def of(self, i: int, slide: Slide, side: np.ndarray
+           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Margins (q, s) below and above of a slide of neuron ``i``, and errors (s,), with the
+        sides (m, C) of all neurons."""
+        engine, geometry = self.engine, self.geometry
+        around = (i, side, geometry.X, geometry.label, geometry.length, slide.hyperplanes,
+                  slide.solve)
+        below, above, _ = multipliers(self.p, i, slide.sign, *around[1:])
+        error = multiplier_errors(self.error, *around)
+        if engine.drift.turning is not None:
+            # Times the output weight: by itself what decay does to a multiplier has a pole
+            # where that passes 0, and no polynomial follows it up to there.
+            size = slide.sign * self.states[:, i:i + 1]
+            own = self.states[:, engine.m + i * engine.d:engine.m + (i + 1) * engine.d]
+            moved = (own * engine.drift.turning) @ slide.solve.T
+            below, above = below * size - moved, above * size + moved
+            error = error * np.abs(size).max()
+        return below, above, error
+
+    def leaves(self, margin: np.ndarray, band: float) -> float:
+        """When a margin (q,) passes 0, or ``-band`` if it begins within that; 2 if never."""
+        return float(first_exit(to_series(self.fine) @ margin, halves(self.fine), band, 1.0))
+
+
+def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
+             ) -> list[tuple[float, int, int, int]]:
+    """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero:
+    (s, neuron, hyperplane, kind), with s in [-1, 1]."""
+    margins, (a, W) = Margins(engine, series, t0, length), engine.split(series[0])
+    found = []
+    for i, slide in engine.pattern.slides.items():
+        if a[i] == 0.0 and not W[i].any():
+            continue
+        below, above, error = margins.of(i, slide, engine.pattern.side)
+        for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
+            for j, h in enumerate(slide.hyperplanes):
+                # A margin clear of its error is followed to its zero; another has no sign.
+                s = margins.leaves(margin[:, j], 0.0 if margin[0, j] > error[j] else error[j])
+                if s <= 1.0:
+                    found.append((s, i, int(h), kind))
+        out = slide.sign * series[:, i]
+        s = first_exit(out, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
+        if s <= 1.0:
+            found.append((float(s), i, -1, SIGN))
+    return found
+
+
+class Freed:
+    """Neurons that came off a hyperplane, or over it, and have not left it by more than errors.
+
+    Attributes
+    ----------
+    pairs : dict of (int, int) to bool
+        Neuron and hyperplane: whether a slide has just ended.
+    """
+
+    def __init__(self) -> None:
+        self.pairs: dict[tuple[int, int], bool] = {}
+
+    def add(self, touched: Any) -> None:
+        """Contacts ``(neuron, hyperplane, kind)`` of an instant."""
+        for i, h, kind in touched:
+            if h >= 0:
+                self.pairs[i, h] = kind in (RELEASE_BELOW, RELEASE_ABOVE)
+
+    def tell(self, engine: Stepping, series: np.ndarray, t0: float, t1: float) -> None:
+        """Tell the choices of a step that is made, and forget who is clear of its hyperplane.
+
+        Of leaky neurons those are told where slides end, see `gflow.engines.pattern.undecided`; a
+        dead neuron stays where it is by convention.
+        """
+        pattern, margins = engine.pattern, None
+        W = engine.split(engine.state)[1]
+        for (i, h), fresh in list(self.pairs.items()):
+            side = int(pattern.side[i, h])
+            near = _is_on(W[i], pattern.arrangement.normal[h], engine.band)
+            if side == 0 or pattern.rest[i] or not (fresh or near):
+                del self.pairs[i, h]
+                continue
+            if engine.pattern.activation.slope or not (pattern.codes[i] == ON).any():
+                continue
+            margins = margins or Margins(engine, series, t0, t1 - t0)
+            s = self._open(margins, series, i, h)
+            if s <= 1.0:
+                pattern.choices.append(np.array(
+                    [[i, t0 + (s + 1) / 2 * (t1 - t0), h, side, -side, 2]]))
+            if s <= 1.0 or not near:
+                del self.pairs[i, h]
+            else:
+                self.pairs[i, h] = False
+
+    @staticmethod
+    def _open(margins: Margins, series: np.ndarray, i: int, h: int) -> float:
+        """When one side begins to lead away from a hyperplane on which a neuron is, as far as
+        errors say, while on the other it stays; 2 if never."""
+        engine = margins.engine
+        pattern, side = engine.pattern, engine.pattern.side.copy()
+        side[i, h] = 0
+        planes = np.flatnonzero(side[i] == 0)
+        slide = Slide(planes, pattern.arrangement.normal[planes], float(np.sign(series[0, i])))
+        if slide.sign == 0.0 or len(slide.basis) < planes.size:
+            return 2.0
+        below, above, error = margins.of(i, slide, side)
+        j = int(np.searchsorted(planes, h))
+        for one, other in ((below[:, j], above[:, j]), (above[:, j], below[:, j])):
+            if one[0] < -CLEAR * error[j]:
+                continue
+            s = margins.leaves(one, CLEAR * error[j])
+            if s > 1.0:
+                continue
+            w = chebval(s, series[:, engine.m + i * engine.d:engine.m + (i + 1) * engine.d])
+            rest = float(chebval(s, to_series(margins.fine) @ other))
+            if abs(rest) <= NAUGHT * error[j] and _is_on(w, pattern.arrangement.normal[h],
+                                                         engine.band):
+                return s
+        return 2.0
+
+
+def _is_on(w: np.ndarray, normal: np.ndarray, band: float) -> bool:
+    return bool(abs(w @ normal) <= WIDE * band * np.sqrt(w @ w))
