@@ -5,6 +5,8 @@ import pytest
 from problems import KINDS, STARTS, random_problem, solve
 
 import gflow
+from gflow.engines.run import Stop
+from gflow.engines.waveform.marcher import Frame
 from validation import accuracy, agreement, doubts
 from validation.checks.solver_engines import workload
 from validation.corruptions import (RTOL, SHIFT, altered, bump, draw, freeze, grow_by, living,
@@ -330,3 +332,16 @@ def test_every_event_of_a_short_run_is_looked_at():
                            method="waveform", rtol=1e-8)
     evidence = flow.certificate()
     assert evidence.ok and evidence.events == (len(flow.events), len(flow.events))
+
+
+def test_pieces_that_cannot_be_made_again_are_doubted(monkeypatch):
+    flow = gflow.integrate(([0.3, -0.2], [[0.3, 0.1], [-0.2, 0.1]]),
+                           ([[1.0, 0.3], [0.4, 1.0]], [1.0, -1.2]), 5.0, method="waveform")
+
+    def stuck(frame, values, energy=None):
+        raise Stop("sliding_unresolved")
+
+    monkeypatch.setattr(Frame, "run", stuck)
+    with pytest.raises(RuntimeError, match="cannot be made again"):
+        flow(flow.path.breaks[1] / 2)
+    assert "energy" in flow.certificate().doubts

@@ -187,3 +187,11 @@ def test_standardising_large_and_small_units(tmp_path):
     data = gflow.datasets.from_csv(tmp_path / "t.csv", "y", standardise=True)
     np.testing.assert_allclose([data.X.mean(axis=0), data.X.std(axis=0)], [[0, 0], [1, 1]],
                                atol=1e-14)
+
+
+def test_who_shrinks_beyond_doubles_is_told_what_helps():
+    model, data = ([0.3, -0.2], [[0.3, 0.1], [-0.2, 0.1]]), ([[1.0, 0.3], [0.4, 1.0]], [1.0, -1.2])
+    flow = gflow.integrate(model, data, 3000.0, decay=(1.0, 2.0), method="DOP853")
+    # The fast engine has logarithms, but not two decays.
+    assert flow.status == "step_too_small" and "give all layers one decay" in flow.message
+    assert 0 < flow.norms[-1].min() < 1e-250 and flow.certificate(50).ok

@@ -55,6 +55,14 @@ class Stop(Exception):
         return self.message.replace("{t}", f"{outside(self.t):.6g}", 1)
 
 
+class Unreadable(RuntimeError):
+    """A piece of a path whose states are made when they are asked for cannot be made again."""
+
+    def __init__(self, piece: int, why: Stop) -> None:
+        super().__init__(f"piece {piece} of the run cannot be made again ({OUTCOMES[why.status]}); "
+                         "run it with another rtol")
+
+
 class Foreign(BaseException):
     """What a function of the user raised, on its way through an engine that must not take it for
     its own."""

@@ -468,8 +468,11 @@ class Stepping:
                        self.t)
         size = size + np.where(size > 0, 0.0, np.inf)
         if size.min() < LOST:
+            # The fast engine knows logarithms, but only one decay.
+            instead = ("use method=\"waveform\"" if self.field.setting.uniform is not None
+                       else "end it before, or give all layers one decay")
             raise Stop("step_too_small", f"neuron {int(size.argmin())} has shrunk below what "
-                       f"{self.method} can follow at t = {{t}}; use method=\"waveform\"", self.t)
+                       f"{self.method} can follow at t = {{t}}; {instead}", self.t)
         near = ""
         if self.data.arrangement.normal.size:
             z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]

@@ -6,6 +6,7 @@ import numpy as np
 
 from ..engines.events import OFF, ON, SLIDING
 from ..engines.record import Record
+from ..engines.run import Unreadable
 from ..engines.trajectory import by_neuron
 from ..problem.checks import whole
 from ..problem.loss import is_endless
@@ -114,10 +115,14 @@ def certify(flow: Record, most: int | None = None) -> Certificate:
     audit = _Audit(flow, len(sampled), states)
     dissipated = 0.0
     for p in range(count):
-        if most is None or p in sampled:
-            dissipated += path.dissipation(p)
-        if p in sampled:
-            audit.look(p)
+        try:
+            if most is None or p in sampled:
+                dissipated += path.dissipation(p)
+            if p in sampled:
+                audit.look(p)
+        except Unreadable:
+            # What it dissipates is not known: the energy is in doubt.
+            dissipated = np.nan
     whole_run = most is None or len(sampled) == count
     return audit.verdict(dissipated, whole_run, min(limit, MOST_PAIRS), len(sampled))
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..protocol import FROZEN
+from ..run import Stop, Unreadable
 from .calm import Calm, Stretch
 from .crew import Crew
 from .marcher import Marcher
@@ -161,7 +162,10 @@ class Windows:
             return neurons, power
         side = self.side_at(p)
         frame = self.marcher.begin(window, side, self.marcher.patterns(side), s, crew, wanted=True)
-        frame.run(window.values)
+        try:
+            frame.run(window.values)
+        except Stop as end:
+            raise Unreadable(p, end) from None
         neurons[order] = frame.states.transpose(1, 0, 2)
         if self.marcher.decay:
             since = (s + 1) / 2 * (window.t1 - window.t0)
@@ -185,7 +189,10 @@ class Windows:
         with Crew(self.threads) as crew:
             frame = self.marcher.begin(window, side, self.marcher.patterns(side), np.ones(1), crew,
                                        wanted=True, alone=True)
-            frame.run(window.values, energy)
+            try:
+                frame.run(window.values, energy)
+            except Stop as why:
+                raise Unreadable(p, why) from None
         return float(energy[0]) * 2 / (window.t1 - window.t0)
 
     def side_at(self, p: int) -> np.ndarray:
