@@ -48,3 +48,11 @@ def test_a_step_that_strays_before_an_event_is_made_again():
     exact, flow = (agreement.run(problem, *how) for how in (("Radau", 1e-10), ("DOP853", 1e-6)))
     assert flow.stats["rejected_steps"] > 0 and agreement.apart(flow, exact) < 1e-5
     assert flow.certificate().ok
+
+
+def test_a_leaky_neuron_ends_the_run_where_it_reaches_zero():
+    # Within a window: at its end the neuron is at 0 as well.
+    problem = agreement.draw(1000347, "endless")[1]
+    one, two = (agreement.run(problem, method, 1e-7) for method in problem.engines)
+    assert one.status == two.status == "leaky_at_zero"
+    assert two.t_end == pytest.approx(one.t_end, rel=1e-5) and two.certificate().ok

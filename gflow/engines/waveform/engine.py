@@ -555,11 +555,11 @@ class Waveform:
             self._record(window, log)
         if self.activation.slope:
             self.choices.append(logs.leaky_choices(self.data, log, outcome.series, window))
-            stop_at_zero(self.activation, self.U[:, 0], self.U[:, 1:], self.t)
             i, t = logs.passed_zero(frame.side, log, window, self.data.d)
             if i >= 0:
                 self.path.cut(t)
                 raise leaky_at_zero(i, t)
+            stop_at_zero(self.activation, self.U[:, 0], self.U[:, 1:], self.t)
 
     def _record(self, window: Window, log: np.ndarray) -> None:
         """Events of a window as changes of the ternary codes of points."""
