@@ -22,9 +22,8 @@ POWER = 4.0
 """Of the length, in the error of residuals without many kinks."""
 REJECTED = 2.5
 """The same, after a window that was too long."""
-TARGET, BOLD = 0.4, 0.6
-"""Error aimed at, over ``rtol``, and on windows with events: a kink that makes one too long is seen
-after one round."""
+TARGET = 0.35
+"""Error aimed at, over ``rtol``."""
 AFTER_FAILURE = 1.2
 """Largest growth after an attempt that failed."""
 MISSED, TIGHTER = 4.0, 2.0
@@ -49,15 +48,15 @@ def next_length(outcome: Outcome, H: float, rtol: float, points: int, neurons: i
     """
     if outcome.diverged:
         return H / 3
-    x, growth, target = LENGTHS, outcome.growth, BOLD if events else TARGET
+    x, growth = LENGTHS, outcome.growth
     if outcome.error > rtol:
         # The same start again: the end, where residuals change most, is cut off.
         error = outcome.error * x**REJECTED * growth ** (x - 1)
-        fits = error <= target * rtol
+        fits = error <= TARGET * rtol
         return float(H * (x[fits][-1] if fits.any() else x[0]))
     # In logarithms: powers are products there.
     ahead = x * np.log(growth)
-    fits = POWER * LOGS + ahead <= np.log(target * rtol / max(outcome.error, LEAST))
+    fits = POWER * LOGS + ahead <= np.log(TARGET * rtol / max(outcome.error, LEAST))
     if outcome.careful:
         fits &= x <= AFTER_FAILURE
     if not fits.any():
