@@ -87,7 +87,7 @@ class Data:
             raise ValueError(f"X has shape {self.X.shape}: give at least one point and one column")
         if self.X.shape[0] != self.y.shape[0]:
             raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
-                             "give one label a point")
+                             "give as many labels as points")
         if bias:
             self.X, self.bias = with_ones(self.X), True
         self.X.flags.writeable = self.y.flags.writeable = False
