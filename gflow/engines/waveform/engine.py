@@ -405,7 +405,9 @@ class Waveform:
             self.guess.forget()
         elif outcome.error > self.rtol:
             self.rejected += 1
-            self.guess.reject(outcome.first, H, outcome.known)
+            # Later rounds have come closer in what neurons answer than in what they were given.
+            best = outcome.known if outcome.rounds == 1 else outcome.values
+            self.guess.reject(outcome.first, H, best)
             kink = first_bend(frame.log, self.data.arrangement, self.lengths * (
                 reach if weight is None else reach * weight), self.rtol)
             if kink < 1.0:
@@ -414,7 +416,7 @@ class Waveform:
             # One attempt is enough: what is left after it is the error of the weights.
             self.rejected += 1
             self.sharpened = self.t
-            self.guess.reject(outcome.first, H, outcome.known)
+            self.guess.reject(outcome.first, H, outcome.values)
             return H * (until + 1) / 2
         else:
             self._accept(frame, outcome)

@@ -22,7 +22,7 @@ POWER = 4.0
 """Of the length, in the error of residuals without many kinks."""
 REJECTED = 2.5
 """The same, after a window that was too long."""
-TARGET = 0.35
+TARGET = 0.3
 """Error aimed at, over ``rtol``."""
 AFTER_FAILURE = 1.2
 """Largest growth after an attempt that failed."""
