@@ -91,7 +91,7 @@ def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: flo
 
     >>> import gflow
     >>> built = escalate(gflow.datasets.orthogonal())
-    >>> built.losses.round(6), built.rates.round(4), built.verdict.kind
+    >>> built.losses.round(5), built.rates.round(4), built.verdict.kind
     (array([0.5 , 0.25, 0.  ]), array([1.118, 0.559]), 'interpolation')
     """
     data = as_data(data)
