@@ -34,9 +34,10 @@ LATER = 30.0
 the end of the window too."""
 MOST_GROWTH = 1e6
 """Of the rate of change of residuals over a window, for all that is made of it."""
-EARLY = 1.2
+EARLY, EARLY_STIFF = 1.2, 3.0
 """Error over ``rtol`` after the first round that ends a window with kinks: further rounds find the
-same, to some percent, for kinks are where they will be. Unless outputs settle on it."""
+same, to some percent, for kinks are where they will be. Where outputs settle on it they take away
+up to two thirds (of 114 such windows that were ended, further rounds would have saved 6)."""
 ALLOWANCE = 20.0
 """Error of the residuals that is allowed, over ``rtol``: its effect on weights averages out."""
 
@@ -160,8 +161,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
         stalled = rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         diverged |= stalled and change > ENOUGH * enough
-        sure = rounds > 1 or frame.kinked and not stiff
-        if diverged or stalled or sure and error > _hopeless(rounds, change, rtol):
+        sure = rounds > 1 or frame.kinked
+        if diverged or stalled or sure and error > _hopeless(rounds, change, rtol, stiff):
             break
         previous, used = change, pushed
     # Those of few points are found anew, exactly.
@@ -179,9 +180,9 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
 
 
-def _hopeless(rounds: int, change: float, rtol: float) -> float:
+def _hopeless(rounds: int, change: float, rtol: float, stiff: bool) -> float:
     """An error of the residuals that further rounds will not take below ``rtol``."""
-    return 2 * rtol + change if rounds > 1 else EARLY * rtol
+    return 2 * rtol + change if rounds > 1 else (EARLY_STIFF if stiff else EARLY) * rtol
 
 
 def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray],
