@@ -153,9 +153,10 @@ def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
 
 
 def apart(one: gflow.Flow, two: gflow.Flow) -> float:
-    """Largest difference at the reported times, relative to the largest that a neuron has been
-    there, or to its start."""
-    U, V = (np.concatenate([f.a[..., None], f.W], axis=2) for f in (one, two))
+    """Largest difference at the reported times that both came to, relative to the largest that a
+    neuron has been there, or to its start."""
+    both = min(len(one.t), len(two.t))
+    U, V = (np.concatenate([f.a[:both, :, None], f.W[:both]], axis=2) for f in (one, two))
     size = np.maximum.accumulate(np.linalg.norm(V, axis=2))
     gap = np.linalg.norm(U - V, axis=2) / np.where(size > 0, size, 1.0)
     return float(gap.max()) if np.isfinite(gap).all() else np.inf
