@@ -1,6 +1,10 @@
 """The command line, in process."""
 
 import csv
+import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,6 +12,9 @@ from sklearn.datasets import load_diabetes
 
 import gflow
 from gflow.commands.cli import main
+from gflow.commands.loading import patient
+
+ROOT = Path(gflow.__file__).parents[1]
 
 
 @pytest.fixture
@@ -118,3 +125,30 @@ def test_plot_of_a_saved_run(saved, capsys, monkeypatch):
         assert main(["plot", str(saved), *arguments]) == 2
         said = capsys.readouterr().err
         assert words in said and said.count("\n") == 1
+
+
+def test_ctrl_c_while_libraries_are_loaded(tmp_path):
+    """They would make another error of it, with a page of advice."""
+    # A library that does so, found before the real one.
+    (tmp_path / "numba.py").write_text(
+        "import os, signal\n"
+        "try:\n    os.kill(os.getpid(), signal.SIGINT)\n"
+        "    for _ in range(1000): pass\n"
+        "except KeyboardInterrupt:\n    raise ImportError('the C-extensions failed')\n"
+        "raise SystemExit('not interrupted')\n")
+    code = ("import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+            "sys.path.insert(0, sys.argv.pop(1)); from gflow.commands.cli import main; "
+            "sys.exit(main())")
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path), "demo"], cwd=ROOT,
+                          capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (130, "gflow: interrupted\n")
+
+
+def test_a_second_ctrl_c_while_libraries_are_loaded_acts_at_once():
+    late = []
+    with pytest.raises(KeyboardInterrupt), patient():
+        signal.raise_signal(signal.SIGINT)
+        late.append("loaded")
+        signal.raise_signal(signal.SIGINT)
+        late.append("too late")
+    assert late == ["loaded"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler

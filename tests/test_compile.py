@@ -14,6 +14,7 @@ from numba.core.errors import TypingError
 from numba.core.registry import cpu_target
 
 import gflow
+from gflow.kernels import store
 from gflow.kernels.drafts import KernelCompiler, forward, remembered
 
 KERNELS = Path(gflow.__file__).parent / "kernels"
@@ -39,7 +40,7 @@ def tiny(tmp_path):
     package = tmp_path / "tiny"
     package.mkdir()
     (package / "__init__.py").touch()
-    for name in ("jit.py", "drafts.py", "store.py"):
+    for name in ("announce.py", "jit.py", "drafts.py", "store.py"):
         (package / name).write_bytes((KERNELS / name).read_bytes())
     (package / "inner.py").write_text(INNER.format(factor=3.0))
     (package / "outer.py").write_text(OUTER)
@@ -180,6 +181,71 @@ def test_only_kernels_count_from_the_start():
             if isinstance(part, ast.Subscript):
                 assert not any(isinstance(index, ast.UnaryOp) for index in ast.walk(part.slice)), (
                     f"{file.name}, line {part.lineno}")
+
+
+def test_ctrl_c_leaves_nothing_half_written(tmp_path, monkeypatch):
+    target = tmp_path / "kept.nbc"
+    target.write_bytes(b"before")
+
+    def pressed(*names):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", pressed)
+    with pytest.raises(KeyboardInterrupt):
+        store._Files(str(tmp_path), "kept", ())._write(str(target), {})
+    assert target.read_bytes() == b"before" and list(tmp_path.iterdir()) == [target]
+
+
+DOORS = """
+import sys, types
+from numba.core import event
+from tiny.outer import outer
+now = [0.0]
+
+class Timer:
+    def __init__(self, wait, say):
+        self.wait, self.say = wait, say
+    def start(self):
+        self.at = now[0] + self.wait
+    def cancel(self):
+        if now[0] >= self.at:
+            self.say()
+
+announce = sys.modules["tiny.announce"]
+announce.threading = types.SimpleNamespace(Timer=Timer)
+announce.time = types.SimpleNamespace(monotonic=lambda: now[0])
+announce.announcer._ended = 0.0
+
+def compiling(seconds, module="tiny.outer", within=()):
+    function = types.SimpleNamespace(__module__=module)
+    data = {"dispatcher": types.SimpleNamespace(py_func=function)}
+    with event.trigger_event("numba:compile", data):
+        for inner in within:
+            compiling(*inner)
+        now[0] += seconds
+
+SCRIPT
+outer(2.0)
+"""
+
+
+@pytest.mark.parametrize("script, said", [
+    # Kernels of one door after the other, and one within another.
+    ("for _ in range(30): compiling(0.25, within=[(0.25,)])", 1),
+    # Loaded from disk, or compiled at once.
+    ("compiling(1.9)", 0),
+    # Somebody else's.
+    ("compiling(60.0, module='numba.stencils')", 0),
+    # Another door, a while later.
+    ("compiling(30.0); compiling(1.0); now[0] += 60; compiling(12.0)", 2),
+    ("compiling(1.5); now[0] += 60; compiling(1.5)", 0),
+    # A closed terminal.
+    ("sys.stderr.close(); compiling(30.0); sys.stderr = None; now[0] += 60; compiling(3.0)", 0)])
+def test_whoever_waits_is_told_once(tiny, script, said):
+    done = subprocess.run([sys.executable, "-B", "-c", DOORS.replace("SCRIPT", script)],
+                          capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(tiny.parent)})
+    assert done.returncode == 0 and done.stderr.count("compiling") == said, done.stderr
 
 
 @pytest.mark.slow

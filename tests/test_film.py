@@ -94,3 +94,28 @@ def test_what_is_refused(flow, tmp_path):
         with pytest.raises(ValueError, match=words):
             animate(flow, what, times, file)
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("frames", [2, 6, 60, 100])
+def test_a_film_lasts_long_enough_to_be_seen(flow, tmp_path, frames):
+    film = animate(flow, "loss", np.linspace(0.0, 20.0, frames), dpi=20)
+    assert 4 <= len(film) / film.fps <= 6
+    if frames < 60:
+        film.save(tmp_path / "film.gif")
+        with Image.open(tmp_path / "film.gif") as image:
+            assert image.n_frames * image.info["duration"] >= 4000
+    assert animate(flow, "loss", range(20), fps=10).fps == 10
+    assert animate(flow, "loss", np.linspace(0.0, 20.0, 1000)).fps == 25
+
+
+def test_a_map_of_the_output_has_no_bands_and_the_ground_is_white(tmp_path):
+    corners = gflow.Data([[1.0, 1], [1, -1], [-1, 1], [-1, -1]], [1.0, -1, -1, 1])
+    run = gflow.integrate(gflow.init.balanced(12, 2, 0.1), corners, 20.0)
+    film = animate(run, "boundary", TIMES, tmp_path / "film.gif")
+    for k, frame in enumerate(film.frames()):
+        with Image.open(tmp_path / "film.gif") as image:
+            image.seek(k)
+            shown = np.asarray(image.convert("RGB"), dtype=int)
+        assert (shown[frame.min(axis=2) == 255] == 255).all()
+        # A step between two bands is a multiple of what differs from pixel to pixel.
+        assert np.abs(shown - frame).max(axis=2).mean() < 1.5

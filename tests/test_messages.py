@@ -195,3 +195,16 @@ def test_who_shrinks_beyond_doubles_is_told_what_helps():
     # The fast engine has logarithms, but not two decays.
     assert flow.status == "step_too_small" and "give all layers one decay" in flow.message
     assert 0 < flow.norms[-1].min() < 1e-250 and flow.certificate(50).ok
+
+
+def test_two_classes_in_words_are_told_what_to_do():
+    words = ["cat", "dog", "cat"]
+    with pytest.raises(TypeError, match="of two classes make -1 and 1") as refusal:
+        gflow.Data(np.eye(3), words)
+    # What it says works.
+    hint = str(refusal.value).partition("such as ")[2]
+    assert eval(hint, {"np": np, "y": words}).tolist() == [-1.0, 1.0, -1.0]
+    for other in (["1.5", "2.5", "3.5"], [1.0, "x", 2.0]):
+        with pytest.raises(TypeError) as refusal:
+            gflow.Data(np.eye(3), other)
+        assert "classes" not in str(refusal.value)

@@ -304,3 +304,20 @@ def test_what_is_no_run_and_no_option_is_refused_in_a_sentence():
             with pytest.raises(TypeError, match="no option 'colour': give those of a"):
                 draw(flow, colour="red")
     plt.close("all")
+
+
+@pytest.mark.parametrize("inches", [(6.0, 4.5), (9.2, 7.2), (14.0, 10.0)])
+def test_legends_of_a_panel_stay_in_their_axes(inches):
+    figure = matplotlib.figure.Figure(figsize=inches, layout="constrained")
+    flow = gflow.integrate(gflow.init.balanced(30, 2, 1e-3, rng=0), gflow.datasets.three_points(),
+                           20.0)
+    places = [figure.add_subplot(2, 2, k + 1, projection="polar" if k == 2 else None)
+              for k in range(4)]
+    gflow.plot.panel(flow, t=9.5, ax=places)
+    figure.draw_without_rendering()
+    for ax in places:
+        if ax.get_legend() is not None:
+            box, own = ax.get_legend().get_window_extent(), ax.get_window_extent()
+            assert box.x0 >= own.x0 - 2 and box.x1 <= own.x1 + 2
+    text = places[2].xaxis.label.get_window_extent()
+    assert text.x0 >= 0 and text.x1 <= figure.bbox.x1

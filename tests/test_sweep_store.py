@@ -243,3 +243,17 @@ def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):
 
     with pytest.raises(OSError, match="was removed or replaced"):
         sweep(run, {"n": list(range(5))}, executor=sweep_tasks.Recorder([]), workers=1)
+
+
+def test_looking_leaves_no_log_behind(tmp_path):
+    path = tmp_path / "s.db"
+    Store(path).close()
+    with Store(path, read_only=True) as store:
+        store.count()
+    assert [file.name for file in tmp_path.iterdir()] == ["s.db"]
+    # Not while somebody works on it.
+    with Store(path):
+        with Store(path, read_only=True) as store:
+            store.count()
+        assert (tmp_path / "s.db-wal").exists()
+    assert [file.name for file in tmp_path.iterdir()] == ["s.db"]

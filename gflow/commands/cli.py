@@ -12,6 +12,7 @@ from typing import Sequence
 from .._version import __version__
 from ..problem.files import Output
 from ..problem.words import cut
+from .loading import patient
 from .parser import LONGEST, Parser
 
 
@@ -32,9 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         if argv[:1] == ["sweep"]:
             # It has a parser of its own, made from the experiments.
-            from .sweep import command
+            with patient():
+                from .sweep import command
             return command(argv[1:])
         arguments = _parser().parse_args(argv)
+        with patient():
+            from ..flows import integration, loading  # noqa: F401
         code: int = arguments.run(arguments)
         return code
     except BrokenPipeError:

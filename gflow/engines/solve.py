@@ -35,7 +35,6 @@ from .rules import Rule
 from .run import FAILURES, OUTCOMES, Foreign, Run, Stop
 from .spanned import Spanned
 from .timed import Timed
-from .warmup import announced
 
 Method = Literal["auto", "waveform", "DOP853", "RK45", "RK23", "Radau", "BDF", "LSODA"]
 METHODS: tuple[str, ...] = get_args(Method)
@@ -278,11 +277,10 @@ def _warm(name: str) -> None:
     one neuron that crosses, slides and is released, and a group. That uses every kernel."""
     model = TwoLayerReLU([0.125] + 4 * [-0.25], [[0.125, -0.05]] + 4 * [[-2.0, 0.25]])
     data = Data([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0])
-    with announced():
-        engine, seen = _engine(name, model, data, 1e-4, 1)
-        # Ctrl-C is not for this run: it goes to whoever waits for it.
-        with np.errstate(all="ignore"):
-            engine.integrate(Run(seen(engine.path), 4.0, (), None, False))
+    engine, seen = _engine(name, model, data, 1e-4, 1)
+    # Ctrl-C is not for this run: it goes to whoever waits for it.
+    with np.errstate(all="ignore"):
+        engine.integrate(Run(seen(engine.path), 4.0, (), None, False))
 
 
 def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseException | None]:

@@ -5,10 +5,12 @@ is a draft in its caller: the plain function of a numba dispatcher would be opti
 machine code and given a wrapper for Python by itself, and so would everything below it, at every
 level again. That takes half of the time, and nobody calls the result.
 
-Drafts and files use parts of numba that may change. Where one fails, numba does it its own way.
+Drafts, files and the announcement use parts of numba that may change. Where one fails, numba does
+it its own way.
 """
 
 import gc
+from contextlib import suppress
 from functools import cached_property, partial, update_wrapper
 from typing import Any
 
@@ -22,6 +24,9 @@ try:
     from .store import KernelCache, folder
 except Exception:
     KernelCache = None  # type: ignore[assignment,misc]
+# Compiling is announced from here on.
+with suppress(Exception):
+    from . import announce  # noqa: F401
 
 _OFF = bool(getattr(config, "DISABLE_JIT", 0))
 _OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True,

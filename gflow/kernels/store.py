@@ -9,9 +9,11 @@ import hashlib
 import inspect
 import os
 import pickle
+import secrets
 import stat
 import sys
 import tempfile
+from contextlib import suppress
 from functools import lru_cache
 from importlib import resources
 from typing import Any
@@ -169,8 +171,16 @@ class _Files(IndexDataCacheFile):
 
     def _write(self, path: str, content: Any) -> None:
         data = self._dump(content)
-        with self._open_for_write(path) as file:
-            file.write(hashlib.sha256(data).digest() + data)
+        # Not as numba does it: Ctrl-C would leave the temporary file behind.
+        name = f"{path}.tmp.{secrets.token_hex(8)}"
+        try:
+            with open(name, "xb") as file:
+                file.write(hashlib.sha256(data).digest() + data)
+            os.replace(name, path)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(name)
+            raise
 
 
 class KernelCache(FunctionCache):

@@ -30,8 +30,10 @@ if TYPE_CHECKING:  # pragma: no cover
     from ..flows.flow import Flow
 
 FRAMES = 60
-COLOURS, SAMPLE = 192, 5
-"""Colours of a film, and the frames that they are chosen from."""
+SECONDS, FASTEST = 5.0, 25.0
+"""How long a film lasts if nobody says so, and the most frames a second then."""
+COLOURS, SAMPLE = 254, 5
+"""Colours of a film besides white and black, and the frames that they are chosen from."""
 LOOKS = 8
 """Times at which limits and legends are looked for."""
 ENDINGS = (".gif", ".mp4", ".html")
@@ -168,18 +170,11 @@ class Film:
 
     def _images(self) -> Iterator[Image]:
         """Frames in few colours, the same for all."""
-        from PIL import Image
         frames = list(self.frames())
-        sample = np.concatenate([frames[k].reshape(-1, 3) for k in some(len(frames), SAMPLE)])
-        # A few small marks count as much as a large white ground.
-        seen = np.unique(sample, axis=0)[None]
-        palette = Image.fromarray(seen).quantize(COLOURS, method=Image.Quantize.MEDIANCUT)
-        # White is white.
-        colours = np.array(palette.getpalette(), dtype=np.uint8).reshape(-1, 3)
-        colours[colours.min(axis=1) >= 248] = 255
-        palette.putpalette(colours.ravel().tolist())
+        palette = Palette(np.concatenate([frames[k].reshape(-1, 3)
+                                          for k in some(len(frames), SAMPLE)]))
         for frame in frames:
-            yield Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+            yield palette.image(frame)
 
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the film; the ending says how: ``.gif``, ``.html``, or ``.mp4`` with ffmpeg.
@@ -248,9 +243,45 @@ class Film:
         return self.to_jshtml()
 
 
+class Palette:
+    """Few colours that stand for all: black, white, and means of those that are alike.
+
+    Parameters
+    ----------
+    sample : ndarray, shape (N, 3)
+        Bytes. A few small marks count as much as a large white ground.
+    """
+
+    def __init__(self, sample: np.ndarray) -> None:
+        from PIL import Image
+        seen = Image.fromarray(np.unique(sample, axis=0)[None])
+        # Middles of boxes, in place of means, would lie in bands on a map of the output.
+        found = seen.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=1)
+        own = np.array(found.getpalette()).reshape(-1, 3)[:COLOURS]
+        self.colours = np.vstack([[[0, 0, 0], [255, 255, 255]], own])
+        # The nearest colour of each that has come by; Pillow looks for one that is nearly so.
+        self._nearest = np.full(1 << 24, -1, dtype=np.int16)
+
+    def image(self, frame: np.ndarray) -> Image:
+        """A frame (height, width, 3) in these colours."""
+        from PIL import Image
+        code = frame.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
+        place = self._nearest[code]
+        new = np.unique(code[place < 0])
+        if new.size:
+            colour = np.column_stack([new >> 16, new >> 8 & 255, new & 255]).astype(float)
+            # |x - c|^2 without |x|^2, which is the same for all c.
+            far = (self.colours**2).sum(axis=1) - 2 * colour @ self.colours.T
+            self._nearest[new] = far.argmin(axis=1)
+            place = self._nearest[code]
+        made = Image.fromarray(place.astype(np.uint8))
+        made.putpalette(self.colours.astype(np.uint8).ravel().tolist())
+        return made
+
+
 def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
-            file: str | os.PathLike[str] | None = None, *, fps: float = 12.0, dpi: float = 100.0,
-            **options: object) -> Film:
+            file: str | os.PathLike[str] | None = None, *, fps: float | None = None,
+            dpi: float = 100.0, **options: object) -> Film:
     """A film of a run.
 
     Limits are those of the whole film, and artists are moved, not drawn anew.
@@ -266,8 +297,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         Time of every frame. Default: 60 of the reported times, evenly among them.
     file : str or path-like, optional
         Where to write it at once: ``.gif``, ``.html``, or ``.mp4`` where ffmpeg is installed.
-    fps : float
-        Frames a second.
+    fps : float, optional
+        Frames a second. Default: such that the film lasts five seconds, but at most 25.
     dpi : float
         Pixels an inch; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel 9.2 by 7.2.
     **options
@@ -290,10 +321,11 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), t_max=5.0)
     >>> film = gflow.plot.animate(flow, "loss", times=[0, 1, 2])
     >>> film, next(film.frames()).shape
-    (Film(3 frames, t = 0 to 2, 12 a second), (480, 640, 3))
+    (Film(3 frames, t = 0 to 2, 0.6 a second), (480, 640, 3))
     """
     check_flow(flow)
-    fps, dpi = positive(fps, "fps"), positive(dpi, "dpi")
+    dpi = positive(dpi, "dpi")
+    pace = None if fps is None else positive(fps, "fps")
     out = None if file is None else _output(file)
     if times is None:
         chosen = flow.t[some(flow.t.size, FRAMES)]
@@ -303,7 +335,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         raise ValueError("times is empty: give at least one")
     for t in (float(chosen.min()), float(chosen.max())):
         time_of(flow, t)
-    film = Film(flow, what, chosen, fps, dpi, options)
+    pace = pace or min(FASTEST, chosen.size / SECONDS)
+    film = Film(flow, what, chosen, pace, dpi, options)
     film._names()
     if out is not None:
         film._write(out)

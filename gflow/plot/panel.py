@@ -106,13 +106,16 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     places = np.array(ax, dtype=object).ravel()
     if places.size != len(names):
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
-    for name, place in zip(names, places):
-        picture = PICTURES[name](flow, place, options)
+    pictures = [PICTURES[name](flow, place, options) for name, place in zip(names, places)]
+    for picture, place in zip(pictures, places):
         at = flow.t_end if time is None else time
         if time is not None or not isinstance(picture, OverTime):
             picture.move(at)
         if not isinstance(picture, OverTime):
             place.set_title(clock(at), loc="left", fontsize="medium")
+    # Legends look at how much room there is when everything else is in its place; below a polar
+    # picture there is what it says.
+    for picture in sorted(pictures, key=lambda picture: not isinstance(picture, PolarPicture)):
         label(picture)
     return places
 
@@ -162,11 +165,12 @@ def label(picture: Picture, alone: bool = False) -> None:
         place = "upper right" if elsewhere else picture.corner
         legend(picture.ax, loc=place, fontsize="small" if alone else "x-small")
     else:
-        signs = r"$\bullet$ $a_i > 0$, $\times$ $a_i < 0$"
+        # Formulas without blanks: lines are broken there if the figure is small.
+        signs = r"$\bullet$ $a_i>0$, $\times$ $a_i<0$"
         rim = ";\nrays: activation boundaries; on the rim: points, " \
-            r"$\blacktriangle$ $y > 0$, $\triangledown$ $y \leq 0$"
+            r"$\blacktriangle$ $y>0$, $\triangledown$ $y\leq{}0$"
         own = f"{picture.ax.get_xlabel()} ({signs}){rim if picture.plane.whole else ''}"
-        picture.ax.set_xlabel(own, fontsize="small")
+        picture.ax.set_xlabel(own, fontsize="small", wrap=True)
 
 
 def known(what: object) -> str:

@@ -12,6 +12,7 @@ from ..problem.words import short
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
+    from matplotlib.legend import Legend
 
 COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito, dark grey first: for one flow after another on the same axes."""
@@ -25,6 +26,10 @@ DASHES = ("-", "--", "-.", ":")
 """Of one curve after another, so that they are told apart in grey too."""
 EDGES = 40
 """Activation boundaries that are drawn, at most."""
+NARROWER: tuple[dict[str, Any], ...] = (
+    {"ncols": 1}, {"fontsize": "xx-small", "handlelength": 1.2, "handletextpad": 0.4},
+    {"fontsize": 4.5, "borderpad": 0.2})
+"""What makes a legend fit into its axes, one after the other, until it does."""
 LAST = ("least squares line", "data")
 """What a legend says after everything else."""
 
@@ -105,12 +110,19 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
         return
     texts = sorted(dict.fromkeys(labels), key=lambda text: text in LAST)
     own: dict[str, Any] = {"fontsize": "small", "framealpha": 0.85, **place, **options}
+    if loc == "top":
+        # Lines at one time pass below it.
+        own["framealpha"] = 1.0
     made = ax.legend([first[text] for text in texts], texts, **own)
-    # A constrained layout will make the axes a little wider.
-    wide = made.get_window_extent().width > 1.06 * ax.get_window_extent().width
-    if loc == "top" and wide and ax.get_autoscaley_on():
-        own["ncols"] = 1
-        made = ax.legend([first[text] for text in texts], texts, **own)
+    if loc == "top":
+        wide = _settled(made) > ax.get_window_extent().width
+        # One column needs room that is only made if nobody has set the limits.
+        first_try = 0 if ax.get_autoscaley_on() else 1
+        for narrower in NARROWER[first_try:] if wide else ():
+            own.update(narrower)
+            made = ax.legend([first[text] for text in texts], texts, **own)
+            if made.get_window_extent().width <= ax.get_window_extent().width:
+                break
     for handle in made.legend_handles:
         if handle is not None:
             alpha = handle.get_alpha()
@@ -122,6 +134,18 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
         ax.set_anchor("W")
     if loc == "top":
         _headroom(ax, -(-len(texts) // own["ncols"]) * float(made.get_texts()[0].get_fontsize()))
+
+
+def _settled(made: Legend) -> float:
+    """Width of a legend, once its axes have the size that they will be drawn in."""
+    figure = made.get_figure(root=True)
+    assert figure is not None
+    layout = figure.get_layout_engine()
+    if layout is not None:
+        # It is above the axes' own decorations, and no reason to make room beside them.
+        made.set_in_layout(False)
+        layout.execute(figure)
+    return float(made.get_window_extent().width)
 
 
 def _headroom(ax: Axes, points: float) -> None:

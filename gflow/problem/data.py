@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .checks import real_array
 from .norms import row_norms
 from .quiet import quiet
+from .words import short
 
 if TYPE_CHECKING:  # pragma: no cover
     from .network import TwoLayerReLU
@@ -82,7 +83,7 @@ class Data:
 
     def __init__(self, X: ArrayLike, y: ArrayLike, bias: bool = False) -> None:
         self.X = real_array(X, "X", 2)
-        self.y = real_array(y, "y", 1)
+        self.y = _labels(y)
         if self.X.size == 0:
             raise ValueError(f"X has shape {self.X.shape}: give at least one point and one column")
         if self.X.shape[0] != self.y.shape[0]:
@@ -116,6 +117,20 @@ class Data:
     def __repr__(self) -> str:
         bias = ", bias=True" if self.bias else ""
         return f"Data(n={self.n}, d={self.d}{bias})"
+
+
+def _labels(y: ArrayLike) -> np.ndarray:
+    """Labels as an array; of two classes in words the message says what to do."""
+    try:
+        return real_array(y, "y", 1)
+    except TypeError as error:
+        words = [value for value in np.asarray(y, dtype=object).ravel().tolist()
+                 if isinstance(value, str)]
+        classes = sorted(set(words))
+        if len(classes) != 2 or len(words) != np.size(y):
+            raise
+        raise TypeError(f"{error}: of two classes make -1 and 1, such as np.where(np.asarray(y) "
+                        f"== {short(classes[1])}, 1.0, -1.0)") from None
 
 
 DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]

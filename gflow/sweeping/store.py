@@ -18,7 +18,7 @@ import socket
 import sqlite3
 import time
 import warnings
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
@@ -147,6 +147,18 @@ class Store:
         """Close the file."""
         OURS.discard((str(self.path), self.sweep))
         self.db.close()
+        if self.read_only:
+            self._tidy()
+
+    def _tidy(self) -> None:
+        """Have SQLite remove the empty log that reading has made: it does so when the last
+        connection that may write is closed, and not while another program has one."""
+        if not self._log().exists() or self._logged() or not os.access(self.path, os.W_OK):
+            return
+        with suppress(sqlite3.Error):
+            db = sqlite3.connect(f"{self.path.resolve().as_uri()}?mode=rw", uri=True, timeout=0)
+            with closing(db):
+                db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
     # Beginning ------------------------------------------------------------------------------------
 
