@@ -233,6 +233,16 @@ def test_a_fixed_layer_is_as_exact_as_its_neuron(fixed):
         assert ("lorentz" in found) == (doubted and not fixed), (off, found)
 
 
+@pytest.mark.parametrize("rates", [(1.0, 0.0), (0.0, 1.0)])
+def test_a_margin_is_relative_to_what_moves(rates):
+    # While a layer that moves is small beside a fixed one, their squares together say nothing.
+    a, W = [-0.97, -0.15, 0.5], [[0.45, 0.69, 0.49], [0.24, 0.36, 0.08], [-0.16, 0.26, -0.15]]
+    flow = gflow.integrate((a, W), ([[0.7, 0.93, -2.26]], [1.0]), 13.0, method="DOP853", rtol=1e-9,
+                           loss="logistic", rates=rates)
+    certificate = flow.certificate()
+    assert certificate.ok and certificate.margin_fall < 1e-9 and flow.loss[-1] < 0.3
+
+
 def test_no_loss_at_the_start_and_neurons_that_vanish():
     X, W = [[1.0, 0.3], [0.4, 1.0]], np.array([[0.3, 0.1]])
     y = np.maximum(np.array(X) @ W[0], 0)

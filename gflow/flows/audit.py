@@ -240,8 +240,11 @@ class _Audit:
         if not is_endless(self.field.loss) or self.field.setting.decays:
             return
         top = float(smoothed_margin(self.field, self.field.log_value(sight.h[j])))
-        # Squares of weights that die out may be 0, as their margin is.
-        margin = top / (float((sight.size[j]**2).sum()) or 1.0)
+        output, hidden = self.reference.moves
+        squares = output * (sight.a[j]**2).sum() + hidden * (sight.W[j]**2).sum()
+        # Of one layer alone outputs are a linear function, not a quadratic one. Squares of weights
+        # that die out may be 0, as their margin is.
+        margin = top / (float(squares if output and hidden else np.sqrt(squares)) or 1.0)
         if self.last_margin > 0:
             self.fall = worst(self.fall, 1 - margin / self.last_margin)
         self.last_margin = margin if top > FAINT else 0.0
