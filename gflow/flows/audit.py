@@ -48,9 +48,9 @@ what a long step errs by is of one sign on all intervals in it. They are left ou
 add most to the sum, and one more is granted where there are few pieces: 0.2 of all that was the
 largest of 621 right runs."""
 STIFF, STIFFER, SWINGS = 0.9, 2.0, 4.0
-"""Of steps longer than that, in units of the fastest rate, as `EXPLICIT` steppers take them at their
-limit of stability (``|a|`` much larger than ``|w|``), it is the second times as much: 0.5 of all
-that without has been measured there. Of energies it is the third. Windows of the fast engine are
+"""Of steps longer than that, in units of the fastest rate, as `EXPLICIT` steppers take them at
+their limit of stability (``|a|`` much larger than ``|w|``), it is the second times as much: half
+of it has been measured there without. Of energies it is the third. Windows of the fast engine are
 longer and have no such limit."""
 EXPLICIT = frozenset(["RK23", "RK45", "DOP853", "LSODA"])
 CLIP, CLIP_ROUNDING = 10.0, 3e-10

@@ -490,10 +490,8 @@ class Waveform:
             taken += 1
             self.steps += 1
             self.reduced += 1
-            if near.size:
-                self.choices.append(self.freed.calm_choices(
-                    piece, near, self.side, self.patterns, self.field,
-                    self.response.on(self.t, t1)))
+            self.choices.append(self.freed.calm_choices(
+                piece, near, self.side, self.patterns, self.field, self.response.on(self.t, t1)))
             self.t = t1
             self.path.append(piece)
             self.run.check(self.measure)

@@ -92,20 +92,22 @@ class Freed:
         neurons that are active somewhere."""
         if self.marcher.activation.slope:
             return np.empty(0, dtype=np.int64)
-        moves = self.marcher.active(side[patterns.first]).any(axis=1)[patterns.of]
+        moves = np.asarray(self.marcher.active(side[patterns.first]).any(axis=1))[patterns.of]
         return np.flatnonzero(loose & (side != 0) & moves[:, None])
 
     def calm_choices(self, piece: Calm, near: np.ndarray, side: np.ndarray, patterns: Patterns,
                      field: Field, response: Quadratic) -> np.ndarray:
         """The same on a piece without events, of the pairs that are `near`; ``response`` is that of
         the nodes of the piece."""
+        if not (near.size or self.waiting):
+            return NO_CHOICES
         states, power = piece.states(nodes(DEGREE)), piece.powers(nodes(DEGREE))
         h = np.array([field.outputs(np.ldexp(U[:, 0], unit), np.ldexp(U[:, 1:], unit[:, None]))
                       for U, unit in zip(states.swapaxes(0, 1), power)])
         bend = response.curvature(h)
         sizes = np.abs(states[:, 0, 0]) * np.sqrt((states[:, 0, 1:]**2).sum(axis=1))
         strength = float(np.ldexp(sizes, 2 * power[0]).sum())
-        window = Window(piece.t0, piece.t1, states[:, 0], power[0], near, *np.empty((2, 0)),
+        window = Window(piece.t0, piece.t1, states[:, 0], power[0], near, np.empty(0), np.empty(0),
                         strength if bend is None else strength * float(bend.max()),
                         response.pulls(h))
         error = self.marcher.errors(window, patterns.of, self.marcher.active(side[patterns.first]))
