@@ -23,8 +23,6 @@ from .marcher import Marcher, Patterns
 from .response import Quadratic
 from .window import Window
 
-GRID = np.linspace(-1.0, 1.0, 33)
-"""Places on a window at which the pull across a hyperplane is looked at."""
 NO_CHOICES = np.empty((0, 6))
 
 
@@ -68,19 +66,20 @@ class Freed:
         if self.told:
             # What was chosen is over where the neuron meets the hyperplane again.
             self.told.difference_update(map(tuple, log[:, [0, 2]].astype(np.int64).tolist()))
-        C = side.shape[1]
-        before = np.union1d(window.loose, np.array(
-            [i * C + h for i, h in self.waiting], dtype=np.int64))
-        loose = np.column_stack(np.divmod(before, C))
-        loose = loose[side[loose[:, 0], loose[:, 1]] != 0]
-        pairs = np.concatenate([loose, log[freed][:, [0, 2]].astype(np.int64)])
-        begin = np.append(np.zeros(len(loose), dtype=np.int64), freed + 1)
-        series = to_series(len(window.values) - 1) @ window.values
+        before, C = window.loose, side.shape[1]
+        if self.waiting:
+            before = np.union1d(before, np.array([i * C + h for i, h in self.waiting], dtype=int))
+        before = before[side.reshape(-1)[before] != 0]
+        pairs = np.append(before, (log[freed, 0] * C + log[freed, 2]).astype(np.int64))
+        begin = np.append(np.zeros(before.size, dtype=np.int64), freed + 1)
+        waiting, self.waiting, rows = self.waiting, set(), []
         error = RESIDUAL_ERROR * error
-        some = self._repelled(pairs, np.sign(window.U[:, 0]), series, error)
-        waiting, self.waiting = self.waiting, set()
-        rows = []
-        for (i, h), first in zip(pairs[some].tolist(), begin[some].tolist()):
+        some = self._turns(*np.divmod(pairs, C), window, error)
+        if not some.size:
+            return NO_CHOICES
+        series = to_series(len(window.values) - 1) @ window.values
+        for pair, first in zip(pairs[some].tolist(), begin[some].tolist()):
+            i, h = divmod(pair, C)
             found, waits = self._of(i, h, first, window, side[i], series, error, state)
             rows += found
             if waits and (first > 0 or (i, h) in waiting):
@@ -113,18 +112,19 @@ class Freed:
         error = self.marcher.errors(window, patterns.of, self.marcher.active(side[patterns.first]))
         return self.choices(window, side, error, lambda s: piece.states(np.array([s]))[:, 0])
 
-    def _repelled(self, pairs: np.ndarray, sign: np.ndarray, series: np.ndarray, error: np.ndarray
-                  ) -> np.ndarray:
-        """Which pairs (K, 2) have a hyperplane that may repel somewhere on a window: others decide
-        nothing. (Two margins add up to the pull across, which is negative there.)"""
+    def _turns(self, i: np.ndarray, h: np.ndarray, window: Window, error: np.ndarray
+               ) -> np.ndarray:
+        """Which neurons ``i`` (K,) have a hyperplane ``h`` that may come to repel them on a window,
+        or may do so but for errors: on others nothing is to be decided. (Two margins add up to the
+        pull across, which is negative there and was not.)"""
         A = self.marcher.data.arrangement
-        planes, of = np.unique(pairs[:, 1], return_inverse=True)
-        across = np.empty((len(planes), GRID.size))
-        for row, plane in zip(across, planes):
-            own = A.member[A.start[plane]:A.start[plane + 1]]
-            row[:] = np.abs(A.length[own]) @ chebval(GRID, series[:, own])
-        repels = (across[of] * sign[pairs[:, :1]]).max(axis=1, initial=-np.inf)
-        return np.flatnonzero(repels > -(CLEAR + NAUGHT) * float(error @ np.abs(A.length)))
+        if not i.size:
+            return i
+        lengths = np.abs(A.length)
+        across = np.add.reduceat((lengths * window.values)[:, A.member], A.start[:-1], axis=1)
+        repels = across[:, h] * np.sign(window.U[i, 0])
+        slack = (CLEAR + NAUGHT) * float(error @ lengths)
+        return np.flatnonzero((repels.max(axis=0) > -slack) & (repels.min(axis=0) < slack))
 
     def _of(self, i: int, h: int, first: int, window: Window, side: np.ndarray,
             series: np.ndarray, error: np.ndarray, state: Callable[[float], np.ndarray]
