@@ -72,6 +72,20 @@ def test_what_only_rounding_decides_is_named_and_doubted_if_it_is_not(method, rt
     assert len(first) == 1 and first[0].startswith("neuron 1 is on a hyperplane that it leaves")
 
 
+def test_close_to_a_hyperplane_only_because_it_has_grown_is_no_choice():
+    # On orthogonal points neurons rest on hyperplanes that they have met, where residuals pass 0;
+    # what was off another by a part of the start stays so far off it, and grows by 1e8 itself.
+    rng = np.random.default_rng(3)
+    data = gflow.datasets.orthogonal(8, rng=rng)
+    model = gflow.init.balanced(5, 8, 1.0, rng=rng)
+    flow = gflow.integrate((1e-8 * model.a, 1e-8 * model.W), data, 45.0, method="waveform",
+                           rtol=1e-9)
+    codes = flow.events[["neuron", "point"]].tolist()
+    assert len(flow.choices) == 5
+    assert all(pair in codes for pair in flow.choices[["neuron", "point"]].tolist())
+    assert flow.certificate().ok
+
+
 def test_more_hyperplanes_than_directions():
     # A neuron on three hyperplanes through one line slides on two; the third repels it, and it is
     # on its positive side. When the multiplier of the first reaches 1 it may leave, or go to the
