@@ -1,5 +1,5 @@
-"""What ends slides on a step of the reference engine, and where a neuron may as well leave to the
-other side: multipliers as polynomials in time, with what they may be wrong by.
+"""What ends slides on a step of the reference engine, and where a neuron of any engine may as well
+leave to the other side: multipliers as polynomials in time, with what they may be wrong by.
 
 The two margins of a slide are ``|J| eta`` and ``|J| (1 - eta)`` (`gflow.kernels.crossings`). They
 add up to the jump ``|J|`` across the hyperplane, so that where one ends a slide the other is the
@@ -12,7 +12,7 @@ neuron has a choice, whether its slide ended there or, by rounding, before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Callable
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
@@ -23,7 +23,7 @@ from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, S
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
 from .events import ON
-from .pattern import Slide
+from .pattern import Geometry, Slide
 
 if TYPE_CHECKING:
     from .stepping import Stepping
@@ -36,7 +36,88 @@ WIDE = 3.0
 
 
 class Margins:
-    """Margins of neurons on a part of a step, and their errors.
+    """Margins of neurons under pulls that are polynomials in time, and their errors.
+
+    Parameters
+    ----------
+    geometry : Geometry
+    p : ndarray, shape (q, n)
+        Pulls at the Chebyshev nodes of degree q - 1 of a stretch of time.
+    error : ndarray, shape (n,)
+        What errors of the weights do to them, see `RESIDUAL_ERROR`.
+    """
+
+    def __init__(self, geometry: Geometry, p: np.ndarray, error: np.ndarray) -> None:
+        error = error + SUM_ROUNDING * np.abs(p).max(axis=0)
+        self.geometry, self.fine = geometry, len(p) - 1
+        self.p, self.error = geometry.pulls(p), np.abs(geometry.pulls(error))
+
+    def of(self, i: int, slide: Slide, side: np.ndarray
+           ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Margins (q, s) below and above of a slide of neuron ``i``, and errors (s,), with the
+        sides (m, C) of all neurons."""
+        geometry = self.geometry
+        around = (i, side, geometry.X, geometry.label, geometry.length, slide.hyperplanes,
+                  slide.solve)
+        below, above, _ = multipliers(self.p, i, slide.sign, *around[1:])
+        return below, above, multiplier_errors(self.error, *around)
+
+    def leaves(self, margin: np.ndarray, band: float) -> float:
+        """When a margin (q,) passes 0, or ``-band`` if it begins within that; 2 if never."""
+        return float(first_exit(to_series(self.fine) @ margin, halves(self.fine), band, 1.0))
+
+    def opens(self, i: int, h: int, side: np.ndarray, sign: float, normal: np.ndarray,
+              weight: Callable[[float], np.ndarray], band: float) -> tuple[float, bool]:
+        """When one side begins to lead away from a hyperplane on which a neuron is, as far as
+        errors say, while on the other it stays.
+
+        Parameters
+        ----------
+        i, h : int
+            Neuron and hyperplane.
+        side : ndarray, shape (m, C)
+            Sides on the stretch.
+        sign : float
+            Sign of the output weight.
+        normal : ndarray, shape (C, d)
+            Unit normals.
+        weight : callable
+            The hidden weight (d,) at a time in [-1, 1].
+        band : float
+            Error of weights, relative to their norm.
+
+        Returns
+        -------
+        s : float
+            In [-1, 1]; 2 if never.
+        waits : bool
+            Whether one that has just come off is still to be decided at the end: its own side has
+            not clearly led away, on the other it would stay.
+        """
+        side, now = side.copy(), side[i, h]
+        side[i, h] = 0
+        planes = np.flatnonzero(side[i] == 0)
+        slide = Slide(planes, normal[planes], sign)
+        if sign == 0.0 or len(slide.basis) < planes.size:
+            return 2.0, False
+        below, above, error = self.of(i, slide, side)
+        j = int(np.searchsorted(planes, h))
+        clear, naught = CLEAR * error[j], NAUGHT * error[j]
+        own, across = (below[:, j], above[:, j])[::-int(now)]
+        for one, other in ((own, across), (across, own)):
+            first = 2.0 if one[0] < -clear else self.leaves(one, clear)
+            # Where pulls swing by more than errors they may have come to rest at the end.
+            for s in (first, 1.0) if first <= 1.0 else ():
+                leads, rest = chebval(s, to_series(self.fine) @ np.array([one, other]).T)
+                # One that leaves by this very side has a reason to be gone.
+                if leads <= clear and abs(rest) <= naught and (
+                        one is own or is_on(weight(s), normal[h], band)):
+                    return s, False
+        return 2.0, bool(own[-1] >= -clear and abs(across[-1]) <= naught)
+
+
+class OfStep(Margins):
+    """Margins on a part of a step.
 
     Parameters
     ----------
@@ -48,10 +129,10 @@ class Margins:
     """
 
     def __init__(self, engine: Stepping, series: np.ndarray, t0: float, length: float) -> None:
-        self.engine, self.geometry = engine, engine.pattern.geometry
-        self.fine = 2 * (len(series) - 1)
-        self.states = np.ascontiguousarray(chebval(nodes(self.fine), series).T)
-        times = t0 + (nodes(self.fine) + 1) / 2 * length
+        self.engine = engine
+        fine = 2 * (len(series) - 1)
+        self.states = np.ascontiguousarray(chebval(nodes(fine), series).T)
+        times = t0 + (nodes(fine) + 1) / 2 * length
         p = np.array([engine.pulls(state, t) for state, t in zip(self.states, times)])
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = engine.split(series[0])
@@ -66,18 +147,13 @@ class Margins:
             size = np.abs(p).max(axis=1, keepdims=True)
             size[size == 0.0] = 1.0
             p, error = p / size, error / size[0]
-        error += SUM_ROUNDING * np.abs(p).max(axis=0)
-        self.p, self.error = self.geometry.pulls(p), np.abs(self.geometry.pulls(error))
+        super().__init__(engine.pattern.geometry, p, error)
 
     def of(self, i: int, slide: Slide, side: np.ndarray
            ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Margins (q, s) below and above of a slide of neuron ``i``, and errors (s,), with the
-        sides (m, C) of all neurons."""
-        engine, geometry = self.engine, self.geometry
-        around = (i, side, geometry.X, geometry.label, geometry.length, slide.hyperplanes,
-                  slide.solve)
-        below, above, _ = multipliers(self.p, i, slide.sign, *around[1:])
-        error = multiplier_errors(self.error, *around)
+        """The same, with what decay does if it turns weights."""
+        below, above, error = super().of(i, slide, side)
+        engine = self.engine
         if engine.drift.turning is not None:
             # Times the output weight: by itself what decay does to a multiplier has a pole
             # where that passes 0, and no polynomial follows it up to there.
@@ -88,16 +164,12 @@ class Margins:
             error = error * np.abs(size).max()
         return below, above, error
 
-    def leaves(self, margin: np.ndarray, band: float) -> float:
-        """When a margin (q,) passes 0, or ``-band`` if it begins within that; 2 if never."""
-        return float(first_exit(to_series(self.fine) @ margin, halves(self.fine), band, 1.0))
-
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
              ) -> list[tuple[float, int, int, int]]:
     """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero:
     (s, neuron, hyperplane, kind), with s in [-1, 1]."""
-    margins, (a, W) = Margins(engine, series, t0, length), engine.split(series[0])
+    margins, (a, W) = OfStep(engine, series, t0, length), engine.split(series[0])
     found = []
     for i, slide in engine.pattern.slides.items():
         if a[i] == 0.0 and not W[i].any():
@@ -117,12 +189,13 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
 
 
 class Freed:
-    """Neurons that came off a hyperplane, or over it, and have not left it by more than errors.
+    """Neurons that came off a hyperplane, or over it, and have not left it for a reason that is
+    clear of errors.
 
     Attributes
     ----------
     pairs : dict of (int, int) to bool
-        Neuron and hyperplane: whether a slide has just ended.
+        Neuron and hyperplane: whether a slide has just ended, and nothing decides it so far.
     """
 
     def __init__(self) -> None:
@@ -144,48 +217,32 @@ class Freed:
         W = engine.split(engine.state)[1]
         for (i, h), fresh in list(self.pairs.items()):
             side = int(pattern.side[i, h])
-            near = _is_on(W[i], pattern.arrangement.normal[h], engine.band)
+            near = is_on(W[i], pattern.arrangement.normal[h], engine.band)
             if side == 0 or pattern.rest[i] or not (fresh or near):
                 del self.pairs[i, h]
                 continue
             if engine.pattern.activation.slope or not (pattern.codes[i] == ON).any():
                 continue
-            margins = margins or Margins(engine, series, t0, t1 - t0)
-            s = self._open(margins, series, i, h)
+            margins = margins or OfStep(engine, series, t0, t1 - t0)
+            s, waits = self._opens(margins, series, i, h)
             if s <= 1.0:
                 pattern.choices.append(np.array(
                     [[i, t0 + (s + 1) / 2 * (t1 - t0), h, side, -side, 2]]))
-            if s <= 1.0 or not near:
+            if s <= 1.0 or not (near or fresh and waits):
                 del self.pairs[i, h]
             else:
-                self.pairs[i, h] = False
+                self.pairs[i, h] = fresh and waits
 
     @staticmethod
-    def _open(margins: Margins, series: np.ndarray, i: int, h: int) -> float:
-        """When one side begins to lead away from a hyperplane on which a neuron is, as far as
-        errors say, while on the other it stays; 2 if never."""
-        engine = margins.engine
-        pattern, side = engine.pattern, engine.pattern.side.copy()
-        side[i, h] = 0
-        planes = np.flatnonzero(side[i] == 0)
-        slide = Slide(planes, pattern.arrangement.normal[planes], float(np.sign(series[0, i])))
-        if slide.sign == 0.0 or len(slide.basis) < planes.size:
-            return 2.0
-        below, above, error = margins.of(i, slide, side)
-        j = int(np.searchsorted(planes, h))
-        for one, other in ((below[:, j], above[:, j]), (above[:, j], below[:, j])):
-            if one[0] < -CLEAR * error[j]:
-                continue
-            s = margins.leaves(one, CLEAR * error[j])
-            if s > 1.0:
-                continue
-            w = chebval(s, series[:, engine.m + i * engine.d:engine.m + (i + 1) * engine.d])
-            rest = float(chebval(s, to_series(margins.fine) @ other))
-            if abs(rest) <= NAUGHT * error[j] and _is_on(w, pattern.arrangement.normal[h],
-                                                         engine.band):
-                return s
-        return 2.0
+    def _opens(margins: OfStep, series: np.ndarray, i: int, h: int) -> tuple[float, bool]:
+        """See `Margins.opens`."""
+        engine, pattern = margins.engine, margins.engine.pattern
+        own = slice(engine.m + i * engine.d, engine.m + (i + 1) * engine.d)
+        return margins.opens(i, h, pattern.side, float(np.sign(series[0, i])),
+                             pattern.arrangement.normal, lambda s: chebval(s, series[:, own]),
+                             engine.band)
 
 
-def _is_on(w: np.ndarray, normal: np.ndarray, band: float) -> bool:
+def is_on(w: np.ndarray, normal: np.ndarray, band: float) -> bool:
+    """Whether a neuron may be on a hyperplane, as far as errors of its weight say."""
     return bool(abs(w @ normal) <= WIDE * band * np.sqrt(w @ w))

@@ -47,16 +47,18 @@ run come and go, so that it is ``LASTING`` at most, but for so many outliers, ea
 what a long step errs by is of one sign on all intervals in it. They are left out, those first that
 add most to the sum, and one more is granted where there are few pieces: 0.2 of all that was the
 largest of 621 right runs."""
-STIFF, STIFFER = 0.9, 4.0
-"""Of steps longer than that, in units of the fastest rate, as explicit steppers take them at their
-limit of stability (``|a|`` much larger than ``|w|``), it is so many times as much: 1.2 ``rtol`` has
-been measured."""
+STIFF, STIFFER, SWINGS = 0.9, 2.0, 4.0
+"""Of steps longer than that, in units of the fastest rate, as `EXPLICIT` steppers take them at
+their limit of stability (``|a|`` much larger than ``|w|``), it is the second times as much: half
+of it has been measured there without. Of energies it is the third. Windows of the fast engine are
+longer and have no such limit."""
+EXPLICIT = frozenset(["RK23", "RK45", "DOP853", "LSODA"])
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
 MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
 the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
 ``rtol`` for every piece, if that is more: errors of weights may all be of one sign, and reach 5
-``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``; `STIFFER` times that for
+``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``; `SWINGS` times that for
 pieces at the limit of stability, where velocities swing and their squares add up: 32 ``rtol`` have
 been measured at ``|w|`` much larger than ``|a|``."""
 PULLS = 2.0
@@ -169,7 +171,7 @@ class _Audit:
         self.margin = self._margin(start)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
         self.count, self.granted = np.zeros((2, self.m))
-        self.stiffness: list[float] = []
+        self.swings: list[float] = []
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
         self.shown = self.looked = 0
         self.last_margin = self.fall = 0.0
@@ -238,8 +240,11 @@ class _Audit:
         if not is_endless(self.field.loss) or self.field.setting.decays:
             return
         top = float(smoothed_margin(self.field, self.field.log_value(sight.h[j])))
-        # Squares of weights that die out may be 0, as their margin is.
-        margin = top / (float((sight.size[j]**2).sum()) or 1.0)
+        output, hidden = self.reference.moves
+        squares = output * (sight.a[j]**2).sum() + hidden * (sight.W[j]**2).sum()
+        # Of one layer alone outputs are a linear function, not a quadratic one. Squares of weights
+        # that die out may be 0, as their margin is.
+        margin = top / (float(squares if output and hidden else np.sqrt(squares)) or 1.0)
         if self.last_margin > 0:
             self.fall = worst(self.fall, 1 - margin / self.last_margin)
         self.last_margin = margin if top > FAINT else 0.0
@@ -291,8 +296,9 @@ class _Audit:
         jolts = (sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
-        granted = STIFFER if rate * (t1 - t0) > STIFF else 1.0
-        self.stiffness.append(granted)
+        stiff = self.flow.stats.get("method") in EXPLICIT and rate * (t1 - t0) > STIFF
+        granted = STIFFER if stiff else 1.0
+        self.swings.append(SWINGS if stiff else 1.0)
         look = choose(rng, t0, t1,
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
@@ -495,7 +501,7 @@ class _Audit:
         lost = flow.setting.shrinking(m, d) * np.abs(end)
         largest = float(row_norms(np.append(terms * row_norms(np.column_stack([a, W])), lost)))
         pieces = len(flow.path.pieces) if whole_run else seen
-        each = MARGIN_EACH * float(np.mean(self.stiffness or [1.0]))
+        each = MARGIN_EACH * float(np.mean(self.swings or [1.0]))
         rises, energies = (max(self.first_loss, part * self.margin) or 1.0
                            for part in (MARGIN, max(MARGIN, each * pieces)))
         value = float(field.value(field.outputs(a, W))) + flow.setting.penalty(a, W)

@@ -38,8 +38,8 @@ class Certificate(Value):
     contradictions : int
         Records that do not follow from one another, are of another time than weights say, or whose
         sides weights do not have a little before and after; slides without a record; sides that
-        errors of the weights decide, of hyperplanes that repel, where no choice is told (of
-        steppers: the fast engine tells none of these); a pattern that is not that of the start.
+        errors of the weights decide, of hyperplanes that repel, where no choice is told; a pattern
+        that is not that of the start.
     first : tuple of str
         The first contradiction of every kind.
     stored : float

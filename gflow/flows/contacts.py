@@ -30,12 +30,21 @@ BEFORE = np.array([0.3, 0.6, 0.9])
 """Parts of the time since its last event, or of `ENOUGH` times that in which it is pushed so far as
 `SURE` says, at which it should have been pushed, too."""
 ENOUGH = 2.0
+STAYED = np.array([0.1, 0.3, 0.5, 0.7, 0.9, 0.99])
+"""Parts of the time since its last event at which one that is still on the hyperplane has been."""
 EXACT, EXACT_ROUNDING = 0.03, 1e-12
 """Paths are cut off at 1e-3 ``rtol`` of a neuron (`gflow.engines.stepping.TRIM`), and events are
 their roots: so far, over ``rtol``, ``w.x`` may be off at a crossing or a release, if more than
 rounding."""
 TIMELY = 1e-5
 """Of the time in which the neuron turns or grows: events may be as early or late as that."""
+SWING = 3.0
+"""A side that leads nowhere has so much less of a push than errors say, one that clearly leads away
+the square of that more: engines tell choices from 20 and 200 ``rtol`` on
+(`gflow.engines.sliding.NAUGHT`)."""
+LATER = np.geomspace(1e-4, 1.0, 9)
+"""Parts of the time in which a neuron turns, or of `GAP` of that to the next event of the pair, at
+which a neuron is looked at that was let go."""
 LATE = "has a record at another time than its weights say"
 UNDECIDED = "is on a hyperplane that it leaves to either side, and no choice is told"
 SOONEST = 1e-6
@@ -81,8 +90,6 @@ class Contacts:
         self.events, self.reference, self.width = flow.events, reference, reference.band
         self.path, self.error = flow.path, PULLS * float(flow.settings["rtol"])
         self.first, self.choices = flow.initial_pattern, flow.choices
-        # The fast engine does not tell choices that rounding makes.
-        self.tells = flow.stats.get("method") != "waveform"
         self.exact = max(EXACT * float(flow.settings["rtol"]), EXACT_ROUNDING)
         # Slides end where pulls balance, and so well are these known.
         self.blurred = max(TIMELY, BLUR * float(flow.settings["rtol"]))
@@ -208,6 +215,29 @@ class Contacts:
         elif self.before[j] == SLIDING:
             if self._inward(state, j, t, int(e["to"]), turn) * turn > self.blurred:
                 self.contradict(i, k, t, LATE)
+            elif self._needless(state, j, turn):
+                self.contradict(i, k, t, UNDECIDED)
+
+    def _needless(self, state: np.ndarray, j: int, turn: float) -> bool:
+        """Whether a neuron that is let go at event ``j`` could as well have stayed: where its own
+        side clearly leads away, and all the while before, the other would not have moved it. No
+        choice is told."""
+        e = self.events[j]
+        i, k, t, code = int(e["neuron"]), int(e["point"]), float(e["time"]), int(e["to"])
+        if self._chosen(i, k) or not self.codes_at(i, np.arange(self.reference.n), t).any():
+            return False
+        last, above = min(turn, GAP * float(self.gap[j, 1])), self._is_above(k, code)
+        for wait in (0.0, *(last * LATER)):
+            now = state if wait == 0.0 else self.path(np.array([t + wait]))[0]
+            pushes = self.pushes(now, i, k)
+            if pushes is None or pushes.rest.size:
+                return False
+            own, other = (pushes.above, pushes.below)[::1 if above else -1]
+            if not abs(other) <= pushes.noise / SWING:
+                return False
+            if -own > SWING**2 * pushes.noise:
+                return True
+        return False
 
     def _inward(self, state: np.ndarray, j: int, t: float, code: int, turn: float) -> float:
         """At which speed the neuron of event ``j`` is pushed onto its hyperplane from the side
@@ -221,8 +251,11 @@ class Contacts:
         if rest.size and not ((self.codes_at(i, rest, t) == SLIDING).all()
                               and (self.since(np.full(rest.size, i), rest, t) > STEP * turn).all()):
             return np.nan
-        above = (code == ON) == (self.reference.field.data.arrangement.length[k] > 0)
-        return (pushes.above if above else pushes.below) - pushes.noise
+        return (pushes.above if self._is_above(k, code) else pushes.below) - pushes.noise
+
+    def _is_above(self, k: int, code: int) -> bool:
+        """Whether the side where the code of point ``k`` is ``code`` is the positive one."""
+        return bool((code == ON) == (self.reference.field.data.arrangement.length[k] > 0))
 
     def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -265,7 +298,7 @@ class Contacts:
             moment = states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])
             if self._held(*moment):
                 self.contradict(*moment[1:4], "slides, and no record says so")
-            elif self.tells and self._open(*moment, int(code[j])):
+            elif self._open(*moment, int(code[j])):
                 self.contradict(*moment[1:4], UNDECIDED)
 
     def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
@@ -275,12 +308,9 @@ class Contacts:
         if not push * since > SURE * self.width:
             return False
         since = min(since, ENOUGH * SURE * self.width / push)
-        for earlier in self.path(t - since * BEFORE):
-            _, z, _ = self._stands(earlier[None], *np.array([[0], [i], [k]]))
-            if not (abs(z[0]) <= self.width
-                    and self.push(earlier, i, k) * since > SURE * self.width):
-                return False
-        return True
+        return self._stays(i, k, t - since * BEFORE) and all(
+            self.push(earlier, i, k) * since > SURE * self.width
+            for earlier in self.path(t - since * BEFORE))
 
     def _open(self, state: np.ndarray, i: int, k: int, t: float, since: float, code: int) -> bool:
         """Whether a neuron is on a hyperplane whose other side leads away from it, and on its own
@@ -291,13 +321,28 @@ class Contacts:
         if not away * since > SURE * self.width or self._chosen(i, k) or not (
                 self.reference.steep or self.codes_at(i, np.arange(self.reference.n), t).any()):
             return False
+        met = self._met(i, k, t)
+        # One that has not met it, or was farther off since, is near because it has grown.
+        if not np.isfinite(met) or not self._stays(i, k, t - (t - met) * STAYED):
+            return False
         since = min(since, ENOUGH * SURE * self.width / away)
-        for earlier in self.path(t - since * BEFORE):
-            _, z, _ = self._stands(earlier[None], *np.array([[0], [i], [k]]))
-            if not (abs(z[0]) <= self.width
-                    and self._leads_away(earlier, i, k, code) * since > SURE * self.width):
-                return False
-        return True
+        return self._stays(i, k, t - since * BEFORE) and all(
+            self._leads_away(earlier, i, k, code) * since > SURE * self.width
+            for earlier in self.path(t - since * BEFORE))
+
+    def _met(self, i: int, k: int, t: float) -> float:
+        """When the last event of a pair up to ``t`` was; infinite if there was none."""
+        pair = i * self.reference.n + k
+        lo, hi = np.searchsorted(self.by_pair, [pair, pair + 1])
+        own = self.events["time"][self.pair_order[lo:hi]]
+        return float(np.max(own[own <= t], initial=-np.inf))
+
+    def _stays(self, i: int, k: int, times: np.ndarray) -> bool:
+        """Whether a neuron is on a hyperplane at all of these times, as far as errors say."""
+        states = self.path(times)
+        some = np.arange(len(states))
+        z = self._stands(states, some, np.full(some.size, i), np.full(some.size, k))[1]
+        return bool((np.abs(z) <= self.width).all())
 
     def _leads_away(self, state: np.ndarray, i: int, k: int, code: int) -> float:
         """At which speed the other side of a hyperplane leads away from it, at least, where on its
@@ -306,7 +351,7 @@ class Contacts:
         if pushes is None:
             return 0.0
         own, other = pushes.below, pushes.above
-        if (code == ON) == (self.reference.field.data.arrangement.length[k] > 0):
+        if self._is_above(k, code):
             own, other = other, own
         return -other - pushes.noise if abs(own) <= pushes.noise else 0.0
 

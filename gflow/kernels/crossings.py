@@ -7,9 +7,8 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 import numpy as np
 
 from .algebra import greater, lesser
-from .chebyshev import evaluate
 from .jit import kernel
-from .roots import first_exit, root_between
+from .roots import back_to_zero, first_exit
 
 ON_SURFACE = 1e-13
 """Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
@@ -96,25 +95,13 @@ def crossings(series, side, loose, band, normal, split, window):
             tol = (band[i] if loose[i, h] else ON_SURFACE) * centre
             s = first_exit(z, split, tol, first + window)
             if s <= 1.0 and loose[i, h]:
-                s = _back(z, s, tol)
+                s = back_to_zero(z, s, tol)
             if s <= 1.0 and s <= first + window:
                 who.append(i)
                 what.append(h)
                 when.append(s)
                 first = lesser(first, s)
     return _keep(who, what, when, first + window)
-
-
-@kernel
-def _back(z, s, tol):
-    """When a polynomial that is below ``-tol`` from ``s`` on comes to 0, if it was above ``tol``
-    before; else s: then it has been at 0 until then."""
-    looks = 4 * z.size
-    for j in range(looks - 1, 0, -1):
-        at = -1.0 + (s + 1.0) * j / looks
-        if evaluate(z, at) > tol:
-            return root_between(z, 0.0, at, s)
-    return s
 
 
 @kernel

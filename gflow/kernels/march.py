@@ -29,10 +29,10 @@ PIECES, PIECES_A_PLANE = 20_000, 200
 """Pieces of one neuron on a window, and as many more for each hyperplane: more are no progress."""
 SHORTEST = 1e-14
 """Pieces are not shortened below this because far hyperplanes come near."""
-LENIENT = 1e-7
+LENIENT, LENIENT_ROUNDING = 2.5, 8e-12
 """A contact that changes no side comes again, and soon, if only rounding of the field pushes the
 neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
-by four, up to this part of the norm."""
+by four, while it is less than so many times the accuracy of the weight, or than the second."""
 
 
 Sides = namedtuple("Sides", "normal below above plus minus plus_size minus_size")
@@ -155,7 +155,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
         if room[0] > before:
             lenient = 1.0
-        elif blunt and lenient * force.band < LENIENT:
+        elif blunt and (lenient < LENIENT or lenient * force.band < LENIENT_ROUNDING):
             lenient *= 4.0
     if status == STUCK:
         return STUCK

@@ -176,6 +176,29 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
 
 
 @leaf
+def back_to_zero(series, s, tol):
+    """When a polynomial that is below ``-tol`` from ``s`` on comes to 0, if it was above ``tol``
+    before; else s: then it has been at 0 until then."""
+    looks = 4 * series.size
+    for j in range(looks - 1, 0, -1):
+        at = -1.0 + (s + 1.0) * j / looks
+        if evaluate(series, at) > tol:
+            return root_between(series, 0.0, at, s)
+    return s
+
+
+@leaf
+def taylor_back(z, K, y, tol, from_unit, series):
+    """The same for ``sum_j z_j y^j``, see `taylor_exit`."""
+    for j in range(series.size):
+        total = 0.0
+        for e in range(K + 1):
+            total += from_unit[j, e] * z[e]
+        series[j] = total
+    return (back_to_zero(series, 2.0 * y - 1.0, tol) + 1.0) / 2.0
+
+
+@leaf
 def root_between(series, level, lo, hi):
     """A time in [lo, hi] where a series above ``level`` at lo and below it at hi crosses it."""
     f_lo = evaluate(series, lo) - level

@@ -3,7 +3,7 @@
 import numpy as np
 
 from .jit import leaf
-from .roots import taylor_exit
+from .roots import taylor_back, taylor_exit
 from .taylor import LONG
 from .algebra import greater, lesser, long_dot, norm, vector_dot
 
@@ -11,6 +11,9 @@ NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""
 SIMULTANEOUS = 4e-12
 """Contacts of one neuron closer than this in time are one."""
+ASTRAY = 20.0
+"""A neuron leaves a hyperplane by so many times the accuracy of its weight in the time in which it
+turns, from errors of the pulls alone (`gflow.engines.waveform.rounds.ALLOWANCE`)."""
 
 
 @leaf
@@ -136,7 +139,8 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
     near, near_count : hyperplanes to look at
     normal : array (C, d)
     band, thin : float
-        Distances, relative to the norm, that count as zero: for loose hyperplanes and for others.
+        Distances, relative to the norm, that count as zero: for loose hyperplanes that the neuron
+        has not left by more, and for others.
     from_unit, split : arrays
         See `taylor_exit`, for degree ORDER.
     touched, when : arrays
@@ -195,13 +199,17 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
             for j in range(K + 1):
                 z[j] = U[j, 0] * power
                 power *= x
-        tol = thin * size_w
-        if plane >= 0 and loose[plane]:
+        tol, near_it = thin * size_w, False
+        if plane >= 0 and loose[plane] and z[0] <= band * size_w:
             # What is farther out already, and comes back, is no contact.
-            tol = greater(band * size_w, -z[0] * (1.0 + 1e-12))
+            tol, near_it = greater(band * size_w, -z[0] * (1.0 + 1e-12)), True
         until = 1.0 if hits == 0 else lesser(1.0, (first + SIMULTANEOUS) / x)
         y = taylor_exit(z, K, tol, until, from_unit, split, series)
         if y <= 1.0:
+            if near_it and z[1] > 0.0:
+                # It was off, and comes back. What errors may have led it off by is no way out.
+                least = 2.0 * abs(z[0]) + size_w * (10.0 * thin + ASTRAY * band * y * x)
+                y = taylor_back(z, K, y, lesser(tol, least), from_unit, series)
             y *= x
             touched[hits], when[hits] = plane, y
             hits += 1

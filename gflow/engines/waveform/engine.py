@@ -28,6 +28,7 @@ from ..drift import Drift
 from ..events import codes_of
 from .calm import Calm, Stretch
 from .crew import Crew
+from .freed import Freed
 from .window import Window
 from .windows import Windows
 from .guess import DEGREE
@@ -99,6 +100,7 @@ class Waveform:
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol, self.activation, self.decay), Crew(threads)
+        self.freed = Freed(self.marcher)
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.patterns = self.marcher.patterns(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
@@ -455,6 +457,7 @@ class Waveform:
             self.patience = min(2 * self.patience, MOST_PATIENCE)
             return H
         taken, look = 0, LOOK
+        near = self.freed.near(self.side, self.loose, self.patterns)
         while self.t < self.run.t_max:
             H = min(H, self.lasts())
             t1 = self.t + H
@@ -487,6 +490,8 @@ class Waveform:
             taken += 1
             self.steps += 1
             self.reduced += 1
+            self.choices.append(self.freed.calm_choices(
+                piece, near, self.side, self.patterns, self.field, self.response.on(self.t, t1)))
             self.t = t1
             self.path.append(piece)
             self.run.check(self.measure)
@@ -555,6 +560,10 @@ class Waveform:
         self.quiet = 0 if len(log) else self.quiet + 1
         if len(log):
             self._record(window, log)
+        length = window.t1 - window.t0
+        self.choices.append(self.freed.choices(
+            window, frame.side, frame.error,
+            lambda s: self.path.scaled(np.array([window.t0 + (s + 1) / 2 * length]))[0][0]))
         if self.activation.slope:
             self.choices.append(logs.leaky_choices(self.data, log, outcome.series, window))
             i, t = logs.passed_zero(frame.side, log, window, self.data.d)

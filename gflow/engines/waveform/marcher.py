@@ -387,7 +387,7 @@ class Frame:
                                max(patterns, 1))
                 results = crew.share(lambda i: play(rounds.MARCH, i, shares), shares)
                 if gather:
-                    play(gather, 0, 1)
+                    crew.share(lambda i: play(gather, i, 1), 1)
             if all(status != march.FULL for status, _ in results):
                 return results, sums
             # What neurons of a pattern have in common is known by now.

@@ -1,0 +1,167 @@
+"""Where a neuron that is on a hyperplane, and does not slide, may as well leave to the other side.
+
+The rule is that of steppers (`gflow.engines.sliding.Margins.opens`), on windows. Neurons that are
+on hyperplanes are known to the march: it has them loose there until they have left them by more
+than errors.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.polynomial.chebyshev import chebval
+
+from ...kernels.chebyshev import nodes, to_series
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...problem.field import Field
+from ..pattern import Geometry
+from ..sliding import CLEAR, NAUGHT, Margins
+from .calm import Calm
+from .guess import DEGREE
+from .marcher import Marcher, Patterns
+from .response import Quadratic
+from .window import Window
+
+NO_CHOICES = np.empty((0, 6))
+
+
+class Freed:
+    """Choices that only rounding makes, on one window after the other.
+
+    Parameters
+    ----------
+    marcher : Marcher
+    """
+
+    def __init__(self, marcher: Marcher) -> None:
+        self.marcher, self.band = marcher, max(marcher.rtol, ON_SURFACE)
+        self.geometry = Geometry.of(marcher.data, marcher.activation)
+        self.told: set[tuple[int, int]] = set()
+        # Those that came off a hyperplane, and nothing decides it so far.
+        self.waiting: set[tuple[int, int]] = set()
+
+    def choices(self, window: Window, side: np.ndarray, error: np.ndarray,
+                state: Callable[[float], np.ndarray]) -> np.ndarray:
+        """Choices on a window, as `gflow.engines.waveform.logs.choices` has them.
+
+        Of leaky neurons those are told where slides end, see `gflow.engines.pattern.undecided`; a
+        dead neuron stays where it is by convention.
+
+        Parameters
+        ----------
+        window : Window
+            With its events, in time order.
+        side : ndarray, shape (m, C)
+            Sides at its start.
+        error : ndarray, shape (n,)
+            What errors of the weights do to pulls on it, see `Marcher.errors`.
+        state : callable
+            Neurons (m, d + 1) at a time in [-1, 1], each in a unit of its own.
+        """
+        log = window.events
+        freed = np.flatnonzero((log[:, 3] == 0) & (log[:, 2] >= 0) & (log[:, 4] != 0))
+        if self.marcher.activation.slope or not (window.loose.size or freed.size or self.waiting):
+            return NO_CHOICES
+        if self.told:
+            # What was chosen is over where the neuron meets the hyperplane again.
+            self.told.difference_update(map(tuple, log[:, [0, 2]].astype(np.int64).tolist()))
+        before, C = window.loose, side.shape[1]
+        if self.waiting:
+            before = np.union1d(before, np.array([i * C + h for i, h in self.waiting], dtype=int))
+        before = before[side.reshape(-1)[before] != 0]
+        pairs = np.append(before, (log[freed, 0] * C + log[freed, 2]).astype(np.int64))
+        begin = np.append(np.zeros(before.size, dtype=np.int64), freed + 1)
+        waiting, self.waiting, rows = self.waiting, set(), []
+        error = RESIDUAL_ERROR * error
+        some = self._turns(*np.divmod(pairs, C), window, error)
+        if not some.size:
+            return NO_CHOICES
+        series = to_series(len(window.values) - 1) @ window.values
+        for pair, first in zip(pairs[some].tolist(), begin[some].tolist()):
+            i, h = divmod(pair, C)
+            found, waits = self._of(i, h, first, window, side[i], series, error, state)
+            rows += found
+            if waits and (first > 0 or (i, h) in waiting):
+                self.waiting.add((i, h))
+        return np.array(rows).reshape(-1, 6)
+
+    def near(self, side: np.ndarray, loose: np.ndarray, patterns: Patterns) -> np.ndarray:
+        """Flat indices in (m, C) of hyperplanes that neurons are on and do not slide on; of those
+        neurons that are active somewhere."""
+        if self.marcher.activation.slope:
+            return np.empty(0, dtype=np.int64)
+        moves = np.asarray(self.marcher.active(side[patterns.first]).any(axis=1))[patterns.of]
+        return np.flatnonzero(loose & (side != 0) & moves[:, None])
+
+    def calm_choices(self, piece: Calm, near: np.ndarray, side: np.ndarray, patterns: Patterns,
+                     field: Field, response: Quadratic) -> np.ndarray:
+        """The same on a piece without events, of the pairs that are `near`; ``response`` is that of
+        the nodes of the piece."""
+        if not (near.size or self.waiting):
+            return NO_CHOICES
+        states, power = piece.states(nodes(DEGREE)), piece.powers(nodes(DEGREE))
+        h = np.array([field.outputs(np.ldexp(U[:, 0], unit), np.ldexp(U[:, 1:], unit[:, None]))
+                      for U, unit in zip(states.swapaxes(0, 1), power)])
+        bend = response.curvature(h)
+        sizes = np.abs(states[:, 0, 0]) * np.sqrt((states[:, 0, 1:]**2).sum(axis=1))
+        strength = float(np.ldexp(sizes, 2 * power[0]).sum())
+        window = Window(piece.t0, piece.t1, states[:, 0], power[0], near, np.empty(0), np.empty(0),
+                        strength if bend is None else strength * float(bend.max()),
+                        response.pulls(h))
+        error = self.marcher.errors(window, patterns.of, self.marcher.active(side[patterns.first]))
+        return self.choices(window, side, error, lambda s: piece.states(np.array([s]))[:, 0])
+
+    def _turns(self, i: np.ndarray, h: np.ndarray, window: Window, error: np.ndarray
+               ) -> np.ndarray:
+        """Which neurons ``i`` (K,) have a hyperplane ``h`` that may come to repel them on a window,
+        or may do so but for errors: on others nothing is to be decided. (Two margins add up to the
+        pull across, which is negative there and was not.)"""
+        A = self.marcher.data.arrangement
+        if not i.size:
+            return i
+        lengths = np.abs(A.length)
+        across = np.add.reduceat((lengths * window.values)[:, A.member], A.start[:-1], axis=1)
+        repels = across[:, h] * np.sign(window.U[i, 0])
+        slack = (CLEAR + NAUGHT) * float(error @ lengths)
+        return np.flatnonzero((repels.max(axis=0) > -slack) & (repels.min(axis=0) < slack))
+
+    def _of(self, i: int, h: int, first: int, window: Window, side: np.ndarray,
+            series: np.ndarray, error: np.ndarray, state: Callable[[float], np.ndarray]
+            ) -> tuple[list[list[float]], bool]:
+        """Choices of one neuron at a hyperplane, from event ``first`` on until it meets it; and
+        whether it waits for one at the end of the window."""
+        waits = False
+        for s0, s1, own in _parts(window.events, i, h, first, side):
+            waits = False
+            if own[h] == 0 or not self.marcher.active(own[None]).any():
+                continue
+            p = np.ascontiguousarray(chebval(
+                s0 + (nodes(len(series) - 1) + 1) / 2 * (s1 - s0), series).T)
+            s, waits = Margins(self.geometry, p, error).opens(
+                0, h, own[None], float(np.sign(window.U[i, 0])), self.marcher.geometry.normal,
+                lambda s: state(s0 + (s + 1) / 2 * (s1 - s0))[i, 1:], self.band)
+            if s <= 1.0 and (i, h) not in self.told:
+                self.told.add((i, h))
+                t = window.t0 + (s0 + 1 + (s + 1) / 2 * (s1 - s0)) / 2 * (window.t1 - window.t0)
+                return [[i, t, h, own[h], -own[h], 2]], False
+            waits = waits and s1 == 1.0
+        return [], waits
+
+
+def _parts(log: np.ndarray, i: int, h: int, first: int, side: np.ndarray
+           ) -> Iterator[tuple[float, float, np.ndarray]]:
+    """Begin, end and sides (C,) of the parts of a window on which no side of neuron ``i`` changes:
+    after ``first`` events of all, until it meets ``h`` or comes to rest. ``side`` is its start."""
+    side, begin = side.copy(), -1.0 if first == 0 else log[first - 1, 1]
+    for j in np.flatnonzero(log[:, 0] == i):
+        s, plane, new = log[j, 1], int(log[j, 2]), log[j, 4]
+        if j >= first:
+            if s > begin:
+                yield begin, s, side.copy()
+                begin = s
+            if plane in (h, -1):
+                return
+        side[plane] = new
+    if begin < 1.0:
+        yield begin, 1.0, side
