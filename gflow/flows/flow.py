@@ -76,7 +76,8 @@ class Flow(Record):
     success : bool
         Whether the run reached ``t_max`` or a stopping rule.
     stats : dict
-        ``nfev``, ``njev``, ``steps``, ``events``, events by kind, ``ambiguous`` (instants at
+        ``nfev``, ``njev``, ``steps``, ``stiff_steps`` (those of Radau where an explicit method was
+        asked for), ``events``, events by kind, ``ambiguous`` (instants at
         which a neuron had a choice), ``wall_time`` in seconds, ...
     settings : dict
         What `integrate` was called with.
