@@ -32,6 +32,9 @@ DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 IMPLICIT = frozenset(["Radau", "BDF", "LSODA"])
 SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 """Multistep steppers restart at order one after every event: their steps must err less."""
+STALE = 0.5
+"""LSODA begins anew where a neuron has shrunk to this part. Larger: more beginnings at order one /
+smaller: errors larger than ``rtol`` by as much."""
 SMALLEST_RTOL = 2.3e-14
 TINY = float(np.finfo(float).tiny)
 EPS = float(np.finfo(float).eps)
@@ -195,10 +198,11 @@ class Stepping:
         if h is not None:
             self.wanted = min(h, self.longest)
             options["first_step"] = min(self.wanted, self.run.t_max - self.t)
+        self.given = self.tolerance(self.state)
         with self._foreign():
             return getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
-                rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+                rtol=self.local_rtol, atol=self.given, **options)
 
     def _options(self) -> dict[str, Any]:
         return {"jac": self.jacobian} if self.method in IMPLICIT else {}
@@ -272,7 +276,8 @@ class Stepping:
                 self.switch(contacts)
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
-            elif (shifted or self.shift > SHIFTED * self.rtol) and self.t < self.run.t_max:
+            elif self.t < self.run.t_max and (
+                    shifted or self.shift > SHIFTED * self.rtol or self._stale()):
                 stepper = self.stepper(h)
             elif stepper is not None:
                 stepper.atol = self.tolerance(self.state)
@@ -291,6 +296,12 @@ class Stepping:
         with self._foreign():
             last = stepper.dense_output(), stepper.t, self.degree
         return last, getattr(stepper, "h_abs", None) or stepper.step_size
+
+    def _stale(self) -> bool:
+        """Whether a stepper works by tolerances of larger neurons: LSODA keeps those that it
+        begins with."""
+        return self.method == "LSODA" and bool(
+            (self.tolerance(self.state) < STALE * self.given).any())
 
     def _shift(self, stepper: Any) -> bool:
         """Whether to step with another stepper from now on."""
@@ -405,8 +416,9 @@ class Stepping:
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
         self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0
         if self.stalled > STALLED:
-            raise Stop("sliding_unresolved",
-                       f"neuron {contact[1]} meets {self._points(contact[2])} again and again at "
+            what = (f"meets {self._points(contact[2])}" if contact[2] >= 0 else
+                    "has an output weight that comes to 0")
+            raise Stop("sliding_unresolved", f"neuron {contact[1]} {what} again and again at "
                        "t = {t}; loosen rtol or perturb the start", self.t)
 
     def contacts(self, series: np.ndarray, t0: float,
