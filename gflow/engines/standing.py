@@ -38,9 +38,7 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
     curvature = (None if engine.square else
                  engine.field.curvature(h, engine.clock.log_rate(t0)))
     move, shrink = np.zeros_like(state), np.zeros_like(state)
-    fastest = (rest.rate(a, W, p, engine.data.X, curvature)
-               * engine.pattern.activation.steepest + engine.drift.fastest)
-    if fastest * span <= rest.INSTANT:
+    if fastest(engine) * span <= rest.INSTANT:
         move = v * span
     elif v.any():
         terms = rest.terms(engine.first, p, curvature, rest.reach(
@@ -65,6 +63,15 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
     return lambda t: (state[:, None] * np.exp(-shrink[:, None] * (t - t0))
                       + move[:, None] * (engine.clock.span(t0, t) / whole)), t1, (
                           CLOSED if shrink.any() else engine.degree)
+
+
+def fastest(engine: Stepping) -> float:
+    """A bound for how fast anything changes now, relative to what it is."""
+    t, state = engine.t, engine.state
+    curvature = (None if engine.square else
+                 engine.field.curvature(engine.outputs(state), engine.clock.log_rate(t)))
+    return (rest.rate(*engine.split(state), engine.pulls(state, t), engine.data.X, curvature)
+            * engine.pattern.activation.steepest + engine.drift.fastest)
 
 
 def dead_neurons(codes: np.ndarray, activation: Activation) -> np.ndarray:

@@ -24,7 +24,7 @@ from .events import OFF
 from .gear import Gear
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run, Stop
-from .standing import LOST, bury, last_piece
+from .standing import LOST, bury, fastest, last_piece
 from .trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
@@ -32,6 +32,8 @@ DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 IMPLICIT = frozenset(["Radau", "BDF", "LSODA"])
 SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 """Multistep steppers restart at order one after every event: their steps must err less."""
+SHORT, ABSURD = 0.01, 1e-12
+"""First step, over the fastest rate, where that of SciPy is this part of it or less."""
 STALE = 0.5
 """LSODA begins anew where a neuron has shrunk to this part. Larger: more beginnings at order one /
 smaller: errors larger than ``rtol`` by as much."""
@@ -200,9 +202,15 @@ class Stepping:
             options["first_step"] = min(self.wanted, self.run.t_max - self.t)
         self.given = self.tolerance(self.state)
         with self._foreign():
-            return getattr(scipy.integrate, self.method)(
+            made = getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
                 rtol=self.local_rtol, atol=self.given, **options)
+        if h is None:
+            # SciPy tries a step so long that losses may overflow, and then begins with one of 0.
+            short = SHORT / max(fastest(self), TINY)
+            if not getattr(made, "h_abs", np.inf) > ABSURD * short:
+                return self.stepper(short)
+        return made
 
     def _options(self) -> dict[str, Any]:
         return {"jac": self.jacobian} if self.method in IMPLICIT else {}
