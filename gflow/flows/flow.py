@@ -120,7 +120,8 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If ``most`` is not a positive whole number, or the dense output was not kept.
+            If ``most`` is not a positive whole number, or the dense output was not kept; of some
+            settings it is not known.
 
         Examples
         --------
@@ -132,7 +133,6 @@ class Flow(Record):
         True
         """
         self._whole("what conditioning is found from")
-        plain_only(self.field, "conditioning")
         return condition(self, most)
 
     @quiet
