@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import gflow
+from losses import LogCosh
 
 
 @pytest.mark.parametrize("method, seed", [("DOP853", 3), ("waveform", 3), ("DOP853", 5)])
@@ -65,3 +66,57 @@ def test_a_network_of_which_no_neuron_moves():
     found = flow.conditioning()
     assert found.amplification.shape == (found.t.size, 0) and found.largest == 1.0
     assert not len(found.close) and repr(found)
+
+
+CASES = {
+    "logistic, clock": ({"loss": "logistic"}, 0.0, 40.0),
+    "exponential, leaky, clock": ({"loss": "exponential"}, 0.3, 40.0),
+    "another loss, decay": ({"loss": LogCosh(), "decay": (0.1, 0.05)}, 0.0, 6.0),
+    "speeds, leaky": ({"rates": (2.0, 0.5)}, -0.4, 6.0),
+    "output fixed": ({"rates": (0.0, 1.0)}, 0.0, 6.0)}
+
+
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_other_losses_and_settings_against_differences(case, method):
+    options, slope, T = CASES[case]
+    if method == "waveform" and ("decay" in options or options.get("rates") == (0.0, 1.0)):
+        pytest.skip("on steppers only")
+    # Four neurons make the pulls; the others are too small to be felt, and one by one they move.
+    rng = np.random.default_rng(4)
+    X, beta = rng.standard_normal((7, 2)), np.array([1.0, -0.5])
+    y = np.sign(X @ beta) if options.get("loss") in ("logistic", "exponential") else X @ beta
+    W = rng.standard_normal((7, 2)) * np.repeat([0.5, 1e-6], [4, 3])[:, None]
+    a = np.linalg.norm(W, axis=1) * np.array([1, -1, 1, -1, 1, -1, -1])
+
+    def run(u):
+        start = gflow.TwoLayerReLU(u[:, 0], u[:, 1:], slope=slope)
+        return gflow.integrate(start, (X, y), T, method=method, rtol=1e-11, **options)
+
+    u, h = np.column_stack([a, W]), 1e-4
+    flow = run(u)
+    found = flow.conditioning()
+    assert len(flow.events) > 2
+    # As much as the steps of propagators err by, and neurons of 1e-6 do to the others.
+    for i in (4, 5, 6):
+        if i not in found.neurons:
+            continue
+        size, columns = np.linalg.norm(u[i]), []
+        for c in range(3):
+            moved, ends = u.copy(), []
+            for sign in (1, -1):
+                moved[i, c] = u[i, c] + sign * h * size
+                end = run(moved)
+                ends.append(np.append(end.a[-1, i], end.W[-1, i]))
+            columns.append((ends[0] - ends[1]) / 2 / h / size)
+        now = np.append(flow.a[-1, i], flow.W[-1, i])
+        expected = np.linalg.norm(np.array(columns), 2) * size / np.linalg.norm(now)
+        j = found.neurons.tolist().index(i)
+        assert found.amplification[-1, j] == pytest.approx(expected, rel=5e-3), i
+
+
+def test_what_conditioning_is_not_known_for():
+    start, data = gflow.init.balanced(3, 2, 0.5, rng=0), gflow.datasets.linear_teacher(5, 2, rng=0)
+    flow = gflow.integrate(start, data, 0.5, rates=("fast", 1.0))
+    with pytest.raises(ValueError, match="optimal at every time: compare runs instead"):
+        flow.conditioning()

@@ -155,6 +155,18 @@ def test_data_that_cannot_be_separated_come_to_rest():
         assert flow.model(X)[0] == pytest.approx(np.log(2.0), rel=1e-7)
 
 
+@pytest.mark.parametrize("method", ["Radau", "BDF", "DOP853"])
+def test_a_first_step_over_which_the_loss_overflows(method):
+    # SciPy tries one of 1e5 here, and would then begin with one of 0.
+    start = gflow.TwoLayerReLU([0.0035, 0.0, 0.0007], [[2e-3, 2e-3, -2e-3], [-2e-3, 1e-3, 0.0],
+                                                       [-2e-3, 1e-3, 0.0]], slope=0.6)
+    data = ([[-0.92, 3.2, -0.066], [-0.92, 3.2, -0.066]], [1, -1])
+    flow = gflow.integrate(start, data, 1e300, method=method, rtol=1e-7, loss="exponential")
+    # There is one way to balance both labels.
+    assert flow.status == "finished" and flow.stats["steps"] < 500
+    np.testing.assert_allclose(flow.model(np.array(data[0])), 0.0, atol=1e-9)
+
+
 def test_labels():
     X = np.eye(3)
     for loss in LOSSES:

@@ -175,3 +175,24 @@ def test_rest_under_decay_costs_nothing(slope, neurons, tmp_path):
     assert longer.success and longer.stats["steps"] < 400
     np.testing.assert_allclose(longer(1e12).W, flow.W[-1], atol=1e-12)
     np.testing.assert_allclose(longer.W[-1], flow.W[-1], atol=1e-8)
+
+
+@pytest.mark.parametrize("decay", [2.0, (2.0, 1.0)])
+def test_networks_that_decay_to_nothing(decay):
+    rng = np.random.default_rng(3)
+    data = (rng.standard_normal((6, 2)), 0.3 * rng.standard_normal(6))
+    W = rng.standard_normal((5, 2))
+    a = np.sqrt((W**2).sum(axis=1)) * rng.choice([-1.0, 1.0], 5)
+    times, flows = [0.0, 10.0, 50.0, 400.0, 1e6], {}
+    for method in ("DOP853", "LSODA", "Radau", "BDF"):
+        flows[method] = flow = gflow.integrate((a, W), data, 1e6, method=method, decay=decay,
+                                               t_eval=times)
+        # Low orders would take some 30 steps for each factor of e, of which there are 700.
+        assert flow.status == "finished" and flow.stats["steps"] < 3000
+        assert not flow.a[-1].any()
+    # Relative to what is left of every neuron: 1e-42, 1e-174.
+    exact = flows.pop("DOP853")
+    size = np.hypot(exact.a, exact.norms)[:4]
+    for flow in flows.values():
+        off = np.hypot(flow.a - exact.a, np.linalg.norm(flow.W - exact.W, axis=2))[:4]
+        assert (off <= 1e-5 * size).all()

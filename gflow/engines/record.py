@@ -259,12 +259,14 @@ class Record:
     def __repr__(self) -> str:
         kinds = ", ".join(f"{self.stats[k]} {k}"
                           for k in KINDS)
+        stiff = self.stats.get("stiff_steps", 0)
         lines = [f"{type(self).__name__}: {self.status} ({self.message})",
                  f"  network   m={self.path.m}, d={self.path.d}; data n={self.data.n}",
                  f"  time      0 to {self.t_end:g} of {self.settings['t_max']:g}, "
                  f"{self.t.size} reported",
                  f"  events    {len(self.events)}: {kinds}",
-                 f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps, "
+                 f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps"
+                 f"{f' ({stiff} of Radau)' if stiff else ''}, "
                  f"{self.stats['wall_time']:.3g} s ({self.stats['method']})"]
         if self.t.size and (self.saved is None or "loss" in self.saved):
             lines.insert(3, f"  loss      {self.loss[0]:.6g} to {self.loss[-1]:.6g}")

@@ -15,7 +15,8 @@ from .record import Record
 from .origin import origin
 
 COUNTS = {"nfev": "nfev", "njev": "njev", "steps": "steps", "cuts": "cut_steps",
-          "rejected": "rejected_steps", "reduced": "reduced_steps"}
+          "rejected": "rejected_steps", "reduced": "reduced_steps",
+          "stiff": "stiff_steps"}
 """What engines count, and what the statistics of a run call it."""
 
 
@@ -42,7 +43,7 @@ def take_up(engine: Engine, after: Record | None) -> tuple[np.ndarray, np.ndarra
     own = origin(after.path)
     inner: Any = own.path
     for count, said in COUNTS.items():
-        setattr(engine, count, after.stats[said])
+        setattr(engine, count, after.stats.get(said, 0))
     engine.initial_codes = codes = after.initial_pattern.copy()
     if len(inner.pieces) < 2:
         return after.events[:0], after.choices[:0]

@@ -164,6 +164,20 @@ class OfStep(Margins):
             error = error * np.abs(size).max()
         return below, above, error
 
+    def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float) -> float:
+        """When a margin (q,) ends a slide, the other one being ``other``; 2 if never.
+
+        A margin clear of its error is followed to its zero; another has no sign. Where an explicit
+        stepper is at its limit of stability, and both margins are 0 but for its swings, they pass
+        0 and come back as long as it stays there: a slide goes on until they are beyond that.
+        """
+        s = self.leaves(margin, 0.0 if margin[0] > error else error)
+        swings = NAUGHT * error
+        if self.engine.gear.count and s <= 1.0 and abs(
+                chebval(s, to_series(self.fine) @ other)) <= swings:
+            return self.leaves(margin + swings, 0.0)
+        return s
+
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
              ) -> list[tuple[float, int, int, int]]:
@@ -175,10 +189,9 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
         if a[i] == 0.0 and not W[i].any():
             continue
         below, above, error = margins.of(i, slide, engine.pattern.side)
-        for kind, margin in ((RELEASE_BELOW, below), (RELEASE_ABOVE, above)):
+        for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
-                # A margin clear of its error is followed to its zero; another has no sign.
-                s = margins.leaves(margin[:, j], 0.0 if margin[0, j] > error[j] else error[j])
+                s = margins.lets_go(margin[:, j], other[:, j], float(error[j]))
                 if s <= 1.0:
                     found.append((s, i, int(h), kind))
         out = slide.sign * series[:, i]

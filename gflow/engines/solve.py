@@ -175,7 +175,8 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
         events = joined(kept, run.event_table())
         stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
                  "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
-                 "reduced_steps": engine.reduced, "events": len(events), **count_kinds(events),
+                 "reduced_steps": engine.reduced, "stiff_steps": getattr(engine, "stiff", 0),
+                 "events": len(events), **count_kinds(events),
                  "ambiguous": len(instants(choices)), "method": name, "choice": why,
                  "wall_time": run.wall + (0.0 if after is None else after.stats["wall_time"])}
         settings = {"t_max": t_max, "method": method, "rtol": rtol, "max_events": max_events,

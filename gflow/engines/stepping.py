@@ -21,9 +21,10 @@ from ..problem.words import cut, listed
 from . import sliding
 from .drift import Drift
 from .events import OFF
+from .gear import Gear
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run, Stop
-from .standing import LOST, bury, last_piece
+from .standing import LOST, bury, fastest, last_piece
 from .trajectory import Trajectory, by_neuron
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
@@ -31,6 +32,11 @@ DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 IMPLICIT = frozenset(["Radau", "BDF", "LSODA"])
 SHARPER = {"BDF": 0.005, "LSODA": 0.01}
 """Multistep steppers restart at order one after every event: their steps must err less."""
+SHORT, ABSURD = 0.01, 1e-12
+"""First step, over the fastest rate, where that of SciPy is this part of it or less."""
+STALE = 0.5
+"""LSODA begins anew where a neuron has shrunk to this part. Larger: more beginnings at order one /
+smaller: errors larger than ``rtol`` by as much."""
 SMALLEST_RTOL = 2.3e-14
 TINY = float(np.finfo(float).tiny)
 EPS = float(np.finfo(float).eps)
@@ -47,8 +53,9 @@ swing by as much. Larger: fewer contacts, and neurons on the wrong side of their
 (certificates grant 3)."""
 SHORTEST = 64
 """Steps are not made shorter than this, in units of the rounding of time."""
-LOOK = 50
-"""Steps between looks whether the flow is at rest, at least."""
+LOOK, SELDOM = 50, 10
+"""Steps between looks whether the flow is at rest, at least; and where it is stiff, and steps soon
+are as long as all there is to come."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 STRAYED, TRIES = 10.0, 5
@@ -80,7 +87,7 @@ class Stepping:
 
     def __init__(self, field: Field, state: np.ndarray, method: str, rtol: float,
                  clock: Clock = Clock()) -> None:
-        self.field, self.method, self.rtol, self.clock = field, method, rtol, clock
+        self.field, self.rtol, self.clock = field, rtol, clock
         self.data, self.square = field.data, field.loss == SQUARE
         data = self.data
         # Pulls that are no differences of labels and outputs have no rounding of these.
@@ -89,9 +96,10 @@ class Stepping:
         self.band, self.idle, self.idled = max(rtol, ON_SURFACE), 0, 0.0
         self.d = data.d
         self.m = state.size // (data.d + 1)
+        self.gear = Gear(method, state.size, self.m)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
-        self.stalled = self.strayed = 0
+        self.stalled = self.strayed = self.stiff = 0
         self.longest = self.spacing = np.inf
         self.freed = sliding.Freed()
         state = state.copy()
@@ -114,6 +122,16 @@ class Stepping:
         p = self.pattern
         labels = (self.data.y,) if self.square else ()
         return self.m, p.on, self.data.X, *labels, p.slider, p.rank, p.basis
+
+    @property
+    def method(self) -> str:
+        """The stepper in use."""
+        return self.gear.method
+
+    @property
+    def degree(self) -> int:
+        """Of its dense output."""
+        return DEGREE[self.method]
 
     @property
     def choices(self) -> list[np.ndarray]:
@@ -182,10 +200,17 @@ class Stepping:
         if h is not None:
             self.wanted = min(h, self.longest)
             options["first_step"] = min(self.wanted, self.run.t_max - self.t)
+        self.given = self.tolerance(self.state)
         with self._foreign():
-            return getattr(scipy.integrate, self.method)(
+            made = getattr(scipy.integrate, self.method)(
                 self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
-                rtol=self.local_rtol, atol=self.tolerance(self.state), **options)
+                rtol=self.local_rtol, atol=self.given, **options)
+        if h is None:
+            # SciPy tries a step so long that losses may overflow, and then begins with one of 0.
+            short = SHORT / max(fastest(self), TINY)
+            if not getattr(made, "h_abs", np.inf) > ABSURD * short:
+                return self.stepper(short)
+        return made
 
     def _options(self) -> dict[str, Any]:
         return {"jac": self.jacobian} if self.method in IMPLICIT else {}
@@ -236,24 +261,17 @@ class Stepping:
         while self.t < self.run.t_max:
             last = None
             if self.steps >= look:
-                look, last = self.steps + self.steps // 2 + LOOK, self._last_piece()
+                look = self.steps + (SELDOM if self.gear.stiff else self.steps // 2 + LOOK)
+                last = self._last_piece()
             if last is not None:
                 look, h, stepper = self.steps, self.run.t_max - self.t, None
             else:
                 stepper = stepper or self.stepper(self.hint or None)
-                if self.t != self.hinted:
-                    tried = self.wanted or getattr(stepper, "h_abs", 0.0)
-                    self.path.hint, self.hinted = min(tried, self.longest), self.t
-                self.wanted = 0.0
-                with self._foreign():
-                    message = stepper.step()
-                if stepper.status == "failed":
-                    self._fail(stepper.y, message)
-                h = getattr(stepper, "h_abs", None) or stepper.step_size
-                with self._foreign():
-                    last = stepper.dense_output(), stepper.t
+                last, h = self._step(stepper)
             self.steps += 1
             contacts = self.accept(*last)
+            shifted = stepper is not None and self._shift(stepper)
+            look = min(look, self.steps + SELDOM) if shifted else look
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
@@ -266,11 +284,37 @@ class Stepping:
                 self.switch(contacts)
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
-            elif self.shift > SHIFTED * self.rtol and self.t < self.run.t_max:
+            elif self.t < self.run.t_max and (
+                    shifted or self.shift > SHIFTED * self.rtol or self._stale()):
                 stepper = self.stepper(h)
             elif stepper is not None:
                 stepper.atol = self.tolerance(self.state)
                 stepper.max_step = self.longest
+
+    def _step(self, stepper: Any) -> tuple[tuple[Any, float, int], float]:
+        """One step, as `accept` takes it, and how long the next one should be."""
+        if self.t != self.hinted:
+            tried = self.wanted or getattr(stepper, "h_abs", 0.0)
+            self.path.hint, self.hinted = min(tried, self.longest), self.t
+        self.wanted = 0.0
+        with self._foreign():
+            message = stepper.step()
+        if stepper.status == "failed":
+            self._fail(stepper.y, message)
+        with self._foreign():
+            last = stepper.dense_output(), stepper.t, self.degree
+        return last, getattr(stepper, "h_abs", None) or stepper.step_size
+
+    def _stale(self) -> bool:
+        """Whether a stepper works by tolerances of larger neurons: LSODA keeps those that it
+        begins with."""
+        return self.method == "LSODA" and bool(
+            (self.tolerance(self.state) < STALE * self.given).any())
+
+    def _shift(self, stepper: Any) -> bool:
+        """Whether to step with another stepper from now on."""
+        self.stiff += self.gear.stiff
+        return self.gear.shift(stepper, self.run.t_max - self.t)
 
     def turned(self) -> bool:
         """Whether the clock has another rate from now on."""
@@ -288,8 +332,8 @@ class Stepping:
             return np.asarray(np.abs(amounts))
         return np.where((self.pattern.codes != OFF).any(axis=0), np.abs(amounts), 0.0)
 
-    def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float] | None:
-        """Dense output to where nothing is left to do, if that is already known."""
+    def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float, int] | None:
+        """Dense output and its degree to where nothing is left to do, if that is known."""
         return last_piece(self)
 
     def symmetric(self, state: np.ndarray) -> np.ndarray:
@@ -300,8 +344,9 @@ class Stepping:
             J[:, own] -= (J[:, own] @ slide.basis.T) @ slide.basis
         return self.drift.moving_part(J)
 
-    def accept(self, dense: Any, t1: float) -> list[tuple[int, int, int]] | None:
-        """Record the step up to its first contact; return the contacts there.
+    def accept(self, dense: Any, t1: float, degree: int) -> list[tuple[int, int, int]] | None:
+        """Record the step up to its first contact; return the contacts there. The dense output is
+        a polynomial of this degree, or nearly.
 
         None if the dense output is less accurate than ``rtol`` up to there (explicit steppers near
         their stability limit, steppers with a poor interpolant): then the step must be shorter.
@@ -309,7 +354,7 @@ class Stepping:
         t0 = self.t
         if not t1 > t0:
             self._fail(self.state, "a step of no length")
-        series = self._series(dense, t0, t1)
+        series = self._series(dense, t0, t1, degree)
         if not np.isfinite(series).all():
             self._fail(series[-1], "")
         error = self._tail(series)
@@ -320,7 +365,7 @@ class Stepping:
             first = min(s for s, *_ in found)
             cut = t0 + (first + 1) * (t1 - t0) / 2
             if cut > t0:
-                series = self._series(dense, t0, cut)
+                series = self._series(dense, t0, cut, degree)
                 error = self._tail(series)
             t1 = cut
         if t1 > t0 and error > self.rtol and t1 - t0 > 16 * np.spacing(t0):
@@ -361,8 +406,7 @@ class Stepping:
             a, W, lambda: self.split(self.velocity(self.t, self.state))[1])
         self.longest = min(self.longest, max(longest, SHORTEST * np.spacing(self.t)))
 
-    def _series(self, dense: Any, t0: float, t1: float) -> np.ndarray:
-        degree = DEGREE[self.method]
+    def _series(self, dense: Any, t0: float, t1: float, degree: int) -> np.ndarray:
         values = dense(t0 + (nodes(degree) + 1) * (t1 - t0) / 2).T
         # Relative to the start of the step: what does not move keeps its value to the last bit.
         series: np.ndarray = to_series(degree) @ (values - self.state)
@@ -380,8 +424,9 @@ class Stepping:
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
         self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0
         if self.stalled > STALLED:
-            raise Stop("sliding_unresolved",
-                       f"neuron {contact[1]} meets {self._points(contact[2])} again and again at "
+            what = (f"meets {self._points(contact[2])}" if contact[2] >= 0 else
+                    "has an output weight that comes to 0")
+            raise Stop("sliding_unresolved", f"neuron {contact[1]} {what} again and again at "
                        "t = {t}; loosen rtol or perturb the start", self.t)
 
     def contacts(self, series: np.ndarray, t0: float,
@@ -393,13 +438,13 @@ class Stepping:
         degree = len(series) - 1
         normal = self.data.arrangement.normal
         pattern = self.pattern
-        part, bands = min(1.0, 4 * self.spacing / (t1 - t0)), self._bands()
+        part = min(1.0, 4 * self.spacing / (t1 - t0))
         found: list[tuple[float, int, int, int]] = []
         while not found:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose, bands, normal,
+            who, what, when = crossings(W, pattern.side, pattern.loose, self._bands(W[0]), normal,
                                         halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
@@ -435,12 +480,11 @@ class Stepping:
         again = self.t - self.idled <= SOON * self.t
         self.idle, self.idled = 0 if changes else 1 + self.idle * again, self.t
 
-    def _bands(self) -> np.ndarray:
-        """Parts (m,) of their norm by which weights have to leave hyperplanes, or to cross those
-        that they have not left. Contacts that change nothing are right one by one; when they come
-        again and again it is rounding."""
-        a, W = self.split(self.state)
-        size = row_norms(W)
+    def _bands(self, W: np.ndarray) -> np.ndarray:
+        """Parts (m,) of the norms of ``W``, their middle on a step, by which weights have to leave
+        hyperplanes, or to cross those that they have not left. Contacts that change nothing are
+        right one by one; when they come again and again it is rounding."""
+        a, size = self.split(self.state)[0], row_norms(W)
         most = max(LENIENT * self.band, LENIENT_ROUNDING) * np.hypot(a, size) / np.where(
             size > 0, size, 1.0)
         wider = self.band * 4.0 ** min(max(self.idle - IDLE, 0), 100)

@@ -82,8 +82,8 @@ class TwoTimeStepping(Stepping):
         v[:self.m] = 0.0
         return v
 
-    def accept(self, dense: Callable[[np.ndarray], np.ndarray],
-               t1: float) -> list[tuple[int, int, int]] | None:
+    def accept(self, dense: Callable[[np.ndarray], np.ndarray], t1: float,
+               degree: int) -> list[tuple[int, int, int]] | None:
         """See `Stepping.accept`; ends the run where output weights cannot be solved for.
 
         Raises
@@ -92,7 +92,7 @@ class TwoTimeStepping(Stepping):
             If features are close to dependent.
         """
         contacts = super().accept(
-            lambda t: np.array([self._solved(state)[0] for state in dense(t).T]).T, t1)
+            lambda t: np.array([self._solved(state)[0] for state in dense(t).T]).T, t1, degree)
         solved, sound = self._solved(self.state)
         if not sound:
             i, j = self._closest()

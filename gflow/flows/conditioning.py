@@ -9,9 +9,11 @@ from numpy.polynomial.chebyshev import chebvander
 from scipy.linalg import expm
 
 from ..engines.events import OFF, ON, SLIDING
+from ..engines.origin import origin
 from ..engines.record import Record
 from ..kernels.chebyshev import nodes, to_series
 from ..problem.checks import whole
+from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from ..problem.value import Value
@@ -92,7 +94,8 @@ class Conditioning(Value):
 def condition(flow: Record, most: int = 50) -> Conditioning:
     """How errors of single neurons grow on a run.
 
-    Between events a neuron obeys ``u' = [[0, D'], [D, 0]] u``, which is linear. At a crossing its
+    Between events a neuron obeys ``u' = [[0, D'], [D, 0]] u``, which is linear whatever the loss
+    is, less ``decay u``, and with rows times the speeds of the layers. At a crossing its
     error is multiplied by ``I + (D+ - D-) v' / (v.D-)`` on ``w``, at the arrival at a slide it is
     projected on the hyperplane, at a release it goes on. Pulls are those of the run: what errors of
     one neuron do to the others, and those to it, is left out.
@@ -111,7 +114,8 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
     Raises
     ------
     TypeError, ValueError
-        If ``most`` is not a positive whole number.
+        If ``most`` is not a positive whole number, the activation is smooth, output weights are
+        optimal at every time, or the bias has a decay of its own.
 
     References
     ----------
@@ -119,7 +123,8 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
     solution of a system of differential equations with discontinuous right-hand sides", 1958
     (saltation); Filippov, "Differential Equations with Discontinuous Righthand Sides", 1988.
     """
-    moves = (flow.initial_pattern != OFF).any(axis=1)
+    _suits(flow)
+    moves = (flow.initial_pattern != OFF).any(axis=1) | (flow.field.activation.slope != 0.0)
     moves[flow.events["neuron"]] = True
     who = np.flatnonzero(moves)
     most = whole(most, "most")
@@ -137,15 +142,38 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
                         float(flow.settings["rtol"]), flow.path.m)
 
 
+def _suits(flow: Record) -> None:
+    """Refuse a run whose neurons obey other equations.
+
+    Raises
+    ------
+    ValueError
+        In one sentence.
+    """
+    setting, d = flow.field.setting, flow.path.d
+    has = ("a smooth activation" if flow.field.activation.smooth else
+           "output weights that are optimal at every time" if setting.two_times else
+           "a decay of its own for the bias" if np.ptp(setting.shrinking(1, d)[1:]) > 0 else "")
+    if has:
+        raise ValueError(f"conditioning is not known for a run with {has}: compare runs instead "
+                         "(check=True)")
+
+
 class _Track:
-    """Propagators of some neurons, piece by piece."""
+    """Propagators of some neurons, piece by piece, by the clock of the run."""
 
     def __init__(self, flow: Record, who: np.ndarray) -> None:
         self.flow, self.who = flow, who
         self.field: Field = flow.field
+        self.origin, d = origin(flow.path), flow.path.d
+        self.clocked = self.origin.clock.parts is not None
+        self.speeds = np.repeat(np.array(self.field.setting.rates, dtype=float), [1, d])
+        self.decay = self.field.setting.shrinking(1, d) * self.speeds
         self.Phi = np.tile(np.eye(flow.path.d + 1), (who.size, 1, 1))
         self.codes = flow.initial_pattern[who].copy()
-        self.events = flow.events[np.isin(flow.events["neuron"], who)]
+        self.events = flow.events[np.isin(flow.events["neuron"], who)].copy()
+        self.times = self.events["time"].copy()
+        self.events["time"] = self.inside(self.times)
         self.next = 0
         self.first = self.sizes(flow.path.start)
         self.crossings: list[tuple[float, int, int, float]] = []
@@ -154,6 +182,19 @@ class _Track:
         """Weights (J, m) and (J, m, d) of flat states."""
         m, d = self.flow.path.m, self.flow.path.d
         return states[:, :m], states[:, m:].reshape(len(states), m, d)
+
+    def inside(self, t: np.ndarray) -> np.ndarray:
+        """Times of the clock, if there is one."""
+        return np.asarray(self.origin.inside(t) if self.clocked else t)
+
+    def log_rate(self, s: np.ndarray) -> np.ndarray | None:
+        """``log dt/ds`` at times ``s`` (J,) of one piece, (J, 1); None where they are t."""
+        parts = self.origin.clock.parts
+        if parts is None:
+            return None
+        now = int(np.searchsorted(parts[:, 0], s[len(s) // 2], side="right"))
+        unit = float(self.origin.rates.outside(self.origin.units.outside(1.0)))
+        return np.asarray(np.log(unit) + Clock(parts[:max(now, 1)]).log_rate(s))[:, None]
 
     def sizes(self, state: np.ndarray) -> np.ndarray:
         """Norms of ``(a, w)``, (s,)."""
@@ -171,17 +212,25 @@ class _Track:
         """Take the propagators through a piece; the state at its end."""
         path, field = self.flow.path, self.field
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
-        states = path.evaluate(p, t0 + (nodes(DEGREE) + 1) / 2 * (t1 - t0))
+        s0, s1 = self.inside(np.array([t0, t1]))
+        s = s0 + (nodes(DEGREE) + 1) / 2 * (s1 - s0)
+        t = np.clip(self.origin.outside(s), t0, t1) if self.clocked else s
+        states = path.evaluate(p, t)
         a, W = self.split(states)
-        pulls = field.pulls(np.array([field.outputs(*now) for now in zip(a, W)]))
+        log = self.log_rate(s)
+        pulls = field.pulls(np.array([field.outputs(*now) for now in zip(a, W)]), log)
         rates = np.zeros(self.who.size)
         for w, pull in zip(W[:, self.who], pulls):
             seen = np.where(w @ self.flow.data.X.T > 0, ON, OFF)
             rates = np.maximum(rates, row_norms(field.sums(seen, pull)))
-        last = int(np.searchsorted(self.events["time"], t1, side="right"))
+        output, hidden = self.speeds[0], self.speeds[-1]
+        rates *= np.sqrt(output * hidden) if output * hidden else max(output, hidden)
+        rates += self.decay.max()
+        last = int(np.searchsorted(self.times, t1, side="right"))
         own = self.events[self.next:last]
+        own["time"] = own["time"].clip(s0, s1)
         self.next = last
-        course = _Pulls(t0, t1, to_series(DEGREE) @ pulls)
+        course = _Pulls(s0, s1, to_series(DEGREE) @ pulls)
         busy = np.isin(self.who, own["neuron"])
         for i in np.flatnonzero(busy):
             self._carry(int(i), own[own["neuron"] == self.who[i]], course, float(rates[i]))
@@ -230,7 +279,8 @@ class _Track:
         M = np.zeros((2, h.size, e, e))
         for k, node in enumerate((0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2)):
             D = self.field.fields(codes, course(t + node * h))
-            M[k, :, 0, 1:], M[k, :, 1:, 0] = D, D
+            M[k, :, 0, 1:], M[k, :, 1:, 0] = self.speeds[0] * D, self.speeds[-1] * D
+        M[:, :, np.arange(e), np.arange(e)] = -self.decay
         turned = M[1] @ M[0] - M[0] @ M[1]
         h = h[:, None, None]
         return np.asarray(expm(h / 2 * (M[0] + M[1]) + 3**0.5 / 12 * h**2 * turned))
@@ -247,8 +297,9 @@ class _Track:
             v = arrangement.normal[arrangement.label[crosses["point"][0]]]
             speed = float(v @ old)
             ratio = float(v @ new) / speed if speed != 0 else np.inf
-            self.crossings.append((float(own["time"][0]), int(own["neuron"][0]),
-                                   int(crosses["point"][0]), ratio))
+            t = self.origin.outside(own["time"][0]) if self.clocked else own["time"][0]
+            self.crossings.append((float(t), int(own["neuron"][0]), int(crosses["point"][0]),
+                                   ratio))
             if speed != 0:
                 w += np.outer(new - old, v @ w) / speed
         if arrives.size:

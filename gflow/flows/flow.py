@@ -76,7 +76,8 @@ class Flow(Record):
     success : bool
         Whether the run reached ``t_max`` or a stopping rule.
     stats : dict
-        ``nfev``, ``njev``, ``steps``, ``events``, events by kind, ``ambiguous`` (instants at
+        ``nfev``, ``njev``, ``steps``, ``stiff_steps`` (those of Radau where an explicit method was
+        asked for), ``events``, events by kind, ``ambiguous`` (instants at
         which a neuron had a choice), ``wall_time`` in seconds, ...
     settings : dict
         What `integrate` was called with.
@@ -119,7 +120,8 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If ``most`` is not a positive whole number, or the dense output was not kept.
+            If ``most`` is not a positive whole number, or the dense output was not kept; of some
+            settings it is not known.
 
         Examples
         --------
@@ -131,7 +133,6 @@ class Flow(Record):
         True
         """
         self._whole("what conditioning is found from")
-        plain_only(self.field, "conditioning")
         return condition(self, most)
 
     @quiet

@@ -72,6 +72,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         "waveform", the engine for wide networks and long runs, which integrates neurons one by one
         and in parallel (`gflow.engines`). "auto" takes DOP853 for small problems and "waveform"
         for the others; ``flow.stats["method"]`` and ``flow.stats["choice"]`` say what and why.
+        Where a run is stiff explicit steppers hand over to Radau (``flow.stats["stiff_steps"]``).
     rtol : float
         Error allowed per step, relative to the norm of each neuron; at least 100 eps. What the
         run makes of the errors of its steps is another matter, see ``check``.
