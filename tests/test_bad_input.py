@@ -33,6 +33,7 @@ def refused(error, words, *args, **options):
     (A, [[1.0, INF], [0.0, 1.0]], X, Y, ValueError, r"^W has NaN or infinity.*\(0, 1\)"),
     (A, W, [[1.0, 2.0], [0.5, -INF], [0.0, 1.0]], Y, ValueError, r"^X has NaN.*\(1, 1\)"),
     (A, W, X, [1, NAN, 2], ValueError, r"^y has NaN or infinity.*\(1,\)"),
+    (A, W, X, np.full(3, np.finfo(np.longdouble).max), ValueError, r"^y has NaN or infinity"),
     # Empty.
     ([], np.empty((0, 2)), X, Y, ValueError, "^W has shape"),
     (A, np.empty((2, 0)), np.empty((3, 0)), Y, ValueError, "^W has shape"),

@@ -46,7 +46,9 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
             hint = f", such as {name}.ravel()"
         raise ValueError(f"{name} has shape {raw.shape}: give an array with {ndim} "
                          f"{'axis' if ndim == 1 else 'axes'}{hint}")
-    array = np.array(raw, dtype=np.float64, order="C")
+    with np.errstate(over="ignore"):
+        # Long doubles beyond double precision become infinite, which is said below.
+        array = np.array(raw, dtype=np.float64, order="C")
     if not np.isfinite(array).all():
         where = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise ValueError(f"{name} has NaN or infinity (first at index {where}): "
