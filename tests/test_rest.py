@@ -20,8 +20,11 @@ def random(n=3, seed=1):
 @pytest.mark.parametrize("method", ["DOP853", "RK23", "Radau", "BDF", "LSODA", "waveform"])
 @pytest.mark.parametrize("model, data", [
     (([1.0], [[-1.0]]), ONE), (([0.0, 0.0], [[0.0], [0.0]]), ONE),
-    (([1.0], [[1.0]]), ([[0.0]], [2.0])), (([1.0], [[2.0]]), ONE)],
-    ids=["dead", "zero", "zero rows", "fits"])
+    (([1.0], [[1.0]]), ([[0.0]], [2.0])), (([1.0], [[2.0]]), ONE),
+    # Both points push as much: a saddle, which rounding would leave after some thirty units of
+    # time.
+    (([0.0], [[0.0, 0.2]]), ([[1.1, 1.0], [-1.7, 1.0]], [-1.0, 1.0]))],
+    ids=["dead", "zero", "zero rows", "fits", "saddle"])
 def test_nothing_moves_in_one_piece(model, data, method):
     flow = gflow.integrate(model, data, 1e306, method=method)
     assert flow.status == "finished" and flow.stats["steps"] == 1 and flow.t.size == 200

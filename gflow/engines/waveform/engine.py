@@ -199,6 +199,9 @@ class Waveform:
             if slower is not None:
                 H *= slower
                 self.begin()
+            if self.steps == 0 and self.stationary():
+                self.stand()
+                return
             self.path.tried(H)
             if self.decay and not self.seen().any():
                 # Dead neurons never wake: nothing is left to do but to shrink, whatever pulls are.
@@ -289,6 +292,15 @@ class Waveform:
         return limits.fading(
             self.U, self.side, self.balance.sign == 0, lambda side: self.marcher.active(side) @ (
                 self.guess.r[:, None] * self.data.X / self.data.n), self.t)
+
+    def stationary(self) -> bool:
+        """Whether nothing moves, to the last bit: a saddle that rounding must not leave."""
+        moving = self.U[:, 1:].any(axis=1)
+        if self.decay or self.activation.slope and not moving.all():
+            return False
+        D = self.marcher.active(self.side[moving]) @ (self.guess.r[:, None] * self.data.X)
+        a, W = self.U[moving, :1], self.U[moving, 1:]
+        return not ((a * D).any() or (W * D).sum(axis=1).any())
 
     def at_rest(self) -> bool:
         """Whether no neuron moves, or none by more than rounding; see `rest`."""
