@@ -228,12 +228,19 @@ def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> xarray.Da
         if name in axes or name in parameters:
             continue
         full = _spread(column, shape, index)
-        inner = [f"{name}_{axis}" for axis in range(column.ndim - 1)]
+        inner = [_free(f"{name}_{axis}", columns) for axis in range(column.ndim - 1)]
         variables[name] = ([*axes, *inner], full)
     constant = {name: columns[name][0] for name in parameters
                 if name not in axes and len(columns[name])}
     return xarray.Dataset(variables, {name: values for name, (values, _) in axes.items()},
                           constant)
+
+
+def _free(name: str, taken: dict[str, np.ndarray]) -> str:
+    """A name for an axis that is not that of a parameter or of another result."""
+    while name in taken:
+        name += "_"
+    return name
 
 
 def _spread(column: np.ndarray, shape: tuple[int, ...],
