@@ -214,6 +214,13 @@ def test_records_pandas_and_xarray(sweep, tmp_path):
     assert cube["mean"].isnull().sum() == 2 and cube["matrix"].isnull().sum() == 12
 
 
+def test_axes_of_arrays_are_named_beside_parameters_and_results(sweep, tmp_path):
+    sweep(lambda n, a_0, rng: {"a": np.ones(2), "a_0_": n}, {"n": [1, 2], "a_0": [1, 2, 3]})
+    cube = gflow.load_sweep(tmp_path / "s.db", "xarray")
+    assert cube["a"].dims == ("n", "a_0", "seed", "a_0__") and (cube["a"] == 1).all()
+    assert (cube["a_0_"].sel(n=2) == 2).all()
+
+
 def test_mixed_parameters_and_results_have_gaps(sweep):
     table = sweep(lambda rng, n=0, k="": {"x": 1} if n == 2 else {"y": [1.0] * n, "x": 1.5},
                   [{"n": 1}, {"n": 2, "k": "q"}, {"n": 3}])

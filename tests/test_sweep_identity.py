@@ -86,6 +86,9 @@ def nested(n, rng):
 def reads_of_module(n, rng):
     return {{"x": helper.CONSTANT}}
 
+def reads_by_a_made_name(n, rng):
+    return {{"x": getattr(helper, "CONSTANT")}}
+
 def called():
     return {value}
 
@@ -148,6 +151,7 @@ LOOP = [V]
 LOOP.append(LOOP)
 p = functools.partial
 RUNS = dict(
+    by_name=reads_by_a_made_name,
     array=p(free, data=BIG), data=p(free, data=gflow.Data([[1.0]], [V])), scalar=p(free, data=V),
     nested_partial=p(p(free, data=[BIG]), rng=0), positional=p(free, V),
     slice=p(free, data=BIG[::2]),

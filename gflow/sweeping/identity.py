@@ -294,7 +294,10 @@ class _Digest:
                     value = value[name]
                 else:
                     break
-            if value is not function.__globals__ and not isinstance(value, ModuleType):
+            if isinstance(value, ModuleType) and not self.sources.own(value.__name__, self.home):
+                continue
+            # A module of the user as a value: of ``getattr(module, name)`` all may be read.
+            if value is not function.__globals__:
                 parts.append(_hash("global", ".".join(chain), self._leniently(value)))
         package = function.__globals__.get("__package__") or ""
         for name in sorted(set(_imports(function.__code__, package))):
