@@ -55,6 +55,7 @@ class Gear:
     ----------
     method : str
         What to step with.
+
     Examples
     --------
     >>> round(Gear("DOP853", 30, 10).price, 2), round(Gear("DOP853", 400, 100).price)

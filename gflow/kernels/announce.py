@@ -15,7 +15,7 @@ UNTOLD = 2.0
 PAUSE = 10.0
 """Seconds without compiling after which more of it is another wait, and told again: more than a run
 spends between two kernels on a busy machine, less than a reader takes to ask the next thing."""
-WORDS = "gflow: compiling what has not run here before (up to a minute) ..."
+WORDS = "gflow: compiling, once per installation (up to a minute) ..."
 
 
 class Announcer(event.Listener):
