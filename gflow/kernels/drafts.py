@@ -18,11 +18,13 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
-from numba.core.registry import cpu_target
-from numba.core.typed_passes import NativeLowering, NopythonRewrites
+from numba.core.typed_passes import IRLegalization, NativeLowering, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
 from numba.np import arrayobj
 
+LONG = 400
+"""Bytes of Python's code from which a function is called, not put into its callers: they would be
+optimised once more with it, for what a call costs."""
 _PLAIN = types.Number, types.Boolean, types.Array, types.BaseTuple, types.SliceType
 """Types whose operations are the same whoever calls them."""
 
@@ -31,34 +33,33 @@ _PLAIN = types.Number, types.Boolean, types.Array, types.BaseTuple, types.SliceT
 def remembered() -> Iterator[None]:
     """Have the types of operations on numbers and arrays found once: numba tries everything that
     may be meant by an operator, from dates to strings, wherever it occurs."""
-    context: Any = cpu_target.typing_context
+    kind: Any = types.Function
     with global_compiler_lock:
-        if "resolve_function_type" in context.__dict__:
+        if "get_call_type" in vars(kind):
             yield
             return
-        ask = context.resolve_function_type
+        ask = kind.get_call_type
         known: dict[Any, Any] = {}
 
-        def resolve(function: Any, args: Any, kws: Any) -> Any:
-            if kws or not _builtin(function) or not all(isinstance(a, _PLAIN) for a in args):
-                return ask(function, args, kws)
+        def resolve(function: Any, context: Any, args: Any, kws: Any) -> Any:
+            if kws or not _builtin(function.typing_key) or not all(
+                    isinstance(a, _PLAIN) for a in args):
+                return ask(function, context, args, kws)
             key = function, args
             signature = known.get(key)
             if signature is None:
-                signature = known[key] = ask(function, args, kws)
+                signature = known[key] = ask(function, context, args, kws)
             return signature
 
-        context.resolve_function_type = resolve
+        kind.get_call_type = resolve
         try:
             yield
         finally:
-            del context.resolve_function_type
+            del kind.get_call_type
 
 
 def _builtin(function: Any) -> bool:
     """Whether numba types a function by rules alone, and compiles nothing for that."""
-    if isinstance(function, types.Function):
-        function = function.typing_key
     return isinstance(function, np.ufunc) or (isinstance(function, BuiltinFunctionType)
                                               and function.__module__ in _RULED)
 
@@ -114,11 +115,41 @@ class _DraftLowering(NativeLowering):
         state.library = _DraftLibrary(codegen, state.func_id.func_qualname)
         state.flags.no_compile = state.flags.no_cpython_wrapper = True
         NativeLowering.run_pass(self, state)
+        if len(state.func_id.code.co_code) > LONG:
+            name = state["cr"].fndesc.mangled_name
+            state.library.get_function(name).add_function_attribute("noinline")
         # What `no_compile` leaves out: callers find the function by this object.
         key = _DraftKey().__reduce__
         state.targetctx.insert_user_function(key, state["cr"].fndesc, [state.library])
         state["cr"] = state["cr"]._replace(cfunc=key)
         return True
+
+
+class _KernelLibrary(JITCodeLibrary):
+    """Code of a kernel and of the drafts that it is made of, which nobody else can call.
+
+    LLVM may then leave away the arguments that they do not look at: most of what an array is passed
+    as is never asked for."""
+
+    def _optimize_final_module(self) -> None:
+        for function in self._final_module.functions:
+            if (function.linkage.name == "linkonce_odr" and function.name.startswith(_OURS)
+                    and not function.is_declaration):
+                function.linkage = "internal"
+        super()._optimize_final_module()
+
+
+@register_pass(mutates_CFG=True, analysis_only=False)
+class _KernelLowering(NativeLowering):
+    """The last pass of a kernel."""
+
+    _name = "kernel_lowering"
+
+    def run_pass(self, state: Any) -> bool:
+        state.library = _KernelLibrary(state.targetctx.codegen(), state.func_id.func_qualname)
+        # What numba asks of a library of its own: machine code that is kept.
+        state.library.enable_object_caching()
+        return bool(NativeLowering.run_pass(self, state))
 
 
 class _DraftKey:
@@ -127,8 +158,9 @@ class _DraftKey:
 
 def _pipeline(state: Any, lowering: Any) -> list[Any]:
     """The usual passes, but for idle ones, and with another last one."""
-    # It joins array expressions, and kernels have loops in their place.
-    idle: set[Any] = {NopythonRewrites}
+    # The first joins array expressions, and kernels have loops in their place; the second looks
+    # for what numba itself has done wrong.
+    idle: set[Any] = {NopythonRewrites, IRLegalization}
     if not any(isinstance(part, CodeType) for part in state.func_id.code.co_consts):
         idle.add(InlineClosureLikes)
     passes = DefaultPassBuilder.define_nopython_pipeline(state)
@@ -150,4 +182,4 @@ class KernelCompiler(CompilerBase):
     """For functions that Python calls."""
 
     def define_pipelines(self) -> list[Any]:
-        return _pipeline(self.state, NativeLowering)
+        return _pipeline(self.state, _KernelLowering)
