@@ -159,3 +159,16 @@ def test_a_rule_that_held_before_the_run_failed_is_heard(method):
     # One that is asked at ends only does not hide how a run has ended inside a window.
     flow = gflow.integrate(start, data, 5.0, stop=lambda state: state.t > t, **options)
     assert flow.status == ("max_events" if method == "waveform" else "callback")
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "LSODA", "waveform"])
+def test_a_rule_that_holds_at_the_start_stops_there(method):
+    model, data = gflow.init.balanced(5, 2, 1e-2, rng=0), gflow.datasets.linear_teacher(6, 2, rng=0)
+    for stop in loss_below(1e9), gradient_below(1e9):
+        flow = gflow.integrate(model, data, 2.0, method=method, stop=stop)
+        assert flow.status == stop.status and flow.t_end == 0.0 and flow.t.tolist() == [0.0]
+        np.testing.assert_array_equal(flow(0.0).W, model.W)
+        assert flow.certificate().ok
+        longer = flow.extend(2.0)
+        assert longer.success and np.allclose(
+            longer.W[-1], gflow.integrate(model, data, 2.0, method=method).W[-1], rtol=1e-6)

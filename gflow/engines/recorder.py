@@ -65,6 +65,9 @@ def as_quantities(save: SaveLike) -> Quantities | None:
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
         raise TypeError(f"save is a {type(save).__name__}: give a list of names among "
                         f"{', '.join(QUANTITIES)}, or a callable of a State")
+    if not names:
+        raise ValueError(f"save is empty: name what to keep, among {', '.join(QUANTITIES)}, or "
+                         "leave it away")
     for name in names:
         if name not in QUANTITIES:
             raise ValueError(f"save has {short(name)}: choose among {', '.join(QUANTITIES)}, or "

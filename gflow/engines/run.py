@@ -202,6 +202,9 @@ class Run:
                 continue
             if rule.locate and t1 > t0:
                 lo, hi = t0, t1
+                if t0 == 0.0 and asked(rule, state(0.0)):
+                    # It holds at the start.
+                    hi = 0.0
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
                     lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)

@@ -59,6 +59,9 @@ class Trajectory:
         if t >= self.t_end:
             return
         t0, t1 = self.breaks[-2:]
+        if t <= t0:
+            del self.breaks[-1], self.pieces[-1]
+            return
         last = self.pieces[-1]
         from ..kernels.chebyshev import nodes, to_series
         degree = len(last) - 1

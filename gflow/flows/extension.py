@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from ..engines.record import Record
 from ..engines.rules import StopLike, as_rules
 from ..engines.solve import solve
-from ..problem.checks import positive, whole
+from ..problem.checks import flag, positive, whole
 from ..problem.inputs import reported_times, thread_count
 from ..problem.network import TwoLayer
 from ..theory.standstill import plain_only
@@ -34,6 +34,7 @@ def extend(flow: R, t_max: float, t_eval: ArrayLike | None, stop: StopLike,
         t_eval, t_max, flow.data, flow.loss_function)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
+    progress, strict = flag(progress, "progress"), flag(strict, "strict")
     settings, rules = flow.settings, as_rules(stop)
     for rule in rules:
         if rule.plain:

@@ -12,7 +12,7 @@ from ..engines.recorder import SaveLike, as_quantities
 from ..engines.rules import Rule, StopLike, as_rules
 from ..engines.solve import METHODS, Method, choose, lacking, solve
 from ..engines.twotime import optimum
-from ..problem.checks import positive, whole
+from ..problem.checks import flag, positive, whole
 from ..problem.field import Field
 from ..problem.inputs import (EPS, LOWEST, DataLike, ModelLike, model_and_data, reported_times,
                               thread_count, with_loss)
@@ -170,6 +170,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
                          "double precision cannot keep it")
     if rtol >= 1:
         raise ValueError(f"rtol = {rtol:g} is no tolerance: give a number below 1")
+    progress, strict, check = (flag(value, name) for value, name in (
+        (progress, "progress"), (strict, "strict"), (check, "check")))
     if check and (rtol * FINER < 100 * EPS or save is not None):
         raise ValueError(f"check=True compares weights with those at rtol = {rtol * FINER:.3g}: "
                          "leave save= away" if save is not None else

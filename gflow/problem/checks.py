@@ -88,27 +88,33 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     return raw
 
 
+def _scalar(value: Any) -> Any:
+    """The number in an array without axes; anything else as it is."""
+    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+
+
+def _number(value: Any, wanted: str, name: str) -> float:
+    """``value`` as a float, infinite if it is too large for one."""
+    value = _scalar(value)
+    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+        raise TypeError(f"{name} is {short(value)}: give {wanted}")
+    try:
+        return float(value)
+    except OverflowError:
+        return np.inf
+
+
 def positive(value: object, name: str) -> float:
     """Return a positive finite number, or say what is wrong with ``value``."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {short(value)}: give a positive number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = value = np.inf
+    number = _number(value, "a positive number", name)
     if not 0 < number < np.inf:
-        raise ValueError(f"{name} = {short(value)}: give a positive finite number")
+        raise ValueError(f"{name} = {number:g}: give a positive finite number")
     return number
 
 
 def finite(value: object, name: str) -> float:
     """Return a finite number, or say what is wrong with ``value``."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {short(value)}: give a number")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = np.inf
+    number = _number(value, "a number", name)
     if not abs(number) < np.inf:
         raise ValueError(f"{name} = {number:g}: give a finite number")
     return number
@@ -116,19 +122,31 @@ def finite(value: object, name: str) -> float:
 
 def non_negative(value: object, name: str) -> float:
     """Return a finite number that is 0 or more, or say what is wrong with ``value``."""
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
-        raise TypeError(f"{name} is {short(value)}: give a number, 0 or more")
-    try:
-        number = float(value)
-    except OverflowError:
-        number = value = np.inf
+    number = _number(value, "a number, 0 or more", name)
     if not 0 <= number < np.inf:
         raise ValueError(f"{name} = {number:g}: give a finite number, 0 or more")
     return number
 
 
-def whole(value: object, name: str) -> int:
+def flag(value: Any, name: str) -> bool:
+    """Return True or False, or say what is wrong with ``value``: every text counts as true.
+
+    Examples
+    --------
+    >>> flag("no", "strict")
+    Traceback (most recent call last):
+        ...
+    TypeError: strict is 'no': give True or False
+    """
+    value = _scalar(value)
+    if not isinstance(value, bool | np.bool_):
+        raise TypeError(f"{name} is {short(value)}: give True or False")
+    return bool(value)
+
+
+def whole(value: Any, name: str) -> int:
     """Return a positive whole number, or say what is wrong with ``value``."""
+    value = _scalar(value)
     if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
         raise TypeError(f"{name} is {short(value)}: give a positive whole number")
     if value < 1:
