@@ -257,3 +257,25 @@ def test_no_kernel_reads_outside_its_arrays(tmp_path):
                           env={**os.environ, "NUMBA_BOUNDSCHECK": "1",
                                "NUMBA_CACHE_DIR": str(tmp_path)})
     assert done.returncode == 0, done.stdout
+
+
+def test_kernels_give_back_what_they_take():
+    code = """if True:
+        import gc
+        import gflow
+        from numba.core.runtime import rtsys
+
+        model = gflow.init.balanced(20, 3, 0.1, rng=0)
+        data = gflow.datasets.linear_teacher(8, 3, rng=0)
+        for method in "waveform", "DOP853":
+            for _ in range(2):
+                gflow.integrate(model, data, 5.0, method=method)
+                gc.collect()
+                counts = rtsys.get_allocation_stats()
+                print(counts.alloc, counts.free)
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                          timeout=300, env={**os.environ, "NUMBA_NRT_STATS": "1"})
+    assert done.returncode == 0, done.stderr
+    taken, given = np.array(done.stdout.split(), dtype=int).reshape(4, 2).T
+    assert (taken == given).all() and (np.diff(taken) > 0).all()

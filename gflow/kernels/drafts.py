@@ -18,7 +18,7 @@ from numba.core.codegen import JITCodeLibrary
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
-from numba.core.typed_passes import IRLegalization, NativeLowering, NopythonRewrites
+from numba.core.typed_passes import NativeLowering, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
 from numba.np import arrayobj
 
@@ -158,9 +158,8 @@ class _DraftKey:
 
 def _pipeline(state: Any, lowering: Any) -> list[Any]:
     """The usual passes, but for idle ones, and with another last one."""
-    # The first joins array expressions, and kernels have loops in their place; the second looks
-    # for what numba itself has done wrong.
-    idle: set[Any] = {NopythonRewrites, IRLegalization}
+    # It joins array expressions, and kernels have loops in their place.
+    idle: set[Any] = {NopythonRewrites}
     if not any(isinstance(part, CodeType) for part in state.func_id.code.co_consts):
         idle.add(InlineClosureLikes)
     passes = DefaultPassBuilder.define_nopython_pipeline(state)
