@@ -108,7 +108,7 @@ def positive(value: object, name: str) -> float:
     """Return a positive finite number, or say what is wrong with ``value``."""
     number = _number(value, "a positive number", name)
     if not 0 < number < np.inf:
-        raise ValueError(f"{name} = {number:g}: give a positive finite number")
+        raise ValueError(f"{name} = {short(number)}: give a positive finite number")
     return number
 
 
