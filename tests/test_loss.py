@@ -96,7 +96,7 @@ def test_late_patterns_stand_for_neurons(loss, monkeypatch):
     data = gflow.datasets.linear_teacher(30, 2, noise=0.5, rng=1)
     model = gflow.init.balanced(20, 2, 1e-2, rng=2)
     flow = gflow.integrate(model, data, 1e4, method="waveform", rtol=1e-8, loss=loss)
-    assert flow.stats["reduced_steps"] > 3 and flow.certificate().ok
+    assert flow.stats["reduced_steps"] > 0 and flow.certificate().ok
     monkeypatch.setattr(waveform, "PATIENCE", 10**9)
     other = gflow.integrate(model, data, 1e4, method="waveform", rtol=1e-8, loss=loss)
     assert other.stats["reduced_steps"] == 0
