@@ -95,10 +95,10 @@ def test_the_square_loss_written_again(method, quadratic):
 def test_late_patterns_stand_for_neurons(loss, monkeypatch):
     data = gflow.datasets.linear_teacher(30, 2, noise=0.5, rng=1)
     model = gflow.init.balanced(20, 2, 1e-2, rng=2)
-    flow = gflow.integrate(model, data, 1e4, method="waveform", rtol=1e-8, loss=loss)
-    assert flow.stats["reduced_steps"] > 0 and flow.certificate().ok
+    flow = gflow.integrate(model, data, 3e4, method="waveform", rtol=1e-8, loss=loss)
+    assert flow.stats["reduced_steps"] > 3 and flow.certificate().ok
     monkeypatch.setattr(waveform, "PATIENCE", 10**9)
-    other = gflow.integrate(model, data, 1e4, method="waveform", rtol=1e-8, loss=loss)
+    other = gflow.integrate(model, data, 3e4, method="waveform", rtol=1e-8, loss=loss)
     assert other.stats["reduced_steps"] == 0
     np.testing.assert_allclose(flow.W, other.W, atol=1e-6)
 
