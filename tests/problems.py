@@ -57,6 +57,23 @@ def reference(name):
                      np.array(raw["W"], dtype=float), np.array(raw["loss"], dtype=float), events)
 
 
+def balanced(rng, m, d, scale=0.4):
+    """Output and hidden weights of balanced neurons."""
+    W = scale * rng.standard_normal((m, d))
+    return np.where(rng.random(m) < 0.5, -1.0, 1.0) * np.linalg.norm(W, axis=1), W
+
+
+def drawn(seed, m=8, n=4, d=2):
+    """Balanced weights and random data."""
+    rng = np.random.default_rng(seed)
+    return *balanced(rng, m, d), rng.standard_normal((n, d)), rng.standard_normal(n)
+
+
+def logistic(start, end, rate, t):
+    """What grows at a ``rate`` until it is at its ``end``."""
+    return end / (1 + (end / start - 1) * np.exp(-rate * t))
+
+
 def random_problem(seed, n, m, d, kind, start, scale):
     """A problem drawn from a seed, so that a failing one shrinks to few points and neurons."""
     rng = np.random.default_rng(seed)

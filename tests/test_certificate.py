@@ -361,3 +361,16 @@ def test_pieces_that_cannot_be_made_again_are_doubted(monkeypatch):
     with pytest.raises(RuntimeError, match="cannot be made again"):
         flow(flow.path.breaks[1] / 2)
     assert "energy" in flow.certificate().doubts
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("turned", [1.0, -1.0])
+def test_a_slide_along_hyperplanes_that_almost_agree_is_not_doubted(method, turned):
+    # At a tenth of the width of one: on both, but not where they meet.
+    x = np.array([0.08, 0.46])
+    X = np.array([x, turned * (x + [1e-12, 0.0])])
+    y = np.array([-0.57, -2.25])
+    flow = gflow.integrate(gflow.TwoLayerReLU([2.8], [[-2.29, 0.4]], slope=-0.3), (X, y), 0.6,
+                           method=method, rtol=1e-11)
+    assert "slide" in flow.events["kind"]
+    assert flow.certificate().ok, flow.certificate()

@@ -9,31 +9,15 @@ from hypothesis import given, settings, strategies as st
 
 import gflow
 from gflow import Data, TwoLayerReLU
-from gflow.problem.balance import Balance
-from validation import agreement
-from problems import random_problem
+from problems import balanced, drawn, logistic
 
 ENGINES = ["DOP853", "waveform"]
-
-
-def balanced(rng, m, d, scale=0.4):
-    W = scale * rng.standard_normal((m, d))
-    return np.where(rng.random(m) < 0.5, -1.0, 1.0) * np.linalg.norm(W, axis=1), W
-
-
-def problem(seed, m=8, n=4, d=2):
-    rng = np.random.default_rng(seed)
-    return *balanced(rng, m, d), rng.standard_normal((n, d)), rng.standard_normal(n)
-
-
-def logistic(start, end, rate, t):
-    return end / (1 + (end / start - 1) * np.exp(-rate * t))
 
 
 @pytest.mark.parametrize("method", ENGINES)
 @pytest.mark.parametrize("ratio", [1e-4, 0.3, 1e4])
 def test_speeds_of_layers_are_a_change_of_units(method, ratio, tmp_path):
-    a, W, X, y = problem(0)
+    a, W, X, y = drawn(0)
     rates = 3 * np.sqrt(ratio), 3 / np.sqrt(ratio)
     q, times = ratio**-0.25, np.linspace(0.0, 4.0, 30)
     plain = gflow.integrate((a, W), (X, y), 4.0, method=method, rtol=1e-10, t_eval=times)
@@ -58,7 +42,7 @@ def test_speeds_of_layers_are_a_change_of_units(method, ratio, tmp_path):
 
 
 def test_rules_see_weights_and_times_as_the_user_does():
-    a, W, X, y = problem(1)
+    a, W, X, y = drawn(1)
     seen = []
     flow = gflow.integrate((a, W), (X, y), 2.0, rates=(4.0, 0.25), save=["a", "grad_norm"],
                            stop=lambda state: seen.append((state.t, state.a, state.grad_norm)))
@@ -169,7 +153,7 @@ def test_a_leaky_neuron_at_zero_ends_the_run(method):
        st.sampled_from([1, 2, 3]), st.sampled_from([(1.0, 1.0), (9.0, 0.5)]),
        st.sampled_from([0.0, 0.15, 2.0]), st.booleans())
 def test_engines_agree(seed, slope, d, rates, decay, degenerate):
-    a, W, X, y = problem(seed, 6, 4, d)
+    a, W, X, y = drawn(seed, 6, 4, d)
     if degenerate:
         X[1] = -2 * X[0]
         W[0] = X[2]
@@ -182,75 +166,6 @@ def test_engines_agree(seed, slope, d, rates, decay, degenerate):
         assert np.abs(runs[0].a - runs[1].a).max() < 1e-6
         assert np.abs(runs[0].W - runs[1].W).max() < 1e-6
     assert all(run.certificate().ok for run in runs)
-
-
-@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
-@pytest.mark.parametrize("x, lam", [(1.0, 0.1), (2.0, 0.5), (0.5, 0.6)])
-def test_decay_of_one_balanced_neuron_is_logistic(method, x, lam):
-    # (a |w|)' = 2 (x y - lam) V - 2 x^2 V^2; with lam > x y the neuron dies out.
-    flow = gflow.integrate(([0.1], [[0.1]]), ([[x]], [1.0]), 10.0, decay=lam, method=method,
-                           rtol=1e-11)
-    end = (1.0 - lam / x) / x
-    np.testing.assert_allclose(flow.a[:, 0] * flow.W[:, 0, 0],
-                               logistic(0.01, end, 2 * (x - lam), flow.t), rtol=1e-9)
-    np.testing.assert_allclose(flow.objective, flow.loss + lam / 2 * (
-        flow.a[:, 0]**2 + flow.W[:, 0, 0]**2), rtol=1e-14)
-    assert flow.certificate().ok
-
-
-@pytest.mark.parametrize("method", ENGINES)
-def test_decay_leaves_surfaces_and_shrinks_what_is_conserved(tmp_path, method):
-    a, W, X, y = problem(4, 10)
-    a *= 1.7
-    lam, rates = 0.2, (4.0, 1.0)
-    flow = gflow.integrate(TwoLayerReLU(a, W), (X, y), 6.0, decay=(lam / 4, lam), rates=rates,
-                           rtol=1e-11, method=method)
-    c = flow.a**2 / 4 - (flow.W**2).sum(axis=2)
-    np.testing.assert_allclose(c, c[0] * np.exp(-2 * lam * flow.t)[:, None], atol=1e-10)
-    certificate = flow.certificate()
-    assert certificate.ok and certificate.balance.max() < 1e-9 and abs(certificate.energy) < 1e-10
-    off = (flow.pattern(6.0) == 0).all(axis=1) & (flow.initial_pattern == 0).all(axis=1)
-    shrunk = flow.log_norms[-1, off] - flow.log_norms[0, off]
-    np.testing.assert_allclose(shrunk, -lam * 6.0, atol=1e-9)
-    flow.save(tmp_path / "run.npz")
-    again = gflow.load(tmp_path / "run.npz")
-    assert np.array_equal(again.objective, flow.objective)
-    assert again.certificate().energy == certificate.energy
-
-
-def test_dead_neurons_shrink_for_ever(tmp_path):
-    # Far below what double precision holds, in its log; a living one goes where it should.
-    start = [0.1, 0.7, 0.0], [[0.1], [-0.4], [-0.3]]
-    flow = gflow.integrate(start, ([[1.0]], [1.0]), 2e4, decay=0.1, method="waveform", rtol=1e-10)
-    assert flow.status == "finished"
-    np.testing.assert_allclose(flow.log_norms[-1, 1:] - np.log([0.4, 0.3]), -2000.0, rtol=1e-12)
-    assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(0.9, abs=1e-9)
-    assert flow.certificate().ok
-    flow.save(tmp_path / "run.npz")
-    again = gflow.load(tmp_path / "run.npz")
-    assert np.array_equal(again.log_norms, flow.log_norms)
-
-
-def test_decay_for_so_long_that_nothing_is_left():
-    # What is left of lengths is beyond C's integers as a power of 2.
-    a, W = np.array([0.5]), np.array([[0.3, 0.0]])
-    balance = Balance(a, W)
-    balance.restore(a, W, log_left=-1e30)
-    assert a[0] == pytest.approx(0.3)               # a^2 - |w|^2 = 0
-    # A network that is 0 has no margin, and a certificate all the same.
-    still = gflow.integrate(([0.0], [[0.0]]), ([[1.0]], [1.0]), 1.0, loss="logistic")
-    assert still.certificate().margin_fall == 0.0
-
-
-def test_one_decay_in_other_units_is_one_decay():
-    # 0.1 / 0.3 * 0.3 is not 0.1.
-    a, W, X, y = problem(2)
-    rates = 0.3, 7.0
-    flows = [gflow.integrate((a, W), (X, y), 3.0, method=method, rates=rates, rtol=1e-10,
-                             decay=(0.1 / rates[0], 0.1 / rates[1])) for method in ENGINES]
-    np.testing.assert_allclose(flows[0].W[-1], flows[1].W[-1], atol=1e-7)
-    c = flows[1].a**2 / rates[0] - (flows[1].W**2).sum(axis=2) / rates[1]
-    np.testing.assert_allclose(c, c[0] * np.exp(-0.2 * flows[1].t)[:, None], atol=1e-9)
 
 
 class Smeared:
@@ -562,73 +477,6 @@ def test_a_leaky_neuron_held_at_zero_on_a_line_is_let_go(rtol):
         # The fast engine leaves pulls as blurred as this where a slide ends (`kinks.BLUR`).
         assert flow.events["time"][-1] == pytest.approx(3.93912786, rel=max(30 * rtol, 1e-8))
     np.testing.assert_allclose(flows[0].model.W, flows[1].model.W, rtol=30 * rtol)
-
-
-def test_a_slide_under_a_decay_that_differs_ends_where_its_multiplier_does():
-    # The multiplier has a pole where the output weight passes 0, soon after the release.
-    problem = agreement.draw(1, "settings")[1]
-    for method in ("DOP853", "Radau"):
-        flow = agreement.run(problem, method, 1e-9)
-        released = flow.events[flow.events["kind"] == "release"]
-        assert released["time"][-1] == pytest.approx(17.00895406, abs=1e-6)
-
-
-@pytest.mark.parametrize("loss", ["square", "logistic"])
-def test_networks_that_die_out(loss):
-    # Under so much decay outputs are rounding soon, and windows may be long: directions go on.
-    a, W, X, y, _ = random_problem(3, 6, 5, 3, "generic", "balanced", 0.5)
-    y = np.sign(y)
-    one, two = (gflow.integrate((a, W), (X, y), 300.0, decay=2.0, loss=loss, method=method,
-                                rtol=1e-10, t_eval=[0.0, 1.0, 10.0, 30.0, 100.0, 300.0])
-                for method in ("DOP853", "waveform"))
-    assert one.success and two.success and not one.stats["ambiguous"]
-    assert two.certificate().ok and two.stats["steps"] < 250
-    np.testing.assert_allclose(two.directions, one.directions, atol=1e-7)
-    np.testing.assert_allclose(two.log_norms, one.log_norms, atol=1e-7)
-
-
-def test_decay_beyond_doubles():
-    # Late a neuron that sees its point grows at |D| = 1/2, less the decay, and a dead one decays.
-    flow = gflow.integrate(([0.5, 0.5], [[0.5], [-0.5]]), ([[1.0]], [0.5]), 1e4, decay=2.0,
-                           t_eval=[1e3, 2e3, 1e4])
-    assert flow.success and flow.stats["method"] == "waveform" and flow.stats["steps"] < 400
-    assert "decay leaves" in flow.stats["choice"]
-    slopes = np.diff(flow.log_norms, axis=0) / np.diff(flow.t)[:, None]
-    np.testing.assert_allclose(slopes, [[-1.5, -2.0], [-1.5, -2.0]], rtol=1e-12)
-
-
-@pytest.mark.parametrize("decay, rest", [(0.2, 0.8), ((0.1, 0.4), 0.8)])
-def test_dead_neurons_do_not_end_a_stepper(decay, rest):
-    # a lam_a = w D and w lam_w = a D at the end of the living one.
-    flow = gflow.integrate(([0.3, 0.7], [[0.5], [-0.4]]), ([[1.0]], [1.0]), 1e5, decay=decay,
-                           method="DOP853")
-    assert flow.success and flow.a[-1, 1] == 0.0 == flow.W[-1, 1, 0]
-    assert flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(rest, abs=1e-7)
-    assert (np.diff(np.abs(flow.W[:, 1, 0])) <= 0).all()
-    # Until then at its rate, though it is nothing beside the rounding of the other.
-    if np.ndim(decay) == 0:
-        np.testing.assert_allclose(flow(3e3).W[1, 0], -0.4 * np.exp(-3e3 * decay), rtol=1e-6)
-
-
-@pytest.mark.parametrize("method", ENGINES)
-def test_a_leak_of_nearly_nothing_wakes_neurons_under_decay(method):
-    # On the side of the leak of every point, all but dead, and never at rest there.
-    start = TwoLayerReLU([-0.5, 0.4], [[-0.6], [-0.6]], slope=1e-4)
-    flow = gflow.integrate(start, ([[1.0], [0.4]], [0.3, 2.0]), 1e7, decay=1e-8, method=method)
-    short = gflow.integrate(start, ([[1.0], [0.4]], [0.3, 2.0]), 1e6, method="DOP853")
-    assert flow.success and flow.loss[-1] == pytest.approx(short.loss[-1], rel=1e-3)
-
-
-@pytest.mark.parametrize("method", ["RK45", "LSODA"])
-def test_decay_stronger_than_all_points_ends_a_stepper_at_zero(method):
-    X, y = np.array([[1.0, 0.5], [0.3, -1.0], [-0.7, 0.2]]), np.array([0.1, -0.05, 0.02])
-    start = ([0.5, -0.3], [[0.3, 0.2], [0.2, -0.4]])
-    flow = gflow.integrate(start, (X, y), 1e9, decay=1.0, method=method, rtol=1e-4)
-    assert flow.success and not flow.W[-1].any() and not flow.a[-1].any()
-    # Under a decay that the points outweigh a neuron comes back from however little.
-    flow = gflow.integrate(([1.5 * 2.0**-1001], [[1.5 * 2.0**-1001]]), ([[1.0]], [1.0]), 3e3,
-                           decay=0.5, method=method, rtol=1e-4)
-    assert flow.success and flow.a[-1, 0] * flow.W[-1, 0, 0] == pytest.approx(0.5, abs=1e-3)
 
 
 @pytest.mark.parametrize("seed", [0, 3, 6, 7, 13])

@@ -104,16 +104,16 @@ def bury(engine: Stepping) -> None:
 
 def _dying(engine: Stepping, p: np.ndarray, terms: np.ndarray
            ) -> tuple[Callable[[np.ndarray], np.ndarray], float, int] | None:
-    """Dense output of a network that puts out less than the rounding of pulls ``p`` of these
-    ``terms``, and that decay shrinks from now on: pulls stay, and every neuron obeys ``u' = A u``
+    """Dense output of a network that can put out no more than the rounding of pulls ``p`` of these
+    ``terms``, now and later, as decay shrinks it: pulls stay, and every neuron obeys ``u' = A u``
     with a symmetric ``A`` until it meets a hyperplane. Steppers of low order would take some 30
     steps for every factor of e, down to 1e-300; None if it is none."""
     drift, pattern, m, d = engine.drift, engine.pattern, engine.m, engine.d
     a, W = engine.split(engine.state)
     if not drift.fastest or drift.turning is not None or not drift.moves.all():
         return None
-    reach = rest.reach(a, W, engine.data.X, pattern.activation)
-    if (reach > EPS * terms).any() or not _doomed(engine):
+    # Not what it puts out now: a layer that is 0 grows out of the other.
+    if (_most(engine) > EPS * terms).any() or not _doomed(engine):
         return None
     D = (pattern.on * p) @ engine.data.X / engine.data.n
     for i, slide in pattern.slides.items():
@@ -133,15 +133,21 @@ def _dying(engine: Stepping, p: np.ndarray, terms: np.ndarray
                       engine.t + SHRUNK / float(np.abs(rates).max())), CLOSED
 
 
+def _most(engine: Stepping) -> np.ndarray:
+    """What neurons of these sizes put out at most (n,): ``|a| |w| |x|``, half of ``|u|^2 |x|``."""
+    steep = engine.pattern.activation.steepest
+    return np.asarray(steep * row_norms(engine.data.X) * float(engine.state @ engine.state) / 2)
+
+
 def _doomed(engine: Stepping) -> bool:
     """Whether decay shrinks every neuron from now on, whatever its pattern will be.
 
-    ``|u|^2' <= 2 (|D| - decay) |u|^2`` for every neuron ``u = (a, w)``, and ``|h_k|`` is at most
-    half the sum of ``|u|^2`` times ``|x_k|``. Pulls are largest at one end of that interval, the
-    loss being convex; if they are less than the decay there, the interval shrinks.
+    ``|u|^2' <= 2 (|D| - decay) |u|^2`` for every neuron ``u = (a, w)``, and ``|h_k|`` is in an
+    interval (`_most`). Pulls are largest at one end of it, the loss being convex; if they are less
+    than the decay there, the interval shrinks.
     """
     lengths, steep = row_norms(engine.data.X), engine.pattern.activation.steepest
-    most = steep * lengths * float(engine.state @ engine.state) / 2
+    most = _most(engine)
     p = np.maximum(*(np.abs(engine.field.pulls(h)) for h in (-most, most)))
     weakest = float((engine.drift.decay * engine.drift.moves).min())
     return steep * float(p @ lengths) / engine.data.n < weakest

@@ -247,6 +247,25 @@ class Reference:
         return (A.normal[planes], (p[:, k] * self._below[k]) @ of,
                 (p[:, k] * self._above[k]) @ of)
 
+    def _told_apart(self, V: np.ndarray, below: np.ndarray, above: np.ndarray
+                    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Hyperplanes as `limits` gives them, one for those that almost agree.
+
+        Of two whose normals differ by less than twice the width of one, a neuron along one is on
+        both, and not where they meet, which is all that the least norm on both would leave it.
+        """
+        apart = np.minimum(*(np.linalg.norm(V[:, None] - s * V, axis=2) for s in (1.0, -1.0)))
+        one = np.argmax(apart <= 2 * self.band, axis=1)
+        if (one == np.arange(len(V))).all():
+            return V, below, above
+        kept, of = np.unique(one, return_inverse=True)
+        turned = (V * V[one]).sum(axis=1) < 0
+        low, high = np.zeros((2, len(below), kept.size))
+        for j, g in enumerate(of.ravel()):
+            low[:, g] += -above[:, j] if turned[j] else below[:, j]
+            high[:, g] += -below[:, j] if turned[j] else above[:, j]
+        return V[kept], low, high
+
     def least(self, D: np.ndarray, sign: np.ndarray, points: np.ndarray, p: np.ndarray
               ) -> tuple[np.ndarray, np.ndarray]:
         """Elements of least norm (J, d) for neurons on the hyperplanes of ``points`` (n,).
@@ -267,7 +286,7 @@ class Reference:
         known : ndarray of bool, shape (J,)
             False where a hyperplane repels, on which there is no sliding.
         """
-        V, below, above = self.limits(points, p)
+        V, below, above = self._told_apart(*self.limits(points, p))
         jump = above - below
         known = (sign[:, None] * jump <= 0).all(axis=1)
         base = D + below @ V
