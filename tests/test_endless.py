@@ -11,6 +11,7 @@ from scipy.optimize import brentq
 from scipy.special import expi
 
 import gflow
+from gflow import TwoLayerReLU
 from gflow.problem.clock import Clock
 from gflow.problem.field import Field
 from gflow.problem.loss import NAMED, as_loss
@@ -283,3 +284,26 @@ def test_slides_while_the_clock_runs_ahead(method):
     X, y = np.tile([2.0, 0.0], (3, 1)), [-1.0, 1.0, 1.0]
     flow = gflow.integrate(start, (X, y), 1e30, loss="logistic", method=method)
     assert flow.success and not len(flow.events) and (flow.W[-1] == flow.W[0]).all()
+
+
+@pytest.mark.parametrize("method", ENGINES)
+@pytest.mark.parametrize("loss", LOSSES)
+def test_a_weight_that_is_pulled_to_zero_stays_there(method, loss):
+    # Two labels on one point cancel: w shrinks towards 0 along a plane, and what is left of it then
+    # is the rounding of what it was, which says nothing about sides.
+    X = [[-1, 2, 1], [2, 0, 2], [1, -2, -1], [0, -1, -2], [2, 0, 2]]
+    start = TwoLayerReLU([-5.657, -2.236, 0.0], [[2, 0, 2], [0, -1, -2], [0, -1, -2]])
+    flow = gflow.integrate(start, (X, [1, 1, 1, -1, -1]), 10.0, loss=loss, method=method,
+                           rtol=1e-9)
+    assert flow.success and not flow.W[-1, 0].any()
+    assert flow.certificate().ok
+
+
+def test_a_stepper_ends_at_rest_where_velocities_are_rounding():
+    # Labels on a line that cannot be told apart: late the clock makes rounding of the pulls large.
+    start = TwoLayerReLU([-0.6], [[-2.0]], slope=0.6)
+    data = [[1.253897], [1.253897], [0.73257], [2.507794], [-0.19764]], [1, 1, 1, -1, 1]
+    late, early = (gflow.integrate(start, data, t, loss="exponential", method=method, rtol=1e-7)
+                   for t, method in ((1e30, "Radau"), (300.0, "DOP853")))
+    assert late.success, late.message
+    np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=1e-6)

@@ -175,7 +175,8 @@ def compared(problem: Problem, rtol: float) -> str:
     """How the two runs of a problem compare; nothing if they agree and are sound.
 
     What is among `UNJUDGED` is no objection: `STEPS`, choices, neurons that come to w = 0 and could
-    leave in several directions, where some run says so.
+    leave in several directions, where some run says so, and starts whose loss overflows, where both
+    do.
     """
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
@@ -183,6 +184,8 @@ def compared(problem: Problem, rtol: float) -> str:
     if told:
         return f"warning: {told[0].message}"
     ends = {one.status, two.status}
+    if ends == {"non_finite"} and one.t_end == 0.0 == two.t_end:
+        return "overflow"
     if "callback" in ends or "max_events" in ends:
         return "slow"
     if one.stats["ambiguous"] or two.stats["ambiguous"]:
@@ -201,7 +204,7 @@ def compared(problem: Problem, rtol: float) -> str:
     return f"apart by {gap:.2g}" if gap > max(CLOSE * rtol, LEAST) else ""
 
 
-UNJUDGED = ("not unique", "slow", "at zero", "refused")
+UNJUDGED = ("not unique", "slow", "at zero", "refused", "overflow")
 
 
 def examine(seed: int, family: str) -> tuple[str, str]:

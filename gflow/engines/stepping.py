@@ -268,6 +268,7 @@ class Stepping:
             else:
                 stepper = stepper or self.stepper(self.hint or None)
                 last, h = self._step(stepper)
+                stepper = None if stepper.status == "failed" else stepper
             self.steps += 1
             contacts = self.accept(*last)
             shifted = stepper is not None and self._shift(stepper)
@@ -292,7 +293,8 @@ class Stepping:
                 stepper.max_step = self.longest
 
     def _step(self, stepper: Any) -> tuple[tuple[Any, float, int], float]:
-        """One step, as `accept` takes it, and how long the next one should be."""
+        """One step, as `accept` takes it, and how long the next one should be; all that is left to
+        do where the stepper fails at rest, where velocities are rounding."""
         if self.t != self.hinted:
             tried = self.wanted or getattr(stepper, "h_abs", 0.0)
             self.path.hint, self.hinted = min(tried, self.longest), self.t
@@ -300,7 +302,11 @@ class Stepping:
         with self._foreign():
             message = stepper.step()
         if stepper.status == "failed":
-            self._fail(stepper.y, message)
+            rest = self._last_piece()
+            if rest is None:
+                self._fail(stepper.y, message)
+            else:
+                return rest, self.run.t_max - self.t
         with self._foreign():
             last = stepper.dense_output(), stepper.t, self.degree
         return last, getattr(stepper, "h_abs", None) or stepper.step_size

@@ -9,13 +9,26 @@ from .algebra import dot, norm, orthonormal_rows, put_back
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 SMALL = 1e-6
-"""Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning."""
+"""Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning, if the
+hyperplanes that it meets and slides on are not so many that they meet in 0 alone."""
 DEPENDENT = 1e-12
 """A unit normal with at most this part of its square outside of the span of others depends on
 them."""
 SHOVE = 1e-9
 """A multiplier that is let go is this part of the terms beyond its bound, just after: rounding at
 that instant says nothing."""
+
+
+@leaf
+def rests_below(a, begun, met, d):
+    """``|w|`` of a neuron that has reached ``w = 0`` at a contact, at most.
+
+    ``begun`` is the ``|w|`` that it started with if that was `SMALL`, or infinite; ``met`` the
+    number of hyperplanes that it meets at once or slides on. What is left of a weight that goes
+    through 0 is the rounding of what it was long before.
+    """
+    size = abs(a)
+    return AT_REST * (begun if begun < size and met < d else size)
 
 
 @leaf
@@ -32,7 +45,7 @@ def sign_after(a, w, D, size):
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
 
 
-def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leaky=False,
+def switch(a, w, side, touched, kinds, r, X, label, length, normal, begun, leaky=False,
            shrink=None):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
@@ -49,8 +62,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
     r : array (n,)
         Residuals, which are continuous.
     X, label, length, normal : arrays of the data and its arrangement
-    lowest : float
-        A neuron with ``|w|`` up to this has reached 0 if it touches a hyperplane.
+    begun : float
+        See `rests_below`.
     leaky : bool
         No neuron stays at ``w = 0``: its field is not 0 there.
     shrink : array (d,), optional
@@ -75,12 +88,13 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leak
     size_w = norm(w)
     side = side.copy()
     on_it = np.zeros(C, dtype=bool)
-    rests = size_w <= lowest and touched.size > 0 or size_w == 0.0
+    on_it[touched] = True
+    met = int((on_it | (side == 0)).sum())
+    rests = touched.size > 0 and size_w <= rests_below(a, begun, met, w.size) or size_w == 0.0
     if leaky:
         rests = size_w == 0.0 and a == 0.0
     if rests:
-        return side, np.zeros(w.size), np.sign(a), True, on_it, 1, side
-    on_it[touched] = True
+        return side, np.zeros(w.size), np.sign(a), True, np.zeros(C, dtype=np.bool_), 1, side
     released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)
                                           | (kinds == RELEASE_ABOVE)).all())
     if not released:
