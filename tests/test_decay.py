@@ -161,3 +161,13 @@ def test_a_layer_that_is_zero_grows_out_of_the_other_under_strong_decay(rates, s
     np.testing.assert_allclose(one.a, two.a, atol=1e-9)
     np.testing.assert_allclose(one.W, two.W, atol=1e-9)
     assert one.certificate().ok and np.abs(one.a).max() > 0.01
+
+
+def test_what_a_dead_network_loses_is_known_on_long_windows():
+    # Its windows are as long as they like: each loses all that there is in their first part.
+    X = [[-0.2, -0.026, 1.0], [0.2, 0.026, 1.0], [0.07, -0.055, 1.0]]
+    flow = gflow.integrate(([1.8], [[-0.63, 0.63, 0.0]]), (X, -np.ones(3)), 1e4,
+                           loss="exponential", decay=0.1, method="waveform", rtol=1e-9)
+    assert flow.stats["steps"] < 50 and not flow.pattern(1e4).any()
+    lost = sum(flow.path.dissipation(p) for p in range(len(flow.path.pieces)))
+    assert lost == pytest.approx(flow.objective[0] - flow.objective[-1], rel=1e-7)

@@ -9,6 +9,9 @@ ORDER = 18
 """Highest order of the Taylor series of a neuron."""
 NODES, WEIGHTS = np.polynomial.legendre.leggauss(24)
 """Of a rule that is exact for squares of such series, and all but that under a decay."""
+SLOW, LEFT = 8.0, 22.0
+"""What a decay may take from the logarithm of a square for that rule to be exact; of a logarithm it
+takes the second, and the square is below rounding."""
 LONG = 8
 """Vectors are so long that sums over them are made several terms at a time."""
 STEPS = 10_000
@@ -135,19 +138,23 @@ def speed(U, K, x):
 
 @leaf
 def decayed_speed(U, K, x, decay, since):
-    """Integral over [0, x] of the squared derivative of ``exp(-decay (since + y)) U(y)``."""
-    total = 0.0
-    for q in range(NODES.size):
-        y = 0.5 * (NODES[q] + 1.0) * x
-        square = 0.0
-        for c in range(U.shape[1]):
-            value, slope = U[K, c], 0.0
-            for j in range(K - 1, -1, -1):
-                slope = slope * y + value
-                value = value * y + U[j, c]
-            square += (slope - decay * value) ** 2
-        total += WEIGHTS[q] * np.exp(-2.0 * decay * (since + y)) * square
-    return 0.5 * x * total
+    """Integral over [0, x] of the squared derivative of ``exp(-decay (since + y)) U(y)``, in parts
+    on which the decay is slow, to where nothing is left of it."""
+    reach = lesser(x, LEFT / decay)
+    parts = 1 + int(2.0 * decay * reach / SLOW)
+    length, total = reach / parts, 0.0
+    for part in range(parts):
+        for q in range(NODES.size):
+            y = (part + 0.5 * (NODES[q] + 1.0)) * length
+            square = 0.0
+            for c in range(U.shape[1]):
+                value, slope = U[K, c], 0.0
+                for j in range(K - 1, -1, -1):
+                    slope = slope * y + value
+                    value = value * y + U[j, c]
+                square += (slope - decay * value) ** 2
+            total += WEIGHTS[q] * np.exp(-2.0 * decay * (since + y)) * square
+    return 0.5 * length * total
 
 
 @leaf
