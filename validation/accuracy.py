@@ -24,6 +24,8 @@ import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -217,6 +219,22 @@ def examine(seed: int, family: str = "plain", rtols: Sequence[float] = RTOLS
                           ("undecided" if deciding < rtol else ""))
 
 
+def examined(seed: int, family: str, rtols: Sequence[float]) -> list[Outcome]:
+    """The same in one."""
+    with np.errstate(all="ignore"):
+        return list(examine(seed, family, rtols))
+
+
+def tell(outcomes: list[Outcome]) -> None:
+    """Print those that are to be looked at."""
+    for one in outcomes:
+        wrong = not one.error <= MANY
+        if wrong and one.said in ("", "unsure") or one.doubted and not wrong:
+            print(f"seed {one.seed} ({one.kind}) {one.method} {one.rtol:.0e}: {one.error:.3g} rtol"
+                  + (f", doubted: {one.doubts}" if one.doubted else "")
+                  + (f" [{one.said}]" if one.said else ""), flush=True)
+
+
 def table(outcomes: list[Outcome]) -> str:
     """Quantiles of errors over ``rtol`` by engine and ``rtol``, of the runs that are judged, as
     Markdown."""
@@ -247,20 +265,19 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--family", choices=FAMILIES, default="plain", help="of problems (plain)")
     parser.add_argument("--rtol", type=float, nargs="+", default=RTOLS, help="1e-3 ... 1e-10")
     parser.add_argument("--seconds", type=float, default=np.inf, help="begin no other after these")
+    parser.add_argument("--jobs", type=int, default=1, help="processes (1)")
     given = parser.parse_args(arguments)
-    np.seterr(all="ignore")
     outcomes: list[Outcome] = []
     begun = time.perf_counter()
-    for seed in range(given.first, given.first + given.count):
-        for one in examine(seed, given.family, given.rtol):
-            outcomes.append(one)
-            wrong = not one.error <= MANY
-            if wrong and one.said in ("", "unsure") or one.doubted and not wrong:
-                print(f"seed {seed} ({one.kind}) {one.method} {one.rtol:.0e}: {one.error:.3g} rtol"
-                      + (f", doubted: {one.doubts}" if one.doubted else "")
-                      + (f" [{one.said}]" if one.said else ""), flush=True)
-        if time.perf_counter() - begun > given.seconds:
-            break
+    seeds = range(given.first, given.first + given.count)
+    with ProcessPoolExecutor(given.jobs) as pool:
+        work = partial(examined, family=given.family, rtols=given.rtol)
+        for seed, own in zip(seeds, pool.map(work, seeds)):
+            outcomes += own
+            tell(own)
+            if time.perf_counter() - begun > given.seconds:
+                pool.shutdown(wait=False, cancel_futures=True)
+                break
     print(f"{given.family}, seeds {given.first} to {seed}, {time.perf_counter() - begun:.0f} s")
     judged = [one for one in outcomes if not one.said]
     print(table(judged))
