@@ -13,7 +13,7 @@ import numpy as np
 
 from .jit import kernel, leaf, maker
 from .outputs import weight_on
-from .slides import active_sum, project, slide_exit, sliding_planes
+from .slides import project, slide_exit, sliding_planes
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
 
@@ -111,7 +111,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
     basis = np.empty((d, d))
     planes = np.empty(d, np.int64)
     lam = np.empty((d, p))
-    reach = np.empty(d)
+    solve = np.empty((d, d))
     z = np.empty(p)
     tail = np.empty(p)
     u = np.empty(d + 1)
@@ -127,10 +127,9 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
         if count > 0:
             rank = project(planes, count, normal, F, P, basis)
             end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
-                                     force.plus, force.minus,
-                                     active_sum(side[i], force.plus_error, force.minus_error),
-                                     force.plus_error, force.minus_error, force.unit_r,
-                                     force.split_r, normal, lam, reach, z, tail)
+                                     force.plus, force.minus, side[i], force.plus_error,
+                                     force.minus_error, force.unit_r, force.split_r, normal, lam,
+                                     solve, z, tail)
             if end_s <= 1.0 or U[i, 0] == 0.0:
                 bends[g] = np.inf
                 continue

@@ -216,10 +216,9 @@ def aim(s, sign, side, slides, D, geometry, force, work):
         return 0, 2.0, -1, RELEASE_BELOW
     rank = project(planes, count, geometry.normal, D, work.P, work.basis)
     exit_s, exit_plane, exit_kind = slide_exit(
-        s, sign, planes, count, rank, work.basis, D, force.plus, force.minus,
-        active_sum(side, force.plus_error, force.minus_error), force.plus_error,
-        force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam, work.field,
-        work.z, work.tail)
+        s, sign, planes, count, rank, work.basis, D, force.plus, force.minus, side,
+        force.plus_error, force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam,
+        work.solve, work.z, work.tail)
     return count, exit_s, exit_plane, exit_kind
 
 

@@ -82,21 +82,32 @@ def active_sum(side, plus, minus):
     return total
 
 
+@summed
+def moved_by(solve, row, side, plus_error, minus_error, normal):
+    """By how much errors of the pulls that a neuron sees move row ``row`` of ``solve`` times its
+    field at most: where it slides, and what it does not see, does not count."""
+    total = 0.0
+    for h in range(side.size):
+        error = plus_error[h] if side[h] == 1 else minus_error[h] if side[h] == -1 else 0.0
+        if error > 0.0:
+            total += error * abs(row_row(solve, row, normal, h))
+    return total
+
+
 @leaf
-def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, seen, plus_error, minus_error,
-               from_unit, split, normal, lam, reach, z, series):
+def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_error, minus_error,
+               from_unit, split, normal, lam, solve, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
-    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. Its error is
-    at most ``seen``, the sum of those of the active points: what the neuron does not see does not
-    count. ``plus_error`` and ``minus_error`` (C,) are those of the jumps. The system is
-    triangular, ``lam_c R_cc = -q_c.D - sum_{e > c} R_ec lam_e``: an error of ``D`` moves ``lam_c``
-    by at most ``reach_c`` times that, with ``reach_c |R_cc| = 1 + sum_{e > c} |R_ec| reach_e``. A
-    margin that begins clear of its error is followed to its zero; one that does not has no sign,
-    and is left alone until it is that much below.
+    With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. The system is
+    triangular, ``lam_c R_cc = -q_c.D - sum_{e > c} R_ec lam_e``: ``lam_c = -S_c.D``. What errors of
+    pulls do to it is `moved_by` those on the ``side`` of every hyperplane, ``plus_error`` and
+    ``minus_error`` (C,); its own jump is wrong by the last. A margin that begins clear of its error
+    is followed to its zero; one that does not has no sign, and is left alone until it is that much
+    below.
 
-    ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``reach`` (d,), ``z``
-    and ``series`` work space.
+    ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``solve`` (d, d) for
+    the rows ``S_c``, ``z`` and ``series`` work space.
     """
     p, d = D.shape
     best, plane, kind = 2.0, -1, RELEASE_BELOW
@@ -105,20 +116,23 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, seen, plus_e
     # Solve lam: sum_c lam_c v_c = -(projection of D on the normals), v = R q with R triangular.
     for c in range(count - 1, -1, -1):
         own = row_row(normal, planes[c], basis, c)
-        reach[c] = 1.0 / abs(own)
         for j in range(p):
             lam[c, j] = -row_row(basis, c, D, j)
+        for b in range(d):
+            solve[c, b] = basis[c, b] / own
         for e in range(c + 1, count):
             along = row_row(normal, planes[e], basis, c)
-            reach[c] += abs(along) * reach[e] / abs(own)
             for j in range(p):
                 lam[c, j] -= along * lam[e, j]
+            for b in range(d):
+                solve[c, b] -= along / own * solve[e, b]
         for j in range(p):
             lam[c, j] /= own
     for c in range(count):
         h = planes[c]
+        moved = moved_by(solve, c, side, plus_error, minus_error, normal)
         for which in range(2):
-            tol = reach[c] * seen + (minus_error[h] if which == 0 else plus_error[h])
+            tol = moved + (minus_error[h] if which == 0 else plus_error[h])
             for j in range(p):
                 z[j] = (sign * (minus[h, j] - lam[c, j]) if which == 0
                         else sign * (lam[c, j] - plus[h, j]))

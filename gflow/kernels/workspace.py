@@ -20,8 +20,8 @@ Force = namedtuple("Force", "plus minus plus_size plus_error minus_size minus_er
 in s (C, p); for each of both the magnitude of its terms, and how much it may be wrong (C,);
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
-Work = namedtuple("Work", "T P U w z series near basis planes lam tail touched when Z new field "
-                          "axis heights")
+Work = namedtuple("Work", "T P U w z series near basis solve planes lam tail touched when Z new "
+                          "field axis heights")
 """Work space of `march`."""
 
 
@@ -31,6 +31,7 @@ def work_space(p, d, C, n):
     room = C + NEAR + d + 1
     return Work(np.empty((p, d)), np.empty((p, d)), np.empty((ORDER + 1, d + 1)), np.empty(d),
                 np.empty(max(ORDER + 1, C, p)), np.empty(ORDER + 1), np.empty(room, np.int64),
-                np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)), np.empty(p),
+                np.empty((d, d)), np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)),
+                np.empty(p),
                 np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
                 np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n))

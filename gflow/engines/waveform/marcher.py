@@ -171,13 +171,17 @@ class Marcher:
         p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
         pull = (monomials(p - 1) @ series[:p]).T * (A.length * (half / n))[:, None]
         plus, minus = map(np.ascontiguousarray, self._by_side(pull, self.activation.slope))
-        sizes = highest * unit
-        wrong = SUM_ROUNDING * sizes + RESIDUAL_ERROR * error * unit
-        above, below = (np.ascontiguousarray(both.T) for both in self._by_side(
-            np.array([sizes, wrong]).T, abs(self.activation.slope)))
+        above, below = (np.ascontiguousarray(both.T) for both in self.wrong(
+            np.array([highest, SUM_ROUNDING * highest + RESIDUAL_ERROR * error]).T, half / n))
         return Force(plus, minus, above[0], above[1], below[0], below[1], accuracy,
                      max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
                      from_unit(ORDER), halves(ORDER))
+
+    def wrong(self, pulls: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+        """What magnitudes of pulls, (n,) or (n, p), times a ``factor``, add up to along every
+        normal, (C, p), where points on side 1, and where those on side -1, are active."""
+        amounts = pulls.reshape(self.data.n, -1) * (self.lengths * factor)[:, None]
+        return self._by_side(amounts, abs(self.activation.slope))
 
     def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
         """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side

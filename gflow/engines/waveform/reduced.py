@@ -60,37 +60,23 @@ class Sliding:
         The hyperplanes.
     on : ndarray, shape (n, G)
         Which points are active in which pattern.
-    g : int
+    side : ndarray of int8, shape (C,)
         The pattern.
     """
 
-    def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray, g: int) -> None:
+    def __init__(self, field: Field, planes: np.ndarray, on: np.ndarray, side: np.ndarray) -> None:
         data, self.loss = field.data, field.loss
         self.slope = field.activation.slope
         A = data.arrangement
         self.planes = np.arange(planes.size)
-        self.normal = np.ascontiguousarray(A.normal[planes])
-        self.basis, self.rank = orthonormal_rows(self.normal)
+        # All that it is beside, too: errors of their pulls move it.
+        self.all = np.append(planes, np.flatnonzero(side))
+        self.normal, self.side = np.ascontiguousarray(A.normal[self.all]), side[self.all]
+        self.basis, self.rank = orthonormal_rows(A.normal[planes])
         self.points = np.flatnonzero(np.isin(A.label, planes))
         self.plane = np.searchsorted(planes, A.label[self.points])
         self.length = A.length[self.points]
         self.X, self.y, self.on = data.X[self.points], data.y[self.points], on[self.points]
-        # Rows: how well the pattern sees points, then every plane on side 1, then on side -1.
-        rows = np.zeros((1 + 2 * planes.size, data.n))
-        rows[0] = np.abs(on[:, g])
-        rows[1 + self.plane + planes.size * (self.length < 0), self.points] = 1.0
-        rows[1 + self.plane + planes.size * (self.length > 0), self.points] = abs(self.slope)
-        lengths = np.abs(A.length)
-        self.spread = rows * lengths**2 @ np.abs(on)
-        self.rounding = SUM_ROUNDING * rows * lengths
-
-    def errors(self, strength: np.ndarray, terms: np.ndarray, factor: float
-               ) -> tuple[float, np.ndarray, np.ndarray]:
-        """How wrong the field of the pattern, and jumps where points on side 1 and on side -1 are
-        active, may be if outputs are wrong by ``strength`` (G,) at unit length and pulls by the
-        rounding of ``terms`` (n,)."""
-        errors = (RESIDUAL_ERROR * (self.spread @ strength) + self.rounding @ terms) * factor
-        return float(errors[0]), errors[1:1 + self.planes.size], errors[1 + self.planes.size:]
 
     def pulls(self, v: np.ndarray, factor: float, left: np.ndarray | float,
               log: Any) -> tuple[np.ndarray, np.ndarray]:
@@ -166,10 +152,11 @@ class Reduced:
         for g, i in enumerate(self.first):
             planes = np.flatnonzero(side[i] == 0)
             if planes.size:
-                sliding = Sliding(field, planes, on, g)
+                sliding = Sliding(field, planes, on, side[i])
                 self.slides[g] = sliding
                 self.P[g] -= sliding.basis[:sliding.rank].T @ sliding.basis[:sliding.rank]
         self.sliding = np.isin(np.arange(G), list(self.slides))
+        self.on, self.lengths = np.abs(on), np.abs(data.arrangement.length)
         features = (on[:, :, None] * data.X[:, None, :]).reshape(n, G * d)
         self.R, self.response = features, of_points
         if is_quadratic(field.loss):
@@ -383,16 +370,18 @@ class Reduced:
         if self.guess.weight is not None:
             strength = strength * float(self.guess.weight.max())
         pulls = (np.abs(self.field.first_pulls) if log is None else np.abs(self.guess.r))
+        wrong = [each[:, 0] for each in self.marcher.wrong(
+            SUM_ROUNDING * pulls + RESIDUAL_ERROR * self.on @ strength * self.lengths, factor)]
+        d, p = self.data.d, DEGREE + 1
         for g, sliding in self.slides.items():
             plus, minus = sliding.pulls(frame.v, factor, left, log)
-            count, d = sliding.normal.shape
-            p = DEGREE + 1
+            count = sliding.planes.size
             a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
-                frame.full[g], plus, minus, *sliding.errors(strength, pulls, factor),
-                from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)), np.empty(d),
-                np.empty(p), np.empty(p))
+                frame.full[g], plus, minus, sliding.side, *(each[sliding.all] for each in wrong),
+                from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)),
+                np.empty((d, d)), np.empty(p), np.empty(p))
             if until <= 1.0 or a == 0.0:
                 return True
         return False
