@@ -328,3 +328,15 @@ def test_a_neuron_that_has_died_stops_no_other():
                     stop=lambda state: last.append(state.grad_norm) or False)
     assert last[-1] < 1e-8
     assert np.allclose(runs[0].W[-1], runs[1].W[-1], rtol=1e-6)
+
+
+def test_slides_on_columns_of_unlike_size_end_in_time():
+    # Their normals are nearly dependent, and late everything is slow: multipliers that have left
+    # [0, 1] by little stay there for long.
+    rng = np.random.default_rng([6, 3])
+    X = rng.normal(size=(20, 3)) * [1, 10, 0.3] + [0, 5, 0]
+    y = 30 + 4 * X[:, 0] - 2 * X[:, 1] + 20 * np.sin(8 * X[:, 2]) + rng.normal(size=20)
+    flow = gflow.integrate(gflow.init.balanced(12, 4, 1e-2, rng=0), gflow.Data(X, y, bias=True),
+                           600.0, method="waveform")
+    assert flow.stats["release"] > 20 and flow.certificate(200).ok, flow.certificate(200)
+    assert flow.certificate(200).ok, flow.certificate(200)

@@ -61,8 +61,10 @@ the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. 
 ``rtol`` a piece on the average where ``|a|`` is much larger than ``|w|``; `SWINGS` times that for
 pieces at the limit of stability, where velocities swing and their squares add up: 32 ``rtol`` have
 been measured at ``|w|`` much larger than ``|a|``."""
-PULLS = 2.0
-"""Error of the weights, over ``rtol``, that multipliers are judged with."""
+PULLS, SWUNG = 2.0, 100.0
+"""Error of the weights, over ``rtol``, that multipliers are judged with; the second where explicit
+steppers are at their limit of stability, near an interpolation, and pulls are what is left of
+swings."""
 SUM_ROUNDING = 1e-13
 """Rounding of a multiplier, relative to the terms that it sums."""
 MOST_ASKED = 4000
@@ -218,6 +220,7 @@ class _Audit:
         self.last_piece, self.last_state = p, states[-1]
         self.largest = np.maximum(self.largest, by_neuron(np.abs(states).max(axis=0), self.m))
         sight = self.reference.see(states)
+        self.pulls = SWUNG if self._stiff(sight, t1 - t0) else PULLS
         losses = self._objective(sight)
         self.lost += float(losses[0])
         self.margin = worst(self.margin, self._margin(sight))
@@ -288,15 +291,14 @@ class _Audit:
             sight = reference.see(path.evaluate(p, np.array([t0, (t0 + t1) / 2, t1])))
             first, last = np.searchsorted(events["time"], [t0, np.nextafter(t1, np.inf)])
             here, turning = events[first:last], reference.rate(sight)
-        rate = max(float(reference.sensitivity(sight).max()), float(turning.max()))
-        who = self._chosen(p)
+        rate, who = self._rate(sight), self._chosen(p)
         # The output at a point changes its slope by |a| |w'.x| when a neuron crosses there, w'
         # being a D at most.
         i, k = here["neuron"], here["point"]
         jolts = (sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
-        stiff = self.flow.stats.get("method") in EXPLICIT and rate * (t1 - t0) > STIFF
+        stiff = self._stiff(sight, t1 - t0)
         granted = STIFFER if stiff else 1.0
         self.swings.append(SWINGS if stiff else 1.0)
         look = choose(rng, t0, t1,
@@ -323,6 +325,16 @@ class _Audit:
             some = spread_out(some[np.argsort(times[some], kind="stable")],
                               min(1 + here.size, MOST_BETWEEN))
             self._between(begun, times[some], states[some], codes)
+
+    def _rate(self, sight: Sight) -> float:
+        """The fastest rate in states that were seen."""
+        reference = self.reference
+        return max(float(reference.sensitivity(sight).max()), float(reference.rate(sight).max()))
+
+    def _stiff(self, sight: Sight, length: float) -> bool:
+        """Whether a piece is as long as an explicit stepper can take it."""
+        return (self.flow.stats.get("method") in EXPLICIT
+                and self._rate(sight) * length > STIFF)
 
     def _between(self, t0: float, times: np.ndarray, states: np.ndarray, codes: np.ndarray) -> None:
         """Sides of all neurons in some states of a piece, in time order, from ``codes`` at ``t0``
@@ -425,11 +437,11 @@ class _Audit:
 
     def _excess(self, sight: Sight, j: int, i: int) -> float:
         """How far multipliers of one neuron, one a hyperplane, leave [0, 1], beyond what errors
-        of the weights by `PULLS` ``rtol`` do to the pulls that this neuron sees."""
+        of the weights by ``pulls rtol`` do to the pulls that this neuron sees."""
         reference, X = self.reference, self.flow.data.X
         points = self.codes[i] == SLIDING
         active = (self.field.activation.weights(self.codes[i]) * ~points) / reference.n
-        p, error = sight.p[j], PULLS * self.rtol * sight.error[j]
+        p, error = sight.p[j], self.pulls * self.rtol * sight.error[j]
         V, below, above = reference.limits(points, p[None, :])
         if len(V) > np.linalg.matrix_rank(V):
             return 0.0

@@ -286,9 +286,10 @@ class Reference:
         known : ndarray of bool, shape (J,)
             False where a hyperplane repels, on which there is no sliding.
         """
-        V, below, above = self._told_apart(*self.limits(points, p))
+        V, below, above = self.limits(points, p)
+        known = (sign[:, None] * (above - below) <= 0).all(axis=1)
+        V, below, above = self._told_apart(V, below, above)
         jump = above - below
-        known = (sign[:, None] * jump <= 0).all(axis=1)
         base = D + below @ V
         if len(V) == 1:
             across = base @ V[0]

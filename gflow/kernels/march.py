@@ -142,7 +142,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 4. The switch.
         if room[0] + 2 * C + 1 > log.shape[0]:
             return FULL
-        lowest = rests_below(u[0], begun, count + hits, work.w.size)
+        lowest = rests_below(u[0], begun, count + hits, geometry.normal)
         rest = comes_to_rest(neuron, u, s, lowest, slope != 0.0, log, room, work.w)
         if rest:
             count, exit_s = 0, 2.0

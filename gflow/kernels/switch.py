@@ -10,7 +10,8 @@ AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 SMALL = 1e-6
 """Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning, if the
-hyperplanes that it meets and slides on are not so many that they meet in 0 alone."""
+hyperplanes that it meets and slides on are neither all there are nor so many that they meet in 0
+alone."""
 DEPENDENT = 1e-12
 """A unit normal with at most this part of its square outside of the span of others depends on
 them."""
@@ -20,15 +21,16 @@ that instant says nothing."""
 
 
 @leaf
-def rests_below(a, begun, met, d):
+def rests_below(a, begun, met, normal):
     """``|w|`` of a neuron that has reached ``w = 0`` at a contact, at most.
 
     ``begun`` is the ``|w|`` that it started with if that was `SMALL`, or infinite; ``met`` the
-    number of hyperplanes that it meets at once or slides on. What is left of a weight that goes
-    through 0 is the rounding of what it was long before.
+    number of hyperplanes, of those with these normals (C, d), that it meets at once or slides on.
+    What is left of a weight that goes through 0 is the rounding of what it was long before.
     """
     size = abs(a)
-    return AT_REST * (begun if begun < size and met < d else size)
+    some = met < normal.shape[0] and met < normal.shape[1]
+    return AT_REST * (begun if begun < size and some else size)
 
 
 @leaf
@@ -90,7 +92,7 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, begun, leaky
     on_it = np.zeros(C, dtype=bool)
     on_it[touched] = True
     met = int((on_it | (side == 0)).sum())
-    rests = touched.size > 0 and size_w <= rests_below(a, begun, met, w.size) or size_w == 0.0
+    rests = touched.size > 0 and size_w <= rests_below(a, begun, met, normal) or size_w == 0.0
     if leaky:
         rests = size_w == 0.0 and a == 0.0
     if rests:
