@@ -118,12 +118,14 @@ def _integrate(arguments: argparse.Namespace) -> int:
     flow = integrate(model, data, arguments.t_max, method=arguments.method, rtol=arguments.rtol,
                      loss=arguments.loss, rates=tuple(arguments.rates), decay=decay,
                      progress=sys.stderr is not None and sys.stderr.isatty())
-    name = save_run(flow, out)
-    alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())
-    print(flow)
-    print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
+    # A run is not lost to a Ctrl-C that comes too late.
+    with patient():
+        name = save_run(flow, out)
+        print(flow)
+        alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())
+        print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
+        print(f"written to {name}; now it is checked (Ctrl-C ends that)", flush=True)
     print(flow.certificate())
-    print(f"written to {name}")
     return _code(flow.status, flow.success)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ..problem.words import cut
 
@@ -12,7 +12,11 @@ LONGEST = 500
 
 
 class Parser(argparse.ArgumentParser):
-    """Says what is wrong with an argument without repeating all of it."""
+    """Says what is wrong with an argument without repeating all of it, and takes no names that are
+    cut short: ``--m`` is no margin."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **{"allow_abbrev": False, **options})
 
     def error(self, message: str) -> NoReturn:
         """End with a sentence."""

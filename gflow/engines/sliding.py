@@ -22,7 +22,7 @@ from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, S
                                  multiplier_errors, multipliers)
 from ..kernels.roots import first_exit
 from ..problem.norms import row_norms
-from .events import ON
+from .events import OFF
 from .pattern import Geometry, Slide
 
 if TYPE_CHECKING:
@@ -105,7 +105,11 @@ class Margins:
         clear, naught = CLEAR * error[j], NAUGHT * error[j]
         own, across = (below[:, j], above[:, j])[::-int(now)]
         for one, other in ((own, across), (across, own)):
-            first = 2.0 if one[0] < -clear else self.leaves(one, clear)
+            first = self.leaves(one, clear)
+            if one[0] < -clear:
+                # On this side it is on its way; the other one leads away since its output weight
+                # has changed its sign.
+                first = 2.0 if one is own else -1.0
             # Where pulls swing by more than errors they may have come to rest at the end.
             for s in (first, 1.0) if first <= 1.0 else ():
                 leads, rest = chebval(s, to_series(self.fine) @ np.array([one, other]).T)
@@ -234,7 +238,7 @@ class Freed:
             if side == 0 or pattern.rest[i] or not (fresh or near):
                 del self.pairs[i, h]
                 continue
-            if engine.pattern.activation.slope or not (pattern.codes[i] == ON).any():
+            if engine.pattern.activation.slope or (pattern.codes[i] == OFF).all():
                 continue
             margins = margins or OfStep(engine, series, t0, t1 - t0)
             s, waits = self._opens(margins, series, i, h)

@@ -20,7 +20,7 @@ from ..problem.norms import row_norms
 from ..problem.words import cut, listed
 from . import sliding
 from .drift import Drift
-from .events import OFF
+from .events import OFF, SLIDING
 from .gear import Gear
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run, Stop
@@ -477,6 +477,10 @@ class Stepping:
             left = left[undecided(self.data, left[:, 1], np.tile(p, (len(left), 1)))]
         changes = self.pattern.switch(contacts, a, W, p, self.t)
         self.freed.add(contacts)
+        # Others that it lets go of at the same time.
+        label = self.data.arrangement.label
+        self.freed.add((i, int(label[k]), RELEASE_BELOW) for i, k, before, _ in changes
+                       if before == SLIDING)
         for i, h in left:
             side = float(self.pattern.side[i, h])
             self.pattern.choices.append(np.array([[i, self.t, h, side, -side, 2]]))

@@ -40,6 +40,7 @@ class Freed:
         self.told: set[tuple[int, int]] = set()
         # Those that came off a hyperplane, and nothing decides it so far.
         self.waiting: set[tuple[int, int]] = set()
+        self.signs, self.turned = np.empty(0), np.empty(0, dtype=bool)
 
     def choices(self, window: Window, side: np.ndarray, error: np.ndarray,
                 state: Callable[[float], np.ndarray]) -> np.ndarray:
@@ -59,7 +60,9 @@ class Freed:
         state : callable
             Neurons (m, d + 1) at a time in [-1, 1], each in a unit of its own.
         """
-        log = window.events
+        log, signs = window.events, np.sign(window.U[:, 0])
+        self.turned = signs * (self.signs if self.signs.size else signs) < 0
+        self.signs = signs
         freed = np.flatnonzero((log[:, 3] == 0) & (log[:, 2] >= 0) & (log[:, 4] != 0))
         if self.marcher.activation.slope or not (window.loose.size or freed.size or self.waiting):
             return NO_CHOICES
@@ -91,8 +94,12 @@ class Freed:
         neurons that are active somewhere."""
         if self.marcher.activation.slope:
             return np.empty(0, dtype=np.int64)
-        moves = np.asarray(self.marcher.active(side[patterns.first]).any(axis=1))[patterns.of]
+        moves = self._moves(side[patterns.first])[patterns.of]
         return np.flatnonzero(loose & (side != 0) & moves[:, None])
+
+    def _moves(self, side: np.ndarray) -> np.ndarray:
+        """Which patterns ``side`` (G, C) are not off at every point."""
+        return np.asarray(self.marcher.active(side).any(axis=1) | (side == 0).any(axis=1))
 
     def calm_choices(self, piece: Calm, near: np.ndarray, side: np.ndarray, patterns: Patterns,
                      field: Field, response: Quadratic) -> np.ndarray:
@@ -116,7 +123,8 @@ class Freed:
                ) -> np.ndarray:
         """Which neurons ``i`` (K,) have a hyperplane ``h`` that may come to repel them on a window,
         or may do so but for errors: on others nothing is to be decided. (Two margins add up to the
-        pull across, which is negative there and was not.)"""
+        pull across, which is negative there and was not, or not while the output weight had
+        another sign.)"""
         A = self.marcher.data.arrangement
         if not i.size:
             return i
@@ -124,7 +132,8 @@ class Freed:
         across = np.add.reduceat((lengths * window.values)[:, A.member], A.start[:-1], axis=1)
         repels = across[:, h] * np.sign(window.U[i, 0])
         slack = (CLEAR + NAUGHT) * float(error @ lengths)
-        return np.flatnonzero((repels.max(axis=0) > -slack) & (repels.min(axis=0) < slack))
+        return np.flatnonzero((repels.max(axis=0) > -slack) & (
+            (repels.min(axis=0) < slack) | self.turned[i]))
 
     def _of(self, i: int, h: int, first: int, window: Window, side: np.ndarray,
             series: np.ndarray, error: np.ndarray, state: Callable[[float], np.ndarray]
@@ -134,7 +143,7 @@ class Freed:
         waits = False
         for s0, s1, own in _parts(window.events, i, h, first, side):
             waits = False
-            if own[h] == 0 or not self.marcher.active(own[None]).any():
+            if own[h] == 0 or not self._moves(own[None])[0]:
                 continue
             p = np.ascontiguousarray(chebval(
                 s0 + (nodes(len(series) - 1) + 1) / 2 * (s1 - s0), series).T)
