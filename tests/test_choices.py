@@ -136,3 +136,15 @@ def test_neurons_that_are_alike_have_the_codes_that_each_would_have(seed):
     W = rng.integers(-1, 2, (12, 2)) * rng.choice([1.0, 0.5], (12, 1))
     a, p = rng.integers(-1, 2, 12).astype(float), rng.standard_normal(5)
     np.testing.assert_array_equal(codes_at(field, a, W, p), Pattern(field, a, W.copy(), p).codes)
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_an_output_weight_that_changes_its_sign_on_a_hyperplane_is_a_choice(method):
+    # Nothing moves it across, point 1 being orthogonal; what pushed it onto the hyperplane of
+    # point 0 pushes it away from there since a has passed 0.
+    flow = gflow.integrate(([-0.1], [[0.05, 0.3]]), (np.eye(2), [2.0, 0.4]), 6.0, method=method)
+    assert flow.a[-1, 0] > 0.1 and flow.events["kind"].tolist() == ["deactivate"]
+    assert flow.choices[["neuron", "point", "to", "other"]].tolist() == [(0, 0, 0, 1)]
+    when = flow.choices["time"][0]
+    assert flow(when).a[0] >= 0 > flow(flow.events["time"][0]).a[0]
+    assert flow.certificate().ok

@@ -152,3 +152,24 @@ def test_a_second_ctrl_c_while_libraries_are_loaded_acts_at_once():
         signal.raise_signal(signal.SIGINT)
         late.append("too late")
     assert late == ["loaded"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_ctrl_c_while_a_run_is_saved_loses_nothing(tmp_path, diabetes, capsys, monkeypatch):
+    save = gflow.Flow.save
+
+    def pressed(flow, *given):
+        signal.raise_signal(signal.SIGINT)
+        save(flow, *given)
+
+    monkeypatch.setattr(gflow.Flow, "save", pressed)
+    out = tmp_path / "run.npz"
+    assert main(["integrate", str(diabetes), "--target", "progression", "--width", "5",
+                 "--t-max", "0.01", "--out", str(out)]) == 130
+    monkeypatch.undo()
+    assert gflow.load(out).success and "written to" in capsys.readouterr().out
+
+
+def test_names_of_options_are_not_cut_short(capsys):
+    with pytest.raises(SystemExit):
+        main(["sweep", "threshold", "--d", "2", "--n", "4", "--m", "3"])
+    assert "--m" in capsys.readouterr().err

@@ -213,16 +213,23 @@ class Freed:
     ----------
     pairs : dict of (int, int) to bool
         Neuron and hyperplane: whether a slide has just ended, and nothing decides it so far.
+    told : set of (int, int)
+        Those of which a choice has been told since their side changed.
     """
 
     def __init__(self) -> None:
         self.pairs: dict[tuple[int, int], bool] = {}
+        self.told: set[tuple[int, int]] = set()
 
-    def add(self, touched: Any) -> None:
-        """Contacts ``(neuron, hyperplane, kind)`` of an instant."""
+    def add(self, touched: Any, changed: dict[tuple[int, int], bool]) -> None:
+        """Contacts ``(neuron, hyperplane, kind)`` of an instant, and pairs of which sides change
+        there, whether they slid before."""
         for i, h, kind in touched:
             if h >= 0:
                 self.pairs[i, h] = kind in (RELEASE_BELOW, RELEASE_ABOVE)
+        # Some are let go of by the way. What was chosen is over where a side changes.
+        self.pairs |= {pair: True for pair, slid in changed.items() if slid}
+        self.told -= changed.keys()
 
     def tell(self, engine: Stepping, series: np.ndarray, t0: float, t1: float) -> None:
         """Tell the choices of a step that is made, and forget who is clear of its hyperplane.
@@ -242,7 +249,8 @@ class Freed:
                 continue
             margins = margins or OfStep(engine, series, t0, t1 - t0)
             s, waits = self._opens(margins, series, i, h)
-            if s <= 1.0:
+            if s <= 1.0 and (i, h) not in self.told:
+                self.told.add((i, h))
                 pattern.choices.append(np.array(
                     [[i, t0 + (s + 1) / 2 * (t1 - t0), h, side, -side, 2]]))
             if s <= 1.0 or not (near or fresh and waits):
@@ -255,7 +263,7 @@ class Freed:
         """See `Margins.opens`."""
         engine, pattern = margins.engine, margins.engine.pattern
         own = slice(engine.m + i * engine.d, engine.m + (i + 1) * engine.d)
-        return margins.opens(i, h, pattern.side, float(np.sign(series[0, i])),
+        return margins.opens(i, h, pattern.side, float(np.sign(chebval(-1.0, series[:, i]))),
                              pattern.arrangement.normal, lambda s: chebval(s, series[:, own]),
                              engine.band)
 

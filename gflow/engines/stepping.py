@@ -476,11 +476,9 @@ class Stepping:
                 RELEASE_BELOW, RELEASE_ABOVE)], dtype=np.int64).reshape(-1, 2)
             left = left[undecided(self.data, left[:, 1], np.tile(p, (len(left), 1)))]
         changes = self.pattern.switch(contacts, a, W, p, self.t)
-        self.freed.add(contacts)
-        # Others that it lets go of at the same time.
         label = self.data.arrangement.label
-        self.freed.add((i, int(label[k]), RELEASE_BELOW) for i, k, before, _ in changes
-                       if before == SLIDING)
+        self.freed.add(contacts, {(i, int(label[k])): before == SLIDING
+                                  for i, k, before, _ in changes})
         for i, h in left:
             side = float(self.pattern.side[i, h])
             self.pattern.choices.append(np.array([[i, self.t, h, side, -side, 2]]))
