@@ -65,6 +65,8 @@ def test_threshold_from_the_command_line(tmp_path, capsys, monkeypatch):
         np.testing.assert_array_equal(table[name][1], alone[name])
     assert main(["sweep", "status", "threshold.db"]) == 0
     assert "complete" in capsys.readouterr().out
+    with pytest.raises(ValueError, match="store of a sweep"):
+        gflow.load("threshold.db")
     assert main(["sweep", "plot", "threshold.db"]) == 0
     assert main(["sweep", "plot", "threshold.db", "--y", "events,interpolated", "--by", "d",
                  "--out", "b.png"]) == 0

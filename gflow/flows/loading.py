@@ -46,6 +46,8 @@ TYPES = {"status": str, "message": str, "success": bool, "stats": dict, "setting
 """Of the entries of a header."""
 LARGEST = 10_000
 """Exponent of a unit: times have those of inputs and labels added up."""
+STORE = b"SQLite format 3"
+"""How files of sweeps begin."""
 SAME = 1e-9
 """Relative difference of two losses at the end of a run that are one."""
 
@@ -79,6 +81,7 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
     with content:
+        store = content.peek(len(STORE)).startswith(STORE)
         try:
             arrays = _arrays(content)
             header = json.loads(str(arrays["header"]))
@@ -89,6 +92,9 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
             raise
         except Exception as error:
             # A damaged archive has errors of many modules: zipfile, zlib, struct, json, numpy.
+            if store:
+                raise ValueError(f"{shown} is the store of a sweep: read it by gflow.load_sweep, "
+                                 "or with gflow sweep status and gflow sweep plot") from None
             raise ValueError(f"{shown} is not a run saved by gflow, or it is damaged: give a file "
                              "written by flow.save") from error
     if flow is None:

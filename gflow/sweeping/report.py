@@ -119,7 +119,8 @@ def status(path: str | os.PathLike[str], tracebacks: bool = False) -> str:
     lines += [f"  sweep      on {sweep.host}, process {sweep.pid}, for "
               f"{duration(sweep.beat - sweep.started)}" for sweep in alive]
     if not alive:
-        lines.append("  no sweep is running" if count["pending"] else "  complete")
+        lines.append("  no sweep is running" if count["pending"] else
+                     "  complete, but for what failed" if count["failed"] else "  complete")
     if failed:
         lines.append(f"  {failed[0].params} seed {failed[0].seed}: "
                      f"{failed[0].error.strip().splitlines()[-1]}")
