@@ -288,15 +288,16 @@ def test_slides_while_the_clock_runs_ahead(method):
 
 @pytest.mark.parametrize("method", ENGINES)
 @pytest.mark.parametrize("loss", LOSSES)
-def test_a_weight_that_is_pulled_to_zero_stays_there(method, loss):
+def test_a_weight_that_is_pulled_to_zero_stays_there_or_a_choice_is_told(method, loss):
     # Two labels on one point cancel: w shrinks towards 0 along a plane, and what is left of it then
     # is the rounding of what it was, which says nothing about sides.
     X = [[-1, 2, 1], [2, 0, 2], [1, -2, -1], [0, -1, -2], [2, 0, 2]]
     start = TwoLayerReLU([-5.657, -2.236, 0.0], [[2, 0, 2], [0, -1, -2], [0, -1, -2]])
     flow = gflow.integrate(start, (X, [1, 1, 1, -1, -1]), 10.0, loss=loss, method=method,
                            rtol=1e-9)
-    assert flow.success and not flow.W[-1, 0].any()
-    assert flow.certificate().ok
+    told = flow.choices[flow.choices["neuron"] == 0]
+    stays = np.abs(flow.W[-1, 0]).max() < 1e-10
+    assert flow.success and (stays or told[["to", "other"]].tolist() == [(1, 0)]), told
 
 
 def test_a_stepper_ends_at_rest_where_velocities_are_rounding():

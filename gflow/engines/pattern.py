@@ -304,9 +304,10 @@ class Pattern:
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
                 kinds: np.ndarray, p: np.ndarray, t: float) -> None:
         A = self.arrangement
+        lowest = AT_REST * min(abs(a[i]), self.begun[i])
         side, w, sign, rest, on_it, choices, other = switch(
             a[i], W[i], self.side[i], touched, kinds, self.geometry.pulls(p), self.geometry.X,
-            self.geometry.label, self.geometry.length, A.normal, float(self.begun[i]),
+            self.geometry.label, self.geometry.length, A.normal, lowest,
             bool(self.activation.slope),
             None if self.shrinking is None else self.shrinking * W[i])
         W[i] = w

@@ -17,7 +17,7 @@ from .crossings import ON_SURFACE, RELEASE_BELOW
 from .jit import leaf
 from .settling import change_side, settle
 from .slides import active_sum, project, slide_exit, sliding_planes
-from .switch import DEPENDENT, SHOVE, SMALL, rests_below
+from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
 from .taylor import at, decayed_speed, expand, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
@@ -142,8 +142,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 4. The switch.
         if room[0] + 2 * C + 1 > log.shape[0]:
             return FULL
-        lowest = rests_below(u[0], begun, count + hits, geometry.normal)
-        rest = comes_to_rest(neuron, u, s, lowest, slope != 0.0, log, room, work.w)
+        rest = comes_to_rest(neuron, u, s, begun, slope != 0.0, log, room, work.w)
         if rest:
             count, exit_s = 0, 2.0
             continue
@@ -313,15 +312,16 @@ def width_at_start(u, w):
 
 
 @leaf
-def comes_to_rest(neuron, u, s, lowest, leaky, log, room, w):
+def comes_to_rest(neuron, u, s, begun, leaky, log, room, w):
     """Whether a neuron has reached ``w = 0``, where it is put; else ``w`` is its weight.
 
-    ``lowest`` is that of `rests_below`. A leaky neuron goes on from there.
+    ``begun`` is the norm that it started with if that was small beside ``a``, or infinite. A leaky
+    neuron goes on from there.
     """
     for c in range(w.size):
         w[c] = u[1 + c]
     size_w = norm(w)
-    if leaky or size_w > lowest and size_w != 0.0:
+    if leaky or size_w > AT_REST * lesser(abs(u[0]), begun) and size_w != 0.0:
         return False
     for c in range(w.size):
         u[1 + c] = 0.0

@@ -9,28 +9,13 @@ from .algebra import dot, norm, orthonormal_rows, put_back
 AT_REST = 1e-11
 """``|w| <= AT_REST |a|`` at a contact: the neuron has reached ``w = 0``."""
 SMALL = 1e-6
-"""Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning, if the
-hyperplanes that it meets and slides on are neither all there are nor so many that they meet in 0
-alone."""
+"""Unless it began with a ``|w|`` below this part of ``|a|``: then to that beginning."""
 DEPENDENT = 1e-12
 """A unit normal with at most this part of its square outside of the span of others depends on
 them."""
 SHOVE = 1e-9
 """A multiplier that is let go is this part of the terms beyond its bound, just after: rounding at
 that instant says nothing."""
-
-
-@leaf
-def rests_below(a, begun, met, normal):
-    """``|w|`` of a neuron that has reached ``w = 0`` at a contact, at most.
-
-    ``begun`` is the ``|w|`` that it started with if that was `SMALL`, or infinite; ``met`` the
-    number of hyperplanes, of those with these normals (C, d), that it meets at once or slides on.
-    What is left of a weight that goes through 0 is the rounding of what it was long before.
-    """
-    size = abs(a)
-    some = met < normal.shape[0] and met < normal.shape[1]
-    return AT_REST * (begun if begun < size and some else size)
 
 
 @leaf
@@ -47,7 +32,7 @@ def sign_after(a, w, D, size):
     return np.sign(along) if abs(along) > ROUNDING * size else 0.0
 
 
-def switch(a, w, side, touched, kinds, r, X, label, length, normal, begun, leaky=False,
+def switch(a, w, side, touched, kinds, r, X, label, length, normal, lowest, leaky=False,
            shrink=None):
     """New sides of one neuron at a contact, and its weights put back on the surfaces it touches.
 
@@ -64,8 +49,8 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, begun, leaky
     r : array (n,)
         Residuals, which are continuous.
     X, label, length, normal : arrays of the data and its arrangement
-    begun : float
-        See `rests_below`.
+    lowest : float
+        A neuron with ``|w|`` up to this has reached 0 if it touches a hyperplane.
     leaky : bool
         No neuron stays at ``w = 0``: its field is not 0 there.
     shrink : array (d,), optional
@@ -90,13 +75,12 @@ def switch(a, w, side, touched, kinds, r, X, label, length, normal, begun, leaky
     size_w = norm(w)
     side = side.copy()
     on_it = np.zeros(C, dtype=bool)
-    on_it[touched] = True
-    met = int((on_it | (side == 0)).sum())
-    rests = touched.size > 0 and size_w <= rests_below(a, begun, met, normal) or size_w == 0.0
+    rests = size_w <= lowest and touched.size > 0 or size_w == 0.0
     if leaky:
         rests = size_w == 0.0 and a == 0.0
     if rests:
-        return side, np.zeros(w.size), np.sign(a), True, np.zeros(C, dtype=np.bool_), 1, side
+        return side, np.zeros(w.size), np.sign(a), True, on_it, 1, side
+    on_it[touched] = True
     released = touched.size > 0 and bool(((kinds == RELEASE_BELOW)
                                           | (kinds == RELEASE_ABOVE)).all())
     if not released:

@@ -576,6 +576,8 @@ class Waveform:
         self.choices.append(self.freed.choices(
             window, frame.side, frame.error,
             lambda s: self.path.scaled(np.array([window.t0 + (s + 1) / 2 * length]))[0][0]))
+        if len(log) and not self.activation.slope:
+            self.choices.append(logs.through_zero(frame.side, log, window, self.pattern.begun))
         if self.activation.slope:
             self.choices.append(logs.leaky_choices(self.data, log, outcome.series, window))
             i, t = logs.passed_zero(frame.side, log, window, self.data.d)

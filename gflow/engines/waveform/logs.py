@@ -8,10 +8,15 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
+from ...kernels.switch import SMALL
 from ...problem.data import Arrangement, Data
+from ...problem.norms import row_norms
 from ..events import changed_points
 from ..pattern import undecided
 from .window import Window
+
+AT_ONCE = 1e-6
+"""So near in a window of length 2 contacts of one neuron are one."""
 
 
 def times(s: np.ndarray, window: Window) -> np.ndarray:
@@ -61,3 +66,23 @@ def passed_zero(side: np.ndarray, log: np.ndarray, window: Window, d: int) -> tu
             return i, float(times(s, window))
         slides[i] += int(new == 0) - int(old == 0)
     return -1, window.t1
+
+
+def through_zero(side: np.ndarray, log: np.ndarray, window: Window, begun: np.ndarray
+                 ) -> np.ndarray:
+    """Choices of neurons that went through ``w = 0``, where they could have stayed, on a window
+    that they began on sides ``side`` (m, C): the hyperplanes that they met at once meet in 0.
+
+    What is left of ``w`` there is the rounding of what it was before; not of those whose ``w`` has
+    always been small, by ``begun`` (m,), see `gflow.engines.pattern.Pattern`.
+    """
+    U: np.ndarray = window.U
+    rows: list[list[float]] = []
+    small = (np.isinf(begun) & (row_norms(U[:, 1:]) < SMALL * np.abs(U[:, 0])))
+    enough = min(U.shape[1] - 1, side.shape[1])
+    for i in np.flatnonzero(small[log[:, 0].astype(np.int64)]).tolist():
+        own = log[(log[:, 0] == log[i, 0]) & (np.abs(log[:, 1] - log[i, 1]) <= AT_ONCE)]
+        met = np.append(own[:, 2], np.flatnonzero(side[int(log[i, 0])] == 0))
+        if log[i, 4] == 1 and own[:, 2].min() >= 0 and np.unique(met).size >= enough:
+            rows.append([log[i, 0], float(times(log[i, 1], window)), log[i, 2], 1.0, -1.0, 2.0])
+    return np.array(rows).reshape(-1, 6)
