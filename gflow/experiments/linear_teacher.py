@@ -177,7 +177,7 @@ def figure(table: np.ndarray) -> Figure:
     axes[ys[1]].set(title="... where it generalises", ylabel="excess risk $E(h(x) - x\\cdot"
                     "\\beta)^2$" if ys[1] == "excess" else "test loss")
     axes["interpolated"].set_title("interpolation gives way")
-    axes["directions"].set(title="directions that neurons keep", yscale="log")
+    axes["directions"].set(title="to two directions", yscale="log")
     axes["directions"].axhline(2, color="0.6", linewidth=0.8)
     most = table["directions"].max()
     axes["directions"].set_yticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500)
