@@ -128,11 +128,13 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
                 solve[c, b] -= along / own * solve[e, b]
         for j in range(p):
             lam[c, j] /= own
+    seen = active_sum(side, plus_error, minus_error)
     for c in range(count):
         h = planes[c]
-        moved = moved_by(solve, c, side, plus_error, minus_error, normal)
+        # From above, which is enough for most margins.
+        moved, exact = np.sqrt(row_row(solve, c, solve, c)) * seen, False
         for which in range(2):
-            tol = moved + (minus_error[h] if which == 0 else plus_error[h])
+            own = minus_error[h] if which == 0 else plus_error[h]
             for j in range(p):
                 z[j] = (sign * (minus[h, j] - lam[c, j]) if which == 0
                         else sign * (lam[c, j] - plus[h, j]))
@@ -143,6 +145,9 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
                     z[j] += s * z[j + 1]
                 z[i] *= power
                 power *= 1.0 - s
+            if not exact and z[0] <= moved + own:
+                moved, exact = moved_by(solve, c, side, plus_error, minus_error, normal), True
+            tol = moved + own
             x = taylor_exit(z, p - 1, 0.0 if z[0] > tol else tol, 1.0, from_unit, split, series)
             if x <= 1.0:
                 when = s + x * (1.0 - s)
