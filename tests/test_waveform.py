@@ -338,5 +338,7 @@ def test_slides_on_columns_of_unlike_size_end_in_time():
     y = 30 + 4 * X[:, 0] - 2 * X[:, 1] + 20 * np.sin(8 * X[:, 2]) + rng.normal(size=20)
     flow = gflow.integrate(gflow.init.balanced(12, 4, 1e-2, rng=0), gflow.Data(X, y, bias=True),
                            600.0, method="waveform")
-    assert flow.stats["release"] > 20 and flow.certificate(200).ok, flow.certificate(200)
+    # All pieces: the multipliers are off on few of them.
+    certificate = flow.certificate()
+    assert flow.stats["release"] > 20 and certificate.ok, certificate
     assert flow.certificate(200).ok, flow.certificate(200)
