@@ -258,11 +258,13 @@ class Flow(Record):
     def margin(self) -> Margins:
         """Margins at the reported times, over the squared norm of the weights.
 
+        If a layer stays they are over the norm of the other one.
+
         Returns
         -------
         Margins
             ``points`` (T, n), and of the data set ``hard`` and ``smoothed`` (T,); the latter never
-            falls from the time ``since`` on.
+            falls from the time ``since`` on, without decay.
 
         Raises
         ------

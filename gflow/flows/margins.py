@@ -12,7 +12,7 @@ learning", NeurIPS 2020 (proved there).
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from scipy.optimize import nnls
@@ -22,6 +22,7 @@ from ..engines.record import Record, read_only
 from ..problem.checks import positive
 from ..problem.field import Field
 from ..problem.loss import is_endless, loss_label
+from ..problem.rates import Rates
 from ..problem.value import Value
 
 HEAVY = 1e6
@@ -40,36 +41,43 @@ class Margins(Value):
     t : ndarray, shape (T,)
         Reported times of the flow.
     squares : ndarray, shape (T,)
-        ``|theta|^2``, the sum of all weights squared.
+        ``|theta|^2``, the sum of all weights squared: of the layer that moves, if one stays, and
+        of ``(q a, w / q)`` with ``q = (rates[1] / rates[0])^(1/4)`` for other speeds.
+    degree : int
+        By which power of ``|theta|`` margins are divided: 2, or 1 if a layer stays.
     points : ndarray, shape (T, n)
-        Margins ``y_k h(x_k)`` over ``squares``; NaN where the network is 0 in double precision.
+        Margins ``y_k h(x_k)`` over ``|theta|^degree``; NaN where the network is 0 in double
+        precision.
     hard, smoothed : ndarray, shape (T,)
-        Of the data set, over ``squares``.
+        Of the data set, over ``|theta|^degree``.
     since : float
         From this reported time on the smoothed margin cannot fall; infinite if the loss is not yet
-        low enough at the last one.
+        low enough at the last one, and with decay or a smooth activation, where it may fall.
     """
 
     t: np.ndarray
     squares: np.ndarray
+    degree: int
     points: np.ndarray
     hard: np.ndarray
     smoothed: np.ndarray
     since: float
 
     def __repr__(self) -> str:
+        falls = (f", which cannot fall from t = {self.since:.3g} on" if np.isfinite(self.since)
+                 else "")
         return (f"Margins({self.t.size} times to {self.t[-1]:g}: at the end hard "
-                f"{self.hard[-1]:.9g}, smoothed {self.smoothed[-1]:.9g}, which cannot fall from "
-                f"t = {self.since:.3g} on)")
+                f"{self.hard[-1]:.9g}, smoothed {self.smoothed[-1]:.9g}{falls})")
 
 
 @dataclass(frozen=True, eq=False)
 class KKT(Value):
     r"""How far a direction is from the conditions (Karush, Kuhn, Tucker) for the largest margin.
 
-    Of :math:`\hat\theta = \theta / |\theta|`: multipliers :math:`\lambda_k \ge 0` with
-    :math:`\hat\theta = \sum_k \lambda_k y_k g_k`, where :math:`g_k` is in Clarke's subdifferential
-    of the output at :math:`x_k`, and :math:`\lambda_k > 0` only at points of the least margin.
+    Of :math:`\hat\theta = \theta / |\theta|`, with weights as in `Margins`: multipliers
+    :math:`\lambda_k \ge 0` with :math:`\hat\theta = \sum_k \lambda_k y_k g_k`, where :math:`g_k`
+    is in Clarke's subdifferential of the output at :math:`x_k`, and :math:`\lambda_k > 0` only at
+    points of the least margin.
 
     Attributes
     ----------
@@ -80,7 +88,8 @@ class KKT(Value):
     margin : float
         Least ``y_k h(x_k)`` of the direction.
     multipliers : ndarray, shape (n,)
-        ``lambda``; where both conditions hold they sum to ``1 / (2 margin)``.
+        ``lambda``; where both conditions hold they sum to ``1 / (2 margin)``, or ``1 / margin`` if
+        a layer stays.
     support : ndarray of bool, shape (n,)
         Points with a multiplier.
     t : float
@@ -109,22 +118,22 @@ def smoothed_margin(field: Field, log_value: Any) -> Any:
 def margins(flow: Record) -> Margins:
     """See `gflow.Flow.margin`."""
     field = _endless(flow)
-    a, W = flow.a, flow.W
-    h = np.array([field.outputs(*net) for net in zip(a, W)])
-    u, V, power = _in_units(field, a, W)
-    inside = (u**2).sum(axis=1) + (V**2).sum(axis=(1, 2))
-    squares = np.ldexp(inside, 2 * power)
-    seen = np.array([field.outputs(*net) for net in zip(u, V)])
+    units = _in_units(field, flow.a, flow.W)
+    seen = np.array([field.outputs(*net) for net in zip(units.a, units.W)])
+    size = units.squares ** (units.degree / 2)
     # A network that is 0 has no direction.
-    points = np.divide(field.data.y * seen, inside[:, None], where=inside[:, None] > 0,
+    points = np.divide(field.data.y * seen, size[:, None], where=size[:, None] > 0,
                        out=np.full(seen.shape, np.nan))
-    scale = np.where(inside > 0, squares, np.nan)
+    squares = np.ldexp(units.squares, 2 * units.power)
+    scale = np.where(size > 0, np.ldexp(size, units.degree * units.power), np.nan)
+    h = np.array([field.outputs(*net) for net in zip(flow.a, flow.W)])
     top = smoothed_margin(field, field.log_value(h))
     low = np.flatnonzero(top <= FAINT)
     first = 0 if not low.size else int(low[-1]) + 1
-    since = float(flow.t[first]) if first < flow.t.size else np.inf
-    return Margins(flow.t, read_only(squares), read_only(points), read_only(points.min(axis=1)),
-                   read_only(top / scale), since)
+    proved = not (field.setting.decays or field.activation.smooth)
+    since = float(flow.t[first]) if proved and first < flow.t.size else np.inf
+    return Margins(flow.t, read_only(squares), units.degree, read_only(points),
+                   read_only(points.min(axis=1)), read_only(top / scale), since)
 
 
 def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
@@ -132,12 +141,14 @@ def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
     field, slack = _endless(flow), positive(slack, "slack")
     t = flow.t_end if t is None else float(t)
     net = flow(t)
-    u, V, _ = (part[0] for part in _in_units(field, net.a[None], net.W[None]))
-    size = float(np.sqrt((u**2).sum() + (V**2).sum()))
+    units = _in_units(field, net.a[None], net.W[None])
+    size = float(np.sqrt(units.squares[0]))
     if not size > 0:
         raise ValueError(f"the network at t = {t:g} is 0 in double precision and has no direction: "
                          "give a later time")
-    a, W, codes = u / size, V / size, flow.pattern(t)
+    output, hidden = field.setting.moves
+    a, W = units.a[0] / (size if output else 1.0), units.W[0] / (size if hidden else 1.0)
+    codes = flow.pattern(t)
     m = field.data.y * field.outputs(a, W)
     least = float(m.min())
     near = np.flatnonzero(m <= least + slack * abs(least))
@@ -147,14 +158,27 @@ def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
                read_only(found), read_only(found > 1e-9 * found.max()), t)
 
 
-def _in_units(field: Field, a: np.ndarray, W: np.ndarray
-              ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights (T, m) and (T, m, d) in units in which no square of the largest leaves the range of
-    double precision, and these (T,), powers of two. (Margins of smooth activations are no ratios of
-    powers of weights: these stay as they are.)"""
-    largest = np.maximum(np.abs(a).max(axis=1), np.abs(W).max(axis=(1, 2)))
+class _Units(NamedTuple):
+    """Weights (T, m) and (T, m, d) as in `Margins`, what moves of them over ``2**power`` (T,), the
+    squares (T,) of that part, and in which power of it outputs are homogeneous."""
+
+    a: np.ndarray
+    W: np.ndarray
+    power: np.ndarray
+    squares: np.ndarray
+    degree: int
+
+
+def _in_units(field: Field, a: np.ndarray, W: np.ndarray) -> _Units:
+    """Units in which no square of the largest leaves the range of double precision. (Margins of
+    smooth activations are no ratios of powers of weights: these stay as they are.)"""
+    factor = Rates(*field.setting.rates).factor
+    a, W, (output, hidden) = a * factor, W / factor, field.setting.moves
+    largest = np.maximum(output * np.abs(a).max(axis=1), hidden * np.abs(W).max(axis=(1, 2)))
     power = np.frexp(largest)[1] * (not field.activation.smooth)
-    return np.ldexp(a, -power[:, None]), np.ldexp(W, -power[:, None, None]), power
+    a, W = np.ldexp(a, -output * power[:, None]), np.ldexp(W, -hidden * power[:, None, None])
+    squares = output * (a**2).sum(axis=1) + hidden * (W**2).sum(axis=(1, 2))
+    return _Units(a, W, power, squares, output + hidden)
 
 
 def _endless(flow: Record) -> Field:
@@ -182,7 +206,10 @@ def _multipliers(field: Field, a: np.ndarray, W: np.ndarray, codes: np.ndarray,
     shares = np.zeros((m * (d + 1), i.size))
     for j in range(i.size):
         shares[m + i[j] * d:m + (i[j] + 1) * d, j] = a[i[j]] * y[k[j]] * X[k[j]]
-    theta = np.append(a, W.ravel())
+    # A layer that stays has no condition.
+    moves = np.repeat(field.setting.moves, [m, m * d])
+    columns, theta = columns * moves[:, None], np.append(a, W.ravel()) * moves
+    shares *= moves[:, None]
     system = np.hstack([columns, shares, np.zeros((theta.size, i.size))])
     # lambda - mu - rest = 0.
     tie = np.zeros((i.size, system.shape[1]))

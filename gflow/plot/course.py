@@ -317,7 +317,9 @@ def margins(flow: Flow, ax: Axes | None = None, **options: object) -> Axes:
     (30.0, ['smoothed', 'hard'])
     """
     found = flow.margin()
-    late = (found.t >= found.since) & (found.t > 0)
+    # From where on no point is on the wrong side.
+    behind = np.flatnonzero(~((found.smoothed > 0) & (found.hard > 0)))
+    late = (np.arange(found.t.size) > (behind[-1] if behind.size else -1)) & (found.t > 0)
     if not late.any():
         raise ValueError("the network does not separate the data, and has no margin to show: run "
                          "longer, or give it more neurons")
@@ -326,7 +328,8 @@ def margins(flow: Flow, ax: Axes | None = None, **options: object) -> Axes:
                         (found.hard, {**DOWN, "label": "hard"})):
         # Of matplotlib a logarithmic axis ends before double precision does.
         ax.plot(flow.log_t[late] / np.log(10), values[late], **line(own, options))
-    ax.set(xlabel=r"$\log_{10} t$", ylabel=r"margin / $|\theta|^2$")
+    over = r"$|\theta|^2$" if found.degree == 2 else "norm of the layer that moves"
+    ax.set(xlabel=r"$\log_{10} t$", ylabel=f"margin / {over}")
     return ax
 
 

@@ -20,23 +20,26 @@ if TYPE_CHECKING:  # pragma: no cover
     from .extremal import ExtremalVectors, extremal_vectors
     from .field import alignment_field, alignment_potential
     from .jumps import JumpProcess, jump_process
+    from .leaky import LinearMargin, NearlyOrthogonal, linear_margin, nearly_orthogonal
     from .lorentz import local_lorentz
     from .two_cone import TwoCone, two_cone_least_squares
 
 _HOME = {"ClassMargins": "classes", "at_output_zero": "classes", "class_margins": "classes",
          "ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
-         "JumpProcess": "jumps", "TwoCone": "two_cone", "Verdict": "ends",
-         "alignment_field": "field", "alignment_potential": "field", "early_flow": "early",
-         "escape": "ends", "extremal_vectors": "extremal", "jump_process": "jumps",
-         "least_norm": "convex", "local_lorentz": "lorentz", "max_margin": "convex",
-         "two_cone_least_squares": "two_cone", "verdict": "ends"}
+         "JumpProcess": "jumps", "LinearMargin": "leaky", "NearlyOrthogonal": "leaky",
+         "TwoCone": "two_cone", "Verdict": "ends", "alignment_field": "field",
+         "alignment_potential": "field", "early_flow": "early", "escape": "ends",
+         "extremal_vectors": "extremal", "jump_process": "jumps", "least_norm": "convex",
+         "linear_margin": "leaky", "local_lorentz": "lorentz", "max_margin": "convex",
+         "nearly_orthogonal": "leaky", "two_cone_least_squares": "two_cone", "verdict": "ends"}
 _MODULES = ("exact", "population")
 
 __all__ = ["ClassMargins", "ConvexOptimum", "EarlyFlow", "ExtremalVectors", "JumpProcess",
-           "TwoCone", "Verdict", "alignment_field", "alignment_potential", "at_output_zero",
-           "class_margins", "early_flow", "escape", "exact", "extremal_vectors", "jump_process",
-           "least_norm", "local_lorentz", "max_margin", "population", "two_cone_least_squares",
-           "verdict"]
+           "LinearMargin", "NearlyOrthogonal", "TwoCone", "Verdict", "alignment_field",
+           "alignment_potential", "at_output_zero", "class_margins", "early_flow", "escape",
+           "exact", "extremal_vectors", "jump_process", "least_norm", "linear_margin",
+           "local_lorentz", "max_margin", "nearly_orthogonal", "population",
+           "two_cone_least_squares", "verdict"]
 
 
 def __getattr__(name: str) -> Any:

@@ -130,7 +130,8 @@ def class_margins(data: DataLike) -> ClassMargins:
     vectors, support = [], np.zeros(data.n, dtype=bool)
     for label in (1.0, -1.0):
         own = y == label
-        v, held = _shortest(data.X[own], "1" if label > 0 else "-1")
+        v, held = shortest(data.X[own], "no half-space has all points of label "
+                           f"{'1' if label > 0 else '-1'} inside")
         vectors.append(v)
         support[np.flatnonzero(own)[held]] = True
     # Signs of products of directions: those of points may underflow.
@@ -144,8 +145,8 @@ def class_margins(data: DataLike) -> ClassMargins:
                         lengths[0] / total, 1 / (4 * margin))
 
 
-def _shortest(X: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
-    """The shortest ``v`` with ``X v >= 1``, and which rows hold it.
+def shortest(X: np.ndarray, none: str) -> tuple[np.ndarray, np.ndarray]:
+    """The shortest ``v`` with ``X v >= 1``, and which rows hold it; ``none`` is said if none is.
 
     With unit rows ``u_k`` it is ``u_k.v >= 1/|x_k|``, in units of the largest of these: whether
     there is a solution, and how long it is, is then a matter of angles alone.
@@ -158,11 +159,10 @@ def _shortest(X: np.ndarray, name: str) -> tuple[np.ndarray, np.ndarray]:
     system, target = np.vstack([unit_rows(X).T, bounds]), np.append(np.zeros(X.shape[1]), 1.0)
     held, distance = nnls(system, target) if unit > 0 else (bounds, 0.0)
     if distance < 1e-9:
-        raise ValueError(f"no half-space has all points of label {name} inside: their largest "
-                         "margin is none")
+        raise ValueError(f"{none}: their largest margin is none")
     rest = target - system @ held
     v = -system[:-1] @ held / -rest[-1]
     if (v @ system[:-1] < bounds * (1 - ACCURATE)).any() or not np.isfinite(v / unit).all():
-        raise ValueError(f"lengths of the points of label {name} differ so much that double "
-                         "precision does not tell their margin: rescale or drop some")
+        raise ValueError("lengths of points differ so much that double precision does not tell "
+                         "their margin: rescale or drop some")
     return v / unit, held > 0

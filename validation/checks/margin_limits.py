@@ -146,8 +146,10 @@ def cones(loss: str, seed: int, d: int, rng: Any) -> Result:
     y = np.append([-1.0, 1.0], rng.choice([-1.0, 1.0], 8))
     data = gflow.Data(y[:, None] * rng.uniform(0.1, 1.0, (10, d)), y)
     limit = gflow.theory.class_margins(data)
-    # Wide enough for a neuron that sees each class, of its sign.
-    model = gflow.init.balanced(20, d, 1e-3, rng=rng)
+    # Wide enough for a neuron that sees each class, of its sign. "Small enough" in the theorem: a
+    # neuron at an angle delta to the opposite of its class turns in a time log(1/delta), while
+    # outputs stay small for log(1/scale), in the same unit: scale far below every delta.
+    model = gflow.init.balanced(20, d, 1e-8, rng=rng)
     flow = runs.integrate(model, data, LATEST, loss=loss, rtol=1e-9)
     net, on = flow.model, flow.pattern(flow.t_end) == 1
     apart, mixed = [], 0
@@ -203,7 +205,7 @@ def draw_rate(ax: Any, cases: Sequence[Case], results: Sequence[Result]) -> None
 NETS = ("8 neurons, balanced starts of scale 0.5, 8 Gaussian points in dimension 2 to 4 with the "
         "labels of a half-space, to $t = 1e100$, rtol 1e-9")
 CONES = ("10 points in opposite orthants of dimension 2 to 5, 20 neurons, balanced start of scale "
-         "1e-3, to $t = 1e300$, rtol 1e-9")
+         "1e-8, to $t = 1e300$, rtol 1e-9")
 CHECKS = [
     Check(id="M0", title="one neuron and orthonormal points, to $t = 1e300$",
           source="exponential integrals, in closed form", tag=DERIVED,
