@@ -179,7 +179,7 @@ def _draw(row: Any, axes: Any) -> None:
     neurons.axhline(0, color="0.8", linewidth=0.8, zorder=0)
     neurons.axvline(0, color="0.8", linewidth=0.8, zorder=0)
     neurons.title.set_fontsize("small")
-    neurons.legend(fontsize="small", loc="upper right")
+    neurons.legend(fontsize="small")
     if data.d == 2 and np.ptp(data.X[:, 1]) == 0:
         x = np.linspace(data.X[:, 0].min() - 0.4, data.X[:, 0].max() + 0.4, 601)
         fit.plot(x, model(np.column_stack([x, np.full_like(x, data.X[0, 1])])), color=plot.DARK)
