@@ -172,7 +172,8 @@ def _draw(row: Any, axes: Any) -> None:
                                        (model.a < 0, plot.DOWN, "x", r"$a_i < 0$")):
         neurons.plot(*place[chosen].T, mark, color=style["color"], alpha=0.6, markersize=5,
                      label=label)
-    reach = 1.15 * max(float(size.max()), 1e-300)
+    # With room for a legend.
+    reach = 1.4 * max(float(size.max()), 1e-300)
     neurons.set(xlim=(-reach, reach), ylim=(-reach, reach), aspect="equal",
                 title="neurons $|a_i| w_i/|w_i|$ at the end" + (
                     "" if data.d == 2 else ", in the main plane"))
