@@ -8,6 +8,7 @@ from gflow import Data, TwoLayerReLU
 from gflow.problem.balance import Balance
 from problems import drawn, logistic, random_problem
 from validation import agreement
+from validation.doubts import Drawn
 
 ENGINES = ["DOP853", "waveform"]
 
@@ -171,3 +172,11 @@ def test_what_a_dead_network_loses_is_known_on_long_windows():
     assert flow.stats["steps"] < 50 and not flow.pattern(1e4).any()
     lost = sum(flow.path.dissipation(p) for p in range(len(flow.path.pieces)))
     assert lost == pytest.approx(flow.objective[0] - flow.objective[-1], rel=1e-7)
+
+
+def test_a_last_piece_that_ends_before_the_run_does():
+    # All neurons lie on the hyperplane of the one point to rounding, and die out; LSODA, which has
+    # made no step yet, goes on from where the first piece ends.
+    problem = Drawn(2015)
+    flow = problem.run("LSODA", problem.rtol, None)
+    assert flow.success and flow.stats["steps"] == 2 and flow.certificate().ok

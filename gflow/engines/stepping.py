@@ -286,7 +286,7 @@ class Stepping:
                 if self.t < self.run.t_max:
                     stepper = self.stepper(h)
             elif self.t < self.run.t_max and (
-                    shifted or self.shift > SHIFTED * self.rtol or self._stale()):
+                    shifted or self.shift > SHIFTED * self.rtol or self._stale(stepper)):
                 stepper = self.stepper(h)
             elif stepper is not None:
                 stepper.atol = self.tolerance(self.state)
@@ -311,10 +311,10 @@ class Stepping:
             last = stepper.dense_output(), stepper.t, self.degree
         return last, getattr(stepper, "h_abs", None) or stepper.step_size
 
-    def _stale(self) -> bool:
+    def _stale(self, stepper: Any) -> bool:
         """Whether a stepper works by tolerances of larger neurons: LSODA keeps those that it
         begins with."""
-        return self.method == "LSODA" and bool(
+        return stepper is not None and self.method == "LSODA" and bool(
             (self.tolerance(self.state) < STALE * self.given).any())
 
     def _shift(self, stepper: Any) -> bool:
