@@ -58,6 +58,8 @@ def apart(one: gflow.Flow, two: gflow.Flow) -> float:
     """Largest difference at eight times, relative to the largest that a neuron has been there, or
     to its start."""
     last = min(one.t_end, two.t_end)
+    if not last:
+        return float("nan")
     times = np.append(np.append(0.0, np.geomspace(min(1e-2, 1e-3 * last), last, 8)[:-1]), last)
     U, V = (np.concatenate([path.a[..., None], path.W], axis=2)
             for path in (one(times), two(times)))
