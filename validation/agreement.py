@@ -229,11 +229,12 @@ def examine(seed: int, family: str) -> tuple[str, str]:
 
 
 def sensitive(problem: Problem) -> bool:
-    """Whether a start that is off by `PERTURBED` in every entry ends off by `GROWN` times that."""
+    """Whether a start that is off by up to `PERTURBED` in every entry ends off by `GROWN` times
+    that. (By unlike parts of it: neurons shall turn, and not only grow.)"""
     g = np.random.default_rng(0)
     one = run(problem, problem.engines[0], TIGHT)
     for _ in range(3):
-        a, W = (v * (1.0 + PERTURBED * g.choice([-1.0, 1.0], v.shape))
+        a, W = (v * (1.0 + PERTURBED * g.uniform(-1.0, 1.0, v.shape))
                 for v in (problem.model.a, problem.model.W))
         other = problem._replace(model=gflow.TwoLayerReLU(a, W, slope=problem.model.slope))
         if apart(one, run(other, problem.engines[0], TIGHT)) > GROWN * PERTURBED:
