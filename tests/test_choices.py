@@ -1,5 +1,7 @@
 """Where the solution is not unique, the choice is named."""
 
+from collections import Counter
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,7 @@ from hypothesis import strategies as st
 import gflow
 from gflow import Data
 from gflow.engines.pattern import Pattern, codes_at
+from gflow.engines.waveform.freed import MOST, Freed
 from gflow.kernels.algebra import orthonormal_rows, put_back
 from gflow.kernels.crossings import RELEASE_ABOVE
 from gflow.kernels.switch import switch
@@ -148,3 +151,17 @@ def test_an_output_weight_that_changes_its_sign_on_a_hyperplane_is_a_choice(meth
     when = flow.choices["time"][0]
     assert flow(when).a[0] >= 0 > flow(flow.events["time"][0]).a[0]
     assert flow.certificate().ok
+
+
+def test_wide_networks_are_looked_at_in_part(monkeypatch):
+    # Late on a loss that never rests, and at a coarse tolerance, errors exceed what is left of most
+    # pulls: hundreds of neurons that came off a hyperplane could as well have stayed.
+    looks, of = [], Freed._of
+    monkeypatch.setattr(Freed, "_of", lambda self, *args: looks.append(args[3]) or of(self, *args))
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((150, 5))
+    y = np.sign(np.maximum(X @ rng.standard_normal((5, 3)), 0) @ [1, -1, 0.5] - 0.1)
+    flow = gflow.integrate(gflow.init.balanced(300, 5, 1e-3, rng=0), (X, y), 100.0,
+                           loss="logistic", method="waveform", rtol=1e-3)
+    windows = Counter(map(id, looks))
+    assert flow.success and max(windows.values()) == MOST

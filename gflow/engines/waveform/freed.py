@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebval
+from numpy.polynomial.chebyshev import chebvander
 
 from ...kernels.chebyshev import nodes, to_series
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
 from ...problem.field import Field
+from ...problem.norms import row_norms
 from ..pattern import Geometry
 from ..sliding import CLEAR, NAUGHT, Margins
 from .calm import Calm
@@ -24,6 +25,10 @@ from .response import Quadratic
 from .window import Window
 
 NO_CHOICES = np.empty((0, 6))
+MOST = 64
+"""Pairs of a neuron and a hyperplane that are looked at on a window, the nearest to each other
+first: some 0.5 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
+of one that is not looked at goes untold; certificates ask for it."""
 
 
 class Freed:
@@ -80,6 +85,9 @@ class Freed:
         some = self._turns(*np.divmod(pairs, C), window, error)
         if not some.size:
             return NO_CHOICES
+        if some.size > MOST:
+            i, h = np.divmod(pairs[some], C)
+            some = np.sort(some[self._nearest(i, h, window)])
         series = to_series(len(window.values) - 1) @ window.values
         for pair, first in zip(pairs[some].tolist(), begin[some].tolist()):
             i, h = divmod(pair, C)
@@ -135,6 +143,14 @@ class Freed:
         return np.flatnonzero((repels.max(axis=0) > -slack) & (
             (repels.min(axis=0) < slack) | self.turned[i]))
 
+    def _nearest(self, i: np.ndarray, h: np.ndarray, window: Window) -> np.ndarray:
+        """The `MOST` of the neurons ``i`` (K,) that are nearest to their hyperplanes ``h`` at the
+        start of a window, relative to their size."""
+        W = window.U[i, 1:]
+        off = np.abs((W * self.marcher.geometry.normal[h]).sum(axis=1))
+        off /= np.maximum(row_norms(W), np.finfo(float).tiny)
+        return np.argsort(off, kind="stable")[:MOST]
+
     def _of(self, i: int, h: int, first: int, window: Window, side: np.ndarray,
             series: np.ndarray, error: np.ndarray, state: Callable[[float], np.ndarray]
             ) -> tuple[list[list[float]], bool]:
@@ -145,8 +161,8 @@ class Freed:
             waits = False
             if own[h] == 0 or not self._moves(own[None])[0]:
                 continue
-            p = np.ascontiguousarray(chebval(
-                s0 + (nodes(len(series) - 1) + 1) / 2 * (s1 - s0), series).T)
+            p = chebvander(s0 + (nodes(len(series) - 1) + 1) / 2 * (s1 - s0),
+                           len(series) - 1) @ series
             s, waits = Margins(self.geometry, p, error).opens(
                 0, h, own[None], float(np.sign(window.U[i, 0])), self.marcher.geometry.normal,
                 lambda s: state(s0 + (s + 1) / 2 * (s1 - s0))[i, 1:], self.band)
