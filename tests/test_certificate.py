@@ -9,9 +9,9 @@ from gflow.engines.run import Stop
 from gflow.engines.waveform.marcher import Frame
 from validation import accuracy, agreement, doubts
 from validation.checks.solver_engines import workload
-from validation.corruptions import (RTOL, SHIFT, altered, bump, draw, freeze, grow_by, living,
-                                    of_pairs, refuses_other_settings, smoothly, time_scale, turn_by,
-                                    with_events)
+from validation.corruptions import (LABEL, RTOL, SHIFT, altered, bump, draw, freeze, grow_by,
+                                    living, of_pairs, refuses_other_settings, smoothly,
+                                    time_scale, turn_by, with_events)
 
 T = 15.0
 DATA = gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1)
@@ -254,6 +254,37 @@ def test_no_loss_at_the_start_and_neurons_that_vanish():
 
 def test_a_file_with_another_tolerance_is_refused(runs):
     assert refuses_other_settings(runs["DOP853"])
+
+
+@pytest.mark.parametrize("seed, point", [(406, 11),     # seen by one neuron, for half of the time
+                                         (30, 4)])      # for the first two pieces
+def test_a_label_that_hardly_anybody_sees_is_doubted(seed, point):
+    for method in ("DOP853", "waveform"):
+        flow = gflow.integrate(*draw(seed), T, method=method, rtol=RTOL)
+
+        def label(arrays):
+            arrays["y"][point] += LABEL
+
+        wrong = altered(flow, label).certificate()
+        assert flow.certificate().ok and flow.certificate().offset_point < 0
+        assert "offset" in wrong.doubts and wrong.offset_point == point
+        assert f"(point {point})  <-- doubt" in repr(wrong)
+
+
+@pytest.mark.parametrize("model, options", [
+    (gflow.TwoLayerReLU(MODEL.a, MODEL.W, slope=0.2), {"rates": (0.5, 2.0)}),
+    (MODEL, {"decay": 0.01}),
+    (gflow.TwoLayer(MODEL.a, MODEL.W, activation="softplus"), {}),
+    (MODEL, {"rates": (0.0, 1.0)})])
+def test_a_wrong_label_is_found_in_every_setting(model, options):
+    flow = gflow.integrate(model, DATA, T, method="DOP853", rtol=RTOL, **options)
+
+    def label(arrays):
+        arrays["y"][7] += LABEL
+
+    wrong = altered(flow, label).certificate()
+    assert flow.certificate().ok
+    assert "offset" in wrong.doubts and wrong.offset_point == 7
 
 
 def test_a_wide_network_is_looked_at_in_samples():

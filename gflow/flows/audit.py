@@ -16,6 +16,7 @@ from .certificate import DEFECT, DEFECT_ROUNDING, Certificate, jumping, toleranc
 from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
 from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
+from .offsets import Offsets
 from .reference import Reference, Sight
 
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
@@ -172,6 +173,7 @@ class _Audit:
         self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
+        self.offsets = Offsets(self.reference)
         self.count, self.granted = np.zeros((2, self.m))
         self.swings: list[float] = []
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)
@@ -388,7 +390,9 @@ class _Audit:
         self.looked += int(seen.sum())
         self.met[who] |= seen.any(axis=0)
         # Halves of an interval as the whole one.
-        found /= (1 + spread / look.share[:, None] + look.blur[:, None] / self.step)[..., None]
+        grants = 1 + spread / look.share[:, None] + look.blur[:, None] / self.step
+        found /= grants[..., None]
+        self.offsets.add(look, sight, found, grants * row_norms(first), seen)
         sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
@@ -527,12 +531,14 @@ class _Audit:
         # Over what it may be: sums, so that an outlier weighs the less the more there are.
         most = LASTING * self.granted + CLIP * SPARE * self.intervals
         sums = self._sums() / (self.clip / CLIP * most)
+        point, offset = self.offsets.found()
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
             margin_fall=self.fall, gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
             multiplier=self.multiplier, defect=self.defect,
-            lasting=np.where(self.count >= ENOUGH, sums, 0.0), off_event=self.contacts.off,
+            lasting=np.where(self.count >= ENOUGH, sums, 0.0),
+            offset=offset, offset_point=point, off_event=self.contacts.off,
             contradictions=self.contacts.count, first=tuple(self.contacts.found),
             stored=self._stored(),
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,

@@ -129,6 +129,17 @@ class Reference:
             s[on_plane] = 0.0
         return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
 
+    def hears(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+        """Slopes and values (J, s, n) of the activation: what pulls move hidden and output weights
+        by."""
+        activation = self.field.activation
+        if self.smooth:
+            assert isinstance(activation, Smooth)
+            z = sight.W @ self.X.T
+            return np.asarray(activation.derivative(z)), np.asarray(activation(z))
+        slopes = np.where(sight.z > 0, 1.0, activation.slope)
+        return slopes, slopes * sight.z * self.lengths * sight.size[..., None]
+
     def bends(self, z: np.ndarray) -> np.ndarray:
         """Slopes of a smooth activation, 1 at least: what errors of weights are multiplied by."""
         activation = self.field.activation
