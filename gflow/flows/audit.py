@@ -173,7 +173,7 @@ class _Audit:
         self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
         self.parts: list[tuple[np.ndarray, np.ndarray]] = []
-        self.offsets = Offsets(self.reference)
+        self.offsets = Offsets(self.reference, path.t_end)
         self.count, self.granted = np.zeros((2, self.m))
         self.swings: list[float] = []
         self.alive, self.met = np.zeros((2, self.m), dtype=bool)

@@ -38,6 +38,8 @@ their roots: so far, over ``rtol``, ``w.x`` may be off at a crossing or a releas
 rounding."""
 TIMELY = 1e-5
 """Of the time in which the neuron turns or grows: events may be as early or late as that."""
+CLOCK = 100.0
+"""So many times the last digit of their time, too: late in a run steps are hardly longer."""
 SWING = 3.0
 """A side that leads nowhere has so much less of a push than errors say, one that clearly leads away
 the square of that more: engines tell choices from 20 and 200 ``rtol`` on
@@ -186,7 +188,8 @@ class Contacts:
         e = self.events[which]
         off = np.abs(stands)
         with np.errstate(invalid="ignore", divide="ignore"):
-            timely = off / np.abs(slopes) * rate[e["neuron"]] <= TIMELY
+            late = off / np.abs(slopes)
+            timely = (late * rate[e["neuron"]] <= TIMELY) | (late <= CLOCK * np.spacing(e["time"]))
         for j in np.flatnonzero((off > self.exact) & ~timely & (e["to"] != SLIDING)):
             # Steppers put one that hardly moves onto the hyperplane that it is not far from.
             i, k, t = int(e["neuron"][j]), int(e["point"][j]), float(e["time"][j])

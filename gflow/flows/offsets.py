@@ -27,10 +27,13 @@ class Offsets:
     Parameters
     ----------
     reference : Reference
+    time : float
+        That of the run, which effects are counted in: their squares are then of the size of
+        inputs', squared.
     """
 
-    def __init__(self, reference: Reference) -> None:
-        self.reference = reference
+    def __init__(self, reference: Reference, time: float) -> None:
+        self.reference, self.unit = reference, time or 1.0
         self.along, self.squares, self.count, self.most = np.zeros((4, reference.n))
         self.explains = np.zeros(reference.n)
 
@@ -71,11 +74,11 @@ class Offsets:
         self.most = np.maximum(self.most, np.sqrt(squares).max(axis=(0, 1), initial=0.0))
 
     def _effects(self, look: Look, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
-        """What pulls larger by 1 do to output weights, and along their points to hidden ones,
-        (I, s, n), on intervals."""
+        """What pulls larger by 1 over ``unit`` do to output weights, and along their points to
+        hidden ones, (I, s, n), on intervals."""
         slopes, outputs = self.reference.hears(sight)
         parts = len(look.of) // NODES
-        weights = look.weights.reshape(parts, NODES)
+        weights = look.weights.reshape(parts, NODES) / self.unit
         own = np.zeros((2, len(look.ends), *slopes.shape[1:]))
         for each, values in zip(own, (outputs, slopes * sight.a[..., None])):
             np.add.at(each, look.of[::NODES], np.einsum(

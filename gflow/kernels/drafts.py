@@ -93,13 +93,9 @@ class _DraftLibrary(JITCodeLibrary):
     """Code that is only linked into that of its callers, which optimise it there."""
 
     def finalize(self) -> None:
-        seen = set()
         for library in self._linking_libraries:
-            if library not in seen:
-                seen.add(library)
-                if hasattr(library, "_reload_init"):
-                    self._reload_init.update(library._reload_init)
-                self._final_module.link_in(library._get_module_for_linking(), preserve=True)
+            if hasattr(library, "_reload_init"):
+                self._reload_init.update(library._reload_init)
         self._finalize_dynamic_globals()
         self._finalized = True
 
@@ -130,6 +126,21 @@ class _KernelLibrary(JITCodeLibrary):
 
     LLVM may then leave away the arguments that they do not look at: most of what an array is passed
     as is never asked for."""
+
+    def finalize(self) -> None:
+        # Drafts are linked here, each once, and callers first: what nobody asks for is left out.
+        order: dict[Any, None] = {}
+
+        def after(library: Any) -> None:
+            if library not in order:
+                for part in getattr(library, "_linking_libraries", ()):
+                    after(part)
+                order[library] = None
+
+        after(self)
+        del order[self]
+        self._linking_libraries[:] = reversed(order)
+        super().finalize()
 
     def _optimize_final_module(self) -> None:
         for function in self._final_module.functions:
