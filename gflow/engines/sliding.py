@@ -144,8 +144,7 @@ class OfStep(Margins):
         error *= (np.abs(a) * row_norms(W)) @ np.abs(engine.pattern.on)
         if not engine.square:
             bend = engine.field.curvature(engine.outputs(self.states[0]), engine.clock.log_rate(t0))
-            error *= float(engine.seen(bend).max() if engine.clock.parts is not None
-                           else bend.max())
+            error *= bend
         if engine.clock.parts is not None:
             # Clocks may go faster by a power that no polynomial follows; signs do not depend on it.
             size = np.abs(p).max(axis=1, keepdims=True)

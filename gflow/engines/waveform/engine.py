@@ -386,16 +386,16 @@ class Waveform:
             t1 = self.run.t_max
         H = t1 - self.t
         widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
-        strength = float(np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum())
+        strength = np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum()
         weight = self.guess.weight
         if weight is not None:
-            strength *= float(weight.max())
+            strength = strength * weight
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength)
         frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
                                    wanted=False)
         reach = self.lengths / self.data.n * H
-        slack = float(np.square(self.rtol * strength * self.lengths.max()) * self.data.n)
+        slack = float(np.square(self.rtol * np.max(strength) * self.lengths.max()) * self.data.n)
         try:
             pulls, left = shrinking(self.response.on(self.t, t1), self.decay, H)
             outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,

@@ -120,9 +120,9 @@ class Freed:
                       for U, unit in zip(states.swapaxes(0, 1), power)])
         bend = response.curvature(h)
         sizes = np.abs(states[:, 0, 0]) * np.sqrt((states[:, 0, 1:]**2).sum(axis=1))
-        strength = float(np.ldexp(sizes, 2 * power[0]).sum())
+        strength = np.ldexp(sizes, 2 * power[0]).sum()
         window = Window(piece.t0, piece.t1, states[:, 0], power[0], near, np.empty(0), np.empty(0),
-                        strength if bend is None else strength * float(bend.max()),
+                        strength if bend is None else strength * bend.max(axis=0),
                         response.pulls(h))
         error = self.marcher.errors(window, patterns.of, self.marcher.active(side[patterns.first]))
         return self.choices(window, side, error, lambda s: piece.states(np.array([s]))[:, 0])

@@ -209,7 +209,7 @@ class Marcher:
         U = window.U
         weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
         total = np.bincount(of, np.ldexp(weight, 2 * window.power), len(on))
-        # The strength of a window is the sum of these times the largest curvature of the loss.
+        # The strength of a window is the sum of these times curvatures of the loss.
         share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
         seen = (total @ np.abs(on)) * self.lengths
         return np.asarray(max(self.rtol, 1e-12) * share * seen)

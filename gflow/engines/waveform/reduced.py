@@ -367,11 +367,11 @@ class Reduced:
         factor = frame.length / (2 * self.data.n)
         # |a| |w| is at most (a^2 + |w|^2) / 2.
         strength = max(self.rtol, 1e-12) * np.trace(self.N, axis1=1, axis2=2) / 2
+        wrong = RESIDUAL_ERROR * self.on @ strength * self.lengths
         if self.guess.weight is not None:
-            strength = strength * float(self.guess.weight.max())
+            wrong *= self.guess.weight
         pulls = (np.abs(self.field.first_pulls) if log is None else np.abs(self.guess.r))
-        wrong = [each[:, 0] for each in self.marcher.wrong(
-            SUM_ROUNDING * pulls + RESIDUAL_ERROR * self.on @ strength * self.lengths, factor)]
+        wrong = [each[:, 0] for each in self.marcher.wrong(SUM_ROUNDING * pulls + wrong, factor)]
         d, p = self.data.d, DEGREE + 1
         for g, sliding in self.slides.items():
             plus, minus = sliding.pulls(frame.v, factor, left, log)

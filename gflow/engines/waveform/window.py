@@ -26,9 +26,9 @@ class Window:
         Flat indices in (m, C) of hyperplanes just left.
     direction, closest : ndarray
         Last scans, see `gflow.kernels.watch.scan`.
-    strength : float
-        ``sum |a_i| |w_i|``, times the largest curvature of the loss: what errors of the weights
-        do to pulls.
+    strength : float or ndarray, shape (n,)
+        ``sum |a_i| |w_i|``, times the curvature of the loss at every point, if that is not 1: what
+        errors of the weights do to pulls.
     values : ndarray, shape (p, n)
         Pulls at the Chebyshev nodes.
     events : ndarray, shape (E, 5)
@@ -42,7 +42,7 @@ class Window:
     loose: np.ndarray
     direction: np.ndarray
     closest: np.ndarray
-    strength: float
+    strength: float | np.ndarray
     values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     events: np.ndarray = field(default_factory=lambda: np.empty((0, 5)))
 

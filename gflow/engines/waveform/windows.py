@@ -293,7 +293,7 @@ class Windows:
             else:
                 path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],
                                    arrays["direction"][w], arrays["closest"][w],
-                                   float(arrays["strength"][w]), arrays["values"][w],
+                                   arrays["strength"][w], arrays["values"][w],
                                    lists["events"][w]))
                 w += 1
         path.end = (arrays["end"], arrays["end_power"])
