@@ -39,6 +39,8 @@ import numpy as np
 
 import gflow
 
+from .runs import processor_time
+
 ENGINES = ("DOP853", "waveform")
 RTOL, TIGHT = 1e-8, 1e-12
 OFF = 1e3 * RTOL
@@ -153,11 +155,9 @@ def draw_setting(seed: int) -> tuple[str, Problem]:
 def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
     """The run of a problem."""
     start = gflow.TwoLayerReLU(problem.a, problem.W, problem.log_scale, slope=problem.slope)
-    begun = time.process_time()
-    slow = gflow.stop.Rule(lambda state: time.process_time() > begun + STOP, "slow",
-                           f"the run took {STOP:g} seconds of processor time")
     return gflow.integrate(start, (problem.X, problem.y), problem.t_max, method=method, rtol=rtol,
-                           threads=1, max_events=20000, stop=slow, **problem.options)
+                           threads=1, max_events=20000, stop=processor_time(STOP),
+                           **problem.options)
 
 
 def outputs(flow: gflow.Flow) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import gflow
@@ -20,6 +21,13 @@ def integrate(*args: Any, certify: bool = True, **options: Any) -> gflow.Flow:
     flow = gflow.integrate(*args, **options)
     note(flow, certify)
     return flow
+
+
+def processor_time(seconds: float) -> gflow.stop.Rule:
+    """Give a run up after so many seconds of processor time: other work beside it cuts nothing."""
+    begun = time.process_time()
+    return gflow.stop.Rule(lambda state: time.process_time() > begun + seconds, "processor_time",
+                           f"the run took {seconds:g} seconds of processor time")
 
 
 def note(flow: gflow.Flow, certify: bool = True) -> None:

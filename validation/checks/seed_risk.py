@@ -30,7 +30,7 @@ def measure(n: int, margin: float, seed: int, rng: Any) -> Result:
     t_max = 1e5
     flow = runs.integrate(model, data, t_max, method="waveform", rtol=1e-8, threads=1,
                           t_eval=[0.0, t_max],
-                          stop=[gflow.stop.converged(1e-4), gflow.stop.wall_time(60.0)])
+                          stop=[gflow.stop.converged(1e-4), runs.processor_time(60.0)])
     # Without noise in the labels: the excess risk.
     test = gflow.datasets.linear_teacher(TEST_POINTS, D, noise=0.0, margin=margin, rng=rng)
     return {"n": n, "margin": margin, "train": 2 * flow.loss[-1],

@@ -57,7 +57,7 @@ def _with_one_more(end: gflow.TwoLayerReLU, data: gflow.Data, w: np.ndarray, sig
     model = gflow.TwoLayerReLU(np.append(end.a, sign * SCALE), np.vstack([end.W, SCALE * w]))
     flow = runs.integrate(model, data, T, method="waveform", rtol=1e-7, threads=1,
                           t_eval=[0.0, T],
-                          stop=[gflow.stop.converged(), gflow.stop.wall_time(60.0)])
+                          stop=[gflow.stop.converged(), runs.processor_time(60.0)])
     return float(flow.loss[-1])
 
 

@@ -14,7 +14,7 @@ from .seed_concentration import NOISE, PAPER
 
 SIZES = (5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 1000)
 SCALE, T_MAX, WALL = 1e-3, 1e6, 60.0
-"""Scale of the start; flow time and seconds after which a run is given up."""
+"""Scale of the start; flow time and seconds of processor time after which a run is given up."""
 FITTED = 1e-6
 """A run that has come so far below the noise, in mean squared error, interpolates."""
 RESAMPLED = 2000
@@ -33,11 +33,11 @@ def measure(d: int, m: int, n: int, seed: int, wall: float, rng: Any) -> Result:
     model = gflow.init.balanced(m, d, SCALE, rng=rng)
     flow = runs.integrate(model, data, T_MAX, method="waveform", rtol=1e-6, threads=1,
                           t_eval=[0.0, T_MAX], certify=seed == 0,
-                          stop=[gflow.stop.converged(), gflow.stop.wall_time(wall),
+                          stop=[gflow.stop.converged(), runs.processor_time(wall),
                                 gflow.stop.loss_below(FITTED * NOISE**2 / 2)])
     test = gflow.theory.population.test_loss(flow.model, np.eye(d)[0], noise=NOISE)
     return {"d": d, "m": m, "n": n, "train": 2 * flow.loss[-1], "test": 2 * test, "t": flow.t_end,
-            "late": flow.status in ("finished", "wall_time"), "failed": not flow.success}
+            "late": flow.status in ("finished", "processor_time"), "failed": not flow.success}
 
 
 def curve(results: Sequence[Result], d: int, m: int, name: str) -> list[np.ndarray]:
@@ -167,7 +167,8 @@ CHECKS = [
                   "run ends when it has converged (gflow.stop.converged: none of its neurons will "
                   "wake any more, and the loss falls by less than 0.1%, for ever), or at a train "
                   f"error of {FITTED:g} $sigma^2$; it is given up at $t = {T_MAX:g}$ or after "
-                  f"{WALL:g} s. (Quick: $d = 2$ and 4, $m = 50$, $n = 5 ... 200$, 8 seeds.)",
+                  f"{WALL:g} s of processor time. (Quick: $d = 2$ and 4, $m = 50$, "
+                  "$n = 5 ... 200$, 8 seeds.)",
           assumptions="Without that margin; width, scale and learning rate of the published "
                       "figure are not known to us.",
           prediction="errors go to those of two least squares fits, $sigma^2 (1 - 2d/n)$ and about "
