@@ -5,6 +5,7 @@ import pytest
 
 import gflow
 from losses import LogCosh
+from validation import faults
 
 ONE = ([[1.0]], [2.0])
 
@@ -199,3 +200,12 @@ def test_networks_that_decay_to_nothing(decay):
     for flow in flows.values():
         off = np.hypot(flow.a - exact.a, np.linalg.norm(flow.W - exact.W, axis=2))[:4]
         assert (off <= 1e-5 * size).all()
+
+
+@pytest.mark.parametrize("seed", [1101582, 1101950])
+def test_a_sliding_neuron_at_rest_costs_nothing(seed):
+    """One that is off its hyperplane by rounding: late windows were 1e6 long, and thousands."""
+    _, problem = faults.draw(seed)
+    flow = faults.run(problem, "waveform", 1e-8)
+    assert flow.t_end > 1e10 and (flow.pattern(flow.t_end) == 2).any()
+    assert flow.stats["steps"] < 100

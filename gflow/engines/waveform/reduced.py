@@ -277,7 +277,9 @@ class Reduced:
         phi = np.zeros((G, 1, d))
         step = np.empty((G, DEGREE + 1, d + 1, d + 1))
         for _ in range(ROUNDS):
-            roots = _roots(N[:, :1, :1] * self.follows + N[:, 1:, 1:], 1 / n)
+            # Weights are off the hyperplanes that they slide on by rounding, or by more.
+            roots = _roots(N[:, :1, :1] * self.follows
+                           + self.follows @ N[:, 1:, 1:] @ self.follows, 1 / n)
             bend = np.ones_like(guess.r) if guess.weight is None else np.sqrt(guess.weight)
             if not (bend > 0).all():
                 return None
