@@ -14,13 +14,20 @@ from typing import Any
 
 import numpy as np
 from numba import types
-from numba.core.codegen import JITCodeLibrary
+from numba.core import config
+from numba.core.codegen import JITCodeLibrary, _parse_refprune_flags
 from numba.core.compiler import CompilerBase, DefaultPassBuilder
 from numba.core.compiler_lock import global_compiler_lock
 from numba.core.compiler_machinery import register_pass
 from numba.core.typed_passes import NativeLowering, NopythonRewrites
 from numba.core.untyped_passes import InlineClosureLikes
 from numba.np import arrayobj
+
+try:
+    from llvmlite.binding.newpassmanagers import create_new_function_pass_manager
+except ImportError:
+    # Of older versions: all passes it is.
+    create_new_function_pass_manager = None
 
 LONG = 400
 """Bytes of Python's code from which a function is called, not put into its callers: they would be
@@ -91,6 +98,22 @@ _RULED = frozenset([operator.add.__module__, abs.__module__])
 
 class _DraftLibrary(JITCodeLibrary):
     """Code that is only linked into that of its callers, which optimise it there."""
+
+    def _optimize_functions(self, ll_module: Any) -> None:
+        # Just so far that LLVM sees what is short: kernels optimise all that they are made of.
+        if create_new_function_pass_manager is None:
+            super()._optimize_functions(ll_module)
+            return
+        ll_module.data_layout = self._codegen._data_layout
+        builder = self._codegen._pass_builder()
+        manager = create_new_function_pass_manager()
+        manager.add_sroa_pass()
+        manager.add_instruction_combine_pass()
+        manager.add_simplify_cfg_pass()
+        if getattr(config, "LLVM_REFPRUNE_PASS", 0):
+            manager.add_refprune_pass(_parse_refprune_flags())
+        for function in ll_module.functions:
+            manager.run(function, builder)
 
     def finalize(self) -> None:
         for library in self._linking_libraries:
