@@ -257,7 +257,8 @@ def test_a_file_with_another_tolerance_is_refused(runs):
 
 
 @pytest.mark.parametrize("seed, point", [(406, 11),     # seen by one neuron, for half of the time
-                                         (30, 4)])      # for the first two pieces
+                                         (30, 4),       # for the first two pieces
+                                         (635, 8)])     # beside some long steps
 def test_a_label_that_hardly_anybody_sees_is_doubted(seed, point):
     for method in ("DOP853", "waveform"):
         flow = gflow.integrate(*draw(seed), T, method=method, rtol=RTOL)

@@ -14,8 +14,8 @@ DEFECT, DEFECT_ROUNDING = 200.0, 6e-9
 ``20 rtol`` of a neuron on a window (`gflow.engines.waveform.rounds.ALLOWANCE`), those of steppers
 by some ``rtol`` a step: of 420 right runs the largest was 51, and 90% were below 10."""
 OFFSET, OFFSET_ROUNDING = 2.0, 6e-11
-"""The same for constants at one point that explain the defects: 0.75 ``rtol`` was the most of 2500
-right runs, and 4 the least of 150 with a label changed by 1e-5 at ``rtol`` 1e-8."""
+"""The same for constants at one point that explain the defects: 0.75 ``rtol`` was the most of 1000
+right runs, and 2.7 the least of 290 with a label changed by 1e-5 at ``rtol`` 1e-8."""
 JUMP, JUMP_ROUNDING = 30.0, 9e-10
 """The same for jumps between pieces: 9.4 ``rtol`` was the largest of those, as steppers put weights
 back on their invariants after every step."""
@@ -38,8 +38,9 @@ class Certificate(Value):
         intervals.
     offset : float
         If a constant at one point, added to its pull (to its label, for the square loss), explains
-        three quarters of all these defects that it has a part in: by how much it moves a neuron on
-        an interval at most, relative to it; else 0.
+        most of these defects that it has a part in, of all pieces or without the three that it
+        explains worst: by how much it moves a neuron on an interval at most, relative to it; else
+        0.
     offset_point : int
         That point, -1 if there is none.
     off_event : float
