@@ -272,6 +272,13 @@ def test_a_label_that_hardly_anybody_sees_is_doubted(seed, point):
         assert f"(point {point})  <-- doubt" in repr(wrong)
 
 
+def test_the_pulls_of_one_window_may_err_at_one_point():
+    """By some ``rtol``: that is what a window may do, and no wrong label."""
+    problem = agreement.draw(4303380, "plain")[1]
+    flow = agreement.run(problem, "waveform", 1e-9)
+    assert len(flow.path.pieces) == 1 and flow.certificate().ok
+
+
 @pytest.mark.parametrize("model, options", [
     (gflow.TwoLayerReLU(MODEL.a, MODEL.W, slope=0.2), {"rates": (0.5, 2.0)}),
     (MODEL, {"decay": 0.01}),

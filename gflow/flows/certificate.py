@@ -39,8 +39,8 @@ class Certificate(Value):
     offset : float
         If a constant at one point, added to its pull (to its label, for the square loss), explains
         most of these defects that it has a part in, of all pieces or without the three that it
-        explains worst: by how much it moves a neuron on an interval at most, relative to it; else
-        0.
+        explains worst: by how much it moves a neuron on an interval at most, relative to it, and
+        in proportion on less than four pieces; else 0.
     offset_point : int
         That point, -1 if there is none.
     off_event : float

@@ -18,6 +18,9 @@ least. Of 800 right runs none explained more than a half by an offset that moves
 OUTLIERS, ROUNDS = 3, 3
 """It does so of all pieces, or without so many that it explains worst, found in so many rounds: a
 few long steps of a right run hide what is wrong with all others."""
+FEW = 4
+"""On fewer pieces than this an offset counts in proportion: pulls of one window of the fast engine
+err by ``20 rtol`` of a neuron at most, and may do so at one point (2.2 have been measured)."""
 PART = 1e-6
 """It has a part in those that it moves by more than this part of the most, squared."""
 ENOUGH = 8
@@ -91,7 +94,7 @@ class Offsets:
 
     def found(self) -> tuple[int, float]:
         """The point whose offset explains most, and by how much it moves a neuron on an interval at
-        most, relative to it; (-1, 0.0) if none does."""
+        most, relative to it, in full on `FEW` pieces; (-1, 0.0) if none does."""
         if not self.pieces:
             return -1, 0.0
         along, squares, explains, count, most = np.array(self.pieces).swapaxes(0, 1)
@@ -114,10 +117,12 @@ class Offsets:
 def _fit(keep: np.ndarray, along: np.ndarray, squares: np.ndarray, explains: np.ndarray,
          count: np.ndarray, most: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Offsets (n,) of the pieces to ``keep`` (P, n), shares of the squares of defects that they
-    explain, 0 of less than `ENOUGH` defects, and what they do to a neuron at most."""
+    explain, 0 of less than `ENOUGH` defects, and what they do to a neuron at most, as far as it
+    counts."""
     one, two, all_, some = ((part * keep).sum(axis=0)
                             for part in (along, squares, explains, count))
     offset = np.divide(one, two, out=np.zeros_like(one), where=two > 0)
     share = np.divide(offset * one, all_, out=np.zeros_like(one),
                       where=(all_ > 0) & (some >= ENOUGH))
-    return offset, share, np.abs(offset) * (most * keep).max(axis=0)
+    full = np.minimum((keep & (count > 0)).sum(axis=0) / FEW, 1.0)
+    return offset, share, full * np.abs(offset) * (most * keep).max(axis=0)
