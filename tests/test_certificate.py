@@ -272,11 +272,11 @@ def test_a_label_that_hardly_anybody_sees_is_doubted(seed, point):
         assert f"(point {point})  <-- doubt" in repr(wrong)
 
 
-def test_the_pulls_of_one_window_may_err_at_one_point():
+@pytest.mark.parametrize("seed, pieces", [(4303380, 1), (4306789, 2)])
+def test_the_pulls_of_a_window_may_err_at_one_point(seed, pieces):
     """By some ``rtol``: that is what a window may do, and no wrong label."""
-    problem = agreement.draw(4303380, "plain")[1]
-    flow = agreement.run(problem, "waveform", 1e-9)
-    assert len(flow.path.pieces) == 1 and flow.certificate().ok
+    flow = agreement.run(agreement.draw(seed, "plain")[1], "waveform", 1e-9)
+    assert len(flow.path.pieces) >= pieces and flow.certificate().ok
 
 
 @pytest.mark.parametrize("model, options", [
