@@ -246,10 +246,10 @@ def of_pairs(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, 
 def of_files(flow: gflow.Flow, rng: np.random.Generator) -> Iterator[tuple[str, gflow.Flow]]:
     """Corruptions of data and settings."""
     k, other = rng.choice(flow.data.n, 2, replace=False)
-    seen = (flow.initial_pattern == ON).any(axis=0)
-    seen[flow.events["point"][flow.events["to"] == ON]] = True
+    seen = (flow.initial_pattern != 0).any(axis=0)
+    seen[flow.events["point"]] = True
     if seen.any() and not seen[k]:
-        # The label of a point at which no neuron is ever on moves none.
+        # The label of a point that no neuron ever sees is no part of the flow.
         k = rng.choice(np.flatnonzero(seen))
 
     def label(arrays: Arrays) -> None:

@@ -15,7 +15,7 @@ DEFECT, DEFECT_ROUNDING = 200.0, 6e-9
 by some ``rtol`` a step: of 420 right runs the largest was 51, and 90% were below 10."""
 OFFSET, OFFSET_ROUNDING = 2.0, 6e-11
 """The same for constants at one point that explain the defects: 0.75 ``rtol`` was the most of 1000
-right runs, and 2.7 the least of 290 with a label changed by 1e-5 at ``rtol`` 1e-8."""
+right runs, and 2.4 the least of 290 with a label changed by 1e-5 at ``rtol`` 1e-8 but two."""
 JUMP, JUMP_ROUNDING = 30.0, 9e-10
 """The same for jumps between pieces: 9.4 ``rtol`` was the largest of those, as steppers put weights
 back on their invariants after every step."""

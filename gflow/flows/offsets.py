@@ -112,7 +112,8 @@ class Offsets:
             size = np.where(other[0] > share, other[1], size)
             share = np.maximum(other[0], share)
         best = int(np.argmax(share))
-        return (best, float(size[best])) if share[best] > EXPLAINED else (-1, 0.0)
+        # NaN is doubt.
+        return (-1, 0.0) if share[best] <= EXPLAINED else (best, float(size[best]))
 
 
 def _fit(keep: np.ndarray, along: np.ndarray, squares: np.ndarray, explains: np.ndarray,
