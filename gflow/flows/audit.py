@@ -48,11 +48,12 @@ run come and go, so that it is ``LASTING`` at most, but for so many outliers, ea
 what a long step errs by is of one sign on all intervals in it. They are left out, those first that
 add most to the sum, and one more is granted where there are few pieces: 0.2 of all that was the
 largest of 621 right runs."""
-STIFF, STIFFER, SWINGS = 0.9, 2.0, 4.0
-"""Of steps longer than that, in units of the fastest rate, as `EXPLICIT` steppers take them at
-their limit of stability (``|a|`` much larger than ``|w|``), it is the second times as much: half
-of it has been measured there without. Of energies it is the third. Windows of the fast engine are
-longer and have no such limit."""
+LONG, STIFF, STIFFER, SWINGS = 0.5, 0.9, 2.0, 4.0
+"""Of steps longer than the first, in units of the fastest rate, it is the third times as much:
+those of `EXPLICIT` steppers all err the same way then, by what they may. Of energies it is the
+fourth times as much beyond the second, where they are at their limit of stability (``|a|`` much
+larger than ``|w|``). At a small `rtol` steps are shorter; windows of the fast engine are longer and
+have no such limit."""
 EXPLICIT = frozenset(["RK23", "RK45", "DOP853", "LSODA"])
 CLIP, CLIP_ROUNDING = 10.0, 3e-10
 MARGIN, MARGIN_EACH = 0.1, 1e-2
@@ -222,7 +223,7 @@ class _Audit:
         self.last_piece, self.last_state = p, states[-1]
         self.largest = np.maximum(self.largest, by_neuron(np.abs(states).max(axis=0), self.m))
         sight = self.reference.see(states)
-        self.pulls = SWUNG if self._stiff(sight, t1 - t0) else PULLS
+        self.pulls = SWUNG if self._long(sight, t1 - t0) > STIFF else PULLS
         losses = self._objective(sight)
         self.lost += float(losses[0])
         self.margin = worst(self.margin, self._margin(sight))
@@ -300,9 +301,9 @@ class _Audit:
         jolts = (sight.size.max(axis=0)**2 * turning)[i] * (
             self.field.curvature(sight.h).max(axis=0) * reference.lengths**2)[k] / reference.n
         jolts *= reference.pace * (1 + reference.steep)
-        stiff = self._stiff(sight, t1 - t0)
-        granted = STIFFER if stiff else 1.0
-        self.swings.append(SWINGS if stiff else 1.0)
+        long = self._long(sight, t1 - t0)
+        granted = STIFFER if long > LONG else 1.0
+        self.swings.append(SWINGS if long > STIFF else 1.0)
         look = choose(rng, t0, t1,
                       Kinks(here["time"], jolts, np.isin(i, who), who.size == self.m), rate,
                       self.intervals, self.step)
@@ -333,10 +334,9 @@ class _Audit:
         reference = self.reference
         return max(float(reference.sensitivity(sight).max()), float(reference.rate(sight).max()))
 
-    def _stiff(self, sight: Sight, length: float) -> bool:
-        """Whether a piece is as long as an explicit stepper can take it."""
-        return (self.flow.stats.get("method") in EXPLICIT
-                and self._rate(sight) * length > STIFF)
+    def _long(self, sight: Sight, length: float) -> float:
+        """How long a piece is in units of the fastest rate, if an explicit stepper took it; 0."""
+        return length * self._rate(sight) if self.flow.stats.get("method") in EXPLICIT else 0.0
 
     def _between(self, t0: float, times: np.ndarray, states: np.ndarray, codes: np.ndarray) -> None:
         """Sides of all neurons in some states of a piece, in time order, from ``codes`` at ``t0``

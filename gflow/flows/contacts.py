@@ -191,9 +191,10 @@ class Contacts:
             late = off / np.abs(slopes)
             timely = (late * rate[e["neuron"]] <= TIMELY) | (late <= CLOCK * np.spacing(e["time"]))
         for j in np.flatnonzero((off > self.exact) & ~timely & (e["to"] != SLIDING)):
-            # Steppers put one that hardly moves onto the hyperplane that it is not far from.
+            # Steppers put one that hardly moves onto the hyperplane that it is not far from. (The
+            # next number of another clock may be some of time's further on.)
             i, k, t = int(e["neuron"][j]), int(e["point"][j]), float(e["time"][j])
-            after = self.path(np.array([np.nextafter(t, np.inf)]))
+            after = self.path(np.array([t + CLOCK * np.spacing(t)]))
             if not abs(self._stands(after, *np.array([[0], [i], [k]]))[1][0]) <= self.exact:
                 self.contradict(i, k, t, LATE)
 
