@@ -47,6 +47,8 @@ the square of that more: engines tell choices from 20 and 200 ``rtol`` on
 LATER = np.geomspace(1e-4, 1.0, 9)
 """Parts of the time in which a neuron turns, or of `GAP` of that to the next event of the pair, at
 which a neuron is looked at that was let go."""
+ONE = 1e-14
+"""Hyperplanes that are so near one another, relative to the neuron, are not told apart."""
 LATE = "has a record at another time than its weights say"
 UNDECIDED = "is on a hyperplane that it leaves to either side, and no choice is told"
 SOONEST = 1e-6
@@ -325,6 +327,8 @@ class Contacts:
         if not away * since > SURE * self.width or self._chosen(i, k) or not (
                 self.reference.steep or self.codes_at(i, np.arange(self.reference.n), t).any()):
             return False
+        if self._beside(state, i, k, t):
+            return False
         met = self._met(i, k, t)
         # One that has not met it, or was farther off since, is near because it has grown.
         if not np.isfinite(met) or not self._stays(i, k, t - (t - met) * STAYED):
@@ -333,6 +337,19 @@ class Contacts:
         return self._stays(i, k, t - since * BEFORE) and all(
             self._leads_away(earlier, i, k, code) * since > SURE * self.width
             for earlier in self.path(t - since * BEFORE))
+
+    def _beside(self, state: np.ndarray, i: int, k: int, t: float) -> bool:
+        """Whether a neuron that slides is clearly on one side of hyperplane ``k`` all the same: as
+        far as it can go where it slides, which is known far better if the two are almost one."""
+        unit = self.reference.unit
+        held = np.flatnonzero(self.codes_at(i, np.arange(self.reference.n), t) == SLIDING)
+        if not held.size:
+            return False
+        parts = np.linalg.lstsq(unit[held].T, unit[k], rcond=None)[0]
+        some = np.append(held, k)
+        z = self._stands(state[None], np.zeros_like(some), np.full(some.size, i), some)[1]
+        free = float(row_norms(unit[k] - parts @ unit[held]))
+        return bool(abs(z[-1] - parts @ z[:-1]) > max(self.width * free, ONE))
 
     def _met(self, i: int, k: int, t: float) -> float:
         """When the last event of a pair up to ``t`` was; infinite if there was none."""
