@@ -275,6 +275,19 @@ def test_a_label_that_hardly_anybody_sees_is_doubted(seed, point):
         assert f"(point {point})  <-- doubt" in repr(wrong)
 
 
+def test_multipliers_out_of_range_name_their_neuron():
+    flow = gflow.integrate(*draw(400), T, method="waveform", rtol=RTOL)
+    first = flow.events[flow.events["kind"] == "slide"][0]
+
+    def label(arrays):
+        arrays["y"][first["point"]] += 1.0
+
+    wrong = altered(flow, label).certificate()
+    assert "multiplier" in wrong.doubts and wrong.multiplier_neuron == first["neuron"]
+    assert f"(neuron {first['neuron']})  <-- doubt" in repr(wrong).split("multipliers")[1]
+    assert flow.certificate().multiplier_neuron < 0
+
+
 def test_a_label_where_no_neuron_is_ever_on_is_no_part_of_the_flow():
     """It is slid at, and left to the side where it is off: the same run, bit for bit."""
     model, data = draw(625)

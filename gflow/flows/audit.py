@@ -17,10 +17,8 @@ from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
 from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
 from .offsets import Offsets
-from .reference import Reference, Sight
+from .reference import FEWER_DIGITS, Reference, Sight
 
-FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
-"""Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
 GONE = 1e-15
 """Weights carry rounding of this part of the largest that their neuron has been. One below that
 over the width of a hyperplane has no direction left to judge, and is left out: at ``rtol`` 1e-8
@@ -67,8 +65,6 @@ PULLS, SWUNG = 2.0, 100.0
 """Error of the weights, over ``rtol``, that multipliers are judged with; the second where explicit
 steppers are at their limit of stability, near an interpolation, and pulls are what is left of
 swings."""
-SUM_ROUNDING = 1e-13
-"""Rounding of a multiplier, relative to the terms that it sums."""
 MOST_ASKED = 4000
 """So often, about, the field is asked for a single pair or neuron, and for multipliers."""
 WORK = 4e8
@@ -182,7 +178,7 @@ class _Audit:
         self.last_margin = self.fall = 0.0
         self.lost = self.rise = self.gap = self.wrong = self.multiplier = 0.0
         self.last_piece, self.last_state = -1, path.start
-        self.pair = (-1, -1)
+        self.pair, self.off_range = (-1, -1), -1
         self.checked = 1
         self._first(start)
 
@@ -418,7 +414,10 @@ class _Audit:
             # Neurons of one pattern have the same multipliers.
             marks = self.codes[sliding].astype(float) @ self.marks
             for i in spread_out(sliding[np.unique(marks, return_index=True)[1]], self.asked_each):
-                self.multiplier = worst(self.multiplier, self._excess(sight, j, int(i)))
+                off = self.reference.excess(sight, j, int(i), self.codes[i], self.pulls * self.rtol)
+                # NaN stays.
+                if not off <= self.multiplier and not np.isnan(self.multiplier):
+                    self.multiplier, self.off_range = off, int(i)
 
     def _sides(self, state: np.ndarray, sight: Sight, j: int, codes: np.ndarray, t: float) -> None:
         """Compare ``codes`` with the sides of a state, and ask the field about neurons that are on
@@ -438,32 +437,6 @@ class _Audit:
             self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k,
                                 np.full(i.size, t), codes[i, k], self.contacts.since(i, k, t),
                                 self.asked_each)
-
-    def _excess(self, sight: Sight, j: int, i: int) -> float:
-        """How far multipliers of one neuron, one a hyperplane, leave [0, 1], beyond what errors
-        of the weights by ``pulls rtol`` do to the pulls that this neuron sees."""
-        reference, X = self.reference, self.flow.data.X
-        points = self.codes[i] == SLIDING
-        active = (self.field.activation.weights(self.codes[i]) * ~points) / reference.n
-        p, error = sight.p[j], self.pulls * self.rtol * sight.error[j]
-        V, below, above = reference.limits(points, p[None, :])
-        if len(V) > np.linalg.matrix_rank(V):
-            return 0.0
-        solve = np.linalg.pinv(V.T)
-        turned = reference.turned(sight.a[j, i:i + 1], sight.W[j, i:i + 1])[0]
-        total = -solve @ ((active * p) @ X - turned)
-        jump = (above - below)[0]
-        # As in kernels.crossings.multiplier_errors: of the pulls on the active side, and its own.
-        A = self.flow.data.arrangement
-        planes = np.unique(A.label[points])
-        own = (A.label == planes[:, None]) * np.abs(A.length) / reference.n
-        leak = 1 + reference.steep
-        slack = np.abs(solve @ X.T) @ (np.abs(active) * error) + leak * own @ error
-        low, high = np.minimum(below[0], above[0]), np.maximum(below[0], above[0])
-        size = np.abs(solve @ X.T) @ (np.abs(active) * np.abs(p)) + leak * own @ np.abs(p)
-        slack = slack + SUM_ROUNDING * size
-        over = np.maximum(low - total, total - high) - slack
-        return float(np.max(np.where(over > 0, over, 0.0) / (np.abs(jump) + slack + FEWER_DIGITS)))
 
     def _sums(self) -> np.ndarray:
         """Norms of the sums (m,) of all defects of a neuron, but for `OUTLIERS` pieces of each."""
@@ -536,7 +509,7 @@ class _Audit:
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
             margin_fall=self.fall, gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
-            multiplier=self.multiplier, defect=self.defect,
+            multiplier=self.multiplier, multiplier_neuron=self.off_range, defect=self.defect,
             lasting=np.where(self.count >= ENOUGH, sums, 0.0),
             offset=offset, offset_point=point, off_event=self.contacts.off,
             contradictions=self.contacts.count, first=tuple(self.contacts.found),

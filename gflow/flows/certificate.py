@@ -84,6 +84,8 @@ class Certificate(Value):
     multiplier : float
         How far a sliding multiplier leaves [0, 1] at most, beyond what errors of the weights do to
         the pulls that this neuron sees; 0 if none does.
+    multiplier_neuron : int
+        Whose that is, -1 if none does.
     stationarity : float
         Norm of the min-norm gradient at the end, relative to what it would be if labels and
         outputs did not cancel: near 0 at a stationary point, an interpolation or not.
@@ -119,6 +121,7 @@ class Certificate(Value):
     wrong_side: float
     wrong_pair: tuple[int, int]
     multiplier: float
+    multiplier_neuron: int
     stationarity: float
     gradient: float
     rtol: float
@@ -173,6 +176,7 @@ class Certificate(Value):
             return f" (neuron {int(np.argmax(values))})" if values.size else ""
 
         label = f" (point {self.offset_point})" if self.offset_point >= 0 else ""
+        slides = f" (neuron {self.multiplier_neuron})" if self.multiplier_neuron >= 0 else ""
         pair = ("" if self.wrong_pair[0] < 0 else
                 f" (neuron {self.wrong_pair[0]}, point {self.wrong_pair[1]})")
         (seen, pieces), (met, events), (some, m) = self.pieces, self.events, self.neurons
@@ -193,7 +197,7 @@ class Certificate(Value):
             line("largest jump", "gap"),
             line("stored states", "stored"),
             line("wrong side of pattern", "wrong_side", pair),
-            line("multipliers off [0, 1]", "multiplier"),
+            line("multipliers off [0, 1]", "multiplier", slides),
             f"  stationarity at the end  {self.stationarity:.2e} (|grad| = {self.gradient:.2e})",
             f"  looked at {seen} of {pieces} pieces, {some} of {m} neurons ({self.looked:.0%} of "
             f"neurons x intervals), {met} of {events} events: one wrong piece would be missed in "

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..engines.events import SLIDING
 from ..kernels.filippov import box_least_squares
 from ..problem.field import Field
 from ..problem.norms import row_norms
@@ -28,6 +29,10 @@ SURELY = 4.0
 """Times the largest of these differences is what losses are rounded by."""
 CHUNK = 250_000
 """Of neurons x points x states so many are in memory at once, beside what is asked for."""
+FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
+"""Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
+SUM_ROUNDING = 1e-13
+"""Rounding of a multiplier, relative to the terms that it sums."""
 
 
 class Sight(NamedTuple):
@@ -257,6 +262,43 @@ class Reference:
         of[np.arange(k.size), which.ravel()] = 1.0
         return (A.normal[planes], (p[:, k] * self._below[k]) @ of,
                 (p[:, k] * self._above[k]) @ of)
+
+    def excess(self, sight: Sight, j: int, i: int, codes: np.ndarray, rtol: float) -> float:
+        """How far multipliers of a sliding neuron, one a hyperplane, leave [0, 1], beyond what
+        errors of the weights do to the pulls that it sees.
+
+        Parameters
+        ----------
+        sight : Sight
+            Of all neurons.
+        j, i : int
+            State and neuron.
+        codes : ndarray, shape (n,)
+            Its side of every point.
+        rtol : float
+            Errors of the weights, relative.
+        """
+        points = codes == SLIDING
+        active = (self.field.activation.weights(codes) * ~points) / self.n
+        p, error = sight.p[j], rtol * sight.error[j]
+        V, below, above = self.limits(points, p[None, :])
+        if len(V) > np.linalg.matrix_rank(V):
+            return 0.0
+        solve = np.linalg.pinv(V.T)
+        total = -solve @ ((active * p) @ self.X - self.turned(sight.a[j, i:i + 1],
+                                                              sight.W[j, i:i + 1])[0])
+        jump = (above - below)[0]
+        # As in kernels.crossings.multiplier_errors: of the pulls on the active side, and its own.
+        A = self.field.data.arrangement
+        planes = np.unique(A.label[points])
+        own = (A.label == planes[:, None]) * np.abs(A.length) / self.n
+        leak = 1 + self.steep
+        slack = np.abs(solve @ self.X.T) @ (np.abs(active) * error) + leak * own @ error
+        low, high = np.minimum(below[0], above[0]), np.maximum(below[0], above[0])
+        size = np.abs(solve @ self.X.T) @ (np.abs(active) * np.abs(p)) + leak * own @ np.abs(p)
+        slack = slack + SUM_ROUNDING * size
+        over = np.maximum(low - total, total - high) - slack
+        return float(np.max(np.where(over > 0, over, 0.0) / (np.abs(jump) + slack + FEWER_DIGITS)))
 
     def _told_apart(self, V: np.ndarray, below: np.ndarray, above: np.ndarray
                     ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
