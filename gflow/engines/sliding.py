@@ -21,6 +21,7 @@ from ..kernels.chebyshev import halves, nodes, to_series
 from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, SIGN, SUM_ROUNDING,
                                  multiplier_errors, multipliers)
 from ..kernels.roots import first_exit
+from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from .events import OFF
 from .pattern import Geometry, Slide
@@ -150,6 +151,8 @@ class OfStep(Margins):
             size = np.abs(p).max(axis=1, keepdims=True)
             size[size == 0.0] = 1.0
             p, error = p / size, error / size[0]
+        # On losses without end pulls keep their signs, and fall by orders on a long step.
+        self.fall = is_endless(engine.field.loss) and engine.drift.turning is None
         super().__init__(engine.pattern.geometry, p, error)
 
     def of(self, i: int, slide: Slide, side: np.ndarray
@@ -165,6 +168,10 @@ class OfStep(Margins):
             moved = (own * engine.drift.turning) @ slide.solve.T
             below, above = below * size - moved, above * size + moved
             error = error * np.abs(size).max()
+        jump = below + above
+        if self.fall and (jump > 0).all():
+            # A polynomial of sums of exponentials is wrong by more than what is left of them.
+            below, above, error = below / jump, above / jump, error / jump[0]
         return below, above, error
 
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float) -> float:
@@ -174,6 +181,8 @@ class OfStep(Margins):
         stepper is at its limit of stability, and both margins are 0 but for its swings, they pass
         0 and come back as long as it stays there: a slide goes on until they are beyond that.
         """
+        if self.fall and (margin > 0).all():
+            return 2.0
         s = self.leaves(margin, 0.0 if margin[0] > error else error)
         swings = NAUGHT * error
         if self.engine.gear.count and s <= 1.0 and abs(
