@@ -8,6 +8,7 @@ from scipy.integrate import RK45
 
 import gflow
 from gflow.engines.gear import Gear
+from validation.doubts import Drawn
 from validation.faults import draw_setting, run
 
 START = ([0.3, -0.4, 0.5], [[0.2, 0.2], [-0.1, 0.4], [0.3, -0.4]])
@@ -67,6 +68,14 @@ def test_slides_on_a_line_do_not_end_by_swings(a, W, slope, X, y, t_max, rates):
     assert [flow.status for flow in flows] == ["finished", "finished"]
     assert len(flows[0].events) <= 12 * len(flows[1].events)
     np.testing.assert_allclose(flows[0].W[-1], flows[1].W[-1], rtol=0, atol=1e-5)
+
+
+def test_a_slide_ends_at_the_limit_of_stability_too():
+    # Its margin falls for good and does not come back, by less than swings might be.
+    drawn = Drawn(8021)
+    flow = drawn.run("RK45", drawn.rtol, None)
+    ends = flow.events["time"][(flow.events["neuron"] == 2) & (flow.events["kind"] == "release")]
+    assert ends[0] < 9.0 and flow.certificate().multiplier == 0.0
 
 
 def test_neurons_of_weight_0_on_a_line_do_not_meet_it_for_ever(monkeypatch):

@@ -179,7 +179,8 @@ class OfStep(Margins):
 
         A margin clear of its error is followed to its zero; another has no sign. Where an explicit
         stepper is at its limit of stability, and both margins are 0 but for its swings, they pass
-        0 and come back as long as it stays there: a slide goes on until they are beyond that.
+        0 and come back as long as it stays there, within every step: a slide goes on until they are
+        beyond that, or do not come back.
         """
         if self.fall and (margin > 0).all():
             return 2.0
@@ -187,7 +188,7 @@ class OfStep(Margins):
         swings = NAUGHT * error
         if self.engine.gear.count and s <= 1.0 and abs(
                 chebval(s, to_series(self.fine) @ other)) <= swings:
-            return self.leaves(margin + swings, 0.0)
+            return -1.0 if margin.max() < -error else self.leaves(margin + swings, 0.0)
         return s
 
 
