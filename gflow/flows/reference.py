@@ -49,7 +49,8 @@ class Sight(NamedTuple):
         Outputs and pulls, of all neurons.
     error : ndarray, shape (J, n)
         What errors of the weights by 1, relative to their neuron, do to pulls: ``l'' |x| sum
-        (a^2 + |w|^2) / 2`` over the neurons that are active, at least ``|a| |w|`` of each.
+        (a^2 + |w|^2) / 2`` over the neurons that are active or may be, at least ``|a| |w|`` of
+        each.
     """
 
     a: np.ndarray
@@ -114,9 +115,12 @@ class Reference:
         for j in range(0, len(states), step):
             rows = slice(j, j + step)
             z = W[rows] @ self.X.T
-            seen = np.where(z > 0, 1.0, self.steep)
             if self.smooth:
                 seen = self.bends(z)
+            else:
+                # Who is off by less than errors may be on.
+                beside = self.band * np.sqrt(squares[rows])[..., None] * self.lengths
+                seen = np.where(z > beside, 1.0, np.where(z > -beside, self.near, self.steep))
             reach[rows] = ((squares[rows] / 2)[:, None] @ seen)[:, 0]
             h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
         if who is not None:

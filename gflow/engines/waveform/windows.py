@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from copy import copy
 from typing import Any
 
@@ -15,6 +16,10 @@ from .crew import Crew
 from .marcher import Marcher
 from .window import Window
 from ...problem.quiet import quiet
+
+SHORT = (1e-12, 1e-9, 1e-6)
+"""Where a run ends at w = 0 the energy is that of so much less of the end of its last window, a
+short one: the first that can be marched."""
 
 
 class Windows:
@@ -182,17 +187,22 @@ class Windows:
             return window.dissipation(end) * 2 / (window.t1 - window.t0)
         if end <= -1.0:
             return 0.0
-        if end < 1.0:
-            window = window.part(end)
-        energy = np.zeros(1)
-        side = self.side_at(p)
+        try:
+            return self._spent(p, window.part(end) if end < 1.0 else window)
+        except Stop as why:
+            for short in SHORT if end < 1.0 else ():
+                # Where a run ended a leaky neuron may be at w = 0, and have no way on.
+                with suppress(Stop):
+                    return self._spent(p, window.part(end - short * (end + 1)))
+            raise Unreadable(p, why) from None
+
+    def _spent(self, p: int, window: Window) -> float:
+        """Integral of ``|theta'|^2`` over a part of window ``p`` from its start on."""
+        energy, side = np.zeros(1), self.side_at(p)
         with Crew(self.threads) as crew:
             frame = self.marcher.begin(window, side, self.marcher.patterns(side), np.ones(1), crew,
                                        wanted=True, alone=True)
-            try:
-                frame.run(window.values, energy)
-            except Stop as why:
-                raise Unreadable(p, why) from None
+            frame.run(window.values, energy)
         return float(energy[0]) * 2 / (window.t1 - window.t0)
 
     def side_at(self, p: int) -> np.ndarray:
