@@ -139,6 +139,27 @@ def test_a_disk_that_is_full_does_not_end_the_run(tmp_path, monkeypatch):
     assert flow.status == "finished"
 
 
+@pytest.mark.filterwarnings("error")
+def test_nor_where_warnings_are_errors(tmp_path, monkeypatch):
+    def full(*parts):
+        raise OSError("no room")
+    monkeypatch.setattr("gflow.flows.checkpoint.save", full)
+    assert gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0,
+                           checkpoint=tmp_path / "run.npz").success
+
+
+def test_a_checkpoint_is_never_replaced_by_a_shorter_one(tmp_path):
+    file = tmp_path / "run.npz"
+    flow = gflow.integrate(MODEL, DATA, 20.0, checkpoint=file, stop=lambda state: state.t > 10)
+    again = gflow.resume(file, stop=gflow.stop.loss_below(2 * flow.loss[0]))
+    assert gflow.load(file).t_end == again.t_end == flow.t_end > 10
+    limited = gflow.integrate(MODEL, DATA, 20.0, checkpoint=file, max_events=4)
+    assert limited.status == "max_events" and gflow.resume(file).t_end == limited.t_end
+    gflow.descend(MODEL, DATA, lr=0.1, steps=50, stop=lambda state: state.t > 2).save(file)
+    with pytest.raises(ValueError, match="gflow.descend"):
+        gflow.resume(file)
+
+
 def press(state):
     signal.raise_signal(signal.SIGINT)
 

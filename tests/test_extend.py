@@ -113,6 +113,23 @@ def test_after_a_rule_or_a_limit(method):
         assert short.t_end < t_max and longer.stats["steps"] >= short.stats["steps"]
 
 
+@pytest.mark.parametrize("method", ["DOP853", "waveform", "Radau"])
+def test_nothing_that_was_reached_is_given_up(method):
+    """The last piece is made again, and rules are not asked about times that have passed."""
+    model, data, t_max = problem("slides")
+    short = gflow.integrate(model, data, t_max, method=method, stop=lambda s: s.t > t_max / 3)
+    located = short.extend(t_max, stop=gflow.stop.loss_below(2 * short.loss[0]))
+    assert located.status == "loss_below" and located.t_end == short.t_end
+    assert len(located.events) == len(short.events)
+    np.testing.assert_allclose(located.model.W, short.model.W, atol=1e-7)
+    # The end of a piece, that of one made again.
+    assert short.t_end <= short.extend(t_max, stop=lambda state: True).t_end < 1.5 * short.t_end
+    later = short.extend(t_max, stop=lambda state: state.t > t_max / 2)
+    assert t_max / 2 < later.t_end < t_max
+    with pytest.raises(ValueError, match="events up to now"):
+        short.extend(t_max, max_events=len(short.events))
+
+
 def test_times_that_are_reported():
     start, data = ([0.5], [[0.3]]), ([[1.0]], [1.0])
     flow = gflow.integrate(start, data, 2.0, t_eval=[0.0, 1.0, 2.0])

@@ -348,3 +348,27 @@ def test_the_noise_of_a_slide_is_that_of_its_own_points():
         flow = faults.run(problem, method, 1e-8)
         assert np.abs(faults.outputs(flow) - exact).max() < 1e-7
         assert flow.certificate().ok
+
+
+class Fails(PseudoHuber):
+    """One of whose calls raises."""
+
+    calls, error = 0, ValueError
+
+    def pull(self, h, y):
+        Fails.calls += 1
+        if Fails.calls == 130:
+            raise self.error("mine")
+        return super().pull(h, y)
+
+
+@pytest.mark.parametrize("error", [ValueError, ZeroDivisionError, np.linalg.LinAlgError])
+@pytest.mark.parametrize("method", ["DOP853", "waveform", "Radau"])
+def test_what_a_loss_raises_is_not_taken_for_overflow(method, error, monkeypatch):
+    monkeypatch.setattr(Fails, "calls", 0)
+    monkeypatch.setattr(Fails, "error", error)
+    with pytest.raises(error, match="mine") as raised:
+        gflow.integrate(gflow.init.balanced(6, 2, 0.1, rng=0),
+                        gflow.datasets.linear_teacher(8, 2, noise=0.5, rng=0), 20.0, method=method,
+                        loss=Fails())
+    assert raised.value.flow.status == "exception"

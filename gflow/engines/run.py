@@ -108,6 +108,8 @@ class Run:
         The path of the engine, and how it is seen.
     t_max : float
         Where the run ends, in units of the engine.
+    since : float
+        What has been reached before, by a run that this one goes on with: nothing ends it earlier.
     """
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
@@ -127,7 +129,7 @@ class Run:
         self.meter = Meter(t_max) if progress else None
         self.snapshot: Callable[[], None] | None = None
         self.every, self.next = np.inf, np.inf
-        self.judged = path.t_end
+        self.judged, self.since = path.t_end, 0.0
 
     @property
     def t_max(self) -> float:
@@ -165,7 +167,8 @@ class Run:
         measure : Measure
         """
         self.judged = self.path.t_end
-        if self.interrupted:
+        again = self.path.t_end < self.since
+        if self.interrupted and not again:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
@@ -173,7 +176,7 @@ class Run:
             self._stop_if_asked(self.rules, self.observer(measure))
         if self.recorder:
             self.collect(measure)
-        if self.snapshot is not None and self.wall >= self.next:
+        if self.snapshot is not None and self.wall >= self.next and not again:
             self.take_snapshot(self.snapshot)
 
     def take_snapshot(self, snapshot: Callable[[], None]) -> None:
@@ -194,21 +197,24 @@ class Run:
         return end
 
     def _stop_if_asked(self, rules: tuple[Rule, ...], state: Callable[[float], State]) -> None:
-        t0 = self.inside(self.path.breaks[-2] if self.path.pieces else 0.0)
-        t1 = self.inside(self.path.t_end)
-        end = state(self.path.t_end)
+        begin, last = self.path.breaks[-2] if self.path.pieces else 0.0, self.path.t_end
+        if last < self.since:
+            return
+        # It may hold where the run begins, or goes on.
+        fresh, begin = begin <= self.since, max(begin, self.since)
+        t0, t1 = self.inside(begin), self.inside(last)
+        end = state(last)
         for rule in rules:
             if not asked(rule, end):
                 continue
             if rule.locate and t1 > t0:
                 lo, hi = t0, t1
-                if t0 == 0.0 and asked(rule, state(0.0)):
-                    # It holds at the start.
-                    hi = 0.0
+                if fresh and asked(rule, state(begin)):
+                    hi = lo
                 while hi - lo > 1e-6 * (t1 - t0):
                     mid = (lo + hi) / 2
                     lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)
-                self.path.cut(self.outside(hi))
+                self.path.cut(begin if hi == t0 else max(self.outside(hi), begin))
             raise Stop(rule.status, rule.message)
 
     def collect(self, measure: Measure, end: bool = False) -> None:

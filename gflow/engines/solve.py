@@ -167,6 +167,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     run = Run(path, t_max, tuple(rules), max_events, progress, recorder,
               Field(data, loss, model.activation, setting))
     run.count = len(kept)
+    run.since = 0.0 if after is None else after.t_end
 
     def outcome(path: Path, status: str, message: str) -> _R:
         """The run, as far as ``path`` goes."""
@@ -197,7 +198,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
         engine, run, "" if len(kept) or engine.steps else
         overflow(model, data, loss) or _underflow(model, units, name))
     record = outcome(path, status, message)
-    if keep is not None:
+    if keep is not None and record.t_end >= run.since:
         keep(record)
     if raised is not None:
         if recorder is not None:

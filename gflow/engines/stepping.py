@@ -17,6 +17,7 @@ from ..kernels import field as kernels
 from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, crossings
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..problem.norms import row_norms
+from ..problem.theirs import is_theirs
 from ..problem.words import cut, listed
 from . import sliding
 from .drift import Drift
@@ -222,6 +223,8 @@ class Stepping:
         try:
             yield
         except Exception as error:
+            if is_theirs(error):
+                raise
             self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
 
     def go_on(self, path: Trajectory, codes: np.ndarray, met: np.ndarray) -> None:

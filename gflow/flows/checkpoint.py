@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
+from contextlib import suppress
 from typing import Callable
 
 import numpy as np
@@ -14,6 +15,7 @@ from ..problem.checks import positive
 from ..problem.files import Output
 from ..problem.loss import LossLike
 from .archive import save
+from .discrete import Descent
 from .extension import extend
 from .flow import Flow
 from .loading import load
@@ -41,9 +43,10 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
         try:
             save(record, name)
         except OSError as error:
-            # The run is worth more than its copy.
-            warnings.warn(f"the checkpoint {name} could not be written ({error}); the run goes "
-                          "on", RuntimeWarning, stacklevel=2)
+            # The run is worth more than its copy, also where warnings are errors.
+            with suppress(RuntimeWarning):
+                warnings.warn(f"the checkpoint {name} could not be written ({error}); the run goes "
+                              "on", RuntimeWarning, stacklevel=2)
 
     return keep, every
 
@@ -69,7 +72,8 @@ def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every
     Returns
     -------
     Flow
-        One run from 0, as if nothing had happened; as it is in the file if it has reached its end.
+        One run from 0, as if nothing had happened; as it is in the file if it has reached its end,
+        or ``max_events``.
 
     Raises
     ------
@@ -88,10 +92,11 @@ def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every
     ('callback', 'finished')
     """
     flow = load(file, loss)
+    if isinstance(flow, Descent):
+        flow.extend(flow.settings["t_max"])
     keep, every = keeper(file, every)
-    t_max = flow.settings["t_max"]
-    if flow.t_end >= t_max:
+    t_max, most = flow.settings["t_max"], flow.settings.get("max_events")
+    if flow.t_end >= t_max or most is not None and len(flow.events) >= most:
         return flow
     wanted = flow.settings.get("t_eval")
-    return extend(flow, t_max, wanted, stop, flow.settings["max_events"], progress, strict, threads,
-                  keep, every)
+    return extend(flow, t_max, wanted, stop, most, progress, strict, threads, keep, every)

@@ -34,6 +34,9 @@ def extend(flow: R, t_max: float, t_eval: ArrayLike | None, stop: StopLike,
         t_eval, t_max, flow.data, flow.loss_function)
     if max_events is not None:
         max_events = whole(max_events, "max_events")
+        if max_events <= len(flow.events):
+            raise ValueError(f"max_events = {max_events} is no more than the {len(flow.events)} "
+                             "events up to now, which count, too: give more")
     progress, strict = flag(progress, "progress"), flag(strict, "strict")
     settings, rules = flow.settings, as_rules(stop)
     for rule in rules:

@@ -28,6 +28,7 @@ from .data import Data
 from .loss import SQUARE, Loss, is_endless
 from .norms import row_norms
 from .setting import PLAIN, Setting
+from .theirs import theirs
 
 
 def outputs(X: np.ndarray, a: np.ndarray, W: np.ndarray,
@@ -50,7 +51,9 @@ def mean_loss(loss: Loss, h: np.ndarray, y: np.ndarray) -> Any:
     >>> float(mean_loss(SQUARE, np.array([1.0, 3.0]), np.array([0.0, 0.0])))
     2.5
     """
-    return np.mean(loss.value(h, y), axis=-1)
+    with theirs:
+        values = loss.value(h, y)
+    return np.mean(values, axis=-1)
 
 
 @dataclass(frozen=True)
@@ -95,14 +98,16 @@ class Field:
     def pulls(self, h: np.ndarray, log: Any = None) -> np.ndarray:
         """Pulls at outputs ``h`` (..., n), as kernels take them; times ``e^log``, if that is given,
         a number or (..., 1) (endless losses only)."""
-        p = (self.loss.pull(h, self.data.y) if log is None else
-             self.loss.pull(h, self.data.y, log))  # type: ignore[call-arg]
+        with theirs:
+            p = (self.loss.pull(h, self.data.y) if log is None else
+                 self.loss.pull(h, self.data.y, log))  # type: ignore[call-arg]
         return np.require(p, float, ["C", "W"])
 
     def curvature(self, h: np.ndarray, log: Any = None) -> np.ndarray:
         """``l''`` at outputs ``h`` (..., n), times ``e^log`` as in `pulls`."""
-        bend = (self.loss.curvature(h, self.data.y) if log is None else
-                self.loss.curvature(h, self.data.y, log))  # type: ignore[call-arg]
+        with theirs:
+            bend = (self.loss.curvature(h, self.data.y) if log is None else
+                    self.loss.curvature(h, self.data.y, log))  # type: ignore[call-arg]
         return np.require(bend, float, ["C", "W"])
 
     def log_pulls(self, h: np.ndarray) -> np.ndarray:
@@ -158,7 +163,9 @@ class Field:
         if isinstance(self.activation, Smooth):
             z = W @ self.data.X.T
             p = self.pulls(self.activation(z).T @ a) / self.data.n
-            D = self.activation.derivative(z) * p @ self.data.X
+            with theirs:
+                bent = self.activation.derivative(z)
+            D = bent * p @ self.data.X
             v = np.append(self.activation(z) @ p, a[:, None] * D)
             return -self._kept(v, a, W)
         return -self.force(a, W, self.fields(codes, self.pulls(self.outputs(a, W, codes))))

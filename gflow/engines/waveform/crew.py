@@ -8,6 +8,7 @@ from typing import Callable, TypeVar
 
 import numpy as np
 
+from ...problem.theirs import is_theirs
 from ..run import Stop
 
 WORTH_THREADS = 2e-3
@@ -89,5 +90,7 @@ class Crew:
                 wait(others)
             return [first] + [other.result() for other in others]
         except Exception as error:
+            if is_theirs(error):
+                raise
             raise Stop("worker_failed", "a thread that integrates neurons failed with "
                        f"{type(error).__name__} ({error}); this is what was reached") from error

@@ -21,6 +21,7 @@ from ...kernels.slides import keep_on
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
 from ...problem.norms import row_norms
+from ...problem.theirs import is_theirs
 from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero
 from ..run import Run, Stop
 from .. import rest
@@ -184,6 +185,8 @@ class Waveform:
             try:
                 self._advance()
             except (ArithmeticError, np.linalg.LinAlgError) as error:
+                if is_theirs(error):
+                    raise
                 i = int(np.argmax(self.power))
                 k = int(np.argmax(np.abs(self.guess.r) * self.lengths))
                 raise Stop("non_finite", "numbers overflow after t = {t}, most of all those of "

@@ -23,6 +23,7 @@ from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
 from ...kernels.slides import slide_exit
 from ...problem.norms import row_norms
+from ...problem.theirs import theirs
 from ..rest import NOISE, ROUNDS, terms
 from ..run import Run
 from .fading import EPS, keep_shrinking, lost, lowered, mantissa, shrink_for_ever
@@ -85,7 +86,8 @@ class Sliding:
         as in `Field.pulls`."""
         h = np.einsum("jgd,kd,kg->jk", v, self.X, self.on) * left
         loss: Any = self.loss
-        pull = loss.pull(h, self.y) if log is None else loss.pull(h, self.y, log)
+        with theirs:
+            pull = loss.pull(h, self.y) if log is None else loss.pull(h, self.y, log)
         pull = monomials(DEGREE) @ to_series(DEGREE) @ pull * factor
         pull = (pull * self.length).T
         plus, minus = np.zeros((2, self.planes.size, DEGREE + 1))
