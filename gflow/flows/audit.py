@@ -219,7 +219,9 @@ class _Audit:
         self.last_piece, self.last_state = p, states[-1]
         self.largest = np.maximum(self.largest, by_neuron(np.abs(states).max(axis=0), self.m))
         sight = self.reference.see(states)
-        self.pulls = SWUNG if self._long(sight, t1 - t0) > STIFF else PULLS
+        # One that an event has cut short swings as those beside it.
+        longest = float(np.diff(path.breaks[max(p - 1, 0):p + 3]).max())
+        self.pulls = SWUNG if self._long(sight, longest) > STIFF else PULLS
         losses = self._objective(sight)
         self.lost += float(losses[0])
         self.margin = worst(self.margin, self._margin(sight))
