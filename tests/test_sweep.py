@@ -2,6 +2,8 @@
 
 import asyncio
 import copy
+import functools
+import io
 import itertools
 import json
 import math
@@ -10,6 +12,8 @@ import pickle
 import subprocess
 import sys
 import threading
+import types
+import warnings
 from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 
 import numpy as np
@@ -104,11 +108,32 @@ def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, see
     ({"shared": ["m"]}, "no parameter of the grid"),
     ({"executor": 3}, "executor is a int"),
     ({"executor": "nonsense"}, "no address of a scheduler"),
+    ({"progress": "no"}, "progress is 'no': give True or False"),
+    ({"retry_failed": "no"}, "retry_failed is 'no': give True or False"),
+    ({"run": functools.partial(sweep_tasks.nap, rng=memoryview(b"a"))}, "run carries"),
 ])
-def test_bad_arguments_are_one_sentence(sweep, option, sentence):
+def test_bad_arguments_are_one_sentence_before_a_store_is_made(sweep, tmp_path, option, sentence):
+    """The settings of a store bind: a call that was refused must leave none."""
     option = {"run": sweep_tasks.nap, **option}
     with pytest.raises((TypeError, ValueError), match=sentence):
         sweep(option.pop("run"), {"n": [1]}, **option)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("option", [{"workers": 0}, {"executor": 3}])
+def test_bad_arguments_leave_a_store_as_it_is(sweep, tmp_path, option):
+    sweep(sweep_tasks.flow, {"n": [3]})
+    before = contents(tmp_path / "s.db")
+    with pytest.raises((TypeError, ValueError)):
+        sweep(sweep_tasks.flow, {"n": [3, 6]}, **option)
+    assert contents(tmp_path / "s.db") == before
+
+
+def test_an_executor_that_is_shut_down_is_a_sentence(sweep):
+    with ThreadPoolExecutor(1) as pool:
+        pass
+    with pytest.raises(gflow.sweeping.SweepError, match="takes no tasks .*: give one that runs"):
+        sweep(sweep_tasks.nap, {"n": [1]}, executor=pool)
 
 
 # Results ------------------------------------------------------------------------------------------
@@ -333,6 +358,45 @@ class Counting(ThreadPoolExecutor):
     def submit(self, fn, *args):
         self.ran += [args[1].key] if fn.__name__ == "perform" else []
         return super().submit(fn, *args)
+
+
+# Terminals ----------------------------------------------------------------------------------------
+
+class Lost(io.StringIO):
+    """A terminal whose other end is gone."""
+
+    def __init__(self, error):
+        super().__init__()
+        self.error = error
+
+    def isatty(self):
+        return True
+
+    def write(self, text):
+        raise self.error
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize("stream", [closed(), Lost(OSError(5, "EIO")), Lost(BrokenPipeError()),
+                                    types.SimpleNamespace(write=len), object(), None])
+def test_a_sweep_does_not_die_with_its_terminal(sweep, monkeypatch, stream):
+    def run(n, rng):
+        return {"x": 1 / n}
+    monkeypatch.setattr("gflow.sweeping.report.LINE", 0.0)
+    monkeypatch.setattr("sys.stderr", stream)
+    with warnings.catch_warnings():
+        # To the terminal too, and not to pytest.
+        warnings.showwarning = show
+        assert len(sweep(run, {"n": [0, 1, 2]}, progress=True)) == 2
+
+
+def show(message, *details):
+    sys.stderr.write(str(message))
 
 
 # Processes ----------------------------------------------------------------------------------------

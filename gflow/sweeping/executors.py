@@ -6,6 +6,7 @@ All are `concurrent.futures.Executor`; nothing here knows about sweeps.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -18,6 +19,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Callable, Iterator
 
 from ..problem.checks import whole
+from ..problem.words import short
 
 MANY = 1000
 """Tasks given to a foreign executor at once: enough to see how much work waits."""
@@ -31,6 +33,20 @@ ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", 
                                      "NUMBA_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")}
 DEADLY = frozenset(["KilledWorker"])
 """Errors with which a cluster says that a task killed several workers."""
+
+
+def check_executor(executor: Any, workers: Any) -> None:
+    """Say what is wrong with an executor, before there is anything to undo; see `open_executor`."""
+    if workers is not None:
+        whole(workers, "workers")
+    if isinstance(executor, str):
+        _check_address(executor)
+    elif _is_client(executor):
+        if getattr(executor, "asynchronous", False):
+            raise TypeError("executor is an asynchronous dask Client: give a plain one")
+    elif executor is not None and not isinstance(executor, Executor):
+        raise TypeError(f"executor is a {type(executor).__name__}: give None, a concurrent.futures "
+                        "Executor, a dask Client, or the address of a Dask scheduler")
 
 
 def open_executor(executor: Any, workers: int | None) -> tuple[Executor, int, bool]:
@@ -52,6 +68,7 @@ def open_executor(executor: Any, workers: int | None) -> tuple[Executor, int, bo
     OSError
         If there is no scheduler at the address.
     """
+    check_executor(executor, workers)
     if workers is not None:
         workers = whole(workers, "workers")
     if executor is None:
@@ -61,10 +78,12 @@ def open_executor(executor: Any, workers: int | None) -> tuple[Executor, int, bo
         return executor, workers or MANY, False
     if isinstance(executor, str):
         return DaskPool(_connect(executor), ours=True), workers or MANY, True
-    if type(executor).__module__.partition(".")[0] == "distributed" and hasattr(executor, "submit"):
-        return DaskPool(executor, ours=False), workers or MANY, True
-    raise TypeError(f"executor is a {type(executor).__name__}: give None, a concurrent.futures "
-                    "Executor, a dask Client, or the address of a Dask scheduler")
+    return DaskPool(executor, ours=False), workers or MANY, True
+
+
+def _is_client(executor: Any) -> bool:
+    return type(executor).__module__.partition(".")[0] == "distributed" and \
+        hasattr(executor, "submit")
 
 
 def stop(pool: Executor, ours: bool) -> None:
@@ -216,8 +235,6 @@ class DaskPool(Executor):
     """
 
     def __init__(self, client: Any, ours: bool) -> None:
-        if getattr(client, "asynchronous", False):
-            raise TypeError("executor is an asynchronous dask Client: give a plain one")
         self.client = client
         self.ours = ours
 
@@ -245,15 +262,17 @@ class DaskPool(Executor):
             time.sleep(0.1)
 
 
-def _connect(address: str) -> Any:
+def _check_address(address: str) -> None:
     if "://" not in address:
-        raise ValueError(f"executor = {address!r} is no address of a scheduler: give one such as "
-                         "\"tcp://127.0.0.1:8786\"")
-    try:
-        from distributed import Client
-    except ImportError:
+        raise ValueError(f"executor = {short(address)} is no address of a scheduler: give one such "
+                         "as \"tcp://127.0.0.1:8786\"")
+    if importlib.util.find_spec("distributed") is None:
         raise ImportError("a Dask cluster needs the package distributed: "
-                          "pip install 'gflow[cluster]'") from None
+                          "pip install 'gflow[cluster]'")
+
+
+def _connect(address: str) -> Any:
+    from distributed import Client
     try:
         return Client(address)
     except (OSError, ValueError) as error:

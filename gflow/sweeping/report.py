@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from contextlib import suppress
 
 from .store import Store, Sweep
 
@@ -27,8 +28,8 @@ class Meter:
 
     def __init__(self, store: Store, visible: bool) -> None:
         self.store = store
-        self.visible = visible and sys.stderr is not None
-        self.terminal = self.visible and sys.stderr.isatty()
+        self.visible = visible
+        self.terminal = visible and _is_terminal()
         self.last = time.monotonic() if not self.terminal else 0.0
         self.drawn = False
 
@@ -44,7 +45,7 @@ class Meter:
         """Say something now, on a line of its own."""
         if self.visible:
             start = "\n" if self.drawn else ""
-            print(f"{start}gflow sweep: {sentence}", file=sys.stderr, flush=True)
+            _write(f"{start}gflow sweep: {sentence}\n")
             self.drawn = False
 
     def close(self) -> None:
@@ -52,7 +53,7 @@ class Meter:
         if self.visible:
             self._draw()
             if self.terminal:
-                print(file=sys.stderr)
+                _write("\n")
 
     def _draw(self) -> None:
         try:
@@ -61,10 +62,23 @@ class Meter:
             # A store that cannot be read is no reason to stop here: writing will tell.
             return
         if self.terminal:
-            print(f"\r\x1b[K{line}", end="", file=sys.stderr, flush=True)
+            _write(f"\r\x1b[K{line}")
             self.drawn = True
         else:
-            print(line, file=sys.stderr, flush=True)
+            _write(f"{line}\n")
+
+
+def _is_terminal() -> bool:
+    with suppress(OSError, ValueError, AttributeError):
+        return bool(sys.stderr.isatty())
+    return False
+
+
+def _write(text: str) -> None:
+    # A terminal that has been closed, or never was one, is no reason to end a sweep.
+    if sys.stderr is not None:
+        with suppress(OSError, ValueError, AttributeError):
+            print(text, end="", file=sys.stderr, flush=True)
 
 
 def progress_line(store: Store) -> str:

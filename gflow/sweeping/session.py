@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Seq
 import numpy as np
 
 from .codec import writable
-from .executors import DEADLY, open_executor, stop
+from .executors import DEADLY, check_executor, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
 from .identity import fingerprint, title
 from .records import records
 from .report import Meter
 from .store import Store
 from .worker import Job, Outcome, SweepError, greet, pack, perform
+from ..problem.checks import flag
 
 if TYPE_CHECKING:  # pragma: no cover
     from distributed import Client
@@ -130,12 +131,16 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *, store: str | 
                          "call under  if __name__ == \"__main__\":")
     if changed not in CHANGED:
         raise ValueError(f"changed = {changed!r}: choose one of {', '.join(CHANGED)}")
+    progress, retry_failed = flag(progress, "progress"), flag(retry_failed, "retry_failed")
+    # Whatever can be refused is refused before there is a store, whose settings would bind.
+    check_executor(executor, workers)
     root = root_seed(rng)
     wanted = tasks(grid, seeds, shared, run if callable(run) else None)
     job = Job(pack(run), root)
     settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted(shared))}
+    code = fingerprint(run)
     with Store(store) as opened:
-        todo = opened.begin(wanted, settings, fingerprint(run), changed, retry_failed)
+        todo = opened.begin(wanted, settings, code, changed, retry_failed)
         try:
             if todo:
                 _work(opened, job, todo, executor, workers, Meter(opened, progress))
@@ -144,10 +149,12 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *, store: str | 
                 opened.end()
         failed = opened.rows("failed", wanted=True)
         if failed:
-            warnings.warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
-                          f"{_last_line(failed[0].error)!r}; gflow.sweeping.failures"
-                          f"({str(opened.path)!r}) has the tracebacks",
-                          RuntimeWarning, stacklevel=2)
+            # Where warnings are shown may be closed by now.
+            with suppress(OSError, ValueError, AttributeError):
+                warnings.warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
+                              f"{_last_line(failed[0].error)!r}; gflow.sweeping.failures"
+                              f"({str(opened.path)!r}) has the tracebacks",
+                              RuntimeWarning, stacklevel=2)
         return records(opened, wanted=True)
 
 
@@ -177,7 +184,11 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
 
 def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
     """Try out one worker, before anything is lost on all of them."""
-    future = pool.submit(greet, job)
+    try:
+        future = pool.submit(greet, job)
+    except Exception as error:
+        raise SweepError(f"the executor takes no tasks ({type(error).__name__}: {error}): give one "
+                         "that runs") from error
     try:
         while not concurrent.futures.wait([future], 5.0).done:
             meter.say("waiting for a worker")
