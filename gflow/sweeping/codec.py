@@ -122,6 +122,9 @@ def _scalar(value: Any) -> Any:
     if isinstance(value, np.ma.MaskedArray):
         return NotImplemented
     if isinstance(value, np.generic) or isinstance(value, np.ndarray) and value.ndim == 0:
+        # Dates would become whole numbers, or None.
+        if value.dtype.kind in "mM":
+            return NotImplemented
         value = value.item()
     if isinstance(value, int) and value.bit_length() > DECIMAL:
         return {"int": hex(value)}

@@ -111,6 +111,13 @@ def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str 
         if name is not None and name not in parameters:
             raise ValueError(f"{name!r} is no parameter of the sweep: choose one of "
                              f"{', '.join(parameters)}")
+    if x is not None and not _is_number(table.dtype[x]):
+        numeric = [name for name in parameters if _is_number(table.dtype[name])]
+        raise ValueError(f"{x!r} is not a number, as the horizontal axis has to be: " + (
+            f"choose one of {', '.join(numeric)}" if numeric else "no parameter is one"))
+    if by is not None and table.dtype[by] == object:
+        raise ValueError(f"{by!r} has values of mixed types, which have no order: choose another "
+                         "parameter for the lines")
     count = {name: len(np.unique(table[name])) for name in parameters
              if table.dtype[name] != object}
     if x is None:

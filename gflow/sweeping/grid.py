@@ -12,7 +12,7 @@ import itertools
 import json
 import math
 import numbers
-from typing import Any, Callable, Iterable, Mapping, NamedTuple, Sequence
+from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 import numpy as np
 
@@ -81,8 +81,7 @@ def tasks(grid: Grid, seeds: int | Iterable[int] = 1, shared: Sequence[str] = ()
     >>> [(task.params, task.seed) for task in tasks({"n": [5, 10]}, seeds=2)]
     [('{"n": 5}', 0), ('{"n": 5}', 1), ('{"n": 10}', 0), ('{"n": 10}', 1)]
     """
-    if isinstance(shared, str) or not all(isinstance(name, str) for name in shared):
-        raise TypeError(f"shared is {shared!r}: give a list of names of parameters")
+    _check_shared(shared)
     indices = seed_indices(seeds)
     found: dict[str, Task] = {}
     names: set[str] = set()
@@ -103,6 +102,13 @@ def tasks(grid: Grid, seeds: int | Iterable[int] = 1, shared: Sequence[str] = ()
     if unknown:
         raise ValueError(f"shared has {sorted(unknown)[0]!r}, which is no parameter of the grid")
     return list(found.values())
+
+
+def _check_shared(shared: Any) -> None:
+    # No iterator: it would be empty the second time. Nor an array without axes.
+    if isinstance(shared, str) or not isinstance(shared, Collection) or \
+            not getattr(shared, "ndim", 1) or not all(isinstance(name, str) for name in shared):
+        raise TypeError(f"shared is {_shown(shared)}: give a list of names of parameters")
 
 
 def make_task(params: Mapping[str, Any], seed: int, shared: Iterable[str] = ()) -> Task:
@@ -139,6 +145,7 @@ def task_rng(params: Mapping[str, object], seed: int, rng: int = 0,
     >>> float(draw.uniform()) == float(task_rng({"n": 5}, seed=3).uniform())
     True
     """
+    _check_shared(shared)
     plain = {name: _plain(name, value) for name, value in params.items()}
     return spawned(root_seed(rng), make_task(plain, seed, shared).spawn)
 
@@ -172,6 +179,8 @@ def seed_indices(seeds: Any) -> list[int]:
     >>> seed_indices(3), seed_indices([7, 2])
     ([0, 1, 2], [7, 2])
     """
+    if isinstance(seeds, np.ndarray) and not seeds.ndim:
+        seeds = seeds.item()
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
         if int(seeds) > MOST_SEEDS:
             raise ValueError(f"seeds is {_shown(seeds)}: give at most {MOST_SEEDS}")
@@ -199,7 +208,8 @@ def _points(grid: Any) -> list[dict[str, Any]]:
     if isinstance(grid, Mapping):
         axes = {name: _axis(name, values) for name, values in grid.items()}
         return [dict(zip(axes, point)) for point in itertools.product(*axes.values())]
-    if isinstance(grid, str | bytes) or not isinstance(grid, Iterable):
+    if isinstance(grid, str | bytes) or not isinstance(grid, Iterable) or \
+            not getattr(grid, "ndim", 1):
         raise TypeError(f"grid is a {type(grid).__name__}: give a mapping of lists, a list of "
                         "mappings, or a callable that returns one of these")
     points = list(grid)
@@ -212,7 +222,8 @@ def _points(grid: Any) -> list[dict[str, Any]]:
 
 def _axis(name: Any, values: Any) -> list[Any]:
     """Values of one parameter; a single one may stand without a list."""
-    if values is None or isinstance(values, str | bytes | numbers.Number | np.generic):
+    if values is None or isinstance(values, str | bytes | numbers.Number | np.generic) or \
+            isinstance(values, np.ndarray) and not values.ndim:
         return [values]
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"grid[{name!r}] is a {type(values).__name__}: give a list of values")
@@ -248,7 +259,11 @@ def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None)
 
 def _plain(name: Any, value: Any) -> Any:
     """A value that survives JSON unchanged; what ``run`` is called with."""
-    if isinstance(value, np.generic) and not isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.generic) or \
+            type(value) is np.ndarray and not value.ndim:
+        # Dates would become whole numbers or None.
+        if value.dtype.kind in "mM":
+            raise TypeError(f"grid[{name!r}] has a date or a span of time: give numbers or strings")
         value = value.item()
     if isinstance(value, list | tuple):
         return [_plain(name, item) for item in value]

@@ -12,8 +12,11 @@ from .codec import checksum, decode
 from .store import Store
 
 if TYPE_CHECKING:  # pragma: no cover
-    import pandas
-    import xarray
+    from pandas import DataFrame
+    from xarray import Dataset
+else:
+    # For those who ask for type hints at run time: the packages may be missing.
+    DataFrame = Dataset = Any
 
 WIDEST = 10**8
 """Bytes of a column of strings of equal width; wider ones are objects."""
@@ -44,16 +47,16 @@ def load_sweep(path: str | os.PathLike[str],
 
 
 @overload
-def load_sweep(path: str | os.PathLike[str], form: Literal["pandas"]) -> pandas.DataFrame: ...
+def load_sweep(path: str | os.PathLike[str], form: Literal["pandas"]) -> DataFrame: ...
 
 
 @overload
-def load_sweep(path: str | os.PathLike[str], form: Literal["xarray"]) -> xarray.Dataset: ...
+def load_sweep(path: str | os.PathLike[str], form: Literal["xarray"]) -> Dataset: ...
 
 
 def load_sweep(path: str | os.PathLike[str],
                form: Literal["records", "pandas", "xarray"] = "records",
-               ) -> np.recarray | pandas.DataFrame | xarray.Dataset:
+               ) -> np.recarray | DataFrame | Dataset:
     """Results that `gflow.sweep` has stored so far; also while it runs.
 
     Parameters
@@ -69,8 +72,10 @@ def load_sweep(path: str | os.PathLike[str],
         A record for each task that is done: parameters, ``seed``, results, in the order of the
         grid. Arrays of equal shape are fields of that shape; others, values of mixed types, and
         what NumPy's numbers and strings do not hold exactly, are objects. What a task lacks is NaN
-        in numbers, "" in strings, otherwise None. A Dataset has the parameters with several values
-        and ``seed`` as dimensions, and NaN where there is no task.
+        in numbers, "" in strings, otherwise None. While no task is done there are the parameters
+        and ``seed``, without records. A Dataset has the parameters with several values and ``seed``
+        as dimensions, the others as attributes (yes and no as 1 and 0, since files of netCDF have
+        no other), and NaN where there is no task.
 
     Raises
     ------
@@ -144,9 +149,20 @@ def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[st
     parameters = list(dict.fromkeys(name for point in params for name in point))
     names = dict.fromkeys(name for result in results for name in result)
     columns = {name: _column([point.get(name) for point in params]) for name in parameters}
+    if not rows:
+        columns = _promised(store, wanted)
+        parameters = list(columns)
     columns["seed"] = np.array([row.seed for row in rows], dtype=np.int64)
     columns |= {name: _column([result.get(name) for result in results]) for name in names}
     return columns, parameters
+
+
+def _promised(store: Store, wanted: bool) -> dict[str, np.ndarray]:
+    """Parameters of tasks that are all failed or waiting, as columns without records."""
+    rows = sorted(row for status in ("failed", "pending") for row in store.rows(status, wanted))
+    params = [json.loads(row.params) for row in rows]
+    names = dict.fromkeys(name for point in params for name in point)
+    return {name: _column([point.get(name) for point in params])[:0] for name in names}
 
 
 def _column(values: list[Any]) -> np.ndarray:
@@ -194,7 +210,7 @@ def _record_array(columns: dict[str, np.ndarray]) -> np.recarray:
     return table.view(np.recarray)
 
 
-def _frame(columns: dict[str, np.ndarray]) -> pandas.DataFrame:
+def _frame(columns: dict[str, np.ndarray]) -> DataFrame:
     try:
         import pandas
     except ImportError:
@@ -204,7 +220,7 @@ def _frame(columns: dict[str, np.ndarray]) -> pandas.DataFrame:
                              for name, column in columns.items()})
 
 
-def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> xarray.Dataset:
+def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> Dataset:
     try:
         import xarray
     except ImportError:
@@ -230,10 +246,16 @@ def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> xarray.Da
         full = _spread(column, shape, index)
         inner = [_free(f"{name}_{axis}", columns) for axis in range(column.ndim - 1)]
         variables[name] = ([*axes, *inner], full)
-    constant = {name: columns[name][0] for name in parameters
+    constant = {name: _attribute(columns[name][0]) for name in parameters
                 if name not in axes and len(columns[name])}
     return xarray.Dataset(variables, {name: values for name, (values, _) in axes.items()},
                           constant)
+
+
+def _attribute(value: np.generic) -> int | float | str:
+    """A value as netCDF takes it for an attribute: it has no booleans there."""
+    plain = value.item()
+    return int(plain) if isinstance(plain, bool) else plain
 
 
 def _free(name: str, taken: dict[str, np.ndarray]) -> str:

@@ -31,6 +31,9 @@ from ..problem.checks import flag
 
 if TYPE_CHECKING:  # pragma: no cover
     from distributed import Client
+else:
+    # For those who ask for type hints at run time: the package may be missing.
+    Client = Any
 
 CHANGED = ("raise", "keep", "rerun")
 CANCELLED = (concurrent.futures.CancelledError, asyncio.CancelledError, KeyboardInterrupt)
