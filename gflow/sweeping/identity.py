@@ -11,25 +11,21 @@ import copyreg
 import dis
 import functools
 import hashlib
-import importlib.machinery
 import importlib.util
 import inspect
-import linecache
 import struct
 import sys
-import sysconfig
-import textwrap
 from collections import OrderedDict
-from pathlib import Path
 from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
                    MethodType, ModuleType)
 from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
+from .sources import Sources
+
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
-PACKAGE = __name__.partition(".")[0]
 COMMON = {"numpy", "scipy", "numba", *sys.stdlib_module_names} - {"__main__"}
 """Packages that are not the user's, even if ``run`` is an object of theirs."""
 BOOKKEEPING = frozenset(
@@ -88,7 +84,7 @@ class _Digest:
     """Hashes of values and code; what can be imported is hashed once, and by name elsewhere."""
 
     def __init__(self, run: Any) -> None:
-        self.sources = _Sources()
+        self.sources = Sources()
         # A package of the user may be installed.
         self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
         self.waiting: dict[int, Any] = {}
@@ -334,85 +330,6 @@ class _Digest:
                      f"{code.co_flags}", *constants)
 
 
-class _Sources:
-    """Text of functions, and which files are the user's."""
-
-    def __init__(self) -> None:
-        self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
-        paths = sysconfig.get_paths()
-        self.installed = [Path(paths[name]).resolve() for name in
-                          ("stdlib", "platstdlib", "purelib", "platlib")]
-
-    def own(self, module: Any, home: Iterable[str] = ()) -> bool:
-        """Whether a module is the user's: of no installed package, or of that of ``run``."""
-        top = str(module).partition(".")[0]
-        if top in (PACKAGE, "builtins"):
-            return False
-        if top in home or module is None:
-            return True
-        file = getattr(sys.modules.get(str(module)), "__file__", None)
-        return str(module) == "__main__" if file is None else self._own_file(file)
-
-    def _own_file(self, file: str) -> bool:
-        path = Path(file).resolve()
-        return not ({"site-packages", "dist-packages"} & set(path.parts)
-                    or any(path.is_relative_to(place) for place in self.installed))
-
-    def text(self, code: CodeType, module: Any = None) -> str | None:
-        """Source of a function, if that is what runs: files change under a session."""
-        if code.co_name == "<lambda>":
-            # A line may hold several.
-            return None
-        files = [code.co_filename]
-        if not linecache.getlines(code.co_filename):
-            # Cloudpickle loses the name, also of classes that it was given in this process.
-            home = getattr(sys.modules.get(str(module)), "__file__", None)
-            files = [home] if home else [name for name in linecache.cache if name[:1] == "<"
-                                         or "ipykernel" in name]
-        for file in files:
-            lines, codes = self._compiled(file)
-            for found in codes.get(code.co_qualname, ()):
-                if _same(found, code):
-                    block = inspect.getblock(lines[found.co_firstlineno - 1:])
-                    return textwrap.dedent("".join(block))
-        return None
-
-    def _compiled(self, file: str) -> tuple[list[str], dict[str, list[CodeType]]]:
-        if file not in self.files:
-            linecache.checkcache(file)
-            lines = linecache.getlines(file)
-            codes: dict[str, list[CodeType]] = {}
-            try:
-                todo = [compile("".join(lines), file, "exec", dont_inherit=True)]
-            except (SyntaxError, ValueError, RecursionError):
-                # Cells of notebooks have magic commands.
-                todo = []
-            while todo:
-                code = todo.pop()
-                codes.setdefault(code.co_qualname, []).append(code)
-                todo += [item for item in code.co_consts if isinstance(item, CodeType)]
-            self.files[file] = lines, codes
-        return self.files[file]
-
-    def module(self, name: str) -> str | None:
-        """Text of a module of the user, found without importing it."""
-        path, spec = None, None
-        words = name.split(".")
-        if words[0] == PACKAGE:
-            return None
-        for i in range(len(words)):
-            try:
-                spec = importlib.machinery.PathFinder.find_spec(".".join(words[:i + 1]), path)
-            except (ImportError, ValueError):
-                return None
-            if spec is None:
-                return None
-            path = spec.submodule_search_locations
-        if spec is None or not spec.has_location or not self._own_file(str(spec.origin)):
-            return None
-        return Path(str(spec.origin)).read_bytes().decode(errors="backslashreplace")
-
-
 def _plain(value: Any) -> bytes | None:
     """Hash of a value that holds no others; None for those that do."""
     kind = type(value)
@@ -440,19 +357,6 @@ def _hash(*parts: str | bytes) -> bytes:
         state.update(struct.pack("<Q", len(raw)))
         state.update(raw)
     return state.digest()
-
-
-def _same(one: CodeType, other: CodeType) -> bool:
-    """Whether two pieces of code do the same, wherever they stand in their files."""
-    def parts(code: CodeType) -> tuple[Any, ...]:
-        return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_flags,
-                code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount,
-                len(code.co_consts))
-    return parts(one) == parts(other) and all(
-        _same(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else
-        type(a) is type(b) and (a == b and repr(a) == repr(b) or isinstance(a, frozenset) and a == b
-                                or a != a and b != b)
-        for a, b in zip(one.co_consts, other.co_consts))
 
 
 def _import(module: Any, name: str) -> Any:
