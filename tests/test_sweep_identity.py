@@ -262,3 +262,43 @@ def test_other_data_on_the_same_store_is_noticed(tmp_path, old, new):
 
 def total(n, rng, data):
     return {"sum": float(np.sum(data.y if isinstance(data, gflow.Data) else data))}
+
+
+# Results of gflow ---------------------------------------------------------------------------------
+
+def reads(n, rng):
+    return {"x": FLOW.loss[-1]}
+
+
+def carries(n, rng, flow):
+    return {"x": flow.loss[-1]}
+
+
+FLOW = None
+
+
+def made_again(steps=1.0, threads=1):
+    data = gflow.datasets.linear_teacher(8, 2, noise=0.5, rng=0)
+    start = gflow.init.balanced(6, 2, 0.1, rng=0)
+    return gflow.integrate(start, data, steps, threads=threads, progress=False)
+
+
+@pytest.mark.parametrize("run", [reads, carries])
+def test_a_flow_that_is_made_again_is_the_same(sweep, monkeypatch, run):
+    """It notes how long it took, and on how many threads."""
+    def go(flow):
+        monkeypatch.setitem(reads.__globals__, "FLOW", flow if run is reads else None)
+        return sweep(functools.partial(run, flow=flow) if run is carries else run, {"n": [1]})
+    one, two, other = made_again(), made_again(threads=2), made_again(2.0)
+    assert one.stats["wall_time"] != two.stats["wall_time"]
+    assert go(one)["x"] == go(two)["x"] == one.loss[-1]
+    with pytest.raises(ValueError, match="other data that it carries or reads"):
+        go(other)
+
+
+def test_times_that_the_user_notes_count():
+    def run(n, rng, notes):
+        return {}
+    hashes = {fingerprint(functools.partial(run, notes={"stats": {"wall_time": t}}))
+              for t in (1.0, 2.0)}
+    assert len(hashes) == 2

@@ -22,7 +22,7 @@ from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
-from .sources import Sources
+from .sources import PACKAGE, Sources
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
@@ -34,6 +34,9 @@ BOOKKEEPING = frozenset(
     "__annotations__ __annotate__ __abstractmethods__ _abc_impl __dataclass_fields__ "
     "__dataclass_params__ __match_args__ __hash__ __orig_bases__ __parameters__".split())
 """What Python writes into classes by itself."""
+
+CIRCUMSTANCES = {"stats": "wall_time", "settings": "threads"}
+"""What a result of gflow notes of the clock and the machine: another run of the same has others."""
 
 
 class _Unknown(Exception):
@@ -193,6 +196,9 @@ class _Digest:
                 if isinstance(member, functools.cached_property)}
         if isinstance(state, dict):
             state = {name: item for name, item in state.items() if name not in late}
+            if kind.__module__.partition(".")[0] == PACKAGE:
+                state = {name: _without(item, CIRCUMSTANCES.get(name))
+                         for name, item in state.items()}
         pairs = [self.of(pair) for pair in items or ()]
         return _hash("object", self.of(kind), self.of(maker), self.of(arguments), self.of(state),
                      *map(self.of, entries or ()), "items",
@@ -328,6 +334,13 @@ class _Digest:
                      " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
                      f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
                      f"{code.co_flags}", *constants)
+
+
+def _without(value: Any, name: str | None) -> Any:
+    """A mapping without an entry; other values as they are."""
+    if name is None or not isinstance(value, dict) or name not in value:
+        return value
+    return {key: item for key, item in value.items() if key != name}
 
 
 def _plain(value: Any) -> bytes | None:
