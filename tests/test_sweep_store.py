@@ -16,7 +16,7 @@ import pytest
 
 import gflow
 import sweep_tasks
-from gflow.sweeping import session, status
+from gflow.sweeping import failures, session, status
 from gflow.sweeping.codec import encode
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.store import Store
@@ -229,8 +229,28 @@ def test_odd_names_of_stores(sweep, tmp_path, name, capsys):
         (tmp_path / name).symlink_to(tmp_path / "target.db")
     assert len(sweep(sweep_tasks.nap, {"n": [1]}, store=tmp_path / name, progress=True)) == 1
     assert len(gflow.load_sweep(tmp_path / name)) == 1
-    with pytest.raises(ValueError, match="no zeros"):
+    with pytest.raises(ValueError, match="has a zero byte: give another"):
         gflow.load_sweep(f"{tmp_path}/a\0.db")
+
+
+@pytest.mark.parametrize("name", ["~/s.db", b"~/s.db", b"bytes\xff.db"])
+def test_names_of_stores_are_those_of_other_files(sweep, tmp_path, monkeypatch, name):
+    """As `gflow.load` and `Flow.save` have them."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    assert len(sweep(sweep_tasks.flow, {"n": [3]}, store=name)) == len(gflow.load_sweep(name)) == 1
+    assert os.fsdecode(name) + ": " in status(name) and failures(name) == []
+    assert (tmp_path / os.fsdecode(name).removeprefix("~/")).exists()
+
+
+def test_long_names_of_stores_are_a_sentence(sweep, tmp_path):
+    """SQLite needs some letters more."""
+    assert len(sweep(sweep_tasks.flow, {"n": [3]}, store=tmp_path / ("a" * 247))) == 1
+    for name in ("a" * 248, "a" * 300, "b/" * 3000 + "s.db"):
+        with pytest.raises(ValueError, match="^the name of the (file|store) is too long: give "):
+            sweep(sweep_tasks.flow, {"n": [3]}, store=tmp_path / name)
+    with pytest.raises(ValueError, match="too long"):
+        status(tmp_path / ("a" * 300))
 
 
 def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):

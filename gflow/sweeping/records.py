@@ -42,27 +42,27 @@ class Failure(NamedTuple):
 
 
 @overload
-def load_sweep(path: str | os.PathLike[str],
+def load_sweep(path: str | os.PathLike[str] | bytes,
                form: Literal["records"] = "records") -> np.recarray: ...
 
 
 @overload
-def load_sweep(path: str | os.PathLike[str], form: Literal["pandas"]) -> DataFrame: ...
+def load_sweep(path: str | os.PathLike[str] | bytes, form: Literal["pandas"]) -> DataFrame: ...
 
 
 @overload
-def load_sweep(path: str | os.PathLike[str], form: Literal["xarray"]) -> Dataset: ...
+def load_sweep(path: str | os.PathLike[str] | bytes, form: Literal["xarray"]) -> Dataset: ...
 
 
-def load_sweep(path: str | os.PathLike[str],
+def load_sweep(path: str | os.PathLike[str] | bytes,
                form: Literal["records", "pandas", "xarray"] = "records",
                ) -> np.recarray | DataFrame | Dataset:
     """Results that `gflow.sweep` has stored so far; also while it runs.
 
     Parameters
     ----------
-    path : str or path-like
-        The store.
+    path : str, bytes or path-like
+        The store; ``~`` is written out.
     form : {"records", "pandas", "xarray"}
         What to return.
 
@@ -113,13 +113,13 @@ def records(store: Store, wanted: bool = False) -> np.recarray:
     return _record_array(_columns(store, wanted)[0])
 
 
-def failures(path: str | os.PathLike[str]) -> list[Failure]:
+def failures(path: str | os.PathLike[str] | bytes) -> list[Failure]:
     """Tasks of a store that failed, with their tracebacks.
 
     Parameters
     ----------
-    path : str or path-like
-        The store.
+    path : str, bytes or path-like
+        The store; ``~`` is written out.
 
     Returns
     -------

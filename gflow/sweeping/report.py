@@ -94,13 +94,13 @@ def progress_line(store: Store) -> str:
     return ", ".join(parts)
 
 
-def status(path: str | os.PathLike[str], tracebacks: bool = False) -> str:
+def status(path: str | os.PathLike[str] | bytes, tracebacks: bool = False) -> str:
     """How far a sweep is, from its store; also from another terminal while it runs.
 
     Parameters
     ----------
-    path : str or path-like
-        The store.
+    path : str, bytes or path-like
+        The store; ``~`` is written out.
     tracebacks : bool
         Whether to add those of failed tasks.
 
@@ -122,8 +122,8 @@ def status(path: str | os.PathLike[str], tracebacks: bool = False) -> str:
         under_way = {sweep: store.under_way(sweep.id) for sweep in alive}
         pace = _pace(store, alive, count["pending"])
         failed = store.rows("failed")
-    lines = [f"{path}: {settings.get('run', 'no sweep yet')}, {sum(count.values())} tasks, "
-             f"root seed {settings.get('rng', '-')}",
+    lines = [f"{os.fsdecode(path)}: {settings.get('run', 'no sweep yet')}, "
+             f"{sum(count.values())} tasks, root seed {settings.get('rng', '-')}",
              f"  done       {count['done']}",
              f"  failed     {count['failed']}",
              f"  under way  {sum(under_way.values())}",

@@ -52,7 +52,8 @@ PATIENCE = 60.0
 """Seconds for which to try again to write to the store."""
 
 
-def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *, store: str | os.PathLike[str],
+def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
+          store: str | os.PathLike[str] | bytes,
           executor: Executor | Client | str | None = None, seeds: int | Iterable[int] = 1,
           rng: int = 0, shared: Sequence[str] = (), workers: int | None = None,
           progress: bool = True, retry_failed: bool = False,
@@ -71,8 +72,8 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *, store: str | 
     grid : mapping of lists, list of mappings, or callable
         A mapping stands for all combinations of its values; a callable takes no argument and
         returns one of the others. Values: numbers, strings, booleans, None, lists of these.
-    store : str or path-like
-        SQLite file on a disk of this machine, made if it does not exist.
+    store : str, bytes or path-like
+        SQLite file on a disk of this machine, made if it does not exist; ``~`` is written out.
     executor : None, Executor, dask Client or str, optional
         None for processes of this machine, with one thread each; any
         `concurrent.futures.Executor`; a Dask client, or the address of a Dask scheduler (needs

@@ -26,6 +26,7 @@ from .._version import __version__
 from .codec import checksum
 from .grid import Task
 from .worker import Outcome
+from ..problem.files import LONGEST_PART, plain
 
 APPLICATION = 0x67666C77
 FORMAT = 1
@@ -94,8 +95,8 @@ class Store:
 
     Parameters
     ----------
-    path : str or path-like
-        The file; made if it does not exist, unless ``read_only``.
+    path : str, bytes or path-like
+        The file, ``~`` written out; made if it does not exist, unless ``read_only``.
     read_only : bool
         For looking at it.
 
@@ -114,10 +115,10 @@ class Store:
     {'pending': 0, 'done': 0, 'failed': 0}
     """
 
-    def __init__(self, path: str | os.PathLike[str], read_only: bool = False) -> None:
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path):
+    def __init__(self, path: str | os.PathLike[str] | bytes, read_only: bool = False) -> None:
+        if not isinstance(path, str | bytes | os.PathLike) or not os.fspath(path):
             raise TypeError(f"store is {path!r}: give the name of a file")
-        self.path = Path(os.path.abspath(path))
+        self.path = Path(plain(os.path.abspath(plain(path))))
         self.read_only = read_only
         self.sweep = -1
         self.patience = BUSY
@@ -502,8 +503,10 @@ class Store:
 
 
 def _check_place(path: Path, read_only: bool) -> None:
-    if "\0" in str(path):
-        raise ValueError(f"store is {str(path)!r}: a file name has no zeros")
+    longest = LONGEST_PART - len("-journal")
+    if len(os.fsencode(path.name)) > longest and not read_only:
+        raise ValueError("the name of the store is too long: give one of at most "
+                         f"{longest} bytes, since SQLite puts longer ones beside it")
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a directory: give a file name for the store")
     if read_only and not path.exists():
