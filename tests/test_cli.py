@@ -173,3 +173,30 @@ def test_names_of_options_are_not_cut_short(capsys):
     with pytest.raises(SystemExit):
         main(["sweep", "threshold", "--d", "2", "--n", "4", "--m", "3"])
     assert "--m" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["integrate", "plot", "plot --film", "sweep plot"])
+@pytest.mark.parametrize("link", ["none", "symbolic", "hard"])
+def test_the_file_that_is_read_is_not_written_over(tmp_path, diabetes, capsys, command, link):
+    file, out = tmp_path / "read.gif", tmp_path / "read.gif"
+    file.write_bytes(diabetes.read_bytes())
+    if command != "plot --film" and command != "integrate":
+        file = out = file.rename(tmp_path / "read.png")
+    if link != "none":
+        out = out.with_name(f"other{out.suffix}")
+        (out.symlink_to if link == "symbolic" else out.hardlink_to)(file)
+    before = file.read_bytes()
+    words = [*command.split(), str(file), "--out", str(out)]
+    assert main([*words, *(["--target", "progression"] if command == "integrate" else [])]) == 2
+    said = capsys.readouterr().err
+    assert "is the file that is read" in said and said.count("\n") == 1
+    assert file.read_bytes() == before and out.is_symlink() == (link == "symbolic")
+
+
+@pytest.mark.parametrize("words", [
+    "integrate t.csv --target y --width 1_0", "integrate t.csv --target y --t-max 1_0",
+    "integrate t.csv --target y --decay 0 1_0", "demo --neurons 1_0", "plot run.npz --time 1_0"])
+def test_numbers_are_read_as_in_tables(capsys, words):
+    with pytest.raises(SystemExit) as end:
+        main(words.split())
+    assert end.value.code == 2 and "'1_0' is not a " in capsys.readouterr().err

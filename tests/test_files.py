@@ -285,3 +285,14 @@ def test_a_huge_shape_takes_no_memory(flow, tmp_path):
     (tmp_path / "run.npz").write_bytes(content.replace(shape, b"'shape': (9**9,9)}"[:len(shape)]))
     with pytest.raises(ValueError, match="not a run saved by gflow"):
         gflow.load(tmp_path / "run.npz")
+
+
+def test_a_name_that_ends_like_a_directory_is_none_of_a_file(tmp_path, flow):
+    with pytest.raises(IsADirectoryError, match="is the name of a directory"):
+        flow.save(f"{tmp_path}/new/")
+    assert not list(tmp_path.iterdir())
+    flow.save(tmp_path / "run.npz")
+    for name, error in ((tmp_path, IsADirectoryError),
+                        (f"{tmp_path}/run.npz/", NotADirectoryError)):
+        with pytest.raises(error, match="give the name of a run that flow.save wrote$"):
+            gflow.load(name)

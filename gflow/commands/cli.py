@@ -13,7 +13,7 @@ from .._version import __version__
 from ..problem.files import Output
 from ..problem.words import cut
 from .loading import patient
-from .parser import LONGEST, Parser
+from .parser import LONGEST, Parser, number, whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,32 +62,32 @@ def _parser() -> argparse.ArgumentParser:
 
     demo = commands.add_parser("demo", help="three points on which training gets stuck")
     demo.add_argument("--out", default="gflow-demo.png", help="figure (default: %(default)s)")
-    demo.add_argument("--neurons", type=int, default=60, help="default: %(default)s")
-    demo.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
-    demo.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    demo.add_argument("--neurons", type=whole, default=60, help="default: %(default)s")
+    demo.add_argument("--scale", type=number, default=1e-3, help="of the start, default: 1e-3")
+    demo.add_argument("--seed", type=whole, default=0, help="default: %(default)s")
     demo.set_defaults(run=_demo)
 
     table = commands.add_parser("integrate", help="the flow on a table of your own")
     table.add_argument("file", metavar="FILE.csv", help="table with a header row")
     table.add_argument("--target", required=True, metavar="COLUMN", help="column of the labels")
-    table.add_argument("--width", type=int, default=200, help="neurons, default: %(default)s")
-    table.add_argument("--scale", type=float, default=1e-3, help="of the start, default: 1e-3")
+    table.add_argument("--width", type=whole, default=200, help="neurons, default: %(default)s")
+    table.add_argument("--scale", type=number, default=1e-3, help="of the start, default: 1e-3")
     table.add_argument("--loss", default="square",
                        help="or logistic, exponential, on labels -1 and 1, or 0 and 1")
-    table.add_argument("--t-max", type=float, default=100.0, help="default: %(default)s")
+    table.add_argument("--t-max", type=number, default=100.0, help="default: %(default)s")
     table.add_argument("--out", default="run.npz", help="default: %(default)s")
     table.add_argument("--method", default="auto",
                        help="or a SciPy stepper, default: %(default)s")
-    table.add_argument("--rtol", type=float, default=1e-8, help="default: 1e-8")
-    table.add_argument("--seed", type=int, default=0, help="of the start, default: %(default)s")
+    table.add_argument("--rtol", type=number, default=1e-8, help="default: 1e-8")
+    table.add_argument("--seed", type=whole, default=0, help="of the start, default: %(default)s")
     table.add_argument("--standardise", action="store_true",
                        help="every column to mean 0 and variance 1")
     table.add_argument("--bias", action="store_true", help="append a column of ones")
-    table.add_argument("--slope", type=float, default=0.0,
+    table.add_argument("--slope", type=number, default=0.0,
                        help="of the activation where its input is negative, default: 0")
-    table.add_argument("--rates", type=float, nargs=2, default=(1.0, 1.0), metavar=("A", "W"),
+    table.add_argument("--rates", type=number, nargs=2, default=(1.0, 1.0), metavar=("A", "W"),
                        help="speeds of output and hidden weights, default: 1 1")
-    table.add_argument("--decay", type=float, nargs="+", default=[0.0], metavar="LAMBDA",
+    table.add_argument("--decay", type=number, nargs="+", default=[0.0], metavar="LAMBDA",
                        help="weight decay: one for all weights, or one each for output weights, "
                             "hidden weights and the bias; default: 0")
     table.set_defaults(run=_integrate)
@@ -107,6 +107,7 @@ def _integrate(arguments: argparse.Namespace) -> int:
     from .outputs import save_run
     # Say before a long run that its result could not be written.
     out = Output(arguments.out)
+    out.spare(arguments.file)
     from .. import datasets, init
     from ..flows.integration import integrate
     from ..problem.network import TwoLayerReLU

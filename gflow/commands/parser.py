@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import re
 from typing import Any, NoReturn
 
-from ..problem.words import cut
+from ..problem.words import cut, short
 
 LONGEST = 500
 """Letters of a message."""
+WRITTEN = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
+"""Numbers as people write them: Python's own reading takes 2020_01 and digits of other scripts."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -21,3 +24,40 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with a sentence."""
         super().error(cut(message, LONGEST))
+
+
+def whole(word: str) -> int:
+    """A whole number as people write it, for an option.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> whole("12")
+    12
+    """
+    if not re.fullmatch(WRITTEN[int], word) or len(word) > 1000:
+        raise argparse.ArgumentTypeError(f"{short(word)} is not a whole number: give digits only")
+    return int(word)
+
+
+def number(word: str) -> float:
+    """A number as people write it, for an option.
+
+    Raises
+    ------
+    argparse.ArgumentTypeError
+        If it is none.
+
+    Examples
+    --------
+    >>> number("1e-3")
+    0.001
+    """
+    if not re.fullmatch(WRITTEN[float], word):
+        raise argparse.ArgumentTypeError(f"{short(word)} is not a number: give digits, a decimal "
+                                         "point and an exponent only")
+    return float(word)

@@ -6,13 +6,12 @@ import re
 from typing import Any
 
 import numpy as np
-from ..problem.words import short
 
+from ..problem.words import short
 from ..sweeping.grid import LARGEST
+from .parser import WRITTEN
 
 MOST_VALUES = 100_000
-WRITTEN = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
-"""Numbers as people write them: Python's own reading takes 2020_01 and digits of other scripts."""
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"
 
 
@@ -71,24 +70,6 @@ def _value(word: str, kind: type, text: str) -> Any:
     if not np.isfinite(value):
         raise ValueError(f"{short(text)}: give finite numbers")
     return value
-
-
-def whole(word: str) -> int:
-    """A whole number as people write it, for an option.
-
-    Raises
-    ------
-    ValueError
-        If it is none.
-
-    Examples
-    --------
-    >>> whole("12")
-    12
-    """
-    if not re.fullmatch(WRITTEN[int], word) or len(word) > 1000:
-        raise ValueError(f"{short(word)} is not a whole number: give digits only")
-    return int(word)
 
 
 def _range(part: str, kind: type) -> list[Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..problem.files import Output
 from ..problem.words import short
+from .parser import number
 
 if TYPE_CHECKING:  # pragma: no cover
     from ..flows.flow import Flow
@@ -24,7 +25,7 @@ def add_parsers(commands: Any) -> None:
     figure.add_argument("--what", default="panel", metavar="PICTURE",
                         help="panel, loss, norms, directions, alignment, events, neurons, polar, "
                         "boundary, function, kinks or fit (default: panel)")
-    figure.add_argument("--time", type=float, default=None, metavar="T",
+    figure.add_argument("--time", type=number, default=None, metavar="T",
                         help="flow time (default: the end)")
     figure.add_argument("--film", action="store_true", help="a film of the run")
     figure.add_argument("--out", default=None, metavar="FILE",
@@ -69,11 +70,13 @@ def draw(arguments: argparse.Namespace) -> int:
     if arguments.film:
         if arguments.time is not None:
             raise ValueError("a film has all times: leave --time or --film away")
+        Output(out).spare(arguments.file)
         flow = load(arguments.file)
         plot.animate(flow, what, file=out)
         print(f"film written to {Output(out).shown}")
         return 0
     picture = Figure(out)
+    picture.spare(arguments.file)
     picture.write(plot.figure(load(arguments.file), what, arguments.time), dpi=160)
     print(f"figure written to {picture.shown}")
     return 0

@@ -11,8 +11,8 @@ from typing import Any, Callable, Sequence
 
 from .. import experiments
 from .outputs import Figure
-from .parser import Parser
-from .ranges import HELP, parse, whole
+from .parser import Parser, whole
+from .ranges import HELP, parse
 from ..sweeping.records import load_sweep
 from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
@@ -81,26 +81,19 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
                            metavar="VALUES", required=required,
                            help=(text + ("" if required else f", default: {default}") + ")")
                            .strip().replace("%", "%%"))
-    own.add_argument("--seeds", type=_whole, default=1, help="seeds a point, default: %(default)s")
+    own.add_argument("--seeds", type=whole, default=1, help="seeds a point, default: %(default)s")
     own.add_argument("--shared", metavar="NAMES", default="",
                      help="parameters, joined by commas, that leave the random numbers alone")
     own.add_argument("--out", default=f"{name}.db", help="store, default: %(default)s")
     own.add_argument("--scheduler", metavar="ADDRESS",
                      help="of a Dask cluster, such as tcp://127.0.0.1:8786 (default: processes "
                      "of this machine)")
-    own.add_argument("--workers", type=_whole, help="processes, default: one a processor")
-    own.add_argument("--rng", type=_whole, default=0, help="root seed, default: %(default)s")
+    own.add_argument("--workers", type=whole, help="processes, default: one a processor")
+    own.add_argument("--rng", type=whole, default=0, help="root seed, default: %(default)s")
     own.add_argument("--retry-failed", action="store_true", help="run failed tasks again")
     own.add_argument("--changed", choices=CHANGED, default="raise",
                      help="about tasks done by other code, default: %(default)s")
     own.set_defaults(act=_sweep, run=run)
-
-
-def _whole(word: str) -> int:
-    try:
-        return whole(word)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -158,6 +151,7 @@ def _status(arguments: argparse.Namespace) -> int:
 def _plot(arguments: argparse.Namespace) -> int:
     from ..sweeping.figure import overview
     out = Figure(arguments.out or f"{arguments.file.removesuffix('.db')}.png")
+    out.spare(arguments.file)
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]

@@ -68,7 +68,7 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
 
     Raises
     ------
-    FileNotFoundError
+    FileNotFoundError, IsADirectoryError, NotADirectoryError
         If there is no such file.
     ValueError
         If it is no run of gflow, a damaged one, or one of a newer format; if its loss is needed and
@@ -80,6 +80,9 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
         content = open(name, "rb")
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
+    except (IsADirectoryError, NotADirectoryError) as error:
+        what = "is a directory" if isinstance(error, IsADirectoryError) else "is no file"
+        raise type(error)(f"{shown} {what}: give the name of a run that flow.save wrote") from None
     with content:
         store = content.peek(len(STORE)).startswith(STORE)
         try:
@@ -100,7 +103,7 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     if flow is None:
         raise ValueError(f"{shown} was written by gflow {cut(str(header.get('version')), 20)}, in "
                          "a newer format: upgrade gflow to read it")
-    flow.loss_function = _loss(shown, entry, flow, loss)
+    vars(flow)["loss_function"] = _loss(shown, entry, flow, loss)
     # What has been looked at so far was that of the square loss.
     vars(flow).pop("loss", None)
     return flow

@@ -72,6 +72,9 @@ class Output:
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
         self.name = plain(path)
         self.shown = cut(self.name, 200)
+        if not os.path.basename(self.name):
+            # The system's own reading of the name would drop the mark.
+            raise IsADirectoryError(f"{self.shown} is the name of a directory: give that of a file")
         self.target = os.path.abspath(self.name)
         self.there = self._now()
         self.special = self.there is not None and (
@@ -89,6 +92,21 @@ class Output:
         if self.there is None and not self.beside:
             raise PermissionError(f"{cut(folder, 200)} cannot be written to: choose another "
                                   "directory")
+
+    def spare(self, path: str | os.PathLike[str] | bytes) -> None:
+        """Refuse to be the file ``path``, which is read, by whatever name or link.
+
+        Raises
+        ------
+        ValueError
+            In one sentence.
+        """
+        name = plain(path)
+        # The same terminal is both read and written without loss.
+        if not self.special and os.path.exists(name) and os.path.exists(self.target) and \
+                os.path.samefile(name, self.target):
+            raise ValueError(f"{self.shown} is the file that is read, {cut(name, 200)}, and would "
+                             "be overwritten: give another name")
 
     def _now(self) -> os.stat_result | None:
         """What is there."""
