@@ -65,3 +65,25 @@ def test_runs_that_come_to_rest_are_saved(tmp_path):
     again = gflow.load(tmp_path / "run.npz")
     times = np.linspace(0.0, 4000.0, 301)
     assert (again(times).W == run(times).W).all() and (again(times).a == run(times).a).all()
+
+
+@pytest.mark.parametrize("save", [
+    lambda state: {"a": state.a[:2], "W": state.W[:2]}, lambda state: {"loss": 7.0},
+    lambda state: {"a": 1.0, "W": 2.0}, lambda state: {"norms": 2 * np.abs(state.a)}])
+@METHODS
+def test_quantities_of_ours_are_not_taken_from_a_function(method, save):
+    asked = []
+    with pytest.raises(ValueError, match="^save= has other numbers as "):
+        run(method, save=lambda state: asked.append(state.t) or save(state))
+    assert asked == [0.0]
+
+
+@METHODS
+def test_a_function_may_keep_quantities_of_ours(method):
+    kept, plain = run(method, save=lambda state: {"loss": state.loss, "a": state.a}), run(method)
+    np.testing.assert_allclose(kept.loss, plain.loss, rtol=1e-9, atol=1e-12)
+    # At some times only: then it is no loss at all times.
+    kept = run(method, save=lambda state: {"loss": state.loss} if state.t > 1 else {"n": 1})
+    assert "loss" not in repr(kept)
+    with pytest.raises(ValueError, match="kept only loss, n|kept only n, loss"):
+        kept.loss

@@ -200,3 +200,14 @@ def test_what_is_found_is_a_value():
                 array = None if name.startswith("_") else getattr(each, name)
                 if isinstance(array, np.ndarray) and array.size and getattr(each, name) is array:
                     assert not array.flags.writeable, (type(each), name)
+
+
+@pytest.mark.parametrize("name", ["waveform", "saved", "descent"])
+def test_attributes_of_a_run_stay(results, name):
+    flow = copy.copy(results[name])
+    for part in ("t", "loss", "data", "path", "saved", "status", "settings", "checked", "a",
+                 "residuals", "loss_function"):
+        for change in (lambda: setattr(flow, part, None), lambda: delattr(flow, part)):
+            with pytest.raises(AttributeError, match=f"^{part} is part of a result"):
+                change()
+    assert flow.loss.size == flow.t.size and repr(flow) == repr(results[name])

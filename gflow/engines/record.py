@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Any, Sequence, overload
+from typing import Any, NoReturn, Sequence, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,6 +16,7 @@ from ..problem.inputs import within
 from ..problem.loss import SQUARE, Loss
 from ..problem.network import ModelPath, TwoLayer, blank
 from ..problem.norms import row_norms, unit_rows
+from ..problem.ragged import is_ragged
 from ..problem.value import Fixed, fixed
 from ..problem.words import listed
 from .choices import CHOICE
@@ -27,6 +28,9 @@ from ..problem.smooth import Smooth
 
 MOST = 4_000_000
 """Numbers in the networks that are made at once, where they are not kept."""
+
+MENDED = ("events", "initial_pattern")
+"""What validation puts wrong on purpose, to see whether certificates notice."""
 
 
 class Record:
@@ -65,6 +69,17 @@ class Record:
             reached = np.append(reached, path.t_end)
         self.t = read_only(reached)
 
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Set what is not there yet, in ``__init__``."""
+        if name not in MENDED and (name in self.__dict__ or hasattr(type(self), name)):
+            raise AttributeError(f"{name} is part of a result and cannot be changed: keep what you "
+                                 "make of it under a name of your own")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Never."""
+        raise AttributeError(f"{name} is part of a result and cannot be deleted: a run stays whole")
+
     def __getstate__(self) -> dict[str, Any]:
         """What cannot be computed again: pickles and copies are small."""
         cached = {name for name in self.__dict__
@@ -93,7 +108,9 @@ class Record:
                              f"{what}: leave save= away, or add it there")
 
     def _kept(self, name: str) -> np.ndarray | None:
-        return self.saved[name] if self.saved is not None and name in self.saved else None
+        kept = None if self.saved is None else self.saved.get(name)
+        # A function that gives it at some times only has none for the others.
+        return None if kept is None or is_ragged(kept) else kept
 
     @property
     def a(self) -> np.ndarray:
@@ -268,7 +285,7 @@ class Record:
                  f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps"
                  f"{f' ({stiff} of Radau)' if stiff else ''}, "
                  f"{self.stats['wall_time']:.3g} s ({self.stats['method']})"]
-        if self.t.size and (self.saved is None or "loss" in self.saved):
+        if self.t.size and (self.saved is None or self._kept("loss") is not None):
             lines.insert(3, f"  loss      {self.loss[0]:.6g} to {self.loss[-1]:.6g}")
         return "\n".join(lines)
 

@@ -46,7 +46,8 @@ def as_quantities(save: SaveLike) -> Quantities | None:
     Raises
     ------
     TypeError, ValueError
-        If it is none of these.
+        If it is none of these. The function raises a ValueError if what it is given to keep has
+        one of these names and is something else.
 
     Examples
     --------
@@ -59,7 +60,9 @@ def as_quantities(save: SaveLike) -> Quantities | None:
     if callable(save):
         def chosen(state: State) -> Mapping[str, Any]:
             value = save(state)
-            return value if isinstance(value, Mapping) else {"value": value}
+            row = kept(value if isinstance(value, Mapping) else {"value": value})
+            _check_own(row, state)
+            return row
         return chosen
     names = [save] if isinstance(save, str) else save
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
@@ -101,6 +104,21 @@ def kept(row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
                             "known")
         out[name] = array
     return out
+
+
+def _check_own(row: Mapping[str, np.ndarray], state: State) -> None:
+    """Refuse other numbers under the names of quantities of ours: the attributes of a run are read
+    from what was kept under these.
+
+    Raises
+    ------
+    ValueError
+        In one sentence.
+    """
+    for name in QUANTITIES:
+        if name in row and not np.array_equal(row[name], QUANTITIES[name](state), equal_nan=True):
+            raise ValueError(f"save= has other numbers as {name!r} than gflow keeps under that "
+                             "name: give them another one")
 
 
 class Recorder:

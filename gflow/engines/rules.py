@@ -134,7 +134,13 @@ class Rule:
         """The rule for one run: a ``test`` that remembers what it has seen offers
         ``begin()``, which gives a fresh one, so that no run leaves a trace in a rule."""
         fresh = getattr(self.test, "begin", None)
-        return replace(self, test=fresh()) if callable(fresh) else self
+        if not callable(fresh):
+            return self
+        test = fresh()
+        if not callable(test):
+            raise TypeError(f"begin() of the rule {short(self.status)} returned {short(test)}: "
+                            "return a fresh test, a callable of a State")
+        return replace(self, test=test)
 
 
 Test: TypeAlias = Rule | Callable[[State], object]

@@ -203,7 +203,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     if raised is not None:
         if recorder is not None:
             # A function that failed may have kept less than the run has reached.
-            record.t = read_only(np.array(recorder.reached))
+            vars(record)["t"] = read_only(np.array(recorder.reached))
         raise with_flow(raised, record)
     return record
 

@@ -94,9 +94,10 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         What to keep at the times ``t_eval`` in ``flow.saved``, instead of the dense output, so that
         long and wide runs stay small: names among "a", "W", "norms", "directions", "loss" and
         "grad_norm", or a function of a `gflow.stop.State` that returns an array of numbers or a
-        mapping of arrays. One whose shape changes, or that is not there at every time, is kept as
-        an array of arrays, (T,), with an empty one where it is missing. Events are kept;
-        ``flow(t)`` and the certificate are not to be had then.
+        mapping of arrays, whose names are not these unless they mean the same. One whose shape
+        changes, or that is not there at every time, is kept as an array of arrays, (T,), with an
+        empty one where it is missing. Events are kept; ``flow(t)`` and the certificate are not to
+        be had then.
     loss : str or object
         "square", :math:`\ell = (h - y)^2 / 2`; "logistic", :math:`\log(1 + e^{-y h})`, or
         "exponential", :math:`e^{-y h}`, with labels -1 and 1 (0 and 1 become these), on which runs
@@ -201,7 +202,7 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
 
     flow = run(rtol, keep)
     if check:
-        flow.checked = compare(flow, run(FINER * rtol))
+        vars(flow)["checked"] = compare(flow, run(FINER * rtol))
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
