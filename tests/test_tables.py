@@ -125,3 +125,41 @@ def test_long_tables_are_cut():
     from gflow.problem.tables import Table
     table = Table("t", ("k",), [(str(k),) for k in range(20)])
     assert table.text().endswith("and 8 more") and "and 8 more" in table.html()
+
+
+def kept(save):
+    return gflow.integrate(([0.5, 0.1], [[0.3, 0.1], [0.2, 0.2]]), DATA, 2.0, t_eval=[0, 1, 2],
+                           save=save)
+
+
+def test_tables_have_all_that_was_kept_with_weights():
+    run = kept(["a", "W", "grad_norm", "directions", "loss"])
+    table, dataset = run.to_pandas(), run.to_xarray()
+    assert list(table.columns) == ["a", "w_0", "w_1", "norm", "loss", "directions_0",
+                                   "directions_1", "grad_norm"]
+    assert (table["grad_norm"].unstack() == run.saved["grad_norm"][:, None]).all(axis=None)
+    assert table.loc[(1.0, 1), "directions_1"] == run.directions[1, 1, 1]
+    assert dataset.directions.dims == ("time", "neuron", "input")
+    assert (dataset.grad_norm == run.saved["grad_norm"]).all()
+    twin = gflow.descend(([0.5], [[0.3, 0.1]]), DATA, 0.1, 4, save_every=2)
+    assert twin.to_pandas()["step"].tolist() == twin.to_xarray().step.values.tolist() == [0, 2, 4]
+
+
+def test_names_in_tables_are_not_given_twice():
+    run = kept(lambda state: {"b": np.arange(2.0), "b_1": 7.0, "time": state.t + 1})
+    table, dataset = run.to_pandas(), run.to_xarray()
+    assert table.iloc[1].to_dict() == {"b_0": 0.0, "b_1_": 1.0, "b_1": 7.0, "time_": 2.0}
+    assert table.reset_index().shape == (3, 5) and table.index.tolist() == [0.0, 1.0, 2.0]
+    assert dataset.b.values[2].tolist() == [0.0, 1.0] and dataset.b_1.values[2] == 7.0
+    assert dataset["time_"].values.tolist() == [1.0, 2.0, 3.0]
+
+
+def test_masks_and_lists_of_indices_take_networks_from_a_path(flow):
+    path = flow([0.5, 1.0, 2.0, 3.0])
+    for index in ([0, 2], np.array([True, False, True, False]), [True, False, True, False]):
+        some = path[index]
+        assert len(some) == 2 and (some.W == path.W[[0, 2]]).all() and some.one is path.one
+    assert path[np.int64(2)].a.tolist() == path[2].a.tolist() and len(path[[]]) == 0
+    for index in ([True, False], [[0, 1]], "a", None, (0, 1), True, 1.0):
+        with pytest.raises(IndexError, match="^a path of 4 networks has no "):
+            path[index]

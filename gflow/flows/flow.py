@@ -303,8 +303,9 @@ class Flow(Record):
 
         Raises
         ------
-        ValueError
-            If the loss has a least value, the time was not reached, or the network is 0 then.
+        TypeError, ValueError
+            If the loss has a least value, ``t`` is no time that was reached, or the network is 0
+            then.
 
         References
         ----------
@@ -382,8 +383,9 @@ class Flow(Record):
         Returns
         -------
         xarray.Dataset
-            ``a``, ``W``, ``norms`` and ``loss`` over ``time``, ``neuron``, ``input``; or what was
-            kept with ``save=``. Settings and statistics are JSON among its attributes.
+            ``a``, ``W``, ``norms`` and ``loss`` over ``time``, ``neuron``, ``input``, if weights
+            were kept; and what else was kept with ``save=``. Where two names would be the same
+            one has marks ``_`` at its end. Settings and statistics are JSON among its attributes.
 
         Raises
         ------
@@ -401,7 +403,8 @@ class Flow(Record):
         -------
         pandas.DataFrame
             A row for every time and neuron: ``a``, ``w_0``, ..., ``norm``, and the ``loss`` of the
-            time; or one for every time, of what was kept with ``save=``.
+            time, and what else was kept with ``save=``; or if that has no weights a row for every
+            time. Names as in `to_xarray`.
 
         Raises
         ------

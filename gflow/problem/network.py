@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from copy import copy
-from typing import TYPE_CHECKING, Iterator, NamedTuple, Self, overload
+from typing import TYPE_CHECKING, NamedTuple, Self, overload
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from .activation import RELU, Activation
-from .checks import finite, real_array
+from .checks import finite, flag, real_array
 from .data import DataLike, as_data, with_ones
 from .field import mean_loss, outputs
 from .loss import LossLike, as_labels, as_loss
@@ -17,11 +18,14 @@ from .modules import module_of, weights_of
 from .norms import row_norms
 from .quiet import quiet
 from .smooth import ActivationLike, Smooth, as_activation
+from .words import short
 
 if TYPE_CHECKING:  # pragma: no cover
     import torch
 
 
+FARTHEST = 1e18
+"""Largest size of a ``log_scale``: powers of two are whole numbers of 64 bits."""
 CHUNK = 4_000_000
 """Products of neurons and points that are made at once."""
 
@@ -86,7 +90,7 @@ class TwoLayer:
             raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
                              "and one input")
         self.log_scale = np.zeros(self.m)
-        self.bias = bool(bias)
+        self.bias = flag(bias, "bias")
 
     def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> Self:
         """A network with other weights, and whatever else this one has."""
@@ -239,6 +243,10 @@ class TwoLayerReLU(TwoLayer):
         if self.log_scale.shape != self.a.shape:
             raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
                              f"{self.m} neurons: give one number, or one for each")
+        far = self.log_scale[np.abs(self.log_scale) > FARTHEST]
+        if far.size:
+            raise ValueError(f"log_scale = {far[0]:g} is beyond {FARTHEST:g} either way: give one "
+                             "nearer to 0")
         slope = finite(slope, "slope")
         if slope == 1:
             raise ValueError("slope = 1 makes the network linear: give another number")
@@ -286,6 +294,7 @@ class TwoLayerReLU(TwoLayer):
         ValueError
             If the network is leaky, or there is no column for the inputs besides the bias.
         """
+        bias = flag(bias, "bias")
         if self.slope:
             raise ValueError(f"the network has slope {self.slope:g}, and modules have ReLU: give "
                              "one with slope 0")
@@ -309,8 +318,8 @@ def blank(activation: Activation | Smooth, m: int, d: int, bias: bool) -> TwoLay
 class ModelPath:
     """Networks at several times: ``a`` (T, m) and ``W`` (T, m, d).
 
-    An index gives a network, a slice a shorter path; called with inputs (n, d) it gives outputs
-    (T, n).
+    An index gives a network; a slice, a mask or a list of indices gives a path; called with inputs
+    (n, d) it gives outputs (T, n).
 
     Parameters
     ----------
@@ -343,13 +352,26 @@ class ModelPath:
     def __getitem__(self, index: int) -> TwoLayer: ...
 
     @overload
-    def __getitem__(self, index: slice) -> ModelPath: ...
+    def __getitem__(self, index: slice | Sequence[int] | np.ndarray) -> ModelPath: ...
 
-    def __getitem__(self, index: int | slice) -> TwoLayer | ModelPath:
-        if isinstance(index, slice):
+    def __getitem__(self, index: int | slice | Sequence[int] | np.ndarray
+                    ) -> TwoLayer | ModelPath:
+        if not isinstance(index, slice):
+            index = self._places(index)
+        if isinstance(index, slice) or index.ndim:
             return ModelPath(self.a[index], self.W[index], self.one)
         a, W = self.a[index], self.W[index]
         return TwoLayerReLU(a, W) if self.one is None else self.one.like(a, W)
+
+    def _places(self, index: int | Sequence[int] | np.ndarray) -> np.ndarray:
+        """One index, or several, as NumPy takes them; a mask has one entry for each time."""
+        places = np.array([], dtype=np.intp) if np.size(index) == 0 else np.asarray(index)
+        mask = places.dtype == bool
+        if isinstance(index, tuple) or places.ndim > 1 or places.dtype.kind not in "biu" or (
+                mask and places.shape != self.a.shape[:1]):
+            raise IndexError(f"a path of {len(self)} networks has no {short(index)}: give an "
+                             "index, a slice, a list of indices, or a mask of that length")
+        return places
 
     @quiet
     def __call__(self, X: ArrayLike) -> np.ndarray:
