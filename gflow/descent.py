@@ -13,7 +13,7 @@ from .engines.run import FAILURES
 from .engines.solve import with_flow
 from .flows.discrete import Descent, distances
 from .flows.errors import IntegrationError
-from .problem.checks import generator, non_negative, positive, whole
+from .problem.checks import flag, generator, non_negative, positive, whole
 from .problem.inputs import (LOWEST, DataLike, ModelLike, default_times, model_and_data,
                              with_loss)
 from .problem.loss import LossLike, loss_label
@@ -141,6 +141,7 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
     means = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
     eps = positive(eps, "eps")
+    progress, strict = flag(progress, "progress"), flag(strict, "strict")
     rules = as_rules(stop)
     data, loss = with_loss(data, loss)
     if model.log_scale.min() < LOWEST:

@@ -118,3 +118,48 @@ def test_what_is_accepted():
                            [np.array(X)[::-1], np.array([True, False, True])], np.float32(1),
                            t_eval=(0, 1), max_events=np.int64(50), rtol=100 * np.finfo(float).eps)
     assert flow.success and flow.W.dtype == float and flow.t.tolist() == [0.0, 1.0]
+
+
+@pytest.mark.parametrize("call, words", [
+    (lambda: gflow.Data(X, Y, bias="no"), "^bias is 'no': give True or False"),
+    (lambda: gflow.Data(X, Y, bias=np.array([1, 0])), "^bias is "),
+    (lambda: gflow.TwoLayerReLU(A, W, bias="no"), "^bias is 'no'"),
+    (lambda: gflow.TwoLayerReLU(A, W).to_torch(bias="no"), "^bias is 'no'"),
+    (lambda: gflow.datasets.from_csv("none.csv", "y", bias="yes"), "^bias is 'yes'"),
+    (lambda: gflow.datasets.from_csv("none.csv", "y", standardise="no"), "^standardise is 'no'"),
+    (lambda: gflow.datasets.xor(4, bias="no"), "^bias is 'no'"),
+    (lambda: gflow.datasets.symmetric(4, 2, whiten="no"), "^whiten is 'no'"),
+    (lambda: gflow.datasets.one_neuron(4, 2, centred="no"), "^centred is 'no'"),
+    (lambda: gflow.datasets.one_neuron(4, 2, cone="no"), "^cone is 'no'"),
+    (lambda: gflow.descend((A, W), (X, Y), 0.1, 2, strict="no"), "^strict is 'no'"),
+    (lambda: gflow.descend((A, W), (X, Y), 0.1, 2, progress="x"), "^progress is 'x'"),
+    (lambda: gflow.descent.distances(5, None), "^flow is a int: give a run"),
+    (lambda: gflow.integrate((A, W), (X, [1, -1, 1]), 1.0, loss="logistic").kkt([1, 2]), "^t is "),
+    (lambda: gflow.integrate((A, W), (X, Y), 1.0, rates=np.array(1.0)), "^rates is 1.0: give a"),
+    (lambda: gflow.integrate((A, W), (X, Y), 1.0, stop=Forgets()), r"^begin\(\) of the rule"),
+])
+def test_what_is_no_flag_no_run_and_no_number(call, words):
+    with pytest.raises(TypeError, match=words) as caught:
+        call()
+    assert len(str(caught.value)) < 200
+
+
+class Forgets:
+    def __call__(self, state):
+        return False
+
+    def begin(self):
+        pass
+
+
+@pytest.mark.parametrize("far", [-1e19, 1e19, -2e18])
+def test_scales_that_no_exponent_holds(far):
+    with pytest.raises(ValueError, match=r"^log_scale = .* is beyond 1e\+18 either way"):
+        gflow.init.balanced(3, 2, 1.0, log_scale=far)
+    assert gflow.init.balanced(3, 2, 1.0, log_scale=-1e18).log_scale[0] == -1e18
+
+
+def test_arrays_without_axes_are_numbers():
+    one, other = (gflow.integrate((A, W), (X, Y), 1.0, decay=decay) for decay in
+                  (np.array(0.1), 0.1))
+    assert one.settings["decay"] == other.settings["decay"] and (one.W == other.W).all()

@@ -119,3 +119,11 @@ def test_a_map_of_the_output_has_no_bands_and_the_ground_is_white(tmp_path):
         assert (shown[frame.min(axis=2) == 255] == 255).all()
         # A step between two bands is a multiple of what differs from pixel to pixel.
         assert np.abs(shown - frame).max(axis=2).mean() < 1.5
+
+
+def test_pictures_of_a_film_are_listed(flow):
+    film = animate(flow, iter(["loss", "norms"]), TIMES, dpi=20)
+    assert len(list(film.frames())) == len(list(film.frames())) == 3
+    for what, error, words in (([], ValueError, "^what is empty"), (5, TypeError, "^what is 5")):
+        with pytest.raises(error, match=words):
+            animate(flow, what)

@@ -372,3 +372,23 @@ def test_what_a_loss_raises_is_not_taken_for_overflow(method, error, monkeypatch
                         gflow.datasets.linear_teacher(8, 2, noise=0.5, rng=0), 20.0, method=method,
                         loss=Fails())
     assert raised.value.flow.status == "exception"
+
+
+class Imaginary(OwnSquare):
+    def value(self, h, y):
+        return super().value(h, y) + 1j
+
+
+class Single(OwnSquare):
+    def value(self, h, y):
+        return np.asarray(super().value(h, y), dtype=np.float32)
+
+
+def test_numbers_of_a_loss_are_real_and_double():
+    start, data = ([0.5], [[0.3]]), Data([[1.0], [0.5]], [1.0, 0.2])
+    with pytest.raises(ValueError, match="^loss.value fails on .*complex numbers"):
+        gflow.integrate(start, data, 1.0, loss=Imaginary())
+    with pytest.raises(ValueError, match="^activation .* fails on .*complex numbers"):
+        gflow.TwoLayer(*start, activation=(lambda z: z + 0j, np.ones_like))
+    flow = gflow.integrate(start, data, 1.0, loss=Single())
+    assert flow.loss.dtype == flow.log_loss.dtype == flow.test_loss(data).dtype == float

@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from ..problem.checks import flag
 from ..problem.data import Data
 from ..problem.files import plain
 from ..problem.words import cut, listed, short
@@ -41,7 +42,7 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     FileNotFoundError
         If there is no such file.
     TypeError
-        If ``target`` is not a string.
+        If ``target`` is not a string, or an option neither True nor False.
     ValueError
         If the file has no rows, a bad header, a missing or non-numeric value, or, with
         ``standardise``, a column with one value throughout.
@@ -61,6 +62,7 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     """
     if not isinstance(target, str):
         raise TypeError(f"target is {short(target)}: give the name of a column")
+    standardise, bias = flag(standardise, "standardise"), flag(bias, "bias")
     name = plain(path)
     shown = cut(name, SHOWN)
     names, table = read_table(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem.checks import generator, whole
+from ..problem.checks import flag, generator, whole
 from ..problem.data import Data
 from .common import STREAM, orthonormal, with_bias
 
@@ -188,5 +188,6 @@ def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Da
     True
     """
     whole(n, "n")
+    bias = flag(bias, "bias")
     X = generator(rng, STREAM).standard_normal((n, 2))
     return Data(with_bias(X) if bias else X, -np.sign(X[:, 0]) * np.sign(X[:, 1]))

@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincinv
 
 from ..problem.inputs import ModelLike
-from ..problem.checks import generator, non_negative, real_array, whole
+from ..problem.checks import flag, generator, non_negative, real_array, whole
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
@@ -62,7 +62,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
         raise ValueError(f"n = {n} is odd: symmetric points come in pairs, so give an even n")
     teacher = _teacher(beta, d)
     half = generator(rng, STREAM).standard_normal((n // 2, d))
-    if whiten:
+    if flag(whiten, "whiten"):
         if n < 2 * d:
             raise ValueError(f"n = {n} is below 2d = {2 * d}: too few points to whiten")
         half = orthonormal(half) * np.sqrt(n // 2)
@@ -236,6 +236,7 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
     """
     whole(n, "n")
     whole(d, "d")
+    centred, cone = flag(centred, "centred"), flag(cone, "cone")
     draw = generator(rng, STREAM)
     centre = unit(draw.standard_normal(d))
     spread = np.sqrt((1.0 if centred else np.sqrt(2.0) - 1.0) / d)

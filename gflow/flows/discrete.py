@@ -97,6 +97,8 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
 
     Raises
     ------
+    TypeError
+        If one is no run.
     ValueError
         If the networks differ in shape or at the start.
 
@@ -108,6 +110,10 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     >>> distances(flow, gflow.descend(start, data, 0.5, 2, save_every=1)).round(4)
     array([0.    , 0.053 , 0.1554])
     """
+    for name, run in (("flow", flow), ("twin", twin)):
+        if not isinstance(run, Flow):
+            raise TypeError(f"{name} is a {type(run).__name__}: give a run, from gflow.integrate "
+                            "or gflow.descend")
     # A product of steps and a step size may pass t_max by rounding.
     times = np.minimum(twin.t[twin.t <= flow.t_end * (1 + 1e-12)], flow.t_end)
     path = flow(times)

@@ -19,7 +19,7 @@ from scipy.optimize import nnls
 
 from ..engines.events import SLIDING
 from ..engines.record import Record, read_only
-from ..problem.checks import positive
+from ..problem.checks import finite, positive
 from ..problem.field import Field
 from ..problem.loss import is_endless, loss_label
 from ..problem.rates import Rates
@@ -139,7 +139,7 @@ def margins(flow: Record) -> Margins:
 def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
     """See `gflow.Flow.kkt`."""
     field, slack = _endless(flow), positive(slack, "slack")
-    t = flow.t_end if t is None else float(t)
+    t = flow.t_end if t is None else finite(t, "t")
     net = flow(t)
     units = _in_units(field, net.a[None], net.W[None])
     size = float(np.sqrt(units.squares[0]))

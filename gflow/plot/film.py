@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from ..problem.checks import positive, real_array
 from ..problem.files import Output
-from ..problem.words import cut
+from ..problem.words import cut, short
 from .panel import PICTURES, known, label, laid_out, size_of, tells
 from .picture import time_of
 from .style import check_flow, clock, some
@@ -336,11 +336,24 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     for t in (float(chosen.min()), float(chosen.max())):
         time_of(flow, t)
     pace = pace or min(FASTEST, chosen.size / SECONDS)
-    film = Film(flow, what, chosen, pace, dpi, options)
+    film = Film(flow, _listed(what), chosen, pace, dpi, options)
     film._names()
     if out is not None:
         film._write(out)
     return film
+
+
+def _listed(what: What) -> What:
+    """One picture, or the list of several: what comes one by one is asked for once."""
+    if isinstance(what, str) or callable(what):
+        return what
+    if not isinstance(what, Iterable):
+        raise TypeError(f"what is {short(what)}: give the name of a picture, a function of (t, ax) "
+                        "or a list of names")
+    several = list(what)
+    if not several:
+        raise ValueError("what is empty: name at least one picture")
+    return several
 
 
 def _output(file: str | os.PathLike[str]) -> Output:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .checks import real_array
+from .checks import flag, real_array
 from .norms import row_norms
 from .quiet import quiet
 from .words import short
@@ -89,7 +89,7 @@ class Data:
         if self.X.shape[0] != self.y.shape[0]:
             raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
                              "give as many labels as points")
-        if bias:
+        if flag(bias, "bias"):
             self.X, self.bias = with_ones(self.X), True
         self.X.flags.writeable = self.y.flags.writeable = False
 

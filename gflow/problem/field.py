@@ -53,7 +53,8 @@ def mean_loss(loss: Loss, h: np.ndarray, y: np.ndarray) -> Any:
     """
     with theirs:
         values = loss.value(h, y)
-    return np.mean(values, axis=-1)
+    # A loss of a user may return single precision.
+    return np.mean(np.asarray(values, dtype=float), axis=-1)
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ class Field:
         if is_endless(self.loss):
             return np.asarray(self.loss.log_value(h, self.data.y))  # type: ignore[attr-defined]
         with np.errstate(divide="ignore"):
-            return np.asarray(np.log(self.loss.value(h, self.data.y)))
+            return np.asarray(np.log(np.asarray(self.loss.value(h, self.data.y), dtype=float)))
 
     def log_value(self, h: np.ndarray) -> Any:
         """Logarithm of the loss ``L`` at outputs ``h`` (..., n); a number, or shape (...)."""

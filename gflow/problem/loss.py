@@ -232,6 +232,8 @@ def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray) -> np.ndarray:
     given, labels = h.copy(), y.copy()
     try:
         raw = getattr(loss, name)(given, labels)
+        if np.iscomplexobj(raw):
+            raise TypeError("it returns complex numbers")
         values = np.asarray(raw, dtype=float)
     except Exception as error:
         raise ValueError(f"loss.{name} fails on arrays of outputs {h.shape} and labels {y.shape}: "

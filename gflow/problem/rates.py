@@ -93,10 +93,12 @@ def as_rates(rates: object) -> tuple[float, float]:
     >>> as_rates([2, 1]), as_rates(("fast", 1))
     ((2.0, 1.0), (inf, 1.0))
     """
-    if not isinstance(rates, tuple | list | np.ndarray) or len(rates) != 2:
+    if isinstance(rates, np.ndarray):
+        rates = rates.tolist()
+    if not isinstance(rates, tuple | list) or len(rates) != 2:
         raise TypeError(f"rates is {short(rates)}: give a pair, the speed of the output weights "
                         "and that of the hidden ones")
-    fast = not isinstance(rates, np.ndarray) and rates[0] in ("fast", np.inf)
+    fast = rates[0] in ("fast", np.inf)
     output = 1.0 if fast else non_negative(rates[0], "rates[0]")
     hidden = non_negative(rates[1], "rates[1]")
     if fast and not hidden:

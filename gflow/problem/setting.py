@@ -141,7 +141,9 @@ def as_decay(decay: object, bias: bool) -> tuple[float, float, float]:
     >>> as_decay(1e-3, bias=True), as_decay((1, 2), bias=False), as_decay((1, 2, 0), bias=True)
     ((0.001, 0.001, 0.001), (1.0, 2.0, 2.0), (1.0, 2.0, 0.0))
     """
-    if not isinstance(decay, tuple | list | np.ndarray):
+    if isinstance(decay, np.ndarray):
+        decay = decay.tolist()
+    if not isinstance(decay, tuple | list):
         one = non_negative(decay, "decay")
         return one, one, one
     if len(decay) not in (2, 3):

@@ -151,6 +151,8 @@ def _called(function: Function, name: str, z: np.ndarray) -> np.ndarray:
     given = z.copy()
     try:
         raw = function(given)
+        if np.iscomplexobj(raw):
+            raise TypeError("it returns complex numbers")
         values = np.asarray(raw, dtype=float)
     except Exception as error:
         raise ValueError(f"activation {name} fails on an array: write it with NumPy, entry by "
