@@ -29,8 +29,8 @@ from ..problem.smooth import Smooth
 MOST = 4_000_000
 """Numbers in the networks that are made at once, where they are not kept."""
 
-MENDED = ("events", "initial_pattern")
-"""What validation puts wrong on purpose, to see whether certificates notice."""
+FALSIFIED = ("data", "path", "events", "initial_pattern", "choices", "loss_function", "settings")
+"""What tests of certificates put wrong on purpose, to see whether these notice."""
 
 
 class Record:
@@ -71,7 +71,7 @@ class Record:
 
     def __setattr__(self, name: str, value: Any) -> None:
         """Set what is not there yet, in ``__init__``."""
-        if name not in MENDED and (name in self.__dict__ or hasattr(type(self), name)):
+        if name not in FALSIFIED and (name in self.__dict__ or hasattr(type(self), name)):
             raise AttributeError(f"{name} is part of a result and cannot be changed: keep what you "
                                  "make of it under a name of your own")
         super().__setattr__(name, value)
