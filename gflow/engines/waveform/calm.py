@@ -132,8 +132,9 @@ class Calm:
         N = lam.swapaxes(2, 3) @ self.stretch.moments[:, None] @ lam
         D = np.polynomial.polynomial.polyval(s, self.field.transpose(1, 0, 2))
         D = D.transpose(0, 2, 1)
-        # Late on neurons that only shrink: squares of fields overflow where nothing is left of N.
-        size = np.sqrt(np.trace(N, axis1=2, axis2=3))[:, :, None]
+        # Late on neurons that only shrink: squares of fields overflow where nothing is left of N,
+        # and rounding may be below 0.
+        size = np.sqrt(np.maximum(np.trace(N, axis1=2, axis2=3), 0.0))[:, :, None]
         part, own = D * size, N / np.where(size > 0.0, size, 1.0)[:, :, :, None]**2
         speed = (part**2).sum(axis=2) * own[:, :, 0, 0]
         speed += np.einsum("gjc,gjcb,gjb->gj", part, own[:, :, 1:, 1:], part)
