@@ -200,3 +200,12 @@ def test_numbers_are_read_as_in_tables(capsys, words):
     with pytest.raises(SystemExit) as end:
         main(words.split())
     assert end.value.code == 2 and "'1_0' is not a " in capsys.readouterr().err
+
+
+def test_output_weights_may_be_fast(tmp_path):
+    table, out = tmp_path / "t.csv", tmp_path / "run.npz"
+    table.write_text("x,y\n1,1\n-1,0.5\n2,0.3\n")
+    for first in ("fast", "inf"):
+        assert main(["integrate", str(table), "--target", "y", "--width", "2", "--t-max", "1",
+                     "--rates", first, "1", "--out", str(out)]) == 0
+        assert list(gflow.load(out).settings["rates"]) == ["fast", 1.0]

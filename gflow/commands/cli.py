@@ -85,8 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     table.add_argument("--bias", action="store_true", help="append a column of ones")
     table.add_argument("--slope", type=number, default=0.0,
                        help="of the activation where its input is negative, default: 0")
-    table.add_argument("--rates", type=number, nargs=2, default=(1.0, 1.0), metavar=("A", "W"),
-                       help="speeds of output and hidden weights, default: 1 1")
+    table.add_argument("--rates", type=_speed, nargs=2, default=(1.0, 1.0), metavar=("A", "W"),
+                       help="speeds of output and hidden weights, the first may be fast; "
+                            "default: 1 1")
     table.add_argument("--decay", type=number, nargs="+", default=[0.0], metavar="LAMBDA",
                        help="weight decay: one for all weights, or one each for output weights, "
                             "hidden weights and the bias; default: 0")
@@ -101,6 +102,10 @@ def _demo(arguments: argparse.Namespace) -> int:
     from .demo import run_demo
     flow = run_demo(arguments.out, arguments.neurons, arguments.scale, arguments.seed)
     return _code(flow.status, flow.success)
+
+
+def _speed(word: str) -> float | str:
+    return "fast" if word in ("fast", "inf") else number(word)
 
 
 def _integrate(arguments: argparse.Namespace) -> int:

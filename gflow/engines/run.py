@@ -109,7 +109,7 @@ class Run:
     t_max : float
         Where the run ends, in units of the engine.
     since : float
-        What has been reached before, by a run that this one goes on with: nothing ends it earlier.
+        What has been reached before, by a run that this one goes on with: no rule ends it earlier.
     """
 
     def __init__(self, path: Path, t_max: float, rules: tuple[Rule, ...],
