@@ -11,12 +11,13 @@ from scipy.optimize import lsq_linear
 
 from gflow.problem.data import Data
 from gflow.kernels import field
-from gflow.kernels.crossings import crossings, multipliers
+from gflow.kernels.crossings import crossings, multiplier_errors, multipliers
 from gflow.kernels.algebra import lower_root
 from gflow.kernels.settling import settle
 from gflow.kernels.filippov import box_least_squares, box_least_squares_from, choose_sides
 from gflow.kernels.algebra import orthonormal_rows
 from gflow.kernels.neurons import BALANCED, normalise, restore
+from gflow.kernels.slides import margins_beside
 from gflow.kernels.roots import first_exit
 from gflow.kernels.chebyshev import halves, nodes, restrict, to_series
 
@@ -295,6 +296,35 @@ def test_multipliers_solve_the_normal_equations(seed, s, sign):
         np.testing.assert_allclose(below[j], sign * (minus - lam), atol=1e-11)
         np.testing.assert_allclose(above[j], sign * (lam - plus), atol=1e-11)
     assert size == pytest.approx(np.abs(r * A.length).sum(axis=1).max() / n)
+
+
+@given(SEEDS, st.integers(1, 4), st.sampled_from([-1, 1]))
+def test_margins_beside_a_hyperplane_are_those_of_a_slide_on_it(seed, s, now):
+    # On s hyperplanes in three dimensions: it slides on the others, and not on the last. Four are
+    # dependent.
+    rng = np.random.default_rng(seed)
+    d, n = 3, 9
+    X, p, error = rng.standard_normal((n, d)), rng.standard_normal((5, n)), rng.random(n)
+    A = Data(X, np.zeros(n)).arrangement
+    side = rng.choice([-1, 1], (2, n)).astype(np.int8)
+    on = rng.choice(n, s, replace=False)
+    side[1, on] = 0
+    side[1, on[-1]] = now
+    own, across, wrong = margins_beside(p, error, side, np.array([0, on[-1]]), np.ones(2), A.normal,
+                                        X, A.label, A.length)
+    assert np.isfinite(wrong[0]) and np.isfinite(wrong[1]) == (s <= d)
+    if s <= d:
+        V = A.normal[np.sort(on)]
+        slid = side.copy()
+        slid[1, on[-1]] = 0
+        around = (1, 1.0, slid, X, A.label, A.length, np.sort(on), np.linalg.pinv(V @ V.T) @ V)
+        j = int(np.searchsorted(np.sort(on), on[-1]))
+        below, above, _ = multipliers(p, *around)
+        pair = (above, below) if now > 0 else (below, above)
+        size = np.abs(np.linalg.pinv(V)).max() * 1e-9
+        np.testing.assert_allclose(own[1], pair[0][:, j], atol=size)
+        np.testing.assert_allclose(across[1], pair[1][:, j], atol=size)
+        assert wrong[1] == pytest.approx(multiplier_errors(error, 1, *around[2:])[j], rel=1e-6)
 
 
 def test_planes_almost_in_line_do_not_move_a_neuron_far():

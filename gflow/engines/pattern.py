@@ -152,7 +152,8 @@ def codes_at(field: Field, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> np.nd
     array([0, 0, 1], dtype=int8)
     """
     size, z = row_norms(W), W @ field.data.arrangement.normal.T
-    sides = np.where(np.abs(z) <= ON_SURFACE * size[:, None], 0, np.sign(z).astype(np.int8))
+    edge = ON_SURFACE * size[:, None]
+    sides = (z > edge).view(np.int8) - (z < -edge).view(np.int8)
     # Where an output weight is 0, its own field decides.
     own = np.flatnonzero(~(np.abs(a) > ON_SURFACE * size))
     first, of = distinct(np.column_stack([sides, np.sign(a).astype(np.int8)]))

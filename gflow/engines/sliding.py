@@ -103,8 +103,15 @@ class Margins:
             return 2.0, False
         below, above, error = self.of(i, slide, side)
         j = int(np.searchsorted(planes, h))
-        clear, naught = CLEAR * error[j], NAUGHT * error[j]
         own, across = (below[:, j], above[:, j])[::-int(now)]
+        return self.opening(own, across, float(error[j]),
+                            lambda s: is_on(weight(s), normal[h], band))
+
+    def opening(self, own: np.ndarray, across: np.ndarray, error: float,
+                on: Callable[[float], bool]) -> tuple[float, bool]:
+        """The same for one whose own side has the margin ``own`` (q,), while the other one has
+        ``across``; ``on`` says whether it is on the hyperplane at a time."""
+        clear, naught = CLEAR * error, NAUGHT * error
         for one, other in ((own, across), (across, own)):
             first = self.leaves(one, clear)
             if one[0] < -clear:
@@ -113,12 +120,16 @@ class Margins:
                 first = 2.0 if one is own else -1.0
             # Where pulls swing by more than errors they may have come to rest at the end.
             for s in (first, 1.0) if first <= 1.0 else ():
-                leads, rest = chebval(s, to_series(self.fine) @ np.array([one, other]).T)
+                leads, rest = chebval(s, to_series(self.fine) @ np.column_stack([one, other]))
                 # One that leaves by this very side has a reason to be gone.
-                if leads <= clear and abs(rest) <= naught and (
-                        one is own or is_on(weight(s), normal[h], band)):
+                if leads <= clear and abs(rest) <= naught and (one is own or on(s)):
                     return s, False
-        return 2.0, bool(own[-1] >= -clear and abs(across[-1]) <= naught)
+        return 2.0, bool(waits(own, across, error))
+
+
+def waits(own: np.ndarray, across: np.ndarray, error: Any) -> Any:
+    """Whether neurons are still to be decided at the end of margins (..., q)."""
+    return (own[..., -1] >= -CLEAR * error) & (np.abs(across[..., -1]) <= NAUGHT * error)
 
 
 class OfStep(Margins):

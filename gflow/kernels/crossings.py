@@ -6,7 +6,7 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 
 import numpy as np
 
-from .algebra import greater, lesser
+from .algebra import greater, lesser, row_row
 from .jit import kernel
 from .roots import back_to_zero, first_exit
 
@@ -164,42 +164,37 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
         Magnitude of the terms, for rounding.
     """
     q, n = r.shape
-    d = X.shape[1]
     s = sliding.size
     below = np.empty((q, s))
     above = np.empty((q, s))
     size = 0.0
-    D = np.empty(d)
-    minus = np.empty(s)
-    plus = np.empty(s)
+    # What a residual does to lam_c, and to the pulls of the points on the two sides of c.
+    along = np.zeros((s, n))
+    minus = np.zeros((s, n))
+    plus = np.zeros((s, n))
+    for k in range(n):
+        h = label[k]
+        if h < 0:
+            continue
+        if side[i, h] == 0:
+            for c in range(s):
+                if sliding[c] == h:
+                    if length[k] > 0.0:
+                        plus[c, k] = length[k] / n
+                    else:
+                        minus[c, k] = length[k] / n
+        elif side[i, h] * length[k] > 0.0:
+            for c in range(s):
+                along[c, k] = row_row(solve, c, X, k) / n
     for j in range(q):
-        for c in range(d):
-            D[c] = 0.0
-        for c in range(s):
-            minus[c] = plus[c] = 0.0
         total = 0.0
         for k in range(n):
-            h = label[k]
-            if h < 0:
-                continue
-            total += abs(r[j, k] * length[k])
-            if side[i, h] == 0:
-                for c in range(s):
-                    if sliding[c] == h:
-                        if length[k] > 0.0:
-                            plus[c] += r[j, k] * length[k] / n
-                        else:
-                            minus[c] += r[j, k] * length[k] / n
-            elif side[i, h] * length[k] > 0.0:
-                for c in range(d):
-                    D[c] += r[j, k] * X[k, c] / n
+            total += abs(r[j, k] * length[k]) if label[k] >= 0 else 0.0
         size = greater(size, total / n)
         for c in range(s):
-            lam = 0.0
-            for e in range(d):
-                lam -= solve[c, e] * D[e]
-            below[j, c] = sign * (minus[c] - lam)
-            above[j, c] = sign * (lam - plus[c])
+            lam = -row_row(r, j, along, c)
+            below[j, c] = sign * (row_row(r, j, minus, c) - lam)
+            above[j, c] = sign * (lam - row_row(r, j, plus, c))
     return below, above, size
 
 
@@ -219,7 +214,7 @@ def multiplier_errors(error, i, side, X, label, length, sliding, solve):
     i, side, X, label, length, sliding, solve
         As in `multipliers`.
     """
-    n, d = X.shape
+    n = X.shape[0]
     out = np.zeros(sliding.size)
     for k in range(n):
         h = label[k]
@@ -231,8 +226,5 @@ def multiplier_errors(error, i, side, X, label, length, sliding, solve):
                     out[c] += abs(length[k]) * error[k] / n
         elif side[i, h] * length[k] > 0.0:
             for c in range(sliding.size):
-                along = 0.0
-                for e in range(d):
-                    along += solve[c, e] * X[k, e]
-                out[c] += abs(along) * error[k] / n
+                out[c] += abs(row_row(solve, c, X, k)) * error[k] / n
     return out

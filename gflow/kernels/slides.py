@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from .crossings import RELEASE_ABOVE, RELEASE_BELOW
-from .jit import leaf, maker, summed
+from .crossings import RELEASE_ABOVE, RELEASE_BELOW, multiplier_errors, multipliers
+from .jit import kernel, leaf, maker, summed
 from .algebra import orthogonalise, row_row
 from .roots import taylor_exit
 
@@ -95,6 +95,88 @@ def moved_by(solve, row, side, plus_error, minus_error, normal):
 
 
 @leaf
+def dual_row(c, planes, count, normal, basis, solve):
+    """Row ``c`` of ``solve``, ``(V V^T)^-1 V`` for the normals ``V`` of the sliding ``planes``,
+    from the rows after it: ``v = R q`` with R triangular."""
+    d = basis.shape[1]
+    own = row_row(normal, planes[c], basis, c)
+    for b in range(d):
+        solve[c, b] = basis[c, b] / own
+    for e in range(c + 1, count):
+        along = row_row(normal, planes[e], basis, c)
+        for b in range(d):
+            solve[c, b] -= along / own * solve[e, b]
+
+
+@kernel
+def margins_beside(p, error, side, planes, sign, normal, X, label, length):
+    """Margins of neurons that are on a hyperplane and do not slide on it, if they did.
+
+    Parameters
+    ----------
+    p : array (q, n)
+        Pulls at q times.
+    error : array (n,)
+        Their errors.
+    side : int8 array (K, C)
+        Sides of the neurons.
+    planes : int array (K,)
+        A hyperplane of each.
+    sign : array (K,)
+        Signs of output weights.
+    normal : array (C, d)
+        Unit normals.
+    X, label, length : arrays of the data and its arrangement
+
+    Returns
+    -------
+    own, across : arrays (K, q)
+        `multipliers` on the side where the neuron is, and on the other one.
+    wrong : array (K,)
+        Their errors; NaN where normals are dependent.
+    """
+    K, C = side.shape
+    d = X.shape[1]
+    own = np.empty((K, p.shape[0]))
+    across = np.empty((K, p.shape[0]))
+    wrong = np.full(K, np.nan)
+    here = np.empty((1, C), np.int8)
+    all_planes = np.empty(d + 1, np.int64)
+    basis = np.empty((d, d))
+    solve = np.empty((d, d))
+    one = np.empty(1, np.int64)
+    row = np.empty((1, d))
+    for k in range(K):
+        for c in range(C):
+            here[0, c] = side[k, c]
+        one[0] = planes[k]
+        here[0, planes[k]] = 0
+        count = sliding_planes(here[0], all_planes, d + 1)
+        rank = 0
+        while rank < d and rank < count:
+            for c in range(d):
+                basis[rank, c] = normal[all_planes[rank], c]
+            if not orthogonalise(basis, rank):
+                break
+            rank += 1
+        if rank < count:
+            continue
+        c = count - 1
+        while all_planes[c] != planes[k]:
+            dual_row(c, all_planes, count, normal, basis, solve)
+            c -= 1
+        dual_row(c, all_planes, count, normal, basis, solve)
+        for b in range(d):
+            row[0, b] = solve[c, b]
+        below, above, _ = multipliers(p, 0, sign[k], here, X, label, length, one, row)
+        wrong[k] = multiplier_errors(error, 0, here, X, label, length, one, row)[0]
+        for j in range(p.shape[0]):
+            own[k, j] = above[j, 0] if side[k, planes[k]] > 0 else below[j, 0]
+            across[k, j] = below[j, 0] if side[k, planes[k]] > 0 else above[j, 0]
+    return own, across, wrong
+
+
+@leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_error, minus_error,
                from_unit, split, normal, lam, solve, z, series):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
@@ -118,14 +200,11 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
         own = row_row(normal, planes[c], basis, c)
         for j in range(p):
             lam[c, j] = -row_row(basis, c, D, j)
-        for b in range(d):
-            solve[c, b] = basis[c, b] / own
         for e in range(c + 1, count):
             along = row_row(normal, planes[e], basis, c)
             for j in range(p):
                 lam[c, j] -= along * lam[e, j]
-            for b in range(d):
-                solve[c, b] -= along / own * solve[e, b]
+        dual_row(c, planes, count, normal, basis, solve)
         for j in range(p):
             lam[c, j] /= own
     seen = active_sum(side, plus_error, minus_error)

@@ -131,23 +131,44 @@ class Standstill:
         a, W = model.a * unit, self.W * unit[:, None]
         h = field.outputs(a, W)
         p = field.pulls(h)
-        self.loss, self.h, self.stable = float(field.value(h)), h, True
-        self.codes = codes_at(field, model.a, self.W, p)
+        self.loss, self.h = float(field.value(h)), h
+        self._before = codes_at(field, model.a, self.W, p)
         size = a**2 + row_norms(W)**2
         carries = self._reach(a, W, p) > LIGHT
-        self.live = (size > LIGHT * size.max()) & carries & (self.codes != 0).any(axis=1)
-        stays = self._relax(a, W, p)
-        before = self.codes
-        self.codes = codes_at(field, model.a, self.W, self.pulls)
-        # At rest on a surface it is rounding that says in which pattern.
-        self.stable = stays and all(
-            flat_near(field.data, self.pulls, model.a[i], self.W[i])
-            for i in np.flatnonzero((self.codes != before).any(axis=1) & self.live))
-        self.D = field.fields(self.codes, self.pulls)
+        self.live = (size > LIGHT * size.max()) & carries & (self._before != 0).any(axis=1)
+        self._stays = self._relax(a, W, p)
         self.scale = float(np.abs(self.pulls) @ row_norms(field.data.X)) / field.data.n
+        self._sizes = np.abs(a), W
+
+    @cached_property
+    def codes(self) -> np.ndarray:
+        """Pattern at rest (m, n): 0 off, 1 on, 2 sliding."""
+        return codes_at(self.field, self.model.a, self.W, self.pulls)
+
+    @cached_property
+    def stable(self) -> bool:
+        """Whether no neuron that carries the output leaves its pattern on the way."""
+        # At rest on a surface it is rounding that says in which pattern.
+        return self._stays and all(
+            flat_near(self.field.data, self.pulls, self.model.a[i], self.W[i])
+            for i in np.flatnonzero((self.codes != self._before).any(axis=1) & self.live))
+
+    @cached_property
+    def D(self) -> np.ndarray:
+        """Fields (m, d) at rest."""
+        return self.field.fields(self.codes, self.pulls)
+
+    @cached_property
+    def mobile(self) -> np.ndarray:
+        """The neurons that do not carry the output and have a field at rest."""
         moves = row_norms(self.D) > NONE * self.scale
-        self.mobile = np.flatnonzero(moves & ~self.live & (model.W != 0).any(axis=1))
-        self.gain = float((np.abs(a) * np.abs((W * self.D).sum(axis=1)))[self.mobile].sum())
+        return np.flatnonzero(moves & ~self.live & (self.model.W != 0).any(axis=1))
+
+    @cached_property
+    def gain(self) -> float:
+        """Sum of ``|a_i w_i.D_i|`` over them: what they can take off the loss as they are now."""
+        a, W = self._sizes
+        return float((a * np.abs((W * self.D).sum(axis=1)))[self.mobile].sum())
 
     def _reach(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> float:
         """What neurons put out, with its effect on pulls, over the largest pull: at a small start
@@ -161,7 +182,7 @@ class Standstill:
         field, n = self.field, self.field.data.n
         X, live = field.data.X, np.flatnonzero(self.live)
         bend = np.sqrt(np.maximum(field.curvature(self.h), np.finfo(float).tiny))
-        F, projectors, of = self._features(a[live], W[live], self.codes[live])
+        F, projectors, of = self._features(a[live], W[live], self._before[live])
         U, s, _ = np.linalg.svd(bend[:, None] * F / np.sqrt(n), full_matrices=False)
         kept = s > RANK * s.max(initial=0.0)
         U, self.rates = U[:, kept], s[kept]**2
@@ -178,10 +199,10 @@ class Standstill:
         fields = np.einsum("gcd,gd->gc", projectors, (self._on * rho) @ X / n)[of]
         step = a[live, None] * fields
         turn = X @ (W[live] + step).T
-        strict = self.codes[live] != SLIDING
+        strict = self._before[live] != SLIDING
         # What comes to rest on a hyperplane may pass it by rounding.
         edge = CLOSE * row_norms(W[live])[:, None] * row_norms(X)
-        wrong = np.where(self.codes[live] == ON, turn.T < -edge, turn.T > edge)
+        wrong = np.where(self._before[live] == ON, turn.T < -edge, turn.T > edge)
         lift = (W[live] * fields).sum(axis=1)
         moved = np.hypot(lift, row_norms(step))
         self._ahead = a.copy(), W.copy()
@@ -246,8 +267,9 @@ class Standstill:
     def rests(self, share: float) -> bool:
         """Whether this is a rest, but for neurons that are small: what carries the output loses
         less than ``share`` of the loss, in its pattern, and the others as they are no more."""
-        return bool(self.stable and self.move <= MOVES
-                    and max(self.fall, self.gain) <= share * self.loss)
+        # What is known first: most networks that are asked are on their way.
+        return bool(self._stays and self.move <= MOVES and self.fall <= share * self.loss
+                    and self.stable and self.gain <= share * self.loss)
 
     @cached_property
     def early(self) -> EarlyFlow | None:

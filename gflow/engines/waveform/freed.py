@@ -8,16 +8,17 @@ than errors.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebvander
 
 from ...kernels.chebyshev import nodes, to_series
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
+from ...kernels.slides import margins_beside
 from ...problem.field import Field
 from ...problem.norms import row_norms
 from ..pattern import Geometry
-from ..sliding import CLEAR, NAUGHT, Margins
+from ..sliding import CLEAR, NAUGHT, Margins, is_on, waits
 from .calm import Calm
 from .guess import DEGREE
 from .marcher import Marcher, Patterns
@@ -27,8 +28,28 @@ from .window import Window
 NO_CHOICES = np.empty((0, 6))
 MOST = 64
 """Pairs of a neuron and a hyperplane that are looked at on a window, the nearest to each other
-first: some 0.5 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
+first: some 0.05 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
 of one that is not looked at goes untold; certificates ask for it."""
+
+
+class Opening(NamedTuple):
+    """What becomes of a neuron beside a hyperplane on a part of a window.
+
+    Attributes
+    ----------
+    begin, end : float
+        The part, in [-1, 1].
+    side : int
+        Where it is.
+    s, waits
+        See `gflow.engines.sliding.Margins.opens`.
+    """
+
+    begin: float
+    end: float
+    side: int
+    s: float
+    waits: bool
 
 
 class Freed:
@@ -88,12 +109,18 @@ class Freed:
         if some.size > MOST:
             i, h = np.divmod(pairs[some], C)
             some = np.sort(some[self._nearest(i, h, window)])
-        series = to_series(len(window.values) - 1) @ window.values
+        parts: list[tuple[int, int, float, float, np.ndarray]] = []
+        spans = []
         for pair, first in zip(pairs[some].tolist(), begin[some].tolist()):
             i, h = divmod(pair, C)
-            found, waits = self._of(i, h, first, window, side[i], series, error, state)
-            rows += found
-            if waits and (first > 0 or (i, h) in waiting):
+            own = [(i, h, *part) for part in _parts(window.events, i, h, first, side[i])]
+            spans.append((i, h, first, len(parts), len(parts) + len(own)))
+            parts += own
+        opened = self._openings(parts, window, error, state) if parts else []
+        for i, h, first, low, high in spans:
+            row, wait = self._of(i, h, opened[low:high], window)
+            rows += row
+            if wait and (first > 0 or (i, h) in waiting):
                 self.waiting.add((i, h))
         return np.array(rows).reshape(-1, 6)
 
@@ -151,27 +178,53 @@ class Freed:
         off /= np.maximum(row_norms(W), np.finfo(float).tiny)
         return np.argsort(off, kind="stable")[:MOST]
 
-    def _of(self, i: int, h: int, first: int, window: Window, side: np.ndarray,
-            series: np.ndarray, error: np.ndarray, state: Callable[[float], np.ndarray]
+    def _of(self, i: int, h: int, opened: list[Opening], window: Window
             ) -> tuple[list[list[float]], bool]:
-        """Choices of one neuron at a hyperplane, from event ``first`` on until it meets it; and
+        """The first choice of a neuron at a hyperplane, from its parts of a window in turn; and
         whether it waits for one at the end of the window."""
-        waits = False
-        for s0, s1, own in _parts(window.events, i, h, first, side):
-            waits = False
-            if own[h] == 0 or not self._moves(own[None])[0]:
-                continue
-            p = chebvander(s0 + (nodes(len(series) - 1) + 1) / 2 * (s1 - s0),
-                           len(series) - 1) @ series
-            s, waits = Margins(self.geometry, p, error).opens(
-                0, h, own[None], float(np.sign(window.U[i, 0])), self.marcher.geometry.normal,
-                lambda s: state(s0 + (s + 1) / 2 * (s1 - s0))[i, 1:], self.band)
-            if s <= 1.0 and (i, h) not in self.told:
+        wait = False
+        for part in opened:
+            if part.s <= 1.0 and (i, h) not in self.told:
                 self.told.add((i, h))
-                t = window.t0 + (s0 + 1 + (s + 1) / 2 * (s1 - s0)) / 2 * (window.t1 - window.t0)
-                return [[i, t, h, own[h], -own[h], 2]], False
-            waits = waits and s1 == 1.0
-        return [], waits
+                s = part.begin + (part.s + 1) / 2 * (part.end - part.begin)
+                t = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
+                return [[i, t, h, part.side, -part.side, 2]], False
+            wait = part.waits and part.end == 1.0
+        return [], wait
+
+    def _openings(self, parts: list[tuple[int, int, float, float, np.ndarray]], window: Window,
+                  error: np.ndarray, state: Callable[[float], np.ndarray]) -> list[Opening]:
+        """What `Margins.opening` says of every part (neuron, hyperplane, begin, end, sides)."""
+        i, h, begin, end = (np.array(column) for column in list(zip(*parts))[:4])
+        side = np.array([part[4] for part in parts])
+        sign, now = np.sign(window.U[i, 0]), side[np.arange(len(h)), h]
+        margins, points = Margins(self.geometry, window.values, error), self.geometry
+        own, across, wrong = margins_beside(margins.p, margins.error, side, h, sign,
+                                            self.marcher.geometry.normal, points.X, points.label,
+                                            points.length)
+        asked = (now != 0) & (sign != 0) & np.isfinite(wrong) & self._moves(side)
+        # On their parts of the window, and as series.
+        angle = np.arccos(np.clip(begin + (nodes(margins.fine)[:, None] + 1) / 2 * (end - begin),
+                                  -1.0, 1.0)).T
+        to = to_series(margins.fine)
+        both = np.cos(angle[..., None] * np.arange(margins.fine + 1)) @ (
+            to @ np.stack([own, across], axis=2))
+        series = np.abs(to @ both)
+        positive = both[:, 0] > 0
+        positive &= (to[0] @ both > series[:, 1:].sum(axis=1))
+        # What a look at all of it would say of most.
+        never = positive[:, 1] & (positive[:, 0] | (both[:, 0, 0] < -CLEAR * wrong))
+        waiting = waits(both[..., 0], both[..., 1], wrong)
+        found = []
+        for k in range(len(parts)):
+            s, wait = 2.0, bool(waiting[k] and asked[k])
+            if asked[k] and not never[k]:
+                s, wait = margins.opening(
+                    both[k, :, 0], both[k, :, 1], float(wrong[k]), lambda s: is_on(
+                        state(begin[k] + (s + 1) / 2 * (end[k] - begin[k]))[i[k], 1:],
+                        self.marcher.geometry.normal[h[k]], self.band))
+            found.append(Opening(float(begin[k]), float(end[k]), int(now[k]), s, wait))
+        return found
 
 
 def _parts(log: np.ndarray, i: int, h: int, first: int, side: np.ndarray
