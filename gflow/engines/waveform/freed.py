@@ -203,17 +203,17 @@ class Freed:
                                             self.marcher.geometry.normal, points.X, points.label,
                                             points.length)
         asked = (now != 0) & (sign != 0) & np.isfinite(wrong) & self._moves(side)
-        # On their parts of the window, and as series.
-        angle = np.arccos(np.clip(begin + (nodes(margins.fine)[:, None] + 1) / 2 * (end - begin),
-                                  -1.0, 1.0)).T
-        to = to_series(margins.fine)
-        both = np.cos(angle[..., None] * np.arange(margins.fine + 1)) @ (
-            to @ np.stack([own, across], axis=2))
-        series = np.abs(to @ both)
-        positive = both[:, 0] > 0
-        positive &= (to[0] @ both > series[:, 1:].sum(axis=1))
+        # As series, on their parts of the window.
+        to, both = to_series(margins.fine), np.stack([own, across], axis=2)
+        cut = np.flatnonzero((begin > -1.0) | (end < 1.0))
+        angle = np.arccos(np.clip(begin[cut] + (nodes(margins.fine)[:, None] + 1) / 2
+                                  * (end - begin)[cut], -1.0, 1.0)).T
+        both[cut] = np.cos(angle[..., None] * np.arange(margins.fine + 1)) @ (to @ both[cut])
+        series = to @ both
+        clear = CLEAR * wrong
+        stays = series[:, 0] - np.abs(series[:, 1:]).sum(axis=1) > -clear[:, None]
         # What a look at all of it would say of most.
-        never = positive[:, 1] & (positive[:, 0] | (both[:, 0, 0] < -CLEAR * wrong))
+        never = stays[:, 1] & (stays[:, 0] | (both[:, 0, 0] < -clear))
         waiting = waits(both[..., 0], both[..., 1], wrong)
         found = []
         for k in range(len(parts)):
