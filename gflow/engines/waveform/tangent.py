@@ -358,6 +358,8 @@ class Modes:
         The weights; None if they are 1.
     """
 
+    _kept: tuple[Any, tuple[np.ndarray, ...]] = (None, ())
+
     def __init__(self, vectors: np.ndarray, values: np.ndarray,
                  weight: np.ndarray | None = None) -> None:
         self.vectors, self.values, self.weight = vectors, values, weight
@@ -385,15 +387,22 @@ class Modes:
     def inverse(self, degree: int, length: float, kind: str = "smooth") -> Linear:
         """The inverse of ``1 + integral C K`` on a window of this length, less the identity;
         ``kind`` as in `integration`."""
+        asked = degree, length, kind
+        if self._kept[0] != asked:
+            # All solutions on a window ask for the same.
+            self._kept = asked, self._factors(*asked)
+        vectors, rows, there, shrink, back = self._kept[1]
+        return weighted(
+            lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows),
+            self.weight, vectors.dtype)
+
+    def _factors(self, degree: int, length: float, kind: str) -> tuple[np.ndarray, ...]:
         rates, there, back = _spectrum(degree, kind)
         strength = np.outer(rates, length * self.values)
         single = self.vectors.dtype == np.float32
         shrink, there, back = (array.astype(np.complex64) if single else array for array
                                in (-strength / (1 + strength), there, back))
-        vectors, rows = self.vectors, np.ascontiguousarray(self.vectors.T)
-        return weighted(
-            lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows),
-            self.weight, self.vectors.dtype)
+        return self.vectors, np.ascontiguousarray(self.vectors.T), there, shrink, back
 
 
 @lru_cache(maxsize=None)
