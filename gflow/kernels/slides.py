@@ -94,20 +94,6 @@ def moved_by(solve, row, side, plus_error, minus_error, normal):
     return total
 
 
-@leaf
-def dual_row(c, planes, count, normal, basis, solve):
-    """Row ``c`` of ``solve``, ``(V V^T)^-1 V`` for the normals ``V`` of the sliding ``planes``,
-    from the rows after it: ``v = R q`` with R triangular."""
-    d = basis.shape[1]
-    own = row_row(normal, planes[c], basis, c)
-    for b in range(d):
-        solve[c, b] = basis[c, b] / own
-    for e in range(c + 1, count):
-        along = row_row(normal, planes[e], basis, c)
-        for b in range(d):
-            solve[c, b] -= along / own * solve[e, b]
-
-
 @kernel
 def margins_beside(p, error, side, planes, sign, normal, X, label, length):
     """Margins of neurons that are on a hyperplane and do not slide on it, if they did.
@@ -141,33 +127,30 @@ def margins_beside(p, error, side, planes, sign, normal, X, label, length):
     across = np.empty((K, p.shape[0]))
     wrong = np.full(K, np.nan)
     here = np.empty((1, C), np.int8)
-    all_planes = np.empty(d + 1, np.int64)
+    others = np.empty(d, np.int64)
     basis = np.empty((d, d))
-    solve = np.empty((d, d))
     one = np.empty(1, np.int64)
     row = np.empty((1, d))
     for k in range(K):
         for c in range(C):
             here[0, c] = side[k, c]
+        count = sliding_planes(here[0], others, d)
         one[0] = planes[k]
         here[0, planes[k]] = 0
-        count = sliding_planes(here[0], all_planes, d + 1)
+        # Of the normals its own is the last: that row of (V V^T)^-1 V is what is left of it.
         rank = 0
-        while rank < d and rank < count:
+        while rank < d and rank <= count:
+            h = others[rank] if rank < count else planes[k]
             for c in range(d):
-                basis[rank, c] = normal[all_planes[rank], c]
+                basis[rank, c] = normal[h, c]
             if not orthogonalise(basis, rank):
                 break
             rank += 1
-        if rank < count:
+        if rank <= count:
             continue
-        c = count - 1
-        while all_planes[c] != planes[k]:
-            dual_row(c, all_planes, count, normal, basis, solve)
-            c -= 1
-        dual_row(c, all_planes, count, normal, basis, solve)
-        for b in range(d):
-            row[0, b] = solve[c, b]
+        along = row_row(basis, count, normal, planes[k])
+        for c in range(d):
+            row[0, c] = basis[count, c] / along
         below, above, _ = multipliers(p, 0, sign[k], here, X, label, length, one, row)
         wrong[k] = multiplier_errors(error, 0, here, X, label, length, one, row)[0]
         for j in range(p.shape[0]):
@@ -200,11 +183,14 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
         own = row_row(normal, planes[c], basis, c)
         for j in range(p):
             lam[c, j] = -row_row(basis, c, D, j)
+        for b in range(d):
+            solve[c, b] = basis[c, b] / own
         for e in range(c + 1, count):
             along = row_row(normal, planes[e], basis, c)
             for j in range(p):
                 lam[c, j] -= along * lam[e, j]
-        dual_row(c, planes, count, normal, basis, solve)
+            for b in range(d):
+                solve[c, b] -= along / own * solve[e, b]
         for j in range(p):
             lam[c, j] /= own
     seen = active_sum(side, plus_error, minus_error)
