@@ -95,7 +95,6 @@ class Marcher:
         live = A.label >= 0
         self.all_live = bool(live.all())
         self.live, self.planes, self.signed = live, A.label[live], A.length[live]
-        self.own_planes = np.array_equal(self.planes, np.arange(self.C))
         below = np.bincount(A.label[live & (A.length < 0)], minlength=self.C)
         above = np.bincount(A.label[live & (A.length > 0)], minlength=self.C)
         self.mixed = bool(below.any() or activation.slope)
@@ -140,7 +139,7 @@ class Marcher:
         """Derivative of the activation at points (G, n) on the patterns ``side`` (G, C): 1 where
         they are active, the slope where not, 0 where they slide."""
         slope = self.activation.slope
-        z = (side if self.own_planes else side[:, self.planes]) * self.signed
+        z = side[:, self.planes] * self.signed
         seen: np.ndarray = (z > 0).astype(float)
         if slope:
             seen += slope * (z < 0)
