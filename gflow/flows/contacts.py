@@ -200,7 +200,11 @@ class Contacts:
             # next number of another clock may be some of time's further on.)
             i, k, t = int(e["neuron"][j]), int(e["point"][j]), float(e["time"][j])
             after = self.path(np.array([t + CLOCK * np.spacing(t)]))
-            if not abs(self._stands(after, *np.array([[0], [i], [k]]))[1][0]) <= self.exact:
+            if abs(self._stands(after, *np.array([[0], [i], [k]]))[1][0]) <= self.exact:
+                continue
+            # Nor has one crossed the hyperplane that has not left it since, as far as errors say.
+            if self.before[which[j]] == SLIDING or not self._stays(
+                    i, k, t - float(self.gap[which[j], 0]) * STAYED):
                 self.contradict(i, k, t, LATE)
 
     def _timely(self, j: int, state: np.ndarray, rate: np.ndarray) -> None:
