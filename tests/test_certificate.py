@@ -7,6 +7,7 @@ from problems import KINDS, STARTS, random_problem, solve
 import gflow
 from gflow.engines.run import Stop
 from gflow.engines.waveform.marcher import Frame
+from gflow.flows.reference import Reference
 from validation import accuracy, agreement, doubts
 from validation import runs as runs_of_checks
 from validation.checks import seed_stuck
@@ -364,6 +365,16 @@ def test_a_wide_network_is_looked_at_in_samples():
         arrays["y"] += 0.01
 
     assert "defect" in altered(flow, label).certificate().doubts
+
+
+def test_outputs_are_summed_once_for_many_who_are_near_hyperplanes(monkeypatch):
+    """A network that has come to rest, with hundreds of pairs near their hyperplanes."""
+    data, times = gflow.datasets.linear_teacher(5, 5, noise=0.5, rng=1), []
+    flow = gflow.integrate(gflow.init.balanced(200, 5, scale=1e-3, rng=2), data, 100.0, rtol=1e-6,
+                           method="waveform")
+    see = Reference.see
+    monkeypatch.setattr(Reference, "see", lambda *of: times.append(1) or see(*of))
+    assert flow.certificate(16).ok and len(times) <= 2000
 
 
 def test_it_says_what_it_looked_at(runs):

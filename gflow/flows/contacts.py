@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -62,14 +62,40 @@ one part in so many of it is asked for."""
 
 
 class Pushes(NamedTuple):
-    """Speeds at which a neuron is pushed onto a hyperplane from its negative and from its positive
-    side, relative to its size, what they may be wrong by, and points of other hyperplanes on which
-    it is, too."""
+    """Of K neurons on hyperplanes, how they are pushed onto them.
 
-    below: float
-    above: float
-    noise: float
+    Attributes
+    ----------
+    below, above : ndarray, shape (K,)
+        Speeds from the negative and from the positive side, relative to the neuron's size; NaN of
+        one that does not move, or if another hyperplane on which it is repels it.
+    noise : ndarray, shape (K,)
+        What the speeds may be wrong by: errors of the weights by `PULLS` ``rtol``, through the
+        pulls that the neuron sees.
+    rest : ndarray of bool, shape (K, n)
+        Points of other hyperplanes on which it is, too.
+    """
+
+    below: np.ndarray
+    above: np.ndarray
+    noise: np.ndarray
     rest: np.ndarray
+
+    @property
+    def inward(self) -> np.ndarray:
+        """The weaker of the two speeds, at least; negative if one side may lead away, and where
+        nothing is known."""
+        weaker = np.minimum(self.below, self.above) - self.noise
+        return np.asarray(np.where(np.isnan(weaker), -1.0, weaker))
+
+    def leads_away(self, own_above: np.ndarray) -> np.ndarray:
+        """At which speed the other side of a hyperplane leads away from it, at least, where on
+        its own, the positive one if ``own_above`` (K,), a neuron moves no more than errors say;
+        else not positive."""
+        own = np.where(own_above, self.above, self.below)
+        other = np.where(own_above, self.below, self.above)
+        still = np.abs(own) <= self.noise
+        return np.asarray(np.where(still, -other - self.noise, 0.0))
 
 
 class Contacts:
@@ -256,13 +282,13 @@ class Contacts:
         last, above = min(turn, GAP * float(self.gap[j, 1])), self._is_above(k, code)
         for wait in (0.0, *(last * LATER)):
             now = state if wait == 0.0 else self.path(np.array([t + wait]))[0]
-            pushes = self.pushes(now, i, k)
-            if pushes is None or pushes.rest.size:
+            pushes = self._pushes(now[None], i, k)
+            noise = float(pushes.noise[0])
+            own, other = (float(side[0]) for side in
+                          (pushes.above, pushes.below)[::1 if above else -1])
+            if pushes.rest.any() or not abs(other) <= noise / SWING:
                 return False
-            own, other = (pushes.above, pushes.below)[::1 if above else -1]
-            if not abs(other) <= pushes.noise / SWING:
-                return False
-            if -own > SWING**2 * pushes.noise:
+            if -own > SWING**2 * noise:
                 return True
         return False
 
@@ -270,19 +296,18 @@ class Contacts:
         """At which speed the neuron of event ``j`` is pushed onto its hyperplane from the side
         where its code is ``code``, at least; NaN if that is not clear."""
         i, k = int(self.events["neuron"][j]), int(self.events["point"][j])
-        pushes = self.pushes(state, i, k)
-        if pushes is None:
-            return np.nan
-        rest = pushes.rest
+        pushes = self._pushes(state[None], i, k)
+        side = pushes.above if self._is_above(k, code) else pushes.below
+        rest = np.flatnonzero(pushes.rest[0])
         # Others may have been met just now, and not hold the neuron before or after.
         if rest.size and not ((self.codes_at(i, rest, t) == SLIDING).all()
                               and (self.since(np.full(rest.size, i), rest, t) > STEP * turn).all()):
             return np.nan
-        return (pushes.above if self._is_above(k, code) else pushes.below) - pushes.noise
+        return float(side[0] - pushes.noise[0])
 
-    def _is_above(self, k: int, code: int) -> bool:
+    def _is_above(self, k: Any, code: Any) -> Any:
         """Whether the side where the code of point ``k`` is ``code`` is the positive one."""
-        return bool((code == ON) == (self.reference.field.data.arrangement.length[k] > 0))
+        return (code == ON) == (self.reference.field.data.arrangement.length[k] > 0)
 
     def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -321,30 +346,31 @@ class Contacts:
                               & (code != SLIDING) & (norm > CLEAR * self.width))
         if near.size > most:
             near = near[np.linspace(0, near.size - 1, most).astype(int)]
-        for j in near:
-            moment = states[row[j]], int(i[j]), int(k[j]), float(t[j]), float(since[j])
-            if self._held(*moment):
-                self.contradict(*moment[1:4], "slides, and no record says so")
-            elif self._open(*moment, int(code[j])):
-                self.contradict(*moment[1:4], UNDECIDED)
+        pushes = self.pushes(states, row[near], i[near], k[near])
+        held, away = pushes.inward, pushes.leads_away(self._is_above(k[near], code[near]))
+        for j, push, leads in zip(near, held, away):
+            moment = int(i[j]), int(k[j]), float(t[j]), float(since[j])
+            if self._held(*moment, float(push)):
+                self.contradict(*moment[:3], "slides, and no record says so")
+            elif self._open(*moment, states[row[j]], int(code[j]), float(leads)):
+                self.contradict(*moment[:3], UNDECIDED)
 
-    def _held(self, state: np.ndarray, i: int, k: int, t: float, since: float) -> bool:
-        """Whether a neuron on a hyperplane is pushed onto it so that it must be sliding: all the
+    def _held(self, i: int, k: int, t: float, since: float, push: float) -> bool:
+        """Whether a neuron on a hyperplane, which is pushed onto it now, must be sliding: all the
         while, as one that has just begun to be pushed is not to be found out yet."""
-        push = self.push(state, i, k)
         if not push * since > SURE * self.width:
             return False
         since = min(since, ENOUGH * SURE * self.width / push)
-        return self._stays(i, k, t - since * BEFORE) and all(
-            self.push(earlier, i, k) * since > SURE * self.width
-            for earlier in self.path(t - since * BEFORE))
+        earlier = t - since * BEFORE
+        return self._stays(i, k, earlier) and bool(
+            (self._pushes(self.path(earlier), i, k).inward * since > SURE * self.width).all())
 
-    def _open(self, state: np.ndarray, i: int, k: int, t: float, since: float, code: int) -> bool:
+    def _open(self, i: int, k: int, t: float, since: float, state: np.ndarray, code: int,
+              away: float) -> bool:
         """Whether a neuron is on a hyperplane whose other side leads away from it, and on its own
         side nothing beyond errors moves it to or fro: all the while, and with no choice told. It
         would be far off by now, had rounding put it on the other side. A dead neuron stays where
         it left its last point, by convention."""
-        away = self._leads_away(state, i, k, code)
         if not away * since > SURE * self.width or self._chosen(i, k) or not (
                 self.reference.steep or self.codes_at(i, np.arange(self.reference.n), t).any()):
             return False
@@ -355,9 +381,11 @@ class Contacts:
         if not np.isfinite(met) or not self._stays(i, k, t - (t - met) * STAYED):
             return False
         since = min(since, ENOUGH * SURE * self.width / away)
-        return self._stays(i, k, t - since * BEFORE) and all(
-            self._leads_away(earlier, i, k, code) * since > SURE * self.width
-            for earlier in self.path(t - since * BEFORE))
+        earlier = t - since * BEFORE
+        above = self._is_above(np.array([k]), np.array([code]))
+        return self._stays(i, k, earlier) and bool(
+            (self._pushes(self.path(earlier), i, k).leads_away(above) * since
+             > SURE * self.width).all())
 
     def _beside(self, state: np.ndarray, i: int, k: int, t: float) -> bool:
         """Whether a neuron that slides is clearly on one side of hyperplane ``k`` all the same: as
@@ -386,17 +414,6 @@ class Contacts:
         z = self._stands(states, some, np.full(some.size, i), np.full(some.size, k))[1]
         return bool((np.abs(z) <= self.width).all())
 
-    def _leads_away(self, state: np.ndarray, i: int, k: int, code: int) -> float:
-        """At which speed the other side of a hyperplane leads away from it, at least, where on its
-        own, that of ``code``, a neuron moves no more than errors say; else not positive."""
-        pushes = self.pushes(state, i, k)
-        if pushes is None:
-            return 0.0
-        own, other = pushes.below, pushes.above
-        if self._is_above(k, code):
-            own, other = other, own
-        return -other - pushes.noise if abs(own) <= pushes.noise else 0.0
-
     def _chosen(self, i: int, k: int) -> bool:
         label = self.reference.field.data.arrangement.label
         own = self.choices[self.choices["neuron"] == i]
@@ -424,41 +441,36 @@ class Contacts:
                 codes[j] = self.events["to"][past[-1]]
         return np.asarray(codes)
 
-    def push(self, state: np.ndarray, i: int, k: int) -> float:
-        """The weaker of the speeds at which a neuron on a hyperplane is pushed onto it from
-        either side, relative to its size, less what errors of the weights by `PULLS` ``rtol``
-        do to it through the pulls that the neuron sees; negative if one may lead away."""
-        pushes = self.pushes(state, i, k)
-        return -1.0 if pushes is None else min(pushes.below, pushes.above) - pushes.noise
-
-    def pushes(self, state: np.ndarray, i: int, k: int) -> Pushes | None:
-        """The speeds themselves; None if a neuron does not move, or a hyperplane on which it is
-        repels it."""
+    def pushes(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray) -> Pushes:
+        """How neurons ``i`` (K,) are pushed onto the hyperplanes of points ``k`` (K,) in the
+        states (J, m (d + 1)) ``row`` (K,)."""
         reference = self.reference
-        if not reference.moves[1]:
-            return None
-        label = reference.field.data.arrangement.label
-        sight = reference.see(state[None], np.array([i]))
-        near = (np.abs(sight.z) <= self.width) & (reference.lengths > 0)
-        own = label == label[k]
-        D = reference.fields(sight, near | own)[:, 0]
+        sight = reference.one_each(states, row, i)
+        near = (np.abs(sight.z[:, 0]) <= self.width) & (reference.lengths > 0)
+        own, V, below, above = reference.across(k, sight.p)
+        D = reference.fields(sight, (near | own)[:, None])[:, 0]
         D = D - reference.turned(sight.a, sight.W)[:, 0]
-        rest = near[0, 0] & ~own
+        rest = near & ~own
         a = sight.a[:, 0]
-        pace = reference.pace / float(sight.size[0, 0])
-        V, below, above = reference.limits(own, sight.p)
-        speeds = []
-        for limit in (below, above):
+        with np.errstate(divide="ignore", invalid="ignore"):
+            speed = reference.pace * a / sight.size[:, 0]
+        if not reference.moves[1]:
+            speed = np.full_like(speed, np.nan)
+        at = (D * V).sum(axis=1)
+        ways = np.array([at + below, at + above])
+        for j in np.flatnonzero(rest.any(axis=1)):
             # What the other hyperplanes hold back is another thing on either side.
-            least, known = D + limit @ V, np.ones(1, dtype=bool)
-            if rest.any():
-                least, known = reference.least(least, np.sign(a), rest, sight.p)
-            if not known[0]:
-                return None
-            speeds.append(pace * float(a[0]) * float(least[0] @ V[0]))
-        noise = pace * abs(float(a[0])) * self.error * reference.noise(
-            sight, near[0, 0], V[0], rest)
-        return Pushes(speeds[0], -speeds[1], noise, np.flatnonzero(rest))
+            for way, limit in zip(ways, (below[j], above[j])):
+                least, known = reference.least((D[j] + limit * V[j])[None], np.sign(a[j:j + 1]),
+                                               rest[j], sight.p[j:j + 1])
+                way[j] = float(least[0] @ V[j]) if known[0] else np.nan
+        noise = np.abs(speed) * self.error * reference.noise(sight, near, V, rest)
+        return Pushes(speed * ways[0], -speed * ways[1], noise, rest)
+
+    def _pushes(self, states: np.ndarray, i: int, k: int) -> Pushes:
+        """`pushes` of one pair in every state (J, m (d + 1))."""
+        every = np.arange(len(states))
+        return self.pushes(states, every, np.full(every.size, i), np.full(every.size, k))
 
 
 def spread_out(rows: np.ndarray, most: int) -> np.ndarray:

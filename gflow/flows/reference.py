@@ -233,27 +233,49 @@ class Reference:
         off = field.value(h + by) - field.value(h[None]) + (pulls * by).mean(axis=1)
         return SURELY * float(np.abs(off).max())
 
+    def one_each(self, states: np.ndarray, row: np.ndarray, i: np.ndarray) -> Sight:
+        """What is said of neuron ``i`` (K,) in state ``row`` (K,): a Sight of K states with one
+        neuron each. Outputs of a state are summed once, however many neurons are asked for."""
+        some, which = np.unique(row, return_inverse=True)
+        seen = self.see(states[some], np.empty(0, dtype=np.intp))
+        a, W = self.split(states[some])
+        a, W, which = a[which, i][:, None], W[which, i][:, None], which.ravel()
+        size = np.hypot(a, row_norms(W))
+        z = (W / np.where(size > 0, size, 1.0)[..., None]) @ self.unit.T
+        return Sight(a, W, size, z, seen.h[which], seen.p[which], seen.error[which])
+
     def noise(self, sight: Sight, near: np.ndarray, normal: np.ndarray, held: np.ndarray
-              ) -> float:
-        """What errors of the weights by 1, relative, do to the field across a hyperplane.
+              ) -> np.ndarray:
+        """What errors of the weights by 1, relative, do to the field across a hyperplane, (J,).
 
         Parameters
         ----------
         sight : Sight
-            Of one neuron in one state.
-        near, held : ndarray of bool, shape (n,)
+            Of one neuron in every state.
+        near, held : ndarray of bool, shape (J, n)
             Points on whose hyperplanes it is, and those of them whose hyperplanes are other ones.
-        normal : ndarray, shape (d,)
+        normal : ndarray, shape (J, d)
             Of the hyperplane.
         """
-        across = normal
-        if held.any():
+        across = normal.copy()
+        for j in np.flatnonzero(held.any(axis=1)):
             # What the others hold back is not felt.
-            rest = np.linalg.pinv(self.X[held])
-            across = normal - rest @ (self.X[held] @ normal)
-        seen = np.where(sight.z[0, 0] > 0, 1.0, self.steep)
-        seen[near] = np.where(held[near], 0.0, max(1.0, self.steep))
-        return float((seen * np.abs(self.X @ across)) @ sight.error[0]) / self.n
+            others = self.X[held[j]]
+            across[j] -= np.linalg.pinv(others) @ (others @ normal[j])
+        seen = np.where(sight.z[:, 0] > 0, 1.0, self.steep)
+        seen[near] = max(1.0, self.steep)
+        seen[held] = 0.0
+        return np.asarray((seen * np.abs(across @ self.X.T) * sight.error).sum(axis=1) / self.n)
+
+    def across(self, k: np.ndarray, p: np.ndarray
+               ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Points (K, n) of the hyperplane of each point ``k`` (K,), its normal (K, d), and what
+        pulls (K, n) of these points add to the field along it on its negative side, (K,), and on
+        its positive side."""
+        A = self.field.data.arrangement
+        own = A.label == A.label[k][:, None]
+        return (own, A.normal[A.label[k]], np.where(own, p * self._below, 0.0).sum(axis=1),
+                np.where(own, p * self._above, 0.0).sum(axis=1))
 
     def limits(self, points: np.ndarray, p: np.ndarray
                ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
