@@ -83,6 +83,20 @@ def test_open_ends_and_cut_runs():
     cut["limit"] = "t_max"
     known = threshold_diagram(cut)
     assert known.cut == (~table["interpolated"]).sum() and np.isnan(known.estimate).all()
+    assert "d = 2    n* unknown" in repr(known) and known.low[0] == 0 and known.high[0] == np.inf
+
+
+def test_a_threshold_beyond_all_known_outcomes_is_a_bound():
+    """A few runs on few points fail, all others interpolate as far as they were not cut: a flat fit
+    has the threshold at ten times the largest n."""
+    n = np.repeat([5, 10, 20, 40, 80, 160], 10)
+    failed, cut = np.arange(n.size) % 10 < (n < 20), n > 40
+    table = np.rec.fromarrays([np.full(n.size, 8), n, ~failed & ~cut,
+                               np.where(cut, "seconds", "none")], names="d,n,interpolated,limit")
+    found = threshold_diagram(table)
+    assert np.isnan(found.estimate[0]) and 20 < found.low[0] <= 40 and found.high[0] == np.inf
+    assert "n* above the grid of known outcomes" in repr(found)
+    assert any("above this" in text.get_text() for text in found.plot().get_legend().get_texts())
     with pytest.raises(ValueError, match="no column 'd'"):
         threshold_diagram(table[["n", "limit"]])
 

@@ -36,7 +36,8 @@ class ThresholdDiagram(Value):
         For each dimension ``n``, number of runs that interpolated, of runs of known outcome, and
         of runs that a limit cut before there was one.
     estimate : ndarray, shape (G,)
-        Thresholds ``n*(d)``; NaN where all runs interpolated or none.
+        Thresholds ``n*(d)``; NaN where all runs interpolated or none, and where the fit has it
+        beyond the least or largest ``n`` with runs of known outcome.
     low, high : ndarray, shape (G,)
         Their 95% intervals, 0 or infinite at an open end.
     exponent : float
@@ -64,10 +65,8 @@ class ThresholdDiagram(Value):
 
     def __repr__(self) -> str:
         lines = ["ThresholdDiagram: interpolation gives way at"]
-        lines += [f"  d = {d:<4g} n* = {best:.3g}  ({low:.3g} to {high:.3g})" if np.isfinite(best)
-                  else f"  d = {d:<4g} n* {'above' if high == np.inf else 'below'} the grid "
-                  f"({low:.3g} to {high:.3g})"
-                  for d, best, low, high in zip(self.d, self.estimate, self.low, self.high)]
+        lines += [f"  d = {d:<4g} n* {_said(*row)}"
+                  for d, *row in zip(self.d, self.estimate, self.low, self.high)]
         if np.isfinite(self.exponent):
             lines.append(f"  n* = {self.constant:.3g} d^{self.exponent:.3g}, exponent from "
                          f"{self.exponent_low:.3g} to {self.exponent_high:.3g}")
@@ -104,6 +103,11 @@ class ThresholdDiagram(Value):
                     [(self.estimate - self.low)[known], (self.high - self.estimate)[known]],
                     fmt="o", color="#0072B2", capsize=4, linewidth=2, markersize=7, zorder=3,
                     label=r"threshold $n^*(d)$, 95%")
+        for marker, bound, side in (("^", self.low, "above"), ("v", self.high, "below")):
+            open_end = ~known & (bound > 0) & np.isfinite(bound)
+            if open_end.any():
+                ax.plot(self.d[open_end], bound[open_end], marker, color="#0072B2", markersize=9,
+                        markerfacecolor="white", zorder=3, label=f"threshold {side} this")
         d = np.geomspace(self.d.min(), self.d.max(), 100)
         if np.isfinite(self.exponent):
             ax.plot(d, self.constant * d**self.exponent, "-", color="#0072B2", linewidth=1.5,
@@ -121,12 +125,22 @@ class ThresholdDiagram(Value):
             axis.set_major_formatter("{x:g}")
         lowest = min(min(c[0].min() for c in self.cells), self.d.min())
         # Room for the legend.
-        ax.set_ylim(lowest / 1.3, 8 * max(c[0].max() for c in self.cells))
+        ax.set_ylim(lowest / 1.3, 12 * max(c[0].max() for c in self.cells))
         if shades is not None:
             ax.figure.colorbar(shades, ax=ax, boundaries=np.linspace(0, 1, 101),
                                ticks=[0, 0.25, 0.5, 0.75, 1])
         ax.legend(fontsize="small", loc="upper left")
         return ax
+
+
+def _said(best: float, low: float, high: float) -> str:
+    """A threshold in words."""
+    if np.isfinite(best):
+        return f"= {best:.3g}  ({low:.3g} to {high:.3g})"
+    if low == 0 and high == np.inf:
+        return "unknown: no run has an outcome"
+    side = "above" if high == np.inf else "below"
+    return f"{side} the grid of known outcomes ({low:.3g} to {high:.3g})"
 
 
 def threshold_diagram(table: np.ndarray, rng: int | np.random.Generator = 0) -> ThresholdDiagram:
@@ -138,6 +152,8 @@ def threshold_diagram(table: np.ndarray, rng: int | np.random.Generator = 0) -> 
     is the median of the posterior, its interval the central 95%; it is as wide as the gaps of the
     grid where outcomes change from one n to the next. (Of fixed thresholds such intervals held 87
     to 97% in a simulation with k = 4 and 10 seeds, by where they lie between the n of the grid.)
+    Where it lies beyond all ``n`` with runs of known outcome it is a guess of the fit, and only a
+    bound is given: that ``n``, or what the fit says if that is weaker.
     The exponent is that of least squares in ``log d``, weighted with the variances of the
     posteriors; its interval is that of draws from these. Runs that a limit cut have interpolated
     if their loss had fallen so far; if not they have no outcome and are left out.
@@ -188,18 +204,10 @@ def threshold_diagram(table: np.ndarray, rng: int | np.random.Generator = 0) -> 
         n, hits, runs, _ = cells[-1]
         places, posterior = _posterior(np.log(n), hits, runs)
         cumulated = np.cumsum(posterior)
-        middle, low, high = np.exp(np.interp([0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2], cumulated,
-                                             places))
-        if 0 < hits.sum() < runs.sum():
+        rows.append(_interval(n[runs > 0], hits.sum(), runs.sum(), cumulated, places))
+        if np.isfinite(rows[-1][0]):
             samples.append(np.interp(draw.random(DRAWS), cumulated, places))
             spreads.append(samples[-1].std())
-            rows.append((middle, low, high))
-        elif runs.sum():
-            one_sided = np.exp(np.interp([1 - LEVEL, LEVEL], cumulated, places))
-            rows.append((np.nan, one_sided[0], np.inf) if hits.sum() else
-                        (np.nan, 0.0, one_sided[1]))
-        else:
-            rows.append((np.nan, 0.0, np.inf))
     estimate, low, high = np.array(rows).T
     known = np.isfinite(estimate)
     exponent = constant = np.nan
@@ -231,6 +239,20 @@ def _posterior(x: np.ndarray, hits: np.ndarray, runs: np.ndarray) -> tuple[np.nd
     logs = -(hits * np.logaddexp(0, slope) + (runs - hits) * np.logaddexp(0, -slope)).sum(axis=2)
     weight = np.exp(logs - logs.max()).sum(axis=0)
     return places, weight / weight.sum()
+
+
+def _interval(seen: np.ndarray, hits: int, runs: int, cumulated: np.ndarray, places: np.ndarray
+              ) -> tuple[float, float, float]:
+    """The threshold with its interval, or a bound: ``seen`` are the ``n`` with known outcomes."""
+    if not runs:
+        return np.nan, 0.0, np.inf
+    middle, low, high, least, most = np.exp(np.interp(
+        [0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2, 1 - LEVEL, LEVEL], cumulated, places))
+    if hits == runs or middle > seen[-1]:
+        return np.nan, min(least, seen[-1]), np.inf
+    if not hits or middle < seen[0]:
+        return np.nan, 0.0, max(most, seen[0])
+    return middle, low, high
 
 
 def figure(table: np.ndarray) -> Figure:
