@@ -125,7 +125,7 @@ class ThresholdDiagram(Value):
             axis.set_major_formatter("{x:g}")
         lowest = min(min(c[0].min() for c in self.cells), self.d.min())
         # Room for the legend.
-        ax.set_ylim(lowest / 1.3, 12 * max(c[0].max() for c in self.cells))
+        ax.set_ylim(lowest / 1.3, (8 if known.all() else 12) * max(c[0].max() for c in self.cells))
         if shades is not None:
             ax.figure.colorbar(shades, ax=ax, boundaries=np.linspace(0, 1, 101),
                                ticks=[0, 0.25, 0.5, 0.75, 1])
