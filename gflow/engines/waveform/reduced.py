@@ -232,8 +232,10 @@ class Reduced:
         return bool((row_norms(D[:, 0]) <= self._noise(self._terms(guess, N))).all())
 
     def _terms(self, guess: Guess, N: np.ndarray) -> np.ndarray:
-        """Sums of the magnitudes of the terms of pulls."""
-        reached = np.abs(self.R) @ np.abs(N[:, 0, 1:]).ravel()
+        """Sums of the magnitudes of the terms of pulls, at most."""
+        # Of neurons of one pattern that cancel: sum |a_i w_ij| <= sqrt(sum a_i^2 sum w_ij^2).
+        sizes = np.sqrt(np.maximum(N[:, :1, 0] * N.diagonal(axis1=1, axis2=2)[:, 1:], 0.0))
+        reached = np.abs(self.R) @ np.maximum(np.abs(N[:, 0, 1:]), sizes).ravel()
         return terms(self.response.target, guess.r, guess.weight, reached)
 
     def _noise(self, size: np.ndarray) -> np.ndarray:
