@@ -84,6 +84,8 @@ def test_open_ends_and_cut_runs():
     known = threshold_diagram(cut)
     assert known.cut == (~table["interpolated"]).sum() and np.isnan(known.estimate).all()
     assert "d = 2    n* unknown" in repr(known) and known.low[0] == 0 and known.high[0] == np.inf
+    with pytest.raises(ValueError, match="no column 'd'"):
+        threshold_diagram(table[["n", "limit"]])
 
 
 def test_a_threshold_beyond_all_known_outcomes_is_a_bound():
@@ -97,8 +99,6 @@ def test_a_threshold_beyond_all_known_outcomes_is_a_bound():
     assert np.isnan(found.estimate[0]) and 20 < found.low[0] <= 40 and found.high[0] == np.inf
     assert "n* above the grid of known outcomes" in repr(found)
     assert any("above this" in text.get_text() for text in found.plot().get_legend().get_texts())
-    with pytest.raises(ValueError, match="no column 'd'"):
-        threshold_diagram(table[["n", "limit"]])
 
 
 # Slopes of the theory -----------------------------------------------------------------------------
