@@ -219,3 +219,30 @@ def test_neurons_that_cancel_at_rest_cost_nothing():
     assert flow.t_end > 1e9 and flow.stats["steps"] < 100
     active = np.maximum(flow.data.X @ flow.W[-1].T, 0.0) * flow.a[-1]
     assert np.abs(active.sum(axis=1)).max() < 1e-9 * np.abs(active).sum(axis=1).max()
+
+
+def cone(rng, ratio, n):
+    w = rng.standard_normal((1, 4))
+    return rng.standard_normal((n, 4)), ([-ratio * np.sqrt((w**2).sum())], w)
+
+
+def line(rng):
+    return rng.standard_normal((11, 1)), ([1.5, 6.0, 2.0], [[-3.0], [-3.0], [4.0]])
+
+
+@pytest.mark.parametrize("rtol, draw, seeds", [
+    (1e-8, lambda rng: cone(rng, 2.0, 10), (2, 12, 14)),
+    (1e-12, lambda rng: cone(rng, 0.5, 5), (2, 13, 14)), (1e-8, line, (1, 4, 7))],
+    ids=["w", "a", "both"])
+def test_outputs_that_vanish_cost_nothing(rtol, draw, seeds):
+    """A weight vanishes in a cone, and nobody knows its direction any more; or an output weight
+    does, and all else is slow; or both, at the same time."""
+    for seed in seeds:
+        X, model = draw(np.random.default_rng(seed))
+        fast, slow = (gflow.integrate(model, (X, np.zeros(len(X))), 1e15, method=method, rtol=rtol,
+                                      max_events=200) for method in ("waveform", "DOP853"))
+        assert fast.status == slow.status == "finished"
+        assert fast.stats["steps"] < 100 and fast.stats["events"] < 20
+        assert fast.certificate(50).ok
+        assert np.abs(fast.a[-1] - slow.a[-1]).max() < 1e3 * rtol
+        assert np.abs(fast.W[-1] - slow.W[-1]).max() < 1e3 * rtol

@@ -18,13 +18,11 @@ from ...problem.field import Field
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
-from ...kernels.algebra import orthonormal_rows
 from ...kernels.watch import NEAR
 from ...problem.norms import row_norms
 from ...problem.theirs import is_theirs
 from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero
 from ..run import Run, Stop
-from .. import rest
 from ..drift import Drift
 from ..events import codes_of
 from .calm import Calm, Stretch
@@ -105,7 +103,7 @@ class Waveform:
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.patterns = self.marcher.patterns(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
-        self.quiet, self.patience, self.failures, self.look = 0, PATIENCE, 0, 0
+        self.quiet, self.patience, self.failures, self.look, self.faint = 0, PATIENCE, 0, 0, m
         self.calm = False
         self.hint = 0.0
         self.pulled, self.sharpened = 0.0, -1.0
@@ -202,7 +200,7 @@ class Waveform:
             if slower is not None:
                 H *= slower
                 self.begin()
-            if self.steps == 0 and self.stationary():
+            if self.steps == 0 and not self.decay and standstill.stationary(self):
                 self.stand()
                 return
             self.path.tried(H)
@@ -219,10 +217,10 @@ class Waveform:
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
             if self.steps >= self.look:
                 self.look = self.steps + self.steps // 2 + LOOK
-                if self.at_rest():
+                if not self.decay and standstill.at_rest(self):
                     self.stand()
                     return
-                if self.decay and self.held(self.U, self.power):
+                if (self.decay or standstill.slow(self)) and self.held(self.U, self.power):
                     return
             if self.calm or self.quiet >= self.patience and not self.small:
                 self.calm = False
@@ -296,34 +294,6 @@ class Waveform:
             self.U, self.side, self.balance.sign == 0, lambda side: self.marcher.active(side) @ (
                 self.guess.r[:, None] * self.data.X / self.data.n), self.t)
 
-    def stationary(self) -> bool:
-        """Whether nothing moves, to the last bit: a saddle that rounding must not leave."""
-        moving = self.U[:, 1:].any(axis=1)
-        if self.decay or self.activation.slope and not moving.all():
-            return False
-        D = self.marcher.active(self.side[moving]) @ (self.guess.r[:, None] * self.data.X)
-        a, W = self.U[moving, :1], self.U[moving, 1:]
-        return not ((a * D).any() or (W * D).sum(axis=1).any())
-
-    def at_rest(self) -> bool:
-        """Whether no neuron moves, or none by more than rounding; see `rest`."""
-        if self.decay:
-            return False
-        a, W = np.ldexp(self.U[:, 0], self.power), np.ldexp(self.U[:, 1:], self.power[:, None])
-        X = self.data.X
-        # One that has come to rest at w = 0 does not stand for those that share its sides.
-        moving = np.flatnonzero((self.U[:, 1:] != 0.0).any(axis=1))
-        first = Patterns.by(self.patterns.key[moving]).first
-        patterns = self.side[moving[first]]
-        on = self.marcher.active(patterns)
-        D = on @ (self.guess.r[:, None] * X) / self.data.n
-        for g in np.flatnonzero((patterns == 0).any(axis=1)):
-            basis, _ = orthonormal_rows(self.data.arrangement.normal[patterns[g] == 0])
-            D[g] -= (D[g] @ basis.T) @ basis
-        terms = rest.terms(self.response.target, self.guess.r, self.guess.weight,
-                           rest.reach(a, W, X, self.activation))
-        return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, X)).all())
-
     def stay(self, system: Reduced) -> None:
         """Stay here until ``t_max``, but for neurons that shrink for ever."""
         if not system.fades:
@@ -343,14 +313,14 @@ class Waveform:
                 system.begin(self.U, self.power, self.t)
 
     def held(self, U: np.ndarray, power: np.ndarray) -> bool:
-        """Stay here until ``t_max`` if the flow has come to rest under decay, but for neurons that
-        shrink; whether it has. ``U`` and ``power`` are the neurons of now."""
+        """Stay here until ``t_max`` if the flow has come to rest within ``rtol``, but for neurons
+        that shrink; whether it has. ``U`` and ``power`` are the neurons of now."""
         span = self.run.t_max - self.t
-        if span * self.decay < 1.0:
+        if 0.0 < span * self.decay < 1.0:
             # No longer than what windows take anyway.
             return False
         codes = codes_of(self.data.arrangement, self.side)
-        found = standstill.at_rest(self.field, self.decay, U, power, codes, self.rtol, span)
+        found = standstill.near(self.field, self.decay, U, power, codes, self.rtol, span)
         if found is None:
             return False
         stretch = found.stretch(power, self.t)
@@ -382,6 +352,14 @@ class Waveform:
         pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
         return min(self.run.t_max, foldings / pull if pull > 0 else self.run.t_max)
 
+    def _fainter(self, widths: np.ndarray) -> None:
+        """Look whether the flow is at rest when one more weight, of these ``widths`` (m,), is no
+        more than errors of its neuron."""
+        faint = int((widths <= standstill.FAINT * self.rtol * np.abs(self.U[:, 0])).sum())
+        if faint > self.faint:
+            self.look = 0
+        self.faint = faint
+
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
         t1 = self.t + H
@@ -389,6 +367,7 @@ class Waveform:
             t1 = self.run.t_max
         H = t1 - self.t
         widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
+        self._fainter(widths)
         strength = np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum()
         weight = self.guess.weight
         if weight is not None:

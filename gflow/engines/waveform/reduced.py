@@ -173,7 +173,7 @@ class Reduced:
         G, d = self.first.size, self.data.d
         real = np.ldexp(U, power[:, None])
         moments = np.array([real[self.of == g].T @ real[self.of == g] for g in range(G)])
-        self.stretch, self.t = Stretch(U, power, self.of, moments, t), t
+        self.stretch, self.t, self.settled = Stretch(U, power, self.of, moments, t), t, False
         self.lam = np.tile(np.eye(d + 1), (G, 1, 1))
         self.ties = bundles.tie(self.of, U, self.first, self.side,
                                 self.marcher.geometry.columns)
@@ -224,12 +224,13 @@ class Reduced:
     def at_rest(self) -> bool:
         """Whether no field is more than rounding; see `gflow.engines.rest`."""
         # Under decay fields do not vanish where nothing moves.
-        return not self.decay and self._resting(self.guess, self.N)
+        return self.settled or not self.decay and bool(self._resting(self.guess, self.N).all())
 
-    def _resting(self, guess: Guess, N: np.ndarray) -> bool:
+    def _resting(self, guess: Guess, N: np.ndarray) -> np.ndarray:
+        """Patterns (G,) whose fields are no more than rounding."""
         G, d = self.P.shape[:2]
         D = (guess.r @ self.R).reshape(G, 1, d) @ self.follows
-        return bool((row_norms(D[:, 0]) <= self._noise(self._terms(guess, N))).all())
+        return np.asarray(row_norms(D[:, 0]) <= self._noise(self._terms(guess, N)))
 
     def _terms(self, guess: Guess, N: np.ndarray) -> np.ndarray:
         """Sums of the magnitudes of the terms of pulls, at most."""
@@ -269,6 +270,8 @@ class Reduced:
         Near rest pulls decay by the tangent kernel ``K`` and the curvature ``C``, as
         ``p' = -C K p``: fields have the integrals ``P_g R_g^T K^-1 C^-1 p / n``, by which neurons
         move, relative to what they are. Roots of ``C`` on both sides of ``K`` make that symmetric.
+        At rest these integrals move neurons by rounding, or fields are rounding: where outputs
+        vanish their rounding does too, and where they do not it adds up.
         """
         if self.decay:
             return None
@@ -283,38 +286,60 @@ class Reduced:
         for _ in range(ROUNDS):
             # Weights are off the hyperplanes that they slide on by rounding, or by more.
             roots = _roots(N[:, :1, :1] * self.follows
-                           + self.follows @ N[:, 1:, 1:] @ self.follows, 1 / n)
+                           + self.follows @ N[:, 1:, 1:] @ self.follows, 1 / n, NOISE)
             bend = np.ones_like(guess.r) if guess.weight is None else np.sqrt(guess.weight)
             if not (bend > 0).all():
                 return None
             features = np.einsum("qgc,gce->qge", self.R.reshape(-1, G, d), roots)
             left, values, _ = np.linalg.svd(bend[:, None] * features.reshape(-1, G * d),
                                             full_matrices=False)
-            part = guess.r / bend @ left
             moves = (values**2 * time > 1.0) & (values > NOISE * values.max())
-            part = np.divide(part, values**2, out=np.zeros_like(part), where=moves)
-            phi += (bend * (left @ part) @ self.R).reshape(G, 1, d) @ self.follows / n
+            part = np.where(moves, guess.r / bend @ left, 0.0)
+            gone, move = (((bend * (left @ each)) @ self.R).reshape(G, 1, d) @ self.follows / n
+                          for each in (part, part / np.where(moves, values**2, 1.0)))
+            slow = self._stays((guess.r @ self.R).reshape(G, 1, d) @ self.follows / n - gone, time)
+            phi += move
             if not float(row_norms(phi).max()) <= self.rtol:
                 return None
             bundles.propagate(np.ascontiguousarray(phi / 2), nodes(DEGREE), ACCURACY, step)
             N = step[:, -1].swapaxes(1, 2) @ self.N @ step[:, -1]
             guess = self.response.at(t0).guess(self.R @ N[:, 0, 1:].ravel())
-            if self._resting(guess, N):
+            still = slow & (self._turns(move) <= NOISE)
+            if (still | self._resting(guess, N)).all():
                 if self._crosses(self.lam @ step[:, -1]):
                     return None
                 piece = self._constant(t0, t1, phi / 2)
                 self.lam, self.N = self.lam @ step[:, -1], N
                 self.guess = self.response.at(t1).guess(self.R @ N[:, 0, 1:].ravel())
+                self.settled = True
                 return piece
         return None
 
+    def _stays(self, D: np.ndarray, time: float) -> np.ndarray:
+        """Patterns (G,) that fields ``D`` (G, 1, d) do not move in a ``time``, or that are no more
+        than what rounding of the neurons makes of outputs."""
+        sizes = np.repeat(np.trace(self.N, axis1=1, axis2=2), D.shape[2])
+        blur = self._noise(np.abs(self.R) @ sizes) / self.data.n
+        return np.asarray((row_norms(D[:, 0]) <= blur) | (self._turns(D * time) <= NOISE))
+
+    def _turns(self, phi: np.ndarray) -> np.ndarray:
+        """How far integrals ``phi`` (G, 1, d) of fields move neurons of the patterns, at most,
+        relative to what they are; infinity if they are no small rotations."""
+        U, of = self.neurons()[0], np.flatnonzero(self.of >= 0)
+        each = phi[self.of[of], 0]
+        moved = np.hypot((each * U[of, 1:]).sum(axis=1), np.abs(U[of, 0]) * row_norms(each))
+        most = np.zeros(len(phi))
+        np.maximum.at(most, self.of[of], moved / row_norms(U[of]))
+        return np.where(row_norms(phi[:, 0]) <= 1.0, most, np.inf)
+
     def _crosses(self, lam: np.ndarray) -> bool:
-        """Whether a neuron crosses a hyperplane on the way to where the propagators ``lam`` lead.
-        One that has just left a hyperplane, and is at rest there, may be off by rounding."""
+        """Whether a neuron crosses a hyperplane on the way to where the propagators ``lam`` lead,
+        by more than rounding: one at rest on a hyperplane, or at w = 0, may be off by as much."""
         normal = self.marcher.geometry.normal
         now, then = (self.side * (self.stretch.neurons(each[:, None])[:, 0, 1:] @ normal.T)
                      for each in (self.lam, lam))
-        return bool(((now >= 0.0) & (then < 0.0)).any())
+        edge = ON_SURFACE * row_norms(self.stretch.neurons(lam[:, None])[:, 0])[:, None]
+        return bool(((now >= 0.0) & (then < -edge)).any())
 
     def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
         """A window from ``t0``; the length to try next, and the rounds it took.
@@ -442,7 +467,9 @@ class _Frame:
         return Tangent(self.length, features.reshape(-1, G * d))
 
 
-def _roots(kernel: np.ndarray, factor: float) -> np.ndarray:
-    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``."""
+def _roots(kernel: np.ndarray, factor: float, known: float = 0.0) -> np.ndarray:
+    """Matrices (G, d, d) with ``root @ root.T = factor * kernel``, but for eigenvalues that are no
+    more than ``known`` of the largest."""
     values, vectors = np.linalg.eigh(kernel)
+    values = np.where(values > known * values[:, -1:], values, 0.0)
     return np.asarray(vectors * np.sqrt(np.maximum(values, 0.0) * factor)[:, None, :])

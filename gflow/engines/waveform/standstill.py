@@ -1,17 +1,20 @@
-"""Rest under decay: points hold large neurons against it, and others shrink for ever.
+"""Rest between events or under decay, where windows would go on for ever.
 
-Fields do not vanish there, so that windows would go on at the pace of the decay. Where a Newton
-step finds the rest within ``rtol`` of every large neuron the run stays at it. Pulls are constant
-then, and a neuron that puts out nothing any more, and whose velocity is against itself, keeps its
-direction and shrinks at a constant rate: a dead one at that of the decay.
+Under decay points hold large neurons against it, and fields do not vanish; a weight that vanishes
+in a cone is less than the error of its neuron in the end, and turns and meets hyperplanes at
+random. Where a Newton step finds the rest within ``rtol`` of every large neuron the run stays at
+it. Pulls are constant then, and a neuron that puts out nothing any more, and whose velocity is
+against itself, keeps its direction and shrinks at a constant rate: a dead one at that of the decay.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from ...kernels.algebra import orthonormal_rows
+from ...kernels.crossings import ON_SURFACE
 from ...problem.activation import Activation
 from ...problem.field import Field
 from ...problem.norms import row_norms
@@ -20,14 +23,19 @@ from ..events import OFF, SLIDING
 from ..standing import EPS, dead_neurons, to_rest
 from ..stepping import Stepping
 from .calm import Stretch
+from .marcher import Patterns
 
+if TYPE_CHECKING:
+    from .engine import Waveform
 
 ROOM = 10.0
 """Of a direction that still turns to hyperplanes, in units of what it turns by."""
+FAINT = 10.0
+"""Errors of a window that a weight is made of whose direction nobody knows."""
 
 
 class Rest(NamedTuple):
-    """A flow at rest under decay.
+    """A flow at rest.
 
     Attributes
     ----------
@@ -59,16 +67,62 @@ class Rest(NamedTuple):
         return field
 
 
-def at_rest(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes: np.ndarray,
-            rtol: float, span: float) -> Rest | None:
-    """Where a flow under decay comes to rest, if it is there but for ``rtol`` of every neuron.
+def stationary(engine: Waveform) -> bool:
+    """Whether nothing moves, to the last bit: a saddle that rounding must not leave."""
+    moving = engine.U[:, 1:].any(axis=1)
+    if engine.activation.slope and not moving.all():
+        return False
+    D = engine.marcher.active(engine.side[moving]) @ (engine.guess.r[:, None] * engine.data.X)
+    a, W = engine.U[moving, :1], engine.U[moving, 1:]
+    return not ((a * D).any() or (W * D).sum(axis=1).any())
+
+
+def at_rest(engine: Waveform) -> bool:
+    """Whether no neuron moves, or none by more than rounding; see `rest`."""
+    _, _, on, D, a, W = _moving(engine)
+    terms = rest.terms(engine.response.target, engine.guess.r, engine.guess.weight,
+                       rest.reach(a, W, engine.data.X, engine.activation))
+    return bool((row_norms(D) <= np.abs(on) @ rest.rounding(terms, engine.data.X)).all())
+
+
+def slow(engine: Waveform) -> bool:
+    """Whether the flow may come to rest within ``rtol`` of every neuron: none moves by more in the
+    time of what is fastest, at least."""
+    if engine.clock.parts is not None:
+        return False
+    moving, of, _, D, a, W = _moving(engine)
+    size = np.hypot(a, row_norms(W))
+    fastest = rest.rate(a, W, engine.guess.r, engine.data.X, engine.guess.weight)
+    return bool((row_norms(D)[of] * size[moving] <= engine.rtol * fastest * size.max()).all())
+
+
+def _moving(engine: Waveform) -> tuple[np.ndarray, ...]:
+    """Which neurons move, their patterns, and of each pattern the activations (G, n) and the
+    projected field (G, d); output weights (m,) and weights (m, d) of all neurons."""
+    X = engine.data.X
+    # One that has come to rest at w = 0 does not stand for those that share its sides.
+    moving = np.flatnonzero((engine.U[:, 1:] != 0.0).any(axis=1))
+    _, first, of, _ = Patterns.by(engine.patterns.key[moving])
+    patterns = engine.side[moving[first]]
+    on = engine.marcher.active(patterns)
+    D = on @ (engine.guess.r[:, None] * X) / engine.data.n
+    for g in np.flatnonzero((patterns == 0).any(axis=1)):
+        basis, _ = orthonormal_rows(engine.data.arrangement.normal[patterns[g] == 0])
+        D[g] -= (D[g] @ basis.T) @ basis
+    return (moving, of, on, D, np.ldexp(engine.U[:, 0], engine.power),
+            np.ldexp(engine.U[:, 1:], engine.power[:, None]))
+
+
+def near(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes: np.ndarray,
+         rtol: float, span: float) -> Rest | None:
+    """Where a flow comes to rest, if it is there but for ``rtol`` of every neuron.
 
     Parameters
     ----------
     field : Field
         Of the problem.
     decay : float
-        Of all weights.
+        Of all weights; may be 0.
     U, power : ndarray, shapes (m, d + 1) and (m,)
         Neurons now, in units of ``2 ** power``.
     codes : ndarray of int8, shape (m, n)
@@ -104,7 +158,8 @@ def at_rest(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes:
 def _little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,
             noise: np.ndarray, rtol: float) -> np.ndarray:
     """Rates (m,) at which neurons shrink that put out nothing, under fields ``D`` (m, d) that stay
-    and are known but for ``noise`` (m,); NaN where the direction turns, or the neuron grows.
+    and are known but for ``noise`` (m,), 0 for those that do not move; NaN where the direction
+    turns, or the neuron grows.
 
     In a cone directions come to that of the largest eigenvalue, ``w`` along ``a D``, from nearby;
     any other that does not turn by more than noise is on a ray.
@@ -117,11 +172,34 @@ def _little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, deca
     far = np.abs(W @ X.T) > ROOM * rtol * row_norms(W)[:, None] * row_norms(X)
     settles = (a[:, 0] * (W * D).sum(axis=1) > 0) & (far | (codes == SLIDING)).all(axis=1)
     straight = aside <= np.where(settles, np.maximum(noise, rtol * row_norms(D)), noise)
-    return np.where(straight & (rate > noise), rate, np.nan)
+    rate = np.where(straight & (rate > noise), rate, np.nan)
+    return rate if decay else np.where(row_norms(v) <= noise * np.sqrt(square), 0.0, rate)
 
 
 def _large(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
            span: float) -> np.ndarray | None:
+    """The rest (m, d + 1) of neurons ``real`` that put out something; None if it is not near.
+
+    Where a weight is 0 within the errors of its neuron its sides say nothing: it is at rest at 0 if
+    no point pulls it away from there.
+    """
+    assert isinstance(field.activation, Activation)
+    faint = row_norms(real[:, 1:]) <= FAINT * rtol * np.abs(real[:, 0])
+    if faint.any() and not field.activation.slope:
+        put, off = real.copy(), codes.copy()
+        put[faint, 1:], off[faint] = 0.0, OFF
+        found = _same_sides(field, put, off, rtol, span)
+        if found is not None:
+            p = field.pulls(field.outputs(found[:, 0], found[:, 1:], off))
+            # Pulls are known but for the rounding of neurons.
+            known = rest.NOISE * ((found**2).sum() * row_norms(field.data.X) + np.abs(p))
+            if (np.sign(found[faint, :1]) * p <= known).all():
+                return found
+    return _same_sides(field, real, codes, rtol, span)
+
+
+def _same_sides(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
+                span: float) -> np.ndarray | None:
     """The rest (m, d + 1) of neurons ``real`` that put out something; None if it is not near, or
     on other sides."""
     if real.size > rest.MOST:
@@ -139,7 +217,7 @@ def _large(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
     if move is None:
         return None
     a, W = engine.split(engine.state + move)
-    side = engine.pattern.side
-    if ((side * (W @ field.data.arrangement.normal.T) < 0) & (side != 0)).any():
-        return None
-    return np.column_stack([a, W])
+    there = np.column_stack([a, W])
+    # At w = 0, or on a hyperplane, it may be off by rounding.
+    beside = engine.pattern.side * (W @ field.data.arrangement.normal.T)
+    return None if (beside < -ON_SURFACE * row_norms(there)[:, None]).any() else there
