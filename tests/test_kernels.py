@@ -11,7 +11,7 @@ from scipy.optimize import lsq_linear
 
 from gflow.problem.data import Data
 from gflow.kernels import field
-from gflow.kernels.crossings import crossings, multiplier_errors, multipliers
+from gflow.kernels.crossings import crossings, multiplier_errors, multipliers, tighten_all
 from gflow.kernels.algebra import lower_root
 from gflow.kernels.settling import settle
 from gflow.kernels.filippov import box_least_squares, box_least_squares_from, choose_sides
@@ -251,6 +251,20 @@ def test_crossings_are_the_first_exits(seed, m, d, C, scale):
     expected = {pair for pair, s in exits.items() if s <= min(1.0, first + 1e-9)}
     assert set(zip(who, what)) == expected
     np.testing.assert_allclose(when, first, atol=2e-9)
+
+
+def test_neurons_have_left_hyperplanes_that_errors_cannot_take_them_to():
+    """By more than the band, or, on a slide, by more than what the band moves along it."""
+    near = np.array([1e-9, 0.0, 1.0]) / np.hypot(1e-9, 1.0)
+    normal = np.array([[0.0, 0.0, 1.0], near, [0.0, 1.0, 0.0]])
+    W = np.array([[0.8, 0.6, 0.0]] * 3 + [[1.0, 1e-9, 0.0]])
+    side = np.array([[0, 1, 1], [1, 1, 1], [0, 1, 1], [0, 1, 1]], dtype=np.int8)
+    loose = np.array([[False, True, True], [False, True, False], [False, False, True],
+                      [False, True, True]])
+    W[1, 2] = 1e-9
+    tighten_all(W, side, loose, normal, 1e-6)
+    assert loose.tolist() == [[False, False, False], [False, True, False], [False] * 3,
+                              [False, False, True]]
 
 
 def test_crossings_forgive_a_loose_pair_up_to_the_band():

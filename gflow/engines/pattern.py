@@ -11,7 +11,7 @@ from ..problem.activation import Activation
 from ..problem.alike import distinct
 from ..problem.data import Data
 from ..kernels.algebra import orthonormal_rows
-from ..kernels.crossings import ON_SURFACE
+from ..kernels.crossings import ON_SURFACE, tighten_all
 from ..kernels.switch import AT_REST, SMALL, switch
 from ..problem.field import Field
 from ..problem.loss import SQUARE, Loss
@@ -244,8 +244,8 @@ class Pattern:
             along = a[i] if abs(a[i]) > ON_SURFACE * size else float(W[i] @ D[i])
             self._slide(i, np.flatnonzero(side[i] == 0), float(np.sign(along)))
         self.keep_on(W)
-        z = self.side * (W @ A.normal.T)
-        self.loose = (side != 0) & (z <= band * row_norms(W)[:, None]) & met[:, first]
+        self.loose = (side != 0) & met[:, first]
+        self.tighten(W, band)
         self._pack()
 
     def switch(self, contacts: Iterable[tuple[int, int, int]], a: np.ndarray, W: np.ndarray,
@@ -296,11 +296,9 @@ class Pattern:
         return float(LAUNCH * (size[waiting] / speed[waiting]).min(initial=np.inf))
 
     def tighten(self, W: np.ndarray, band: float) -> None:
-        """Forget the hyperplanes that neurons have left by more than ``band`` of their norm."""
-        i, h = np.nonzero(self.loose)
-        if i.size:
-            z = self.side[i, h] * (W[i] * self.arrangement.normal[h]).sum(axis=1)
-            self.loose[i, h] = z <= band * row_norms(W[i])
+        """Forget the hyperplanes that neurons have clearly left; see `crossings.tighten`."""
+        if self.loose.any():
+            tighten_all(W, self.side, self.loose, self.arrangement.normal, band)
 
     def _settle(self, i: int, a: np.ndarray, W: np.ndarray, touched: np.ndarray,
                 kinds: np.ndarray, p: np.ndarray, t: float) -> None:

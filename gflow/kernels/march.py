@@ -13,7 +13,7 @@ from collections import namedtuple
 import numpy as np
 
 from .algebra import greater, lesser, norm, row_dot, row_row
-from .crossings import ON_SURFACE, RELEASE_BELOW
+from .crossings import ON_SURFACE, RELEASE_BELOW, tighten
 from .jit import leaf
 from .settling import change_side, settle
 from .slides import active_sum, project, slide_exit, sliding_planes
@@ -474,12 +474,3 @@ def turn(neuron, u, s, total, released, count, drift, side, loose, D, near_count
             change_side(plane, new[q], side, D, sides.plus, sides.minus, sides.normal)
         slides += new[q] == 0
     return slides, near_count, grew
-
-
-@leaf
-def tighten(w, side, loose, normal, band):
-    """Forget the hyperplanes that a neuron has clearly left."""
-    size_w = norm(w)
-    for h in range(side.size):
-        if loose[h]:
-            loose[h] = side[h] * row_dot(normal, h, w) <= band * size_w

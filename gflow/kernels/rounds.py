@@ -11,7 +11,8 @@ import numpy as np
 from .algebra import norm
 from .groups import goes_along, propagators
 from .jit import kernel, leaf, maker
-from .march import FINE, GROUPED, march, tighten
+from .crossings import tighten
+from .march import FINE, GROUPED, march
 from .outputs import correct, deposit
 from .workspace import work_space
 
