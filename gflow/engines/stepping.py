@@ -479,6 +479,7 @@ class Stepping:
                 RELEASE_BELOW, RELEASE_ABOVE)], dtype=np.int64).reshape(-1, 2)
             left = left[undecided(self.data, left[:, 1], np.tile(p, (len(left), 1)))]
         changes = self.pattern.switch(contacts, a, W, p, self.t)
+        self.pattern.tighten(W, self.band)
         label = self.data.arrangement.label
         self.freed.add(contacts, {(i, int(label[k])): before == SLIDING
                                   for i, k, before, _ in changes})

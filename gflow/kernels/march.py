@@ -152,6 +152,9 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             neuron, u, s, F, sign, released, count, exit_plane, exit_kind, hits, first, near_count,
             side, loose, D, sides, slope, log, room, weight, bench)
         rescanned, switched = rescanned or looked, True
+        if slides > 0:
+            # From here on other hyperplanes may be closer than errors.
+            tighten(u[1:], side, loose, geometry.normal, force.band)
         # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
         if room[0] > before:
             lenient = 1.0
