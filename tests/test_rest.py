@@ -246,3 +246,14 @@ def test_outputs_that_vanish_cost_nothing(rtol, draw, seeds):
         assert fast.certificate(50).ok
         assert np.abs(fast.a[-1] - slow.a[-1]).max() < 1e3 * rtol
         assert np.abs(fast.W[-1] - slow.W[-1]).max() < 1e3 * rtol
+
+
+@pytest.mark.parametrize("seed", [10020224, 10022531])
+def test_neurons_shrink_on_at_a_rest_between_events(seed):
+    """As pulls that stay have them do: to nothing, where windows end otherwise."""
+    _, problem = faults.draw(seed)
+    fast, slow = (faults.run(problem, method, 1e-12) for method in ("waveform", "DOP853"))
+    assert fast.status == slow.status == "finished" and fast.certificate(100).ok
+    assert np.abs(faults.outputs(fast) - faults.outputs(slow)).max() < 1e-9
+    last = fast.log_norms[-1]
+    assert last[np.isfinite(last)].min() < -1e3

@@ -325,7 +325,9 @@ class Waveform:
             return False
         stretch = found.stretch(power, self.t)
         fading, one = found.rate[found.rate > 0.0], np.eye(self.data.d + 1)
-        lost, H = np.zeros(fading.size), SOON / self.decay if fading.size else span
+        lost, H = np.zeros(fading.size), span
+        if fading.size:
+            H = SOON / (self.decay or float(fading.max()))
         while self.t < self.run.t_max:
             t1 = self.t + H if self.t + 1.001 * H < self.run.t_max else self.run.t_max
             self.path.append(Calm(self.t, t1, stretch, np.tile(one, (fading.size, 1, 1)),
