@@ -95,10 +95,10 @@ def test_a_window_on_which_curvatures_overflow_is_too_long():
 @pytest.mark.parametrize("method", ["DOP853", "waveform"])
 def test_a_slide_crosses_hyperplanes_closer_to_it_than_errors(method):
     """Points 7, 9, 10 are 1e-11 apart: on the hyperplane of 9 errors move a neuron along, not off
-    that of 10, which it has to meet. At all tolerances above 1e-11 it did not (by 1.5e-2)."""
+    that of 10, which it has to meet. From a tolerance of 1e-11 on it did not (by 1.5e-2)."""
     problem = faults.draw(10025662)[1]
     exact = faults.run(problem, "DOP853", 1e-12)
-    for rtol in (1e-6, 1e-8, 1e-10):
+    for rtol in (1e-3, 1e-6, 1e-8, 1e-10):
         flow = faults.run(problem, method, rtol)
         assert np.abs(faults.outputs(flow) - faults.outputs(exact)).max() < 1e2 * rtol
         times = {(int(i), int(k)): t for t, i, k, kind, _ in flow.events if kind == "activate"}

@@ -155,11 +155,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         if slides > 0:
             # From here on other hyperplanes may be closer than errors.
             tighten(u[1:], side, loose, geometry.normal, force.band)
-        # Rounding of the field may push it against a hyperplane for ever: see LENIENT.
-        if room[0] > before:
-            lenient = 1.0
-        elif blunt and (lenient < LENIENT or lenient * force.band < LENIENT_ROUNDING):
-            lenient *= 4.0
+        lenient = leniency(lenient, room[0] > before, blunt, force.band)
     if status == STUCK:
         return STUCK
     if rescanned:
@@ -167,6 +163,18 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     if not rest:
         tighten(u[1:], side, loose, geometry.normal, force.band)
     return GROUPED if grouped and not rest and room[0] == first_row else FINE
+
+
+@leaf
+def leniency(lenient, changed, blunt, band):
+    """The factor of the distance that counts as lying on a hyperplane after a contact that has
+    ``changed`` a side or, if ``blunt``, may be rounding of the field, which may push the neuron
+    against the hyperplane for ever: see LENIENT."""
+    if changed:
+        return 1.0
+    if blunt and (lenient < LENIENT or lenient * band < LENIENT_ROUNDING):
+        return 4.0 * lenient
+    return lenient
 
 
 @leaf

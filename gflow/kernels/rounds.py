@@ -9,9 +9,9 @@ from collections import namedtuple
 import numpy as np
 
 from .algebra import norm
+from .crossings import tighten
 from .groups import goes_along, propagators
 from .jit import kernel, leaf, maker
-from .crossings import tighten
 from .march import FINE, GROUPED, march
 from .outputs import correct, deposit
 from .workspace import work_space

@@ -222,15 +222,20 @@ class Reduced:
 
     @property
     def at_rest(self) -> bool:
-        """Whether no field is more than rounding; see `gflow.engines.rest`."""
+        """Whether no field is more than rounding, see `gflow.engines.rest`, or the stretch has come
+        to rest; see `settle`."""
         # Under decay fields do not vanish where nothing moves.
         return self.settled or not self.decay and bool(self._resting(self.guess, self.N).all())
 
     def _resting(self, guess: Guess, N: np.ndarray) -> np.ndarray:
         """Patterns (G,) whose fields are no more than rounding."""
+        return np.asarray(row_norms(self._fields(guess)[:, 0])
+                          <= self._noise(self._terms(guess, N)))
+
+    def _fields(self, guess: Guess) -> np.ndarray:
+        """n times the fields (G, 1, d) that patterns follow."""
         G, d = self.P.shape[:2]
-        D = (guess.r @ self.R).reshape(G, 1, d) @ self.follows
-        return np.asarray(row_norms(D[:, 0]) <= self._noise(self._terms(guess, N)))
+        return np.asarray((guess.r @ self.R).reshape(G, 1, d) @ self.follows)
 
     def _terms(self, guess: Guess, N: np.ndarray) -> np.ndarray:
         """Sums of the magnitudes of the terms of pulls, at most."""
@@ -278,8 +283,7 @@ class Reduced:
         G, d = self.P.shape[:2]
         n, N, guess = self.data.n, self.N, self.guess
         most = float(np.trace(N, axis1=1, axis2=2).max()) * float((self.R**2).sum()) / n
-        D = (guess.r @ self.R).reshape(G, 1, d) @ self.follows / n
-        if not float(row_norms(D).max()) <= self.rtol * most:
+        if not float(row_norms(self._fields(guess) / n).max()) <= self.rtol * most:
             return None
         phi = np.zeros((G, 1, d))
         step = np.empty((G, DEGREE + 1, d + 1, d + 1))
@@ -297,7 +301,7 @@ class Reduced:
             part = np.where(moves, guess.r / bend @ left, 0.0)
             gone, move = (((bend * (left @ each)) @ self.R).reshape(G, 1, d) @ self.follows / n
                           for each in (part, part / np.where(moves, values**2, 1.0)))
-            slow = self._stays((guess.r @ self.R).reshape(G, 1, d) @ self.follows / n - gone, time)
+            slow = self._stays(self._fields(guess) / n - gone, time)
             phi += move
             if not float(row_norms(phi).max()) <= self.rtol:
                 return None
