@@ -122,6 +122,35 @@ def test_waking_is_foreseen():
     assert first["sign"] == found.escapes.sign[0] == np.sign(flow.model.a[first["neuron"]])
 
 
+@pytest.mark.parametrize("e", [1e-2, 1e-3])
+@pytest.mark.parametrize("t", [1.0, 1e3])
+def test_what_small_neurons_do_to_each_other_wakes_none(e, t):
+    # The second point is out of reach. At the first one, of label 0, two neurons have yet to
+    # cancel: a change of e^4 in a loss of 1/4, which is all that there will ever be.
+    data = ([[1.0, 0.0], [0.0, 1.0]], [0.0, -1.0])
+    start = gflow.TwoLayerReLU([e, -e], [[0.5 * e, -0.1 * e], [0.4 * e, -0.1 * e]])
+    flow = gflow.integrate(start, data, t)
+    found = flow.verdict()
+    assert found.kind == "rest that no neuron leaves" and not found.leaving.size
+    assert "no neuron grows, but for what small ones still do to each other" in str(found)
+    assert not len(flow.plateaus())
+    assert gflow.integrate(start, data, 1e12).loss[-1] > 0.25 * (1 - 1e-6)
+
+
+@pytest.mark.parametrize("label", [1.0, 1e-3])
+def test_a_neuron_wakes_however_little_there_is_to_gain(label):
+    # Beside the loss of the point out of reach, 1e-6 for the smaller label.
+    data = ([[1.0, 0.0], [0.0, 1.0]], [label, -1.0])
+    start = gflow.TwoLayerReLU([1e-6], [[1e-6 / np.sqrt(2), -1e-6 / np.sqrt(2)]])
+    found = verdict(start, data)
+    assert found.kind == "rest that neurons will leave"
+    flow = gflow.integrate(start, data, 2 * found.leaving["time"][0])
+    plateau, = flow.plateaus()
+    assert np.isclose(plateau["predicted"], plateau["left"], rtol=5e-3)
+    a, W = flow.a[-1], flow.W[-1]
+    assert np.isclose(a[0] * W[0, 0], label)
+
+
 def test_a_group_slows_itself_down():
     """By what the live neuron, which relaxes four times as fast, lags behind."""
     X = [[1.0, 0.0], [1.0, 0.2], [1.0, -0.2]]

@@ -42,7 +42,8 @@ def plateaus(flow: Record) -> np.ndarray:
             stand = Standstill(state_at(flow, t), field)
             if stand.rests(FLAT) and stand.decided:
                 found = waking(stand)
-        if found is not None and found.neuron.size:
+        # A group that is awake already leaves no plateau: it has left one.
+        if found is not None and found.neuron.size and found.time.min() > 0:
             first = int(np.argmin(found.time))
             group = found.neuron[found.group == found.group[first]]
             left = _when(flow, group, found.mass[first], t)

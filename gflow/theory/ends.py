@@ -285,7 +285,8 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
         words.append(f"{leaving.size} grow, first neuron {leaving['neuron'][0]} at rate "
                      f"{leaving['rate'][0]:.4g}, awake at t = {leaving['time'][0]:.6g}")
     else:
-        words.append("no neuron grows")
+        words.append("no neuron grows, but for what small ones still do to each other"
+                     if stand.fitting else "no neuron grows")
     if failing.size and not leaving.size:
         words.append(f"{failing.size} shrink for ever, or stay where they have stopped at w = 0: "
                      "the run does not leave")

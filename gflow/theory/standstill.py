@@ -49,6 +49,8 @@ CONVEX = 12
 """Convex kinks at one neuron, of which all combinations are tried."""
 EIGENVALUE = 1e-13
 """And eigenvalues of their squares."""
+OWN = 0.5
+"""Part of a rate of growth that may come from outputs that count as none."""
 MOVES = 0.1
 """Neurons that move by more than this part of themselves are not near where they rest: there a flow
 is not linear."""
@@ -259,6 +261,20 @@ class Standstill:
         lag = 2 * rate / (2 * rate + self.rates)
         return float(left @ left + lag @ parts**2) / n
 
+    @cached_property
+    def _aside(self) -> np.ndarray:
+        """What neurons that do not carry the output do to the pulls (n,), beyond what the live
+        ones make up for."""
+        a, W = np.sign(self.model.a) * self._sizes[0], self._sizes[1]
+        small = self.field.outputs(np.where(self.live, 0.0, a), W) * self._bend
+        return np.asarray(self._bend * (small - self._basis @ (self._basis.T @ small)))
+
+    def own(self, V: np.ndarray) -> np.ndarray:
+        """Part of the rate of growth along unit vectors (k, d), up to its sign, that comes from
+        the outputs of neurons that do not carry the output, as they are now."""
+        X = self.field.data.X
+        return np.asarray(np.abs(self.field.activation(V @ X.T) @ self._aside) / len(X))
+
     @property
     def ahead(self) -> TwoLayerReLU:
         """The network with the neurons that carry the output where they relax to."""
@@ -298,10 +314,24 @@ class Standstill:
         return np.empty(0, dtype=np.int64) if early is None else self.grow(early)
 
     def grow(self, early: EarlyFlow) -> np.ndarray:
-        """Positions of those of small neurons that grow in the end."""
+        """Positions of those of small neurons that grow in the end.
+
+        Not those that owe more than `OWN` of their rate to what small neurons put out: these pulls
+        are on their way like the neurons, and where they alone pull, all is being fitted already.
+        """
+        return np.flatnonzero(self._rising(early)
+                              & (self.own(early.end_direction) <= OWN * early.rate))
+
+    def _rising(self, early: EarlyFlow) -> np.ndarray:
+        """Which of small neurons grow under these pulls, whatever makes them."""
         soon = early.arrival * NONE * self.scale < 1.0
-        return np.flatnonzero(~early.dead & early.settled & soon
-                              & (early.rate > NONE * self.scale))
+        return ~early.dead & early.settled & soon & (early.rate > NONE * self.scale)
+
+    @property
+    def fitting(self) -> bool:
+        """Whether small neurons grow on what small neurons put out, which `grow` leaves out."""
+        early = self.early
+        return early is not None and bool(self._rising(early).sum() > self.growing.size)
 
     @property
     def decided(self) -> bool:
