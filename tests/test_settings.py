@@ -446,6 +446,25 @@ def test_two_time_scales_are_the_limit_of_fast_output_weights(tmp_path):
     assert again.certificate().energy == certificate.energy and again.setting == flow.setting
 
 
+@pytest.mark.parametrize("method", ["DOP853", "Radau"])
+def test_two_time_scales_rest_however_long(method):
+    # Three points are fitted at once, by output weights of 1e3: nothing is left to do.
+    few = gflow.datasets.three_points()
+    start = gflow.init.balanced(6, few.d, 1e-3, rng=0)
+    flow = gflow.integrate(start, few, 1e12, rates=("fast", 1), method=method)
+    assert flow.stats["steps"] < 3 and flow.loss[-1] < 1e-28
+    np.testing.assert_array_equal(flow.W[-1], start.W)
+    # More points than neurons: a rest that is reached, and kept. The last is stiff: W is small.
+    for seed, size in [(0, 1.0), (5, 1.0), (7, 0.01)]:
+        a, W, data = few_neurons(seed)
+        flow = gflow.integrate((a, size * W), data, 1e9, rates=("fast", 1), method=method)
+        assert flow.status == "finished" and flow.stats["steps"] < 1000
+        early = flow.certificate()
+        later = gflow.integrate((a, size * W), data, 1e15, rates=("fast", 1), method=method)
+        np.testing.assert_allclose(later.W[-1], flow.W[-1], rtol=0, atol=1e-11)
+        assert early.ok and later.certificate().ok
+
+
 def test_two_time_scales_slide_cross_and_end_with_a_word():
     kinds, stati = [], []
     for seed in range(12):

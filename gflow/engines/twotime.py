@@ -5,6 +5,10 @@
 the limit of infinitely fast output weights. The normal equations say ``w_i.D_i = 0``, so that no
 ``|w_i|`` changes, and ``dL/dt = -sum |a_i D_i|^2`` since the loss does not depend on ``a`` to first
 order. Boursier and Flammarion, arXiv:2609.34667 (this limit); the rest is derived here.
+
+That is the gradient flow of ``L*(W) = min_a L(a, W)``. Its Hessian, where optimal output weights
+depend smoothly on ``W``, is what is left of that of L without the output weights (implicit function
+theorem): ``H_WW - H_Wa H_aa^+ H_aW``.
 """
 
 from __future__ import annotations
@@ -16,7 +20,9 @@ import numpy as np
 from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
+from . import rest
 from .run import Stop
+from .standing import to_rest
 from .stepping import Stepping
 from .trajectory import Trajectory
 
@@ -110,9 +116,40 @@ class TwoTimeStepping(Stepping):
         i, j = np.unravel_index(int(alike.argmax()), alike.shape)
         return int(i), int(j)
 
-    def _last_piece(self) -> None:
-        """Rest is not looked for: its Jacobian is another one."""
-        return None
+    def symmetric(self, state: np.ndarray) -> np.ndarray:
+        """The Jacobian of the hidden weights, on the surfaces that neurons slide on."""
+        m, solved = self.m, self._solved(state)[0]
+        a, W = self.split(solved)
+        J = Stepping.jacobian(self, self.t, solved)
+        for i, slide in self.pattern.slides.items():
+            own = slice(m + i * self.d, m + (i + 1) * self.d)
+            J[:, own] -= (J[:, own] @ slide.basis.T) @ slide.basis
+            J[own] -= slide.basis.T @ (slide.basis @ J[own])
+        features = (self.pattern.on * (W @ self.data.X.T)).T
+        _, values, right = np.linalg.svd(features, full_matrices=False)
+        keep = values > NONE * values.max(initial=0.0)
+        # H_aa^+ = n V^T S^-2 V.
+        root = np.sqrt(self.data.n) * (right[keep] / values[keep, None]) @ J[:m, m:]
+        H = J[m:, m:] + root.T @ root
+        # What cancels leaves rounding, which is no direction to move in.
+        rates, modes = np.linalg.eigh((H + H.T) / 2)
+        none = len(rates) * rest.NOISE * float(np.abs(J[m:, m:]).max())
+        J[:] = 0.0
+        J[m:, m:] = (modes * np.where(np.abs(rates) > none, rates, 0.0)) @ modes.T
+        return J
+
+    def _last_piece(self) -> tuple[Callable[[np.ndarray], np.ndarray], float, int] | None:
+        """See `gflow.engines.standing.last_piece`."""
+        t0, t1, state = self.t, self.run.t_max, self.state
+        solved = self._solved(state)[0]
+        a, W = self.split(solved)
+        terms = rest.terms(self.first, self.pulls(solved, t0), None, rest.reach(a, W, self.data.X))
+        move = to_rest(self, self.velocity(t0, state), a, W, terms, t1 - t0,
+                       np.arange(state.size) < self.m)
+        if move is None:
+            return None
+        t1 = min(t1, t0 + self.longest) if move.any() else t1
+        return lambda t: state[:, None] + move[:, None] * ((t - t0) / (t1 - t0)), t1, self.degree
 
     def _options(self) -> dict[str, Any]:
         """SciPy finds the Jacobian by differences."""
