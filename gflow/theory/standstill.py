@@ -325,7 +325,7 @@ class Standstill:
     def _rising(self, early: EarlyFlow) -> np.ndarray:
         """Which of small neurons grow under these pulls, whatever makes them."""
         soon = early.arrival * NONE * self.scale < 1.0
-        return ~early.dead & early.settled & soon & (early.rate > NONE * self.scale)
+        return np.asarray(~early.dead & early.settled & soon & (early.rate > NONE * self.scale))
 
     @property
     def fitting(self) -> bool:
