@@ -32,8 +32,8 @@ def as_table(changes: np.ndarray) -> np.ndarray:
         table[name] = changes[name]
     before, after = changes["before"], changes["after"]
     table["to"] = after
-    table["kind"] = np.select([after == SLIDING, before == SLIDING, after == ON],
-                              ["slide", "release", "activate"], "deactivate")
+    kind = np.where(after == SLIDING, 2, np.where(before == SLIDING, 3, after != ON))
+    table["kind"] = np.array(KINDS)[kind]
     return table
 
 

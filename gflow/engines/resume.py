@@ -87,7 +87,9 @@ def joined(kept: np.ndarray, new: np.ndarray) -> np.ndarray:
     >>> joined(kept, new)["time"].tolist()
     [1.0, 2.0]
     """
-    if not (kept.size and new.size and new["time"][0] == kept["time"][-1]):
+    if not kept.size:
+        return new
+    if not (new.size and new["time"][0] == kept["time"][-1]):
         return np.concatenate([kept, new])
     last = kept[kept["time"] == kept["time"][-1]]
     known = [bool(event["time"] == last["time"][0] and (event == last).any()) for event in new]

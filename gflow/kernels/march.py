@@ -14,11 +14,12 @@ import numpy as np
 
 from .algebra import greater, lesser, norm, row_dot, row_row
 from .crossings import ON_SURFACE, RELEASE_BELOW, tighten
+from .filippov import ROUNDING
 from .jit import leaf
 from .settling import change_side, settle
 from .slides import active_sum, project, slide_exit, sliding_planes
 from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
-from .taylor import at, decayed_speed, expand, shift, speed
+from .taylor import at, decayed_speed, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
 
 FINE, STUCK, FULL, BROKEN, GROUPED = 0, 1, 2, 3, 4
@@ -33,11 +34,13 @@ LENIENT, LENIENT_ROUNDING = 2.5, 8e-12
 """A contact that changes no side comes again, and soon, if only rounding of the field pushes the
 neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
 by four, while it is less than so many times the accuracy of the weight, or than the second."""
+MANY = 200
+"""With more hyperplanes what all pulls add up to is not summed where a bound of it is enough."""
 
 
 Sides = namedtuple("Sides", "normal below above plus minus plus_size minus_size")
 """What a `switch` needs of `Geometry` and `Force`, and ..."""
-Bench = namedtuple("Bench", "planes Z near touched when w new field basis")
+Bench = namedtuple("Bench", "planes Z near touched when w new field basis most")
 """... of `Work`: to hand over everything takes as long as a switch."""
 
 
@@ -90,7 +93,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     sides = Sides(geometry.normal, geometry.below, geometry.above, force.plus, force.minus,
                   force.plus_size, force.minus_size)
     bench = Bench(work.planes, work.Z, work.near, work.touched, work.when, work.w, work.new,
-                  work.field, work.basis)
+                  work.field, work.basis, work.most)
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled, status = -1.0, np.int64(0), room[0], 0, STUCK
     begun = width_at_start(u, work.w)
@@ -443,14 +446,28 @@ def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, 
             Z[total] = plane
             total += 1
     # Rounding of the sums that are compared: what the neuron does not see does not count.
-    size = active_sum(side, sides.plus_size, sides.minus_size)
-    for q in range(total):
-        size += sides.plus_size[Z[q]] + sides.minus_size[Z[q]]
+    size = 2.0 * work.most[0]
+    if not (freed < 0 and total == 1 and side.size > MANY and abs(u[0]) > ON_SURFACE * size_w
+            and clear(s, Z[0], D, side, sides, ROUNDING * size)):
+        size = active_sum(side, sides.plus_size, sides.minus_size)
+        for q in range(total):
+            size += sides.plus_size[Z[q]] + sides.minus_size[Z[q]]
     sign, solutions = settle(u, s, total, Z, D, side, sides.normal, sides.below, sides.above,
                              sides.plus, sides.minus, size,
                              SHOVE * size * outward if freed >= 0 else 0.0, work.new, work.field,
                              work.w, when)
     return total, sign, solutions
+
+
+@leaf
+def clear(s, plane, D, side, sides, slack):
+    """Whether no number that decides the side of a neuron on a hyperplane at ``s`` is within
+    ``slack`` of 0; see `choose_side`."""
+    down = polynomial(sides.minus, plane, s)
+    jump = polynomial(sides.plus, plane, s) - down
+    across = approach(D, sides.normal, plane, s)
+    across -= jump if side[plane] == 1 else 0.0 if side[plane] == -1 else -down
+    return abs(across) > slack and abs(across + jump) > slack and abs(jump) > slack
 
 
 @leaf

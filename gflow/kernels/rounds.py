@@ -67,6 +67,7 @@ def march_round(phases, part, parts, edges, U, side, neurons, groups, D, flat, s
         propagators(first, last, groups, D, side, U, geometry.normal, force, times)
     if phases & MARCH:
         work = work_space(p, d, geometry.normal.shape[0], geometry.label.size)
+        work.most[0] = total(force.plus_size) + total(force.minus_size)
         status, neuron = march_blocks(part, parts, edges, neurons, groups, D, sums, geometry, force,
                                       times, states, wanted, to_series, work, np.empty((p, d)),
                                       np.empty(d + 1), np.empty((times.size, d)))
@@ -75,6 +76,15 @@ def march_round(phases, part, parts, edges, U, side, neurons, groups, D, flat, s
         if groups.bend.size > 0:
             gather(groups, sums.moments[0], sums.outputs[0], on, geometry.rows, h)
     return status, neuron
+
+
+@leaf
+def total(x):
+    """Sum of an array (N,)."""
+    out = 0.0
+    for h in range(x.size):
+        out += x[h]
+    return out
 
 
 @leaf

@@ -9,6 +9,8 @@ from .algebra import greater, lesser, long_dot, norm, vector_dot
 
 NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""
+BLOCK = 32
+"""Hyperplanes that are looked at together for one that is near."""
 SIMULTANEOUS = 4e-12
 """Contacts of one neuron closer than this in time are one."""
 ASTRAY = 20.0
@@ -60,14 +62,17 @@ def scan(w, side, columns, axis, near, z):
     # Many hyperplanes are watched rather than that many short pieces are made (orthogonal data: a
     # neuron stays on every hyperplane that it has come to; a narrow cone: all of them are near).
     for _ in range(4):
-        count = 0
-        for h in range(C):
-            if abs(z[h]) <= far:
-                if count > NEAR:
-                    break
-                if side[h] != 0:
+        count, begin = 0, 0
+        while begin < C and count <= NEAR:
+            # Few are near: several at a time, which takes no branch for each.
+            end, hits = lesser(begin + BLOCK, C), 0
+            for h in range(begin, end):
+                hits += abs(z[h]) <= far
+            for h in range(begin, end if hits > 0 else begin):
+                if abs(z[h]) <= far and side[h] != 0 and count <= NEAR:
                     near[count] = h
                     count += 1
+            begin = end
         if count <= NEAR:
             axis[d] = far if C > NEAR else np.inf
             return count

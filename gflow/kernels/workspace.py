@@ -21,8 +21,8 @@ in s (C, p); for each of both the magnitude of its terms, and how much it may be
 accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` for fields and
 for neurons."""
 Work = namedtuple("Work", "T P U w z series near basis solve planes lam tail touched when Z new "
-                          "field axis heights")
-"""Work space of `march`."""
+                          "field axis heights most")
+"""Work space of `march`; ``most`` (1,) is a bound for any `active_sum` of the magnitudes."""
 
 
 @maker
@@ -34,4 +34,5 @@ def work_space(p, d, C, n):
                 np.empty((d, d)), np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)),
                 np.empty(p),
                 np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
-                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n))
+                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n),
+                np.full(1, np.inf))
