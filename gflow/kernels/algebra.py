@@ -11,6 +11,8 @@ from .jit import leaf, maker, summed
 DEPENDENT = 1e-10
 """A normal closer than this to the span of others adds no constraint. Larger: hyperplanes of nearly
 equal points count as one. Smaller: their multipliers lose as many digits."""
+BLOCK = 32
+"""Flags that are added up before each is looked at, where few are set: that takes no branches."""
 STEEP = 10.0
 """A weight is not moved by more than this, over its distances, to planes that it leaves."""
 

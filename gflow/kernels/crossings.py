@@ -6,7 +6,7 @@ multipliers of a sliding neuron times their jump: no right-hand side is called.
 
 import numpy as np
 
-from .algebra import greater, lesser, norm, row_dot, row_row
+from .algebra import BLOCK, greater, lesser, norm, row_dot, row_row
 from .jit import kernel, leaf
 from .roots import back_to_zero, first_exit
 
@@ -139,11 +139,15 @@ def tighten(w, side, loose, normal, band):
     """Forget the hyperplanes that a neuron ``w`` (d,) has clearly left: by more than ``band`` of
     its norm, or by more than errors that leave it on the hyperplanes that it slides on."""
     size = norm(w)
-    for h in range(side.size):
-        if loose[h]:
-            z = side[h] * row_dot(normal, h, w)
-            loose[h] = z <= band * size and z <= greater(
-                ON_SURFACE, band * _across(h, side, normal)) * size
+    for begin in range(0, side.size, BLOCK):
+        end, hits = lesser(begin + BLOCK, side.size), 0
+        for h in range(begin, end):
+            hits += loose[h]
+        for h in range(begin, end if hits > 0 else begin):
+            if loose[h]:
+                z = side[h] * row_dot(normal, h, w)
+                loose[h] = z <= band * size and z <= greater(
+                    ON_SURFACE, band * _across(h, side, normal)) * size
 
 
 @leaf
@@ -151,12 +155,16 @@ def _across(h, side, normal):
     """How far an error of 1 of a neuron on these sides moves it off hyperplane ``h``, at most: not
     far if it slides on another one of almost the same direction."""
     least = 1.0
-    for s in range(side.size):
-        if side[s] == 0:
-            along, square = row_row(normal, h, normal, s), 0.0
-            for c in range(normal.shape[1]):
-                square += (normal[h, c] - along * normal[s, c]) ** 2
-            least = lesser(least, np.sqrt(square))
+    for begin in range(0, side.size, BLOCK):
+        end, hits = lesser(begin + BLOCK, side.size), 0
+        for s in range(begin, end):
+            hits += side[s] == 0
+        for s in range(begin, end if hits > 0 else begin):
+            if side[s] == 0:
+                along, square = row_row(normal, h, normal, s), 0.0
+                for c in range(normal.shape[1]):
+                    square += (normal[h, c] - along * normal[s, c]) ** 2
+                least = lesser(least, np.sqrt(square))
     return least
 
 

@@ -5,12 +5,10 @@ import numpy as np
 from .jit import leaf
 from .roots import taylor_back, taylor_exit
 from .taylor import LONG
-from .algebra import greater, lesser, long_dot, norm, vector_dot
+from .algebra import BLOCK, greater, lesser, long_dot, norm, vector_dot
 
 NEAR = 32
 """Most hyperplanes that a neuron watches one by one."""
-BLOCK = 32
-"""Hyperplanes that are looked at together for one that is near."""
 SIMULTANEOUS = 4e-12
 """Contacts of one neuron closer than this in time are one."""
 ASTRAY = 20.0
