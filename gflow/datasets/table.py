@@ -12,6 +12,7 @@ from typing import Iterator
 
 import numpy as np
 
+from ..problem.files import told
 from ..problem.words import cut, short
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
@@ -64,6 +65,8 @@ def _text(path: str, shown: str) -> str:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{shown} is not UTF-8 text: save it as such") from None
+    except OSError as error:
+        raise told(error, f"{shown} cannot be read") from error
     if "\0" in text:
         raise ValueError(f"{shown} is not UTF-8 text, for it has zero bytes: save it as such")
     return text
