@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import tempfile
-from typing import IO, Any
+from typing import Any, TextIO
 
 from ..problem.files import Output, meets, plain
 from ..flows.flow import Flow
@@ -44,7 +44,7 @@ class Figure(Output):
             figure.savefig(file, format=self.kind, dpi=dpi)
 
 
-def reports(out: Output | str) -> IO[str]:
+def reports(out: Output | str) -> TextIO:
     """Where to print what is said of the work: on stderr if ``out`` is what stdout is, so that the
     one does not get into the other.
 
@@ -57,8 +57,8 @@ def reports(out: Output | str) -> IO[str]:
     if not meets(sys.stdout, name):
         return sys.stdout
     if meets(sys.stderr, name):
-        raise ValueError(f"stdout and stderr both go to {cut(name, 200)}, and what is printed would "
-                         "get into it: send one of them elsewhere, or give another name")
+        raise ValueError(f"stdout and stderr both go to {cut(name, 200)}, and what is printed "
+                         "would get into it: send one of them elsewhere, or give another name")
     return sys.stderr
 
 

@@ -7,7 +7,7 @@ import inspect
 import re
 import sys
 import warnings
-from typing import IO, Any, Callable, Sequence
+from typing import Any, Callable, Sequence, TextIO
 
 from .. import experiments
 from .outputs import Figure, reports
@@ -176,7 +176,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _say(text: str, stream: IO[str]) -> None:
+def _say(text: str, stream: TextIO) -> None:
     """Print; letters that the terminal does not have are spelled out."""
     encoding = stream.encoding or "utf-8"
     print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)

@@ -76,7 +76,8 @@ def _delimiter(text: str, shown: str) -> str:
     """The mark that splits the header and the first row into as many fields, numbers in the row;
     if several do the one that gives most, and if none does that splits the header most."""
     def merit(mark: str) -> tuple[bool, bool, int]:
-        rows = [row for _, row in itertools.islice(_rows(text, mark, shown), 2)]
+        # Quotes look broken to marks that are not those of the file.
+        rows = [row for _, row in itertools.islice(_rows(text, mark, shown, strict=False), 2)]
         header, row = (rows + [[], []])[:2]
         fits = len(header) == len(row) > 1
         return fits, fits and all(NUMBER.fullmatch(field) for field in row), len(header)
@@ -84,23 +85,37 @@ def _delimiter(text: str, shown: str) -> str:
     return max(MARKS, key=merit)
 
 
-def _rows(text: str, delimiter: str, shown: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, delimiter: str, shown: str, strict: bool = True
+          ) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields of the rows that are not blank."""
     # The limit is one of the whole process: a foreign one is put back before anybody else runs.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter,
+                        strict=strict)
     while True:
+        first = reader.line_num + 1
         limit = csv.field_size_limit(FIELD)
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise ValueError(f"line {reader.line_num} of {shown} cannot be read: "
-                             f"{error}") from None
+            raise ValueError(_broken(str(error), first, reader.line_num, shown)) from None
         finally:
             csv.field_size_limit(limit)
         if row is None:
             return
         if row:
             yield reader.line_num, row
+
+
+def _broken(error: str, first: int, last: int, shown: str) -> str:
+    """What is wrong with a row of these lines, from the words of the module csv."""
+    if "end of data" in error:
+        return (f"line {first} of {shown} has a quote that is not closed up to the end of the file: "
+                "close it, or get the whole file if it was cut off")
+    if "expected after" in error:
+        where = f"line {first}" if first == last else f"lines {first} to {last}"
+        return (f"{where} of {shown} has letters between a closing quote and the end of its field: "
+                "take the quotes away, or put them around the whole field")
+    return f"line {last} of {shown} cannot be read ({error}): mend it, or save the table anew"
 
 
 def _value(field: str, name: str, line: int, shown: str) -> float:

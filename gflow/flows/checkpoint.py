@@ -38,8 +38,8 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
         return None, np.inf
     out = Output(file)
     if out.special:
-        raise ValueError(f"a checkpoint takes the place of the one before, which {out.shown} cannot "
-                         "keep: give the name of a file")
+        raise ValueError(f"a checkpoint takes the place of the one before, which {out.shown} "
+                         "cannot keep: give the name of a file")
     # A name that is relative means this directory, also if the program goes elsewhere.
     name = out.target
 
