@@ -7,7 +7,7 @@ import sys
 import tempfile
 from typing import Any, TextIO
 
-from ..problem.files import Output, meets, plain
+from ..problem.files import Output, meets
 from ..flows.flow import Flow
 from ..problem.words import cut, listed
 
@@ -53,7 +53,7 @@ def reports(out: Output | str) -> TextIO:
     ValueError
         If stderr is, too.
     """
-    name = out.target if isinstance(out, Output) else plain(out)
+    name = out.target if isinstance(out, Output) else os.path.expanduser(out)
     if not meets(sys.stdout, name):
         return sys.stdout
     if meets(sys.stderr, name):
