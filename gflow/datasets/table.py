@@ -50,6 +50,8 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
                              f"{len(names)}: every row needs one field a column")
         values.append(np.array([_value(field, name, line, shown)
                                 for name, field in zip(names, row)]))
+    if not values and text.count('"') % 2:
+        raise ValueError(_broken("end of data", 1, 1, shown))
     if not values:
         raise ValueError(f"{shown} has a header but no rows: give at least one point")
     return names, np.array(values)
@@ -88,29 +90,34 @@ def _delimiter(text: str, shown: str) -> str:
 def _rows(text: str, delimiter: str, shown: str, strict: bool = True
           ) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields of the rows that are not blank."""
-    # The limit is one of the whole process: a foreign one is put back before anybody else runs.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter,
-                        strict=strict)
+    lines, before = io.StringIO(text, newline=""), 0
+    # Names may be quoted oddly, numbers may not.
+    reader = header = csv.reader(lines, delimiter=delimiter)
     while True:
-        first = reader.line_num + 1
+        first = before + reader.line_num + 1
+        # One of the whole process: a foreign one is put back before anybody else runs.
         limit = csv.field_size_limit(FIELD)
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise ValueError(_broken(str(error), first, reader.line_num, shown)) from None
+            raise ValueError(_broken(str(error), first, before + reader.line_num,
+                                     shown)) from None
         finally:
             csv.field_size_limit(limit)
         if row is None:
             return
         if row:
-            yield reader.line_num, row
+            yield before + reader.line_num, row
+            if strict and reader is header:
+                before = reader.line_num
+                reader = csv.reader(lines, delimiter=delimiter, strict=True)
 
 
 def _broken(error: str, first: int, last: int, shown: str) -> str:
     """What is wrong with a row of these lines, from the words of the module csv."""
     if "end of data" in error:
-        return (f"line {first} of {shown} has a quote that is not closed up to the end of the file: "
-                "close it, or get the whole file if it was cut off")
+        return (f"line {first} of {shown} has a quote that is not closed up to the end of the "
+                "file: close it, or get the whole file if it was cut off")
     if "expected after" in error:
         where = f"line {first}" if first == last else f"lines {first} to {last}"
         return (f"{where} of {shown} has letters between a closing quote and the end of its field: "
