@@ -236,6 +236,38 @@ def test_csv_errors(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("mark", [",", ";", "\t"])
+@pytest.mark.parametrize("rows, words", [
+    (['x,y', '"2"3,1'], "^line 2 of .* between a closing quote and the end of its field"),
+    (['x,y', '1,2', '"3" ,1'], "^line 3 of .* between a closing quote"),
+    (['x,y', '1,"2', '4,"5'], "^lines 2 to 3 of .* between a closing quote"),
+    (['x,y', '1,2', '3,"4', '5,6'], "^line 3 of .* is not closed .*: close it, or get the whole"),
+    (['x,"y', '1,2'], "^line 1 of .* is not closed"), (['x,"y'], "^line 1 of .* is not closed"),
+    (['x,y', '1,"'], "^line 2 of .* is not closed")])
+def test_broken_quotes_are_refused(tmp_path, mark, rows, words):
+    for end in ("", "\n"):
+        with pytest.raises(ValueError, match=words) as caught:
+            read(tmp_path, "\n".join(rows).replace(",", mark) + end)
+        assert "table.csv" in str(caught.value) and "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("size", [1.0, -1e8, 1e300, 1e-300])
+@pytest.mark.parametrize("spread", [1e-6, 1e-10, 1e-13, 3e-15])
+def test_a_small_spread_is_standardised_or_refused(tmp_path, size, spread):
+    for seed in range(5):
+        x = size * (1 + spread * np.random.default_rng(seed).normal(size=50))
+        text = "x,y\n" + "".join(f"{a!r},{b!r}\n" for a, b in zip(x.tolist(), range(50)))
+        if np.ptp(x) <= 8 * np.finfo(float).eps * np.abs(x).max():
+            with pytest.raises(ValueError, match="column 'x' .* throughout, up to the rounding"):
+                read(tmp_path, text, standardise=True)
+            continue
+        scaled = read(tmp_path, text, standardise=True).X[:, 0]
+        assert abs(scaled.mean()) < 1e-14 and scaled.std() == pytest.approx(1, rel=1e-13)
+    text = "x,y\n" + "".join(f"{1e8 + 1e-8 * k!r},{k}\n" for k in range(4))
+    with pytest.raises(ValueError, match="column 'x' .* one value throughout, up to the rounding"):
+        read(tmp_path, text, standardise=True)
+
+
 def test_csv_other_errors(tmp_path):
     with pytest.raises(FileNotFoundError, match="there is no file .*nowhere.csv"):
         datasets.from_csv(tmp_path / "nowhere.csv", "y")

@@ -1,5 +1,6 @@
 """Files: where they are written, and what becomes of what was there."""
 
+import errno
 import json
 import os
 import socket
@@ -7,6 +8,7 @@ import stat
 import subprocess
 import sys
 import threading
+from pathlib import Path
 
 import matplotlib.figure
 import numpy as np
@@ -17,6 +19,8 @@ from gflow.commands.cli import main
 from gflow.commands.outputs import Figure, save_run
 from gflow.problem.files import Output, whole_file
 from gflow.flows.archive import checksum
+
+ROOT = Path(gflow.__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
@@ -296,3 +300,119 @@ def test_a_name_that_ends_like_a_directory_is_none_of_a_file(tmp_path, flow):
                         (f"{tmp_path}/run.npz/", NotADirectoryError)):
         with pytest.raises(error, match="give the name of a run that flow.save wrote$"):
             gflow.load(name)
+
+
+# Open files of the program itself
+
+INTEGRATE = "integrate t.csv --target y --width 2 --t-max 0.1 --out "
+
+
+def shell(folder, line, **more):
+    """A command of gflow in a shell, with redirections and all."""
+    (folder / "t.csv").write_text("x,y\n1,2\n2,1\n")
+    return subprocess.run(["/bin/sh", "-c", f'"$PYTHON" -m gflow {line}'], cwd=folder,
+                          capture_output=True, env={**os.environ, "PYTHON": sys.executable, **more,
+                                                    "PYTHONPATH": str(ROOT)})
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="open files have no names")
+@pytest.mark.parametrize("name, redirection", [
+    ("/dev/stdout", "> out"), ("/dev/stdout", ">> out"), ("/dev/fd/1", "| cat > out"),
+    ("/proc/self/fd/1", ">> out"), ("link", ">> out"), ("/dev/stderr", "2>> out"),
+    ("/dev/fd/3", "3>> out > other"), ("out", "> out")])
+def test_content_and_report_do_not_meet(tmp_path, name, redirection):
+    (tmp_path / "link").symlink_to("/dev/stdout")
+    (tmp_path / "out").write_bytes(b"before\n")
+    done = shell(tmp_path, f"{INTEGRATE}{name} {redirection}")
+    assert done.returncode == 0, done.stderr
+    content = (tmp_path / "out").read_bytes()
+    before = b"before\n" if ">> out" in redirection else b""
+    assert content.startswith(before + b"PK") and b"Certificate" not in content
+    (tmp_path / "run.npz").write_bytes(content[len(before):])
+    assert gflow.load(tmp_path / "run.npz").status == "finished"
+    other = (tmp_path / "other").read_bytes() if "other" in redirection else b""
+    assert b"Certificate: ok" in done.stdout + done.stderr + other
+    assert (tmp_path / "link").is_symlink()
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="open files have no names")
+def test_open_files_that_cannot_take_it_are_refused(tmp_path):
+    (tmp_path / "out").write_bytes(b"before\n")
+    for line, words in (("/dev/stdout > both 2>&1", b"stdout and stderr both go"),
+                        ("/dev/fd/77", b"is not open"), ("/dev/fd/0 < t.csv", b"for reading only"),
+                        ("/dev/stdout >> t.csv", b"is the file that is read")):
+        done = shell(tmp_path, INTEGRATE + line)
+        both = tmp_path / "both"
+        said = done.stderr + (both.read_bytes() if both.exists() else b"")
+        both.unlink(missing_ok=True)
+        assert done.returncode == 2 and words in said and said.count(b"\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/fd/1"), reason="open files have no names")
+def test_pictures_and_runs_go_on_where_an_open_file_stands(flow, tmp_path, monkeypatch):
+    from PIL import Image
+    flow.save(tmp_path / "run.npz")
+    done = shell(tmp_path, "plot run.npz --what loss --out /dev/stdout > loss")
+    assert done.returncode == 0 and b"figure written" in done.stderr
+    assert Image.open(tmp_path / "loss").format == "PNG"
+    with open(tmp_path / "log", "w+b") as log:
+        log.write(b"first ")
+        log.flush()
+        out = Output(f"/dev/fd/{log.fileno()}")
+        for content in (b"second ", b"third "):
+            with whole_file(out) as file:
+                file.write(content)
+        log.write(b"fourth")
+    assert (tmp_path / "log").read_bytes() == b"first second third fourth"
+
+
+def test_a_checkpoint_is_a_file(tmp_path):
+    problem = ([0.1, 0.2], [[0.1], [-0.2]]), ([[1.0]], [1.0]), 1.0
+    for name in filter(os.path.exists, ("/dev/null", "/dev/stderr")):
+        with pytest.raises(ValueError, match="give the name of a file"):
+            gflow.integrate(*problem, checkpoint=name)
+
+
+# What the system says
+
+def test_errors_of_the_system_have_a_name_and_advice(flow, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    os.symlink("circle", "circle")
+    (tmp_path / "file").write_bytes(b"")
+    for name in ("circle", "file/run.npz"):
+        for work in (flow.save, gflow.load,
+                     lambda name: gflow.datasets.from_csv(name, "y")):
+            with pytest.raises(OSError, match=f"^{name}.* give ") as caught:
+                work(name)
+            assert "Errno" not in str(caught.value) and "\n" not in str(caught.value)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    for part in ("fsync", "open"):
+        with monkeypatch.context() as patch:
+            patch.setattr(f"os.{part}", full)
+            with pytest.raises(OSError, match="^run.npz cannot be written in .*: make room") as no:
+                flow.save("run.npz")
+            assert no.value.errno == errno.ENOSPC and "Errno" not in str(no.value)
+    assert sorted(os.listdir()) == ["circle", "file"]
+
+
+def test_a_limit_on_the_sizes_of_files_is_told(tmp_path):
+    resource = pytest.importorskip("resource")
+    code = ("import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, "
+            f"{resource.RLIM_INFINITY})); from gflow.commands.cli import main; sys.exit(main())")
+    (tmp_path / "t.csv").write_text("x,y\n1,2\n2,1\n")
+    done = subprocess.run([sys.executable, "-c", code, *INTEGRATE.split(), "run.npz"],
+                          cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2 and done.stderr.startswith("gflow: run.npz cannot be written in ")
+    assert "ulimit" in done.stderr and done.stderr.count("\n") == 1
+    assert os.listdir(tmp_path) == ["t.csv"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is always full")
+def test_a_report_that_cannot_be_printed_is_told(flow, tmp_path):
+    flow.save(tmp_path / "run.npz")
+    done = shell(tmp_path, "info run.npz > /dev/full")
+    assert done.returncode == 2 and done.stderr.count(b"\n") == 1
+    assert done.stderr.startswith(b"gflow: what is printed cannot be written (no space")

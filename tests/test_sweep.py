@@ -159,6 +159,14 @@ def test_results_come_back_as_they_were(result):
         np.testing.assert_array_equal(back[name], value, strict=isinstance(value, np.ndarray))
 
 
+@pytest.mark.parametrize("value", [1j, np.complex64(2 - 1j), np.longdouble(1) / 3, b"a"])
+def test_arrays_without_axes_have_none_when_they_come_back(value):
+    array = np.array(value)
+    back = decode(*encode({"x": array, "y": np.asfortranarray([[value] * 2] * 3)}))
+    np.testing.assert_array_equal(back["x"], array, strict=True)
+    assert back["y"].shape == (3, 2) and _column([back["x"]] * 2).shape == (2,)
+
+
 @pytest.mark.parametrize("result, sentence", [
     (5, "return a mapping"), ({1: 2}, "names are strings"), ({"n": 1}, "name of a parameter"),
     ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as a obj"),

@@ -10,6 +10,7 @@ import sys
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -92,6 +93,7 @@ def test_a_full_disk_is_waited_for(sweep, tmp_path, monkeypatch, capsys):
 LIMITED = """
 import resource, sys, gflow, sweep_tasks
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from gflow.sweeping import session
 session.POLL, session.PATIENCE = 0.05, 0.2
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
@@ -251,6 +253,39 @@ def test_long_names_of_stores_are_a_sentence(sweep, tmp_path):
             sweep(sweep_tasks.flow, {"n": [3]}, store=tmp_path / name)
     with pytest.raises(ValueError, match="too long"):
         status(tmp_path / ("a" * 300))
+
+
+def test_a_store_is_a_file(sweep, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)         # names of sockets are short
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    os.symlink("circle", "circle")
+    os.mkfifo("pipe")
+    (tmp_path / "link").symlink_to("pipe")
+    names = ["folder", "pipe", "link", "socket", "circle", "file/s.db"]
+    with socket.socket(socket.AF_UNIX) as server, open("other", "wb") as other:
+        server.bind("socket")
+        if os.path.exists("/dev/fd/1"):
+            # Not the device itself: it may be written to, but not have a journal beside it.
+            names.append(f"/dev/fd/{other.fileno()}")
+        before = sorted(os.listdir())
+        for name in names:
+            for work in (lambda: sweep(sweep_tasks.nap, {"n": [1]}, store=name),
+                         lambda: gflow.load_sweep(name)):
+                with pytest.raises(OSError, match=f"{name} .* give ") as caught:
+                    work()
+                assert "\n" not in str(caught.value) and "Errno" not in str(caught.value)
+        assert sorted(os.listdir()) == before
+    assert not (tmp_path / "other").stat().st_size
+
+
+def test_a_report_does_not_get_into_the_store(tmp_path):
+    words = "sweep alignment --width 9 --workers 1 --out s.db"
+    done = subprocess.run(["/bin/sh", "-c", f'"{sys.executable}" -m gflow {words} > s.db'],
+                          cwd=tmp_path, capture_output=True, text=True,
+                          env={**os.environ, "PYTHONPATH": str(Path(gflow.__file__).parents[1])})
+    assert done.returncode == 0 and "  done       1" in done.stderr
+    assert len(gflow.load_sweep(tmp_path / "s.db")) == 1
 
 
 def test_a_store_that_vanishes_is_noticed(sweep, tmp_path, monkeypatch):

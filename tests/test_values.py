@@ -5,6 +5,7 @@ import json
 import pickle
 import sys
 import threading
+from contextlib import suppress
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing import get_context
 
@@ -201,6 +202,67 @@ def test_what_is_found_is_a_value():
                 array = None if name.startswith("_") else getattr(each, name)
                 if isinstance(array, np.ndarray) and array.size and getattr(each, name) is array:
                     assert not array.flags.writeable, (type(each), name)
+
+
+INNER = ("path", "arrangement")
+"""Of engines: kernels are compiled for arrays that can be written to, and again for others."""
+
+
+def held(thing):
+    """What a result consists of, by name. What is another object each time is the caller's own."""
+    if isinstance(thing, np.ndarray):
+        return list(enumerate(thing.flat if thing.dtype == object else []))
+    if isinstance(thing, dict):
+        return list(thing.items())
+    if isinstance(thing, list | tuple):
+        return list(enumerate(thing))
+    found = []
+    if type(thing).__module__.startswith("gflow"):
+        for name in dir(thing):
+            if not name.startswith("_") and name not in INNER:
+                with suppress(AttributeError, ValueError):
+                    value = getattr(thing, name)
+                    if getattr(thing, name) is value:
+                        found.append((name, value))
+    return found
+
+
+def writable(thing, name, seen):
+    """Names of arrays, at any depth of a result, that can be written to."""
+    if id(thing) not in seen:
+        # Kept, so that no other thing gets its number.
+        seen[id(thing)] = thing
+        if isinstance(thing, np.ndarray) and thing.size and thing.flags.writeable:
+            yield name
+        for part, value in held(thing):
+            yield from writable(value, f"{name}.{part}", seen)
+
+
+def test_no_array_of_a_result_can_be_written_to(results):
+    theory, points = gflow.theory, ([[9.0, 0.0], [0.0, 9.0]], [1, -1])
+    things = [*results.values(), *findings(), early(), gflow.datasets.relu_teacher(9, 3),
+              theory.max_margin(points), theory.linear_margin(points, slope=0.5),
+              theory.nearly_orthogonal(points, [1.0, -1.0], slope=0.5), theory.exact.one_point()]
+    for thing in things:
+        copies = [copy.copy(thing)]
+        if not isinstance(thing, theory.population.PopulationFlow | theory.exact.ExactFlow):
+            copies += [pickle.loads(pickle.dumps(thing)), copy.deepcopy(thing)]
+        for each in (thing, *copies):
+            assert not list(writable(each, type(each).__name__, {}))
+
+
+def test_networks_of_results_are_their_own():
+    start, teacher = gflow.init.balanced(5, 5, 1e-2, rng=1), gflow.init.unbalanced(3, 5, 1.0, rng=2)
+    found = gflow.theory.early_flow(start, DATA)
+    data = gflow.datasets.relu_teacher(9, 5, teacher)
+    before = found.model.W.copy(), data.teacher.W.copy()
+    for network in (start, teacher, copy.deepcopy(found.model), copy.deepcopy(data.teacher)):
+        network.W[:] = 7.0
+    assert (found.model.W == before[0]).all() and (data.teacher.W == before[1]).all()
+    own = found.model.like(found.model.a, found.model.W)
+    own.W[:] = 7.0
+    assert (found.model.W == before[0]).all()
+    assert gflow.integrate(data.teacher, data, 0.1).success
 
 
 @pytest.mark.parametrize("name", ["waveform", "saved", "descent"])

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Sequence
 
 from .._version import __version__
-from ..problem.files import Output
+from ..problem.files import Output, told
 from ..problem.words import cut
 from .loading import patient
 from .parser import LONGEST, Parser, number, whole
@@ -31,28 +31,48 @@ def main(argv: Sequence[str] | None = None) -> int:
                 stream.reconfigure(errors="backslashreplace")
     argv = sys.argv[1:] if argv is None else list(argv)
     try:
-        if argv[:1] == ["sweep"]:
-            # It has a parser of its own, made from the experiments.
-            with patient():
-                from .sweep import command
-            return command(argv[1:])
-        arguments = _parser().parse_args(argv)
-        with patient():
-            from ..flows import integration, loading  # noqa: F401
-        code: int = arguments.run(arguments)
+        code = _command(argv)
+        if sys.stdout is not None:
+            # A full disk would be met after the last moment to say so.
+            sys.stdout.flush()
         return code
     except BrokenPipeError:
         # Whoever read what is printed has gone; files are written by then.
-        with suppress(OSError, ValueError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_nothing()
         return 2
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
         words = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
+        if isinstance(error, OSError) and error.strerror is not None:
+            # The system's own words.
+            words = str(told(error, "what is printed cannot be written" if error.filename is None
+                             else f"{cut(str(error.filename), 200)} cannot be read or written"))
+            if error.filename is None:
+                _print_nothing()
         print(f"gflow: {cut(words, LONGEST)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
         return 130
+
+
+def _command(argv: list[str]) -> int:
+    """Run a command; its exit code."""
+    if argv[:1] == ["sweep"]:
+        # It has a parser of its own, made from the experiments.
+        with patient():
+            from .sweep import command
+        return command(argv[1:])
+    arguments = _parser().parse_args(argv)
+    with patient():
+        from ..flows import integration, loading  # noqa: F401
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _print_nothing() -> None:
+    """What waits to be printed would fail again at the end of the program."""
+    with suppress(AttributeError, OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -109,10 +129,11 @@ def _speed(word: str) -> float | str:
 
 
 def _integrate(arguments: argparse.Namespace) -> int:
-    from .outputs import save_run
+    from .outputs import reports, save_run
     # Say before a long run that its result could not be written.
     out = Output(arguments.out)
     out.spare(arguments.file)
+    report = reports(out)
     from .. import datasets, init
     from ..flows.integration import integrate
     from ..problem.network import TwoLayerReLU
@@ -127,11 +148,12 @@ def _integrate(arguments: argparse.Namespace) -> int:
     # A run is not lost to a Ctrl-C that comes too late.
     with patient():
         name = save_run(flow, out)
-        print(flow)
+        print(flow, file=report)
         alive = int((flow.pattern(flow.t_end) != 0).any(axis=1).sum())
-        print(f"  neurons   {alive} active somewhere, {model.m - alive} dead")
-        print(f"written to {name}; now it is checked (Ctrl-C ends that)", flush=True)
-    print(flow.certificate())
+        print(f"  neurons   {alive} active somewhere, {model.m - alive} dead",
+              file=report)
+        print(f"written to {name}; now it is checked (Ctrl-C ends that)", file=report, flush=True)
+    print(flow.certificate(), file=report)
     return _code(flow.status, flow.success)
 
 

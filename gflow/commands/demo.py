@@ -12,7 +12,7 @@ from ..flows.flow import Flow
 from ..init import balanced
 from ..flows.integration import integrate
 from ..stop import gradient_below
-from .outputs import Figure
+from .outputs import Figure, reports
 
 STATIONARY = 1e-8
 RTOL = 1e-10
@@ -48,12 +48,13 @@ def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) ->
     JMLR 2025, section 5: the limit fits the least squares line, not the data.
     """
     picture = out if isinstance(out, Figure) else Figure(out)
+    report = reports(picture)
     data = three_points()
     model = balanced(neurons, data.d, scale, rng=seed)
     flow = integrate(model, data, T_MAX, rtol=RTOL, stop=gradient_below(STATIONARY))
-    print(summary(flow))
+    print(summary(flow), file=report)
     picture.write(figure(flow), dpi=160)
-    print(f"figure written to {picture.shown}")
+    print(f"figure written to {picture.shown}", file=report)
     return flow
 
 

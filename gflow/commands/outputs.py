@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
-from typing import Any
+from typing import Any, TextIO
 
-from ..problem.files import Output
+from ..problem.files import Output, meets
 from ..flows.flow import Flow
 from ..problem.words import cut, listed
 
@@ -43,6 +44,24 @@ class Figure(Output):
             figure.savefig(file, format=self.kind, dpi=dpi)
 
 
+def reports(out: Output | str) -> TextIO:
+    """Where to print what is said of the work: on stderr if ``out`` is what stdout is, so that the
+    one does not get into the other.
+
+    Raises
+    ------
+    ValueError
+        If stderr is, too.
+    """
+    name = out.target if isinstance(out, Output) else os.path.expanduser(out)
+    if not meets(sys.stdout, name):
+        return sys.stdout
+    if meets(sys.stderr, name):
+        raise ValueError(f"stdout and stderr both go to {cut(name, 200)}, and what is printed "
+                         "would get into it: send one of them elsewhere, or give another name")
+    return sys.stderr
+
+
 def save_run(flow: Flow, out: Output) -> str:
     """Save a run; what its file is called.
 
@@ -55,11 +74,13 @@ def save_run(flow: Flow, out: Output) -> str:
         flow.save(out)
         return out.shown
     except OSError as error:
-        handle, name = tempfile.mkstemp(prefix="gflow-run-", suffix=".npz")
-        os.close(handle)
+        name = ""
         try:
+            handle, name = tempfile.mkstemp(prefix="gflow-run-", suffix=".npz")
+            os.close(handle)
             flow.save(name)
         except OSError:
-            os.unlink(name)
+            if name:
+                os.unlink(name)
             raise error from None
         raise OSError(f"{error}; the run is in {name} instead") from error

@@ -60,7 +60,7 @@ def draw(arguments: argparse.Namespace) -> int:
     """Draw a figure or a film of a run."""
     from .. import plot
     from ..flows.loading import load
-    from .outputs import Figure
+    from .outputs import Figure, reports
     stem = os.path.splitext(arguments.file)[0]
     out = arguments.out or stem + (".gif" if arguments.film else ".png")
     what = arguments.what
@@ -70,13 +70,15 @@ def draw(arguments: argparse.Namespace) -> int:
     if arguments.film:
         if arguments.time is not None:
             raise ValueError("a film has all times: leave --time or --film away")
-        Output(out).spare(arguments.file)
-        flow = load(arguments.file)
-        plot.animate(flow, what, file=out)
-        print(f"film written to {Output(out).shown}")
+        film = Output(out)
+        film.spare(arguments.file)
+        report = reports(film)
+        plot.animate(load(arguments.file), what, file=film)
+        print(f"film written to {film.shown}", file=report)
         return 0
     picture = Figure(out)
     picture.spare(arguments.file)
+    report = reports(picture)
     picture.write(plot.figure(load(arguments.file), what, arguments.time), dpi=160)
-    print(f"figure written to {picture.shown}")
+    print(f"figure written to {picture.shown}", file=report)
     return 0

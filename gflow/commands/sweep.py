@@ -7,10 +7,10 @@ import inspect
 import re
 import sys
 import warnings
-from typing import Any, Callable, Sequence
+from typing import Any, Callable, Sequence, TextIO
 
 from .. import experiments
-from .outputs import Figure
+from .outputs import Figure, reports
 from .parser import Parser, whole
 from .ranges import HELP, parse
 from ..sweeping.records import load_sweep
@@ -131,6 +131,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
                                     parse(text, KINDS[_kind(parameter)]))
         except ValueError as error:
             raise ValueError(f"--{parameter.name.replace('_', '-')} {error}") from None
+    report = reports(arguments.out)
     with warnings.catch_warnings():
         # Failed tasks are in the report below.
         warnings.simplefilter("ignore", RuntimeWarning)
@@ -138,13 +139,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
               seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
               shared=[name for name in arguments.shared.split(",") if name],
               retry_failed=arguments.retry_failed, changed=arguments.changed)
-    _say(status(arguments.out))
+    _say(status(arguments.out), report)
     with Store(arguments.out, read_only=True) as store:
         return 1 if store.count()["failed"] else 0
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    _say(status(arguments.file, arguments.tracebacks))
+    _say(status(arguments.file, arguments.tracebacks), sys.stdout)
     return 0
 
 
@@ -152,6 +153,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     from ..sweeping.figure import overview
     out = Figure(arguments.out or f"{arguments.file.removesuffix('.db')}.png")
     out.spare(arguments.file)
+    report = reports(out)
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
         name = store.settings().get("run", "").rpartition(":")[2]
@@ -170,11 +172,11 @@ def _plot(arguments: argparse.Namespace) -> int:
         fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
                        arguments.by)
     out.write(fig, dpi=150)
-    _say(f"figure of {len(table)} tasks written to {out.shown}")
+    _say(f"figure of {len(table)} tasks written to {out.shown}", report)
     return 0
 
 
-def _say(text: str) -> None:
+def _say(text: str, stream: TextIO) -> None:
     """Print; letters that the terminal does not have are spelled out."""
-    encoding = sys.stdout.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding))
+    encoding = stream.encoding or "utf-8"
+    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)

@@ -12,6 +12,9 @@ from ..problem.files import plain
 from ..problem.words import cut, listed, short
 from .table import SHOWN, read_table
 
+ALIKE = 8 * float(np.finfo(float).eps)
+"""Values that are closer, relative to their size, are one: rounding has drawn what is between."""
+
 
 def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = False,
              bias: bool = False) -> Data:
@@ -45,7 +48,7 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
         If ``target`` is not a string, or an option neither True nor False.
     ValueError
         If the file has no rows, a bad header, a missing or non-numeric value, or, with
-        ``standardise``, a column with one value throughout.
+        ``standardise``, a column with one value throughout, be it up to rounding.
 
     Examples
     --------
@@ -72,13 +75,18 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
         raise ValueError(f"{shown} has no column besides the target {short(target)}: "
                          "give at least one input")
     if standardise:
-        constant = table.min(axis=0) == table.max(axis=0)
-        if constant.any():
-            raise ValueError(f"column {short(names[int(constant.argmax())])} of {shown} has one "
-                             "value throughout: it cannot be standardised, so drop it")
         # In units in which no square overflows.
         table = np.ldexp(table, -np.frexp(np.abs(table).max(axis=0))[1])
-        table -= table.mean(axis=0)
+        low, high = table.min(axis=0), table.max(axis=0)
+        constant = high - low <= ALIKE * np.maximum(-low, high)
+        if constant.any():
+            k = int(constant.argmax())
+            how = "" if low[k] == high[k] else ", up to the rounding of double precision"
+            raise ValueError(f"column {short(names[k])} of {shown} has one value throughout{how}: "
+                             "it cannot be standardised, so drop it")
+        # The first mean is rounded like the values, which may be far more than their spread.
+        for _ in range(2):
+            table -= table.mean(axis=0)
         table /= table.std(axis=0)
     k = names.index(target)
     X = np.delete(table, k, axis=1)

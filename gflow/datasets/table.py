@@ -12,6 +12,7 @@ from typing import Iterator
 
 import numpy as np
 
+from ..problem.files import told
 from ..problem.words import cut, short
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
@@ -49,6 +50,8 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
                              f"{len(names)}: every row needs one field a column")
         values.append(np.array([_value(field, name, line, shown)
                                 for name, field in zip(names, row)]))
+    if not values and text.count('"') % 2:
+        raise ValueError(_broken("end of data", 1, 1, shown))
     if not values:
         raise ValueError(f"{shown} has a header but no rows: give at least one point")
     return names, np.array(values)
@@ -64,6 +67,8 @@ def _text(path: str, shown: str) -> str:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except UnicodeDecodeError:
         raise ValueError(f"{shown} is not UTF-8 text: save it as such") from None
+    except OSError as error:
+        raise told(error, f"{shown} cannot be read") from error
     if "\0" in text:
         raise ValueError(f"{shown} is not UTF-8 text, for it has zero bytes: save it as such")
     return text
@@ -73,7 +78,8 @@ def _delimiter(text: str, shown: str) -> str:
     """The mark that splits the header and the first row into as many fields, numbers in the row;
     if several do the one that gives most, and if none does that splits the header most."""
     def merit(mark: str) -> tuple[bool, bool, int]:
-        rows = [row for _, row in itertools.islice(_rows(text, mark, shown), 2)]
+        # Quotes look broken to marks that are not those of the file.
+        rows = [row for _, row in itertools.islice(_rows(text, mark, shown, strict=False), 2)]
         header, row = (rows + [[], []])[:2]
         fits = len(header) == len(row) > 1
         return fits, fits and all(NUMBER.fullmatch(field) for field in row), len(header)
@@ -81,23 +87,42 @@ def _delimiter(text: str, shown: str) -> str:
     return max(MARKS, key=merit)
 
 
-def _rows(text: str, delimiter: str, shown: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str, delimiter: str, shown: str, strict: bool = True
+          ) -> Iterator[tuple[int, list[str]]]:
     """Line numbers and fields of the rows that are not blank."""
-    # The limit is one of the whole process: a foreign one is put back before anybody else runs.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter)
+    lines, before = io.StringIO(text, newline=""), 0
+    # Names may be quoted oddly, numbers may not.
+    reader = header = csv.reader(lines, delimiter=delimiter)
     while True:
+        first = before + reader.line_num + 1
+        # One of the whole process: a foreign one is put back before anybody else runs.
         limit = csv.field_size_limit(FIELD)
         try:
             row = next(reader, None)
         except csv.Error as error:
-            raise ValueError(f"line {reader.line_num} of {shown} cannot be read: "
-                             f"{error}") from None
+            raise ValueError(_broken(str(error), first, before + reader.line_num,
+                                     shown)) from None
         finally:
             csv.field_size_limit(limit)
         if row is None:
             return
         if row:
-            yield reader.line_num, row
+            yield before + reader.line_num, row
+            if strict and reader is header:
+                before = reader.line_num
+                reader = csv.reader(lines, delimiter=delimiter, strict=True)
+
+
+def _broken(error: str, first: int, last: int, shown: str) -> str:
+    """What is wrong with a row of these lines, from the words of the module csv."""
+    if "end of data" in error:
+        return (f"line {first} of {shown} has a quote that is not closed up to the end of the "
+                "file: close it, or get the whole file if it was cut off")
+    if "expected after" in error:
+        where = f"line {first}" if first == last else f"lines {first} to {last}"
+        return (f"{where} of {shown} has letters between a closing quote and the end of its field: "
+                "take the quotes away, or put them around the whole field")
+    return f"line {last} of {shown} cannot be read ({error}): mend it, or save the table anew"
 
 
 def _value(field: str, name: str, line: int, shown: str) -> float:

@@ -11,6 +11,7 @@ from ..problem.checks import flag, generator, non_negative, real_array, whole
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.value import lock
 from .common import STREAM, orthonormal, unit
 
 SMALLEST_SHARE = 1e-280
@@ -248,7 +249,8 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
 
 
 def _taught(data: Data, teacher: TwoLayerReLU) -> Data:
-    data.teacher = teacher
+    # Its own: the user may go on with the arrays of his network.
+    data.teacher = lock(teacher.like(teacher.a, teacher.W, teacher.log_scale))
     return data
 
 

@@ -36,8 +36,12 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
     every = positive(every, "every")
     if file is None:
         return None, np.inf
+    out = Output(file)
+    if out.special:
+        raise ValueError(f"a checkpoint takes the place of the one before, which {out.shown} "
+                         "cannot keep: give the name of a file")
     # A name that is relative means this directory, also if the program goes elsewhere.
-    name = Output(file).target
+    name = out.target
 
     def keep(record: Record) -> None:
         try:
@@ -45,8 +49,8 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
         except OSError as error:
             # The run is worth more than its copy, also where warnings are errors.
             with suppress(RuntimeWarning):
-                warnings.warn(f"the checkpoint {name} could not be written ({error}); the run goes "
-                              "on", RuntimeWarning, stacklevel=2)
+                warnings.warn(f"no checkpoint was kept, for {error}; the run goes on",
+                              RuntimeWarning, stacklevel=2)
 
     return keep, every
 

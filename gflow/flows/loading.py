@@ -25,7 +25,7 @@ from ..engines.waveform.marcher import Marcher
 from ..engines.waveform.windows import Windows
 from ..problem.activation import Activation
 from ..problem.clock import Clock
-from ..problem.files import plain
+from ..problem.files import plain, told
 from ..problem.data import Data
 from ..problem.loss import SQUARE, Loss, LossLike, as_loss, loss_label
 from ..problem.ragged import unpack
@@ -78,13 +78,15 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     shown = cut(name, 120)
     try:
         content = open(name, "rb")
+        store = content.peek(len(STORE)).startswith(STORE)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except (IsADirectoryError, NotADirectoryError) as error:
         what = "is a directory" if isinstance(error, IsADirectoryError) else "is no file"
         raise type(error)(f"{shown} {what}: give the name of a run that flow.save wrote") from None
+    except OSError as error:
+        raise told(error, f"{shown} cannot be read") from error
     with content:
-        store = content.peek(len(STORE)).startswith(STORE)
         try:
             arrays = _arrays(content)
             header = json.loads(str(arrays["header"]))

@@ -280,7 +280,7 @@ class Palette:
 
 
 def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
-            file: str | os.PathLike[str] | None = None, *, fps: float | None = None,
+            file: str | os.PathLike[str] | Output | None = None, *, fps: float | None = None,
             dpi: float = 100.0, **options: object) -> Film:
     """A film of a run.
 
@@ -356,9 +356,9 @@ def _listed(what: What) -> What:
     return several
 
 
-def _output(file: str | os.PathLike[str]) -> Output:
+def _output(file: str | os.PathLike[str] | Output) -> Output:
     """The file of a film, looked at before it is made."""
-    out = Output(file)
+    out = file if isinstance(file, Output) else Output(file)
     ending = os.path.splitext(out.name)[1].lower()
     if ending not in ENDINGS:
         raise ValueError(f"{out.shown} is no film: give a name that ends in {', '.join(ENDINGS)}")

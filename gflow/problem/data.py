@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 from .checks import flag, real_array
 from .norms import row_norms
 from .quiet import quiet
+from .value import lock
 from .words import short
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -91,12 +92,12 @@ class Data:
                              "give as many labels as points")
         if flag(bias, "bias"):
             self.X, self.bias = with_ones(self.X), True
-        self.X.flags.writeable = self.y.flags.writeable = False
+        lock([self.X, self.y])
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Arrays that come out of a pickle can be written to."""
         self.__dict__.update(state)
-        self.X.flags.writeable = self.y.flags.writeable = False
+        lock([self.X, self.y, self.teacher])
 
     @property
     def n(self) -> int:

@@ -18,6 +18,7 @@ from .modules import module_of, weights_of
 from .norms import row_norms
 from .quiet import quiet
 from .smooth import ActivationLike, Smooth, as_activation
+from .value import Held
 from .words import short
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -43,7 +44,7 @@ class Gradient(NamedTuple):
     W: np.ndarray
 
 
-class TwoLayer:
+class TwoLayer(Held):
     r"""The network :math:`h(x) = \sum_i a_i \phi(w_i \cdot x)` with a smooth activation.
 
     Parameters

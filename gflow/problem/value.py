@@ -10,8 +10,12 @@ import numpy as np
 T = TypeVar("T")
 
 
+class Held:
+    """What a result may hold that is no array but has some, such as a network."""
+
+
 def lock(thing: T) -> T:
-    """The same array, or list or tuple of arrays, which cannot be written to any more.
+    """The same array, list or tuple of arrays, or network, which cannot be written to any more.
 
     Examples
     --------
@@ -24,6 +28,9 @@ def lock(thing: T) -> T:
         thing.flags.writeable = False
     elif isinstance(thing, list | tuple):
         for part in thing:
+            lock(part)
+    elif isinstance(thing, Held):
+        for part in vars(thing).values():
             lock(part)
     return thing
 

@@ -158,7 +158,7 @@ def _array(name: str, value: Any) -> bytes:
                          "of 64 bits")
     file = io.BytesIO()
     # C order, so that equal arrays give equal bytes.
-    np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+    np.save(file, np.asarray(array, order="C"), allow_pickle=False)
     return file.getvalue()
 
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import socket
 import sqlite3
+import stat
 import time
 import warnings
 from contextlib import closing, contextmanager, suppress
@@ -26,7 +27,7 @@ from .._version import __version__
 from .codec import checksum
 from .grid import Task
 from .worker import Outcome
-from ..problem.files import LONGEST_PART, plain
+from ..problem.files import LONGEST_PART, descriptor, plain, told
 
 APPLICATION = 0x67666C77
 FORMAT = 1
@@ -507,14 +508,23 @@ def _check_place(path: Path, read_only: bool) -> None:
     if len(os.fsencode(path.name)) > longest and not read_only:
         raise ValueError("the name of the store is too long: give one of at most "
                          f"{longest} bytes, since SQLite puts longer ones beside it")
-    if path.is_dir():
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError:
+        mode = None
+    except OSError as error:
+        raise told(error, f"{path} cannot be the store") from error
+    if mode is not None and stat.S_ISDIR(mode):
         raise IsADirectoryError(f"{path} is a directory: give a file name for the store")
-    if read_only and not path.exists():
+    if mode is not None and not stat.S_ISREG(mode) or descriptor(os.fspath(path)) is not None:
+        # SQLite would take it, and leave its journal beside it.
+        raise OSError(f"{path} is a device, a pipe or an open file: give a file name for the store")
+    if read_only and mode is None:
         raise FileNotFoundError(f"there is no store {path}")
     if not path.parent.is_dir():
         raise FileNotFoundError(f"{path.parent} is not a directory: make it first")
     if not read_only:
-        for place in (path.parent, *([path] if path.exists() else [])):
+        for place in (path.parent, *([path] if mode is not None else [])):
             if not os.access(place, os.W_OK):
                 raise PermissionError(f"{place} cannot be written to: choose another store")
 

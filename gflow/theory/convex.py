@@ -33,7 +33,7 @@ from ..problem.inputs import DataLike
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
-from ..problem.value import Value, lock
+from ..problem.value import Value
 from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
 from .fans import span
@@ -89,11 +89,6 @@ class ConvexOptimum(Value):
     certified: bool
     rounds: int
     message: str = field(repr=False)
-
-    def lock(self) -> None:
-        """Its network cannot be written to either."""
-        super().lock()
-        lock([self.model.a, self.model.W])
 
     @property
     def gap(self) -> float:

@@ -189,7 +189,7 @@ class EarlyFlow(Value):
     def lock(self) -> None:
         """Only what users see: kernels take other arrays for another type, and compile again."""
         lock([self.D, self.end_direction, self.sign, self.rate, self.offset, self.arrival,
-              self.dead, self.settled, self.crossings, self.side, self._log])
+              self.dead, self.settled, self.crossings, self.side, self._log, self.model])
 
     @property
     def pattern(self) -> np.ndarray:

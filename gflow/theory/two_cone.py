@@ -24,7 +24,7 @@ from . import population
 from .early import early_flow
 from .field import LARGEST_POWER
 from ..problem.quiet import quiet
-from ..problem.value import Value
+from ..problem.value import Value, lock
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
@@ -82,7 +82,7 @@ class TwoCone(Value):
         beta = np.array([self.beta_plus, -self.beta_minus])
         size = np.sqrt(row_norms(beta))
         safe = np.where(size > 0, size, 1.0)
-        return TwoLayerReLU(size * [1.0, -1.0], beta / safe[:, None])
+        return lock(TwoLayerReLU(size * [1.0, -1.0], beta / safe[:, None]))
 
     @property
     def loss(self) -> float:
