@@ -180,3 +180,24 @@ def test_a_last_piece_that_ends_before_the_run_does():
     problem = Drawn(2015)
     flow = problem.run("LSODA", problem.rtol, None)
     assert flow.success and flow.stats["steps"] == 2 and flow.certificate().ok
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("loss, decay, slope, d, seed", [
+    ("logistic", 0.01, 0.0, 2, 5), ("exponential", 0.03, 0.0, 2, 19), ("square", 0.003, 0.0, 1, 10),
+    ("square", 0.003, 0.2, 1, 10), ("exponential", 0.5, 0.2, 1, 8)])
+def test_neurons_that_shrink_in_a_cone_keep_nobody_awake(method, loss, decay, slope, d, seed):
+    # Beside large neurons at rest; in one dimension also on a surface, where a leaky one is held at
+    # w = 0, and in the cell of a large one, where nothing shrinks or grows.
+    g = np.random.default_rng(seed)
+    n, m = int(g.integers(1, 9)), int(g.integers(1, 6))
+    X, y = g.standard_normal((n, d)), g.standard_normal(n)
+    W = g.standard_normal((m, d))
+    a = np.linalg.norm(W, axis=1) * g.choice([-1.0, 1.0], m)
+    y = y if loss == "square" else np.sign(y)
+    start = gflow.TwoLayerReLU(a, W, slope=slope)
+    early, late = (gflow.integrate(start, (X, y), t, loss=loss, decay=decay, method=method)
+                   for t in (1e3 / decay, 1e12))
+    assert late.status == "finished" and late.stats["steps"] < 1000
+    np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=0, atol=1e-7)
+    assert late.certificate().ok

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 EPS = float(np.finfo(float).eps)
 LOST = 2.0**-1000
 """Smaller neurons have no room below for errors."""
+ROOM = 10.0
+"""Of a direction that still turns to hyperplanes, in units of what it turns by."""
 
 SHRUNK, CLOSED = 4.0, 16
 """Neurons shrink to no less than exp(-SHRUNK) on a piece: a polynomial of degree CLOSED is off by
@@ -45,7 +47,7 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
             a, W, engine.data.X, engine.pattern.activation))
         dead = dead_neurons(engine.pattern.codes, engine.pattern.activation)
         shrink = by_weight(np.where(dead, engine.drift.uniform or 0.0,
-                                    _gone(engine, v, a, W, terms)), engine.d)
+                                    _gone(engine, v, a, W, p, terms)), engine.d)
         # Neurons at 0 stay there, to the last bit.
         still = by_weight(by_neuron(np.abs(state), engine.m) == 0.0, engine.d)
         found = to_rest(engine, v, a, W, terms, span, still | (shrink > 0))
@@ -183,20 +185,62 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
     return None
 
 
-def _gone(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray,
+def little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,
+            noise: np.ndarray, rtol: float) -> np.ndarray:
+    """Rates (m,) at which neurons shrink that put out nothing, under fields ``D`` (m, d) that stay
+    and are known but for ``noise`` (m,), 0 for those that do not move; NaN where the direction
+    turns, or the neuron grows.
+
+    In a cone directions come to that of the largest eigenvalue, ``w`` along ``a D``, from nearby;
+    any other that does not turn by more than noise is on a ray.
+
+    Examples
+    --------
+    One that a field of 1 keeps from shrinking at 2:
+
+    >>> one = np.array([[1.0]])
+    >>> little(np.array([[1.0, 1.0]]), one, np.array([[1]]), one, 2.0, np.array([1e-15]), 1e-8)
+    array([1.])
+    """
+    a, W = U[:, :1], U[:, 1:]
+    v = np.column_stack([(W * D).sum(axis=1), a * D]) - decay * U
+    square = (U**2).sum(axis=1)
+    rate = -(v * U).sum(axis=1) / square
+    aside = row_norms(v + rate[:, None] * U) / np.sqrt(square)
+    far = np.abs(W @ X.T) > ROOM * rtol * row_norms(W)[:, None] * row_norms(X)
+    settles = (a[:, 0] * (W * D).sum(axis=1) > 0) & (far | (codes == SLIDING)).all(axis=1)
+    straight = aside <= np.where(settles, np.maximum(noise, rtol * row_norms(D)), noise)
+    rate = np.where(straight & (rate > noise), rate, np.nan)
+    # Under decay one may be held where it is, however small, like those that put out something.
+    return np.where(row_norms(v) <= noise * np.sqrt(square), 0.0, rate)
+
+
+def _gone(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, p: np.ndarray,
           terms: np.ndarray) -> np.ndarray:
     """How fast neurons shrink (m,) that do nothing else, as things are, and put out less than
-    the rounding of pulls of these ``terms``; 0 for others. See `waveform.fading`."""
-    rate = np.zeros(engine.m)
-    if engine.balance is None or engine.drift or not engine.clock.after(engine.t)[1]:
+    the rounding of pulls ``p`` of these ``terms``; 0 for others. See `waveform.fading`, and
+    `little` under decay."""
+    rate, X = np.zeros(engine.m), engine.data.X
+    if engine.balance is None or not engine.clock.after(engine.t)[1]:
+        return rate
+    small = (np.abs(a[:, None] * engine.pattern.on * (W @ X.T)) <= EPS / engine.m * terms
+             ).all(axis=1)
+    known = np.abs(engine.pattern.on) @ rest.rounding(terms, X)
+    if engine.drift:
+        i = np.flatnonzero(small & (W.any(axis=1) | (a != 0.0)))
+        U, decay = np.column_stack([a, W])[i], float(engine.drift.uniform or 0.0)
+        codes = engine.pattern.codes[i]
+        D, size = engine.field.fields(codes, p), np.abs(U).max(axis=1, initial=0.0)
+        found = little(U / size[:, None], D, codes, X, decay, known[i] + rest.NOISE * decay,
+                       engine.rtol)
+        # Of the smallest not even the direction is known.
+        least = np.where(size < LOST, np.maximum(decay - row_norms(D), 0.0), 0.0)
+        rate[i] = np.where(np.isnan(found), least, found)
         return rate
     ray = np.full(engine.m, engine.d == 1)
     for slider, slide in engine.pattern.slides.items():
         ray[slider] = len(slide.basis) == engine.d - 1
-    i = np.flatnonzero(ray & (engine.balance.sign == 0) & (np.sign(a) * v[:engine.m] < 0))
-    out = np.abs(a[i, None] * engine.pattern.on[i] * (W[i] @ engine.data.X.T))
-    i = i[(out <= EPS / engine.m * terms).all(axis=1)]
-    D = np.abs(engine.pattern.on[i]) @ rest.rounding(terms, engine.data.X)
-    i = i[np.abs(v[i]) > D * np.abs(a[i])]
+    i = np.flatnonzero(small & ray & (engine.balance.sign == 0) & (np.sign(a) * v[:engine.m] < 0))
+    i = i[np.abs(v[i]) > known[i] * np.abs(a[i])]
     rate[i] = -v[i] / a[i]
     return rate

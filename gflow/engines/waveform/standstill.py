@@ -19,8 +19,8 @@ from ...problem.activation import Activation
 from ...problem.field import Field
 from ...problem.norms import row_norms
 from .. import rest
-from ..events import OFF, SLIDING
-from ..standing import EPS, dead_neurons, to_rest
+from ..events import OFF
+from ..standing import EPS, dead_neurons, little, to_rest
 from ..stepping import Stepping
 from .calm import Stretch
 from .marcher import Patterns
@@ -28,8 +28,6 @@ from .marcher import Patterns
 if TYPE_CHECKING:
     from .engine import Waveform
 
-ROOM = 10.0
-"""Of a direction that still turns to hyperplanes, in units of what it turns by."""
 FAINT = 10.0
 """Errors of a window that a weight is made of whose direction nobody knows."""
 
@@ -131,9 +129,6 @@ def near(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes: np
     span : float
         Time left.
     """
-    if field.activation.slope and not U[:, 1:].any(axis=1).all():
-        # One at w = 0 may leave.
-        return None
     X, real = field.data.X, np.ldexp(U, power[:, None])
     assert isinstance(field.activation, Activation)
     reach = rest.reach(real[:, 0], real[:, 1:], X, field.activation)
@@ -147,33 +142,27 @@ def near(field: Field, decay: float, U: np.ndarray, power: np.ndarray, codes: np
             return None
         there[large] = np.ldexp(found, -power[large, None])
         p = field.pulls(field.outputs(found[:, 0], found[:, 1:], codes[large]))
+    if field.activation.slope and not _held(field, U, p, reach):
+        return None
     rate = np.where(U.any(axis=1) & ~lives, decay, 0.0)
     i = np.flatnonzero(lives & ~large)
     seen = (codes[i] != OFF) | (field.activation.slope != 0.0)
     noise = seen @ rest.rounding(np.abs(p) + reach, X) + rest.NOISE * decay
-    rate[i] = _little(U[i], field.fields(codes[i], p), codes[i], X, decay, noise, rtol)
+    rate[i] = little(U[i], field.fields(codes[i], p), codes[i], X, decay, noise, rtol)
     return None if np.isnan(rate).any() else Rest(there, rate)
 
 
-def _little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,
-            noise: np.ndarray, rtol: float) -> np.ndarray:
-    """Rates (m,) at which neurons shrink that put out nothing, under fields ``D`` (m, d) that stay
-    and are known but for ``noise`` (m,), 0 for those that do not move; NaN where the direction
-    turns, or the neuron grows.
-
-    In a cone directions come to that of the largest eigenvalue, ``w`` along ``a D``, from nearby;
-    any other that does not turn by more than noise is on a ray.
-    """
-    a, W = U[:, :1], U[:, 1:]
-    v = np.column_stack([(W * D).sum(axis=1), a * D]) - decay * U
-    square = (U**2).sum(axis=1)
-    rate = -(v * U).sum(axis=1) / square
-    aside = row_norms(v + rate[:, None] * U) / np.sqrt(square)
-    far = np.abs(W @ X.T) > ROOM * rtol * row_norms(W)[:, None] * row_norms(X)
-    settles = (a[:, 0] * (W * D).sum(axis=1) > 0) & (far | (codes == SLIDING)).all(axis=1)
-    straight = aside <= np.where(settles, np.maximum(noise, rtol * row_norms(D)), noise)
-    rate = np.where(straight & (rate > noise), rate, np.nan)
-    return rate if decay else np.where(row_norms(v) <= noise * np.sqrt(square), 0.0, rate)
+def _held(field: Field, U: np.ndarray, p: np.ndarray, reach: np.ndarray) -> bool:
+    """Whether the leaky neurons of ``U`` (m, d + 1) that are at ``w = 0``, if any, stay there under
+    pulls ``p`` (n,) that stay: in one dimension, where both ways lead back."""
+    assert isinstance(field.activation, Activation)
+    a = U[~U[:, 1:].any(axis=1), 0]
+    if not a.any():
+        return True
+    X = field.data.X
+    ways = field.activation(np.outer([1.0, -1.0], X[:, 0])) @ p / field.data.n
+    noise = rest.rounding(np.abs(p) + reach, X).sum() * field.activation.steepest
+    return X.shape[1] == 1 and bool((np.outer(np.sign(a[a != 0.0]), ways) < -noise).all())
 
 
 def _large(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
