@@ -23,7 +23,7 @@ from typing import Any, Callable, Iterable, Iterator
 import numpy as np
 
 from .installed import Installed, inner, settled
-from .sources import PACKAGE, Sources
+from .sources import Sources
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""

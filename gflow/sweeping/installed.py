@@ -25,8 +25,8 @@ BLANK = {"xarray": ("_attrs", "_encoding")}
 """Where packages write an empty mapping on first use."""
 FOREIGN = {"builtins", "__main__", PACKAGE}
 """Where a console keeps what the user has just seen; and gflow, which counts by its version."""
-PLAIN = {type, FunctionType, BuiltinFunctionType, ModuleType, np.ufunc, type(None), bool, int, float,
-         complex, str, bytes, tuple, frozenset}
+PLAIN = {type, FunctionType, BuiltinFunctionType, ModuleType, np.ufunc, type(None), bool, int,
+         float, complex, str, bytes, tuple, frozenset}
 """What most of a module is, and what is never asked for."""
 BUILTIN = (MutableMapping, MutableSequence, MutableSet)
 """Of Python's own types these are never shared, as equal patterns and empty tuples are."""
