@@ -10,6 +10,8 @@ import sys
 import threading
 import time
 import warnings
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool, ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +212,72 @@ def test_a_child_that_a_task_forked_does_not_answer_for_it(tmp_path):
     assert start("forks", '{"n": [1, 2, 3]}', store, "4").wait() == 0
     table = gflow.load_sweep(store)
     assert len(table) == 12 and table["parent"].all()
+
+
+# Before the first task ----------------------------------------------------------------------------
+
+TOUCHY = """
+import os, pathlib, signal
+started = pathlib.Path(__file__).with_name("started")
+if multiprocessing.parent_process() is not None:
+    started.write_text("x" * (len(started.read_text()) + 1))
+    if len(started.read_text()) <= {deaths}:
+        os.kill(os.getpid(), signal.SIGKILL)
+def run(n, rng):
+    return {{"n2": n * n}}
+"""
+
+
+@pytest.mark.parametrize("deaths", [1, 2, 9])
+def test_a_worker_that_is_killed_as_it_starts_is_replaced(tmp_path, monkeypatch, deaths):
+    """As others are: three times, and the sentence says what it was."""
+    (tmp_path / "touchy.py").write_text("import multiprocessing" + TOUCHY.format(deaths=deaths))
+    (tmp_path / "started").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.delitem(sys.modules, "touchy", raising=False)
+    import touchy
+
+    def go():
+        return gflow.sweep(touchy.run, {"n": [1, 2]}, store=tmp_path / "s.db", workers=1,
+                           progress=False)
+    if deaths > 2:
+        with pytest.raises(gflow.sweeping.SweepError,
+                           match=r"killed as they start, 3 times by now \(signal 9\)"):
+            go()
+        (tmp_path / "started").write_text("x" * deaths)
+    assert sorted(go()["n2"]) == [1, 4]
+
+
+def test_a_greeting_that_is_cancelled_is_given_again(sweep):
+    class Fickle(ThreadPoolExecutor):
+        cancelled, most = 0, 5
+
+        def submit(self, fn, *args):
+            if fn.__name__ == "greet" and self.cancelled < self.most:
+                self.cancelled += 1
+                future = Future()
+                future.cancel()
+                future.set_running_or_notify_cancel()
+                return future
+            return super().submit(fn, *args)
+
+    with Fickle(1) as pool:
+        assert len(sweep(sweep_tasks.flow, {"n": [3]}, executor=pool)) == 1
+        pool.most = 1000
+        with pytest.raises(gflow.sweeping.SweepError, match="cancels what it is given"):
+            sweep(sweep_tasks.flow, {"n": [3, 4]}, executor=pool)
+
+
+def test_a_pool_of_someone_else_that_breaks_before_its_first_task_is_one_sentence(sweep):
+    class Broken(ProcessPoolExecutor):
+        def submit(self, fn, *args):
+            future = Future()
+            future.set_exception(BrokenProcessPool("abrupt"))
+            return future
+
+    with Broken(1) as pool, pytest.raises(gflow.sweeping.SweepError, match="the executor broke"):
+        sweep(sweep_tasks.flow, {"n": [3]}, executor=pool)
 
 
 # Dask ---------------------------------------------------------------------------------------------

@@ -1,12 +1,17 @@
 """Which function a store is of: what ``run`` carries, reads and calls is looked at."""
 
+import collections
 import functools
 import json
+import os
+import random
 import subprocess
 import sys
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
+import numba
 import numpy as np
 import pytest
 
@@ -301,4 +306,197 @@ def test_times_that_the_user_notes_count():
         return {}
     hashes = {fingerprint(functools.partial(run, notes={"stats": {"wall_time": t}}))
               for t in (1.0, 2.0)}
+    assert len(hashes) == 2
+
+
+# What belongs to installed packages ---------------------------------------------------------------
+
+THEIRS = '''
+import datetime, decimal, enum, functools, logging, pathlib, queue, re, threading, typing
+import numba, numpy as np
+from concurrent.futures import ThreadPoolExecutor
+from matplotlib import colormaps, rcParams
+from matplotlib.cm import viridis
+from numpy import random as npr
+from numpy.random import normal
+from os import environ
+from random import random
+from scipy import sparse
+from scipy.constants import c, physical_constants
+from scipy.special import expit
+from scipy.stats import multivariate_normal, norm
+from sys import argv, path, stdout, version_info
+from time import perf_counter
+from warnings import filters, warn
+
+class Colour(enum.Enum):
+    RED = 1
+class Point(typing.NamedTuple):
+    x: float = 1.0
+log, lock, pool, waiting = logging.getLogger("a"), threading.Lock(), ThreadPoolExecutor(1), \
+    queue.Queue()
+frozen, pdf, many = norm(0, 2), norm.pdf, multivariate_normal([0, 0])
+file, date, half, pattern = pathlib.Path("a"), datetime.date(2020, 1, 1), decimal.Decimal(1) / 2, \
+    re.compile("a+b")
+red, point, vectorized = Colour.RED, Point(), np.vectorize(lambda x: x, otypes=[float])
+matrix, holds = sparse.csr_matrix(np.eye(2)), {"lock": threading.Lock(), "x": 1}
+added = numba.vectorize(lambda x: x + 1)
+made = np.frompyfunc(lambda x: x + 1, 1, 1)
+@functools.singledispatch
+def one(x):
+    return 1
+@one.register
+def _(x: int):
+    return 2
+@functools.cache
+def cached(x):
+    return x
+
+def free(n, rng, data=None):
+    return {"x": n}
+NAMES = """colormaps rcParams viridis npr normal environ random c physical_constants expit
+    multivariate_normal norm argv path stdout version_info perf_counter filters warn log lock pool
+    waiting frozen pdf many file date half pattern red point vectorized matrix holds added made one
+    cached""".split()
+RUNS = {}
+for name in NAMES:
+    exec(f"def run_{name}(n, rng):\\n    {name}\\n    return {{'x': n}}")
+    RUNS[name] = globals()[f"run_{name}"]
+    if name not in ("lock", "pool", "waiting", "stdout", "holds"):
+        RUNS[f"{name} carried"] = functools.partial(free, data=globals()[name])
+
+def use():
+    normal(), random(), frozen.rvs(), frozen.std(), many.rvs(), norm.rvs(), pool.submit(one, 1)
+    environ["USED"] = rcParams["font.family"] = "serif"
+    argv.append("a"), path.append("/a"), filters.append(("ignore", None, Warning, None, 0))
+    viridis(0.5), vectorized([1]), matrix.has_sorted_indices, added(1), made(1), one(1), one("a")
+    cached(1), lock.acquire(), holds["lock"].acquire(), waiting.put(1), log.setLevel(10)
+'''
+RESUME = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+sys.path.insert(0, sys.argv[1])
+import theirs, gflow
+from gflow.sweeping.identity import fingerprint
+changed = []
+def go(name, run, n):
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            gflow.sweep(run, {"n": n}, store=f"{sys.argv[1]}/{name}.db", executor=pool,
+                        progress=False)
+        except (TypeError, ValueError) as error:
+            changed.append(f"{name}: {error}")
+before = {name: fingerprint(run) for name, run in theirs.RUNS.items()}
+for name in ("normal", "environ", "norm"):
+    go(name, theirs.RUNS[name], [1])
+theirs.use()
+changed += [name for name, run in theirs.RUNS.items() if fingerprint(run) != before[name]]
+for name in ("normal", "environ", "norm"):
+    go(name, theirs.RUNS[name], [1, 2])
+print(len(before), len(set(before.values())), changed)
+print(*sorted(before.values()))
+"""
+
+
+def test_what_belongs_to_installed_packages_counts_by_name(tmp_path):
+    """A sweep goes on in another process, and after what it reads of packages was used."""
+    (tmp_path / "theirs.py").write_text(THEIRS)
+    told = []
+    for number in ("1", "2"):
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", RESUME, tmp_path, *"ab"],
+                              capture_output=True, text=True,
+                              env=environment(PYTHONHASHSEED=number, NUMBER=number))
+        assert done.returncode == 0, done.stderr
+        told.append(done.stdout)
+    assert told[0] == told[1] and told[0].splitlines()[0].endswith("[]"), told
+    count, different = told[0].split()[:2]
+    assert count == different
+
+
+class Lined(type):
+    """A class of classes whose code is the user's."""
+
+    def __call__(cls, value):
+        return [value]
+
+
+class Lined2(type):
+    def __call__(cls, value):
+        return (value,)
+
+
+def holder(value, **more):
+    made = type("Holder", (), {})()
+    made.lock, made.value, made.inner = threading.Lock(), value, more
+    return made
+
+
+def hashed(value):
+    class Hashed:
+        def __hash__(self):
+            return value
+    return Hashed
+
+
+def dispatched(value):
+    made = functools.singledispatch(lambda x: 0)
+    made.register(int, lambda x: x + value)
+    return made
+
+
+@pytest.mark.parametrize("make", [
+    lambda value: {"lock": threading.Lock(), "value": value},
+    lambda value: [threading.Lock(), [threading.Lock(), {value}]],
+    lambda value: collections.OrderedDict(lock=threading.Lock(), value=value),
+    lambda value: types.SimpleNamespace(lock=threading.Lock(), value=value),
+    lambda value: functools.partial(print, threading.Lock(), value),
+    lambda value: np.array([threading.Lock(), value], dtype=object),
+    lambda value: {threading.Lock(): value},
+    holder, lambda value: holder(0, deep=holder(value)), dispatched,
+    lambda value: np.frompyfunc(lambda x: x + value, 1, 1),
+    lambda value: numba.vectorize(lambda x: x + value),
+    lambda value: numba.guvectorize("(n)->(n)")(lambda x, y: value),
+    lambda value: (Lined, Lined2)[value - 1]("Made", (), {}),
+    lambda value: (Lined, Lined2)[value - 1]("Base", (), {})("Made"), hashed,
+    lambda value: np.random.default_rng(value), lambda value: np.random.RandomState(value),
+    lambda value: random.Random(value).random, lambda value: [*os.environ, value]],
+    ids=range(20))
+def test_a_change_beside_what_cannot_be_compared_is_seen(monkeypatch, make):
+    def run(n, rng):
+        return {"x": THING}
+    hashes = []
+    for value in (1, 1, 2):
+        monkeypatch.setitem(run.__globals__, "THING", make(value))
+        hashes.append(fingerprint(run))
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+THING = None
+
+
+def test_what_is_carried_is_refused_also_where_it_was_read_before(monkeypatch):
+    """What was left out of the one is not taken for all of the other."""
+    thing = [threading.Lock(), 1]
+
+    def inner(x=1):
+        return THING
+
+    monkeypatch.setitem(inner.__globals__, "THING", thing)
+    for data in ([inner, thing], [thing, inner]):
+        with pytest.raises(TypeError, match="run carries a lock"):
+            fingerprint(functools.partial(plain, data=data))
+
+
+def test_the_last_thing_shown_in_a_console_is_the_users(monkeypatch):
+    import builtins
+    import sys
+
+    def run(n, rng):
+        return {"x": THING}
+    hashes = set()
+    for value in (1, 2):
+        monkeypatch.setitem(run.__globals__, "THING", thing := [value])
+        monkeypatch.setattr(builtins, "_", thing, raising=False)
+        monkeypatch.setattr(sys, "last_value", thing, raising=False)
+        hashes.add(fingerprint(run))
     assert len(hashes) == 2

@@ -18,7 +18,7 @@ import pytest
 import gflow
 import sweep_tasks
 from gflow.sweeping import failures, session, status
-from gflow.sweeping.codec import encode
+from gflow.sweeping.codec import checksum, encode
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.store import Store
 from gflow.sweeping.worker import Outcome
@@ -167,6 +167,141 @@ def test_a_flipped_bit_is_noticed(tmp_path):
             assert gflow.load_sweep(tmp_path / f"{place}.db").tobytes() == table.tobytes()
         except ValueError as error:
             assert f"{place}.db" in str(error)
+
+
+@pytest.fixture
+def small(sweep, tmp_path):
+    """What to do with a store, and a small one that has done, failed and waiting tasks."""
+    def run(n, rng):
+        if n == 3:
+            raise ValueError("three")
+        return {"x": 0.5 * n, "label": "ab", "vector": rng.normal(size=3)}
+
+    def resume(path, rng=0):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return sweep(run, {"n": [1, 2, 3]}, seeds=2, store=path, rng=rng,
+                         executor=sweep_tasks.Recorder([])).tobytes()
+
+    path = tmp_path / "small.db"
+    resume(path)
+    with Store(path) as store:
+        store.db.execute("UPDATE tasks SET status = 'pending' WHERE id = 2")
+    looks = [lambda path: gflow.load_sweep(path).tobytes(), failures,
+             lambda path: status(path, True).partition("\n")[2], resume]
+    return path, looks
+
+
+def outcome(look, path):
+    """What comes of it, or "damaged" if that is what the sentence says."""
+    try:
+        return look(path)
+    except ValueError as error:
+        assert f"{path} is damaged" in str(error) and "\n" not in str(error)
+        return "damaged"
+
+
+def test_a_flipped_bit_is_noticed_by_all_that_read_or_go_on(small, tmp_path, monkeypatch):
+    """Keys, seeds, states, tracebacks, settings, the head of the file."""
+    for name in ("ALIVE", "AHEAD", "BUSY", "BREATH"):
+        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+    path, looks = small
+    raw, other, draw = path.read_bytes(), tmp_path / "flipped.db", np.random.default_rng(0)
+    shutil.copy(path, other)
+    expected = [look(other) for look in looks]
+    head, rest = np.arange(100), np.flatnonzero(np.frombuffer(raw, np.uint8)[100:]) + 100
+    damaged = 0
+    for place in [*draw.choice(head, 15), 63, 70, *draw.choice(rest, 120)]:
+        flipped = bytearray(raw)
+        flipped[place] ^= 1 << draw.integers(0, 8)
+        for look, right in zip(looks, expected):
+            other.write_bytes(flipped)
+            found = outcome(look, other)
+            assert found in (right, "damaged"), (place, found)
+            damaged += found == "damaged"
+    assert damaged > 200
+
+
+@pytest.mark.parametrize("change", [
+    "UPDATE tasks SET seed = 5 WHERE id = 1", "UPDATE tasks SET seed = 5 WHERE id = 2",
+    "UPDATE tasks SET key = 'a' WHERE id = 1", "UPDATE tasks SET key = 'a' WHERE id = 2",
+    "UPDATE tasks SET params = '{\"n\": 7}' WHERE id = 2", "UPDATE tasks SET status = 'dond'",
+    "UPDATE tasks SET params = X'00' WHERE id = 2", "UPDATE tasks SET params = '{' WHERE id = 2",
+    "UPDATE tasks SET error = 'b' WHERE status = 'failed'", "UPDATE tasks SET version = 'b'",
+    "UPDATE tasks SET code = 'b'", "UPDATE tasks SET scalars = NULL WHERE status = 'done'",
+    "UPDATE tasks SET status = 'pending' WHERE id = 1; UPDATE tasks SET seed = 7 WHERE id = 1",
+    "DELETE FROM arrays WHERE task = 1", "UPDATE arrays SET npy = NULL WHERE task = 1",
+    "UPDATE arrays SET npy = 'text' WHERE task = 1", "DELETE FROM sums WHERE task = 1",
+    "UPDATE sums SET sum = NULL", "UPDATE settings SET value = '1' WHERE name = 'rng'",
+    "UPDATE settings SET name = 'sng' WHERE name = 'rng'", "DELETE FROM settings",
+    "UPDATE sweeps SET beat = 'late'", "UPDATE sweeps SET host = X'ff'",
+    "UPDATE sweeps SET pid = CAST(X'ff' AS TEXT)", "PRAGMA user_version = 3",
+    "PRAGMA user_version = 0", "PRAGMA application_id = 1734765686"])
+def test_other_content_than_was_written_is_one_sentence(small, change):
+    path, looks = small
+    db = sqlite3.connect(path)
+    db.executescript(change)
+    db.close()
+    assert [outcome(look, path) for look in looks] == ["damaged"] * 4
+
+
+def as_before(path):
+    """Make it a store of format 1."""
+    db = sqlite3.connect(path, isolation_level=None)
+    arrays = {}
+    for task, name, npy in db.execute("SELECT * FROM arrays"):
+        arrays.setdefault(task, {})[name] = npy
+    rows = db.execute("SELECT id, params, scalars FROM tasks WHERE status = 'done'").fetchall()
+    db.execute("DELETE FROM sums")
+    db.executemany("INSERT INTO sums VALUES (?, ?)", [
+        (task, checksum([params, scalars], arrays[task])) for task, params, scalars in rows])
+    db.execute("DELETE FROM settings WHERE name = 'format'")
+    db.execute("PRAGMA user_version = 1")
+    db.close()
+
+
+def version(path):
+    db = sqlite3.connect(path)
+    found = db.execute("PRAGMA user_version").fetchone()[0]
+    db.close()
+    return found
+
+
+def test_a_store_of_the_first_format_is_read_and_gone_on_with(small, tmp_path):
+    path, looks = small
+    expected = [look(path) for look in looks[:3]]
+    as_before(path)
+    before = path.read_bytes()
+    assert [look(path) for look in looks[:3]] == expected and path.read_bytes() == before
+    for name, change in (("seed.db", "seed = 5"), ("key.db", "key = 'a'"),
+                         ("scalars.db", "scalars = '{}'"), ("type.db", "scalars = X'00'")):
+        shutil.copy(path, tmp_path / name)
+        with sqlite3.connect(tmp_path / name) as db:
+            db.execute(f"UPDATE tasks SET {change} WHERE id = 1")
+        db.close()
+        assert outcome(looks[0], tmp_path / name) == outcome(looks[3], tmp_path / name) == "damaged"
+    with pytest.raises(ValueError, match="was made with rng = 0"):
+        looks[3](path, rng=1)
+    assert version(path) == 1
+    table = looks[3](path)
+    assert version(path) == 2 and looks[0](path) == table
+    with sqlite3.connect(path) as db:
+        db.execute("UPDATE tasks SET error = 'b' WHERE status = 'failed'")
+    db.close()
+    assert outcome(failures, path) == "damaged"
+
+
+def test_a_sweep_of_an_older_gflow_is_not_disturbed(small):
+    path, looks = small
+    as_before(path)
+    with Store(path) as store:
+        # The process is there.
+        store.db.execute("INSERT INTO sweeps (host, pid, started, beat) VALUES (?, ?, ?, ?)",
+                         (socket.gethostname(), os.getppid(), time.time(), time.time()))
+    with pytest.warns(RuntimeWarning), pytest.raises(ValueError, match="sweep of an older gflow"):
+        with Store(path) as store:
+            store.begin(tasks({"n": [1]}), {}, "")
+    assert version(path) == 1
 
 
 @pytest.mark.parametrize("host, ahead", [("elsewhere", 3600.0), ("elsewhere", -3600.0),

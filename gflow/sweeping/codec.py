@@ -79,15 +79,22 @@ def encode(result: Any, params: Iterable[str] = ()) -> tuple[str, dict[str, byte
     return text, arrays
 
 
-def checksum(params: str, scalars: str, arrays: Mapping[str, bytes]) -> str:
-    """Of a result as `encode` wrote it: a flipped bit on a disk would be another number.
+def checksum(fields: Iterable[Any], arrays: Mapping[str, bytes]) -> str:
+    """Of what a store has of a task: a flipped bit on a disk would be another number.
+
+    Parameters
+    ----------
+    fields : iterable
+        Strings, numbers and None.
+    arrays : dict of bytes
+        As `encode` wrote them.
 
     Examples
     --------
-    >>> checksum('{"n": 1}', '{"x": 1}', {}) == checksum('{"n": 1}', '{"x": 3}', {})
+    >>> checksum(['{"n": 1}', '{"x": 1}'], {}) == checksum(['{"n": 1}', '{"x": 3}'], {})
     False
     """
-    state = hashlib.sha256(json.dumps([params, scalars]).encode())
+    state = hashlib.sha256(json.dumps(list(fields)).encode())
     for name in sorted(arrays):
         state.update(json.dumps([name, len(arrays[name])]).encode())
         state.update(arrays[name])

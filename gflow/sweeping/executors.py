@@ -121,6 +121,7 @@ class LocalPool(Executor):
 
     def __init__(self, workers: int) -> None:
         self.workers = workers
+        self._latest: list[multiprocessing.process.BaseProcess] = []
         self._context = multiprocessing.get_context("spawn")
         # Never written to: its closing, at the latest when this process dies, ends the workers.
         self._leash, self._hand = self._context.Pipe(duplex=False)
@@ -139,8 +140,19 @@ class LocalPool(Executor):
             self._pools.discard(pool)
             pool = self._start()
             future = self._give(pool, fn, args, kwargs)
+        self._latest = list((pool._processes or {}).values())
         future.add_done_callback(lambda done: self._back(pool, done))
         return future
+
+    @property
+    def signal(self) -> int | None:
+        """What killed the process that got the latest task; None if it ended by itself."""
+        deadline = time.monotonic() + GRACE
+        # It has closed its pipe, and may need a moment to be gone.
+        while (codes := [process.exitcode for process in self._latest]) and None in codes and \
+                time.monotonic() < deadline:
+            time.sleep(0.01)
+        return next((-code for code in codes if code is not None and code < 0), None)
 
     def stop(self) -> None:
         """End all processes now, whatever they do."""

@@ -15,14 +15,15 @@ import importlib.util
 import inspect
 import struct
 import sys
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
-                   MethodType, ModuleType)
+                   MethodType, ModuleType, SimpleNamespace)
 from typing import Any, Callable, Iterable, Iterator
 
 import numpy as np
 
-from .sources import PACKAGE, Sources
+from .installed import Installed, inner, settled
+from .sources import Sources
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
@@ -35,8 +36,9 @@ BOOKKEEPING = frozenset(
     "__dataclass_params__ __match_args__ __hash__ __orig_bases__ __parameters__".split())
 """What Python writes into classes by itself."""
 
-CIRCUMSTANCES = {"stats": "wall_time", "settings": "threads"}
-"""What a result of gflow notes of the clock and the machine: another run of the same has others."""
+
+CONTAINERS = (dict, list, tuple, set, frozenset, deque, SimpleNamespace)
+"""What is the user's in them is looked at, whatever stands beside it."""
 
 
 class _Unknown(Exception):
@@ -83,6 +85,10 @@ def title(run: Any) -> str:
     return f"{run.__module__}:{run.__qualname__}"
 
 
+class _TooMuch(_Unknown):
+    """The same of how much there is: where it is noticed depends on the way there."""
+
+
 class _Digest:
     """Hashes of values and code; what can be imported is hashed once, and by name elsewhere."""
 
@@ -90,6 +96,7 @@ class _Digest:
         self.sources = Sources()
         # A package of the user may be installed.
         self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
+        self.installed = Installed(self.sources, self.home)
         self.waiting: dict[int, Any] = {}
         self.known: dict[int, bytes] = {}
         self.kept: list[Any] = []
@@ -97,6 +104,9 @@ class _Digest:
         self.lowest = sys.maxsize
         self.visits = 0
         self.strict = True
+        self.whole = False
+        self.left_out = 0
+        self.gaps: dict[int, bytes] = {}
         self.carries = False
 
     def root(self, run: Any) -> bytes:
@@ -115,33 +125,41 @@ class _Digest:
         """Hash of a value."""
         self.visits += 1
         if self.visits > MOST:
-            raise _Unknown(f"more than {MOST} values")
+            raise _TooMuch(f"more than {MOST} values")
         plain = _plain(value)
         if plain is not None:
             return plain
         key = id(value)
         if key in self.known:
             return self.known[key]
+        lenient = not self.strict and not self.whole
+        if lenient and key in self.gaps:
+            return self.gaps[key]
         if key in self.open:
             place = self.open.index(key)
             self.lowest = min(self.lowest, place)
             return _hash("again", str(len(self.open) - place))
         outer, self.lowest = self.lowest, sys.maxsize
-        depth = len(self.open)
+        depth, left_out = len(self.open), self.left_out
         self.open.append(key)
         try:
             found = self._compound(value)
         except RecursionError:
-            raise _Unknown("something too deeply nested") from None
-        except _Unknown:
+            raise _TooMuch("something too deeply nested") from None
+        except _TooMuch:
             raise
         except Exception as error:
-            raise _Unknown(f"a {type(value).__qualname__} ({error})") from None
+            if not lenient:
+                raise error if isinstance(error, _Unknown) else _Unknown(
+                    f"a {type(value).__qualname__} ({error})") from None
+            # Only this: what stands beside it counts.
+            self.left_out += 1
+            found = _hash("unknown", type(value).__qualname__)
         finally:
             self.open.pop()
         if self.lowest >= depth:
             # No cycle leads out of it: the hash does not depend on the way here.
-            self.known[key] = found
+            (self.known if self.left_out == left_out else self.gaps)[key] = found
             self.kept.append(value)
             self.lowest = outer
         else:
@@ -150,6 +168,8 @@ class _Digest:
 
     def _compound(self, value: Any) -> bytes:
         kind = type(value)
+        if kind in (list, dict, set) and (name := self.installed.name(value)) is not None:
+            return _hash("installed object", *name)
         if kind in (np.ndarray, np.memmap):
             return self._array(value)
         if isinstance(value, np.generic):
@@ -181,28 +201,31 @@ class _Digest:
         return sorted(self.of(name) + self.of(value) for name, value in items)
 
     def _object(self, value: Any) -> bytes:
-        """An object, by what pickle would keep of it."""
+        """An object: by name if an installed module has it, or else by what pickle would keep."""
         kind = type(value)
         try:
             reducer = copyreg.dispatch_table.get(kind)
             reduced = reducer(value) if reducer else value.__reduce_ex__(4)
         except Exception as error:
-            raise _Unknown(f"a {kind.__qualname__} ({error})") from None
+            reduced, trouble = None, error
         if isinstance(reduced, str):
             return _hash("name", self.of(kind), reduced)
+        if (name := self.installed.name(value)) is not None:
+            return _hash("installed object", *name)
+        if reduced is None:
+            raise _Unknown(f"a {kind.__qualname__} ({trouble})")
         maker, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-        # Values that are computed on first use come and go.
-        late = {name for base in kind.__mro__ for name, member in vars(base).items()
-                if isinstance(member, functools.cached_property)}
-        if isinstance(state, dict):
-            state = {name: item for name, item in state.items() if name not in late}
-            if kind.__module__.partition(".")[0] == PACKAGE:
-                state = {name: _without(item, CIRCUMSTANCES.get(name))
-                         for name, item in state.items()}
-        pairs = [self.of(pair) for pair in items or ()]
-        return _hash("object", self.of(kind), self.of(maker), self.of(arguments), self.of(state),
-                     *map(self.of, entries or ()), "items",
-                     *(pairs if isinstance(value, OrderedDict) else sorted(pairs)))
+        whole = self.whole
+        # Of the machinery of a package, such as a pool of threads, all is left out or nothing.
+        self.whole |= not isinstance(value, CONTAINERS) and \
+            not self.sources.own(kind.__module__, self.home)
+        try:
+            pairs = [self.of(pair) for pair in items or ()]
+            return _hash("object", self.of(kind), self.of(maker), self.of(arguments),
+                         self.of(settled(kind, state)), *map(self.of, entries or ()), "items",
+                         *(pairs if isinstance(value, OrderedDict) else sorted(pairs)))
+        finally:
+            self.whole = whole
 
     # Code -----------------------------------------------------------------------------------------
 
@@ -236,9 +259,9 @@ class _Digest:
             return _hash("cached property", self.of(value.func))
         if isinstance(value, functools._lru_cache_wrapper):
             return _hash("cached", self.of(value.__wrapped__))
-        if type(value).__module__.partition(".")[0] == "numba" and hasattr(value, "py_func"):
+        if (function := inner(value)) is not None:
             # Compiled; what Numba pickles has a random name in it.
-            return _hash("compiled", self.of(value.py_func),
+            return _hash("compiled", self.of(function),
                          self._leniently(getattr(value, "targetoptions", None)))
         return None
 
@@ -251,6 +274,9 @@ class _Digest:
             name = _hash("installed", str(where), thing.__qualname__)
             if named or isinstance(thing, type):
                 return name
+            if callable(getattr(thing, "dispatch", None)) and hasattr(thing, "registry"):
+                # `functools.singledispatch`, which notes beside them what it was called with.
+                return _hash("dispatch", name, *self._items(thing.registry.items()))
             # A wrapper from a package around something of the user.
             return _hash("wrapper", name, *self._carried(thing))
         if named:
@@ -310,20 +336,31 @@ class _Digest:
 
     def _class(self, kind: type) -> bytes:
         members = [_hash(name, self._leniently(member)) for name, member in
-                   sorted(vars(kind).items()) if name not in BOOKKEEPING]
+                   sorted(vars(kind).items()) if name not in BOOKKEEPING or
+                   name == "__hash__" and self._written(member)]
+        meta = type(kind)
+        # That of a base counts there.
+        if meta is not type and all(type(base) is not meta for base in kind.__bases__):
+            members.append(_hash("metaclass", self.of(meta)))
         return _hash("class", kind.__qualname__, *map(self.of, kind.__bases__), *members)
+
+    def _written(self, member: Any) -> bool:
+        """Whether a method stands in a file, and is not what Python or a decorator has made."""
+        return isinstance(member, FunctionType) and self.sources.text(
+            member.__code__, member.__globals__.get("__name__")) is not None
 
     def _leniently(self, value: Any) -> bytes:
         """Hash of what is read, not carried: a lock or an open file may be among it."""
-        strict, self.strict = self.strict, False
-        visits = self.visits
+        outer, visits = (self.strict, self.whole), self.visits
+        self.strict = self.whole = False
         try:
             return self.of(value)
         except _Unknown:
             self.visits = visits
+            self.left_out += 1
             return _hash("unknown", type(value).__qualname__)
         finally:
-            self.strict = strict
+            self.strict, self.whole = outer
 
     def _code(self, code: CodeType, module: Any = None) -> bytes:
         text = self.sources.text(code, module)
@@ -334,13 +371,6 @@ class _Digest:
                      " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
                      f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
                      f"{code.co_flags}", *constants)
-
-
-def _without(value: Any, name: str | None) -> Any:
-    """A mapping without an entry; other values as they are."""
-    if name is None or not isinstance(value, dict) or name not in value:
-        return value
-    return {key: item for key, item in value.items() if key != name}
 
 
 def _plain(value: Any) -> bytes | None:

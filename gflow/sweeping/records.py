@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
 
-from .codec import checksum, decode
-from .store import Store
+from .codec import decode
+from .store import Row, Store
 
 if TYPE_CHECKING:  # pragma: no cover
     from pandas import DataFrame
@@ -82,7 +82,7 @@ def load_sweep(path: str | os.PathLike[str] | bytes,
     FileNotFoundError
         If there is no such file.
     ValueError
-        If it is no store of a sweep, or of a newer format.
+        If it is no store of a sweep, damaged, or of a newer format.
     ImportError
         If pandas or xarray is asked for and not installed.
 
@@ -109,7 +109,8 @@ def load_sweep(path: str | os.PathLike[str] | bytes,
 
 
 def records(store: Store, wanted: bool = False) -> np.recarray:
-    """Record array of an open store; see `load_sweep`."""
+    """Record array of an open store, looked at once more; see `load_sweep`."""
+    store.check()
     return _record_array(_columns(store, wanted)[0])
 
 
@@ -137,15 +138,9 @@ def failures(path: str | os.PathLike[str] | bytes) -> list[Failure]:
 
 def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[str]]:
     """Columns by name, and which of them are parameters."""
-    rows = store.rows("done", wanted)
-    arrays, sums = store.arrays(), store.sums()
-    for row in rows:
-        known = sums.get(row.id)
-        if known and known != checksum(row.params, row.scalars, arrays.get(row.id, {})):
-            raise ValueError(f"{store.path} is damaged: the result of {row.params[:200]} seed "
-                             f"{row.seed} is not what was written; give another file")
+    rows, arrays = store.rows("done", wanted), store.arrays()
     params = [json.loads(row.params) for row in rows]
-    results = [decode(row.scalars, arrays.get(row.id, {})) for row in rows]
+    results = [_result(store, row, arrays.get(row.id, {})) for row in rows]
     parameters = list(dict.fromkeys(name for point in params for name in point))
     names = dict.fromkeys(name for result in results for name in result)
     columns = {name: _column([point.get(name) for point in params]) for name in parameters}
@@ -155,6 +150,15 @@ def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[st
     columns["seed"] = np.array([row.seed for row in rows], dtype=np.int64)
     columns |= {name: _column([result.get(name) for result in results]) for name in names}
     return columns, parameters
+
+
+def _result(store: Store, row: Row, arrays: dict[str, bytes]) -> dict[str, Any]:
+    try:
+        return decode(row.scalars, arrays)
+    except Exception as error:
+        # Stores from before have no checksums.
+        raise store.damaged(f"the result of {row.params[:200]} seed {row.seed} cannot be read: "
+                            f"{type(error).__name__}") from error
 
 
 def _promised(store: Store, wanted: bool) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Seq
 import numpy as np
 
 from .codec import writable
-from .executors import DEADLY, check_executor, open_executor, stop
+from .executors import DEADLY, LocalPool, check_executor, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
 from .identity import fingerprint, title
 from .records import records
@@ -188,23 +188,46 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
 
 def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
     """Try out one worker, before anything is lost on all of them."""
-    try:
-        future = pool.submit(greet, job)
-    except Exception as error:
-        raise SweepError(f"the executor takes no tasks ({type(error).__name__}: {error}): give one "
-                         "that runs") from error
-    try:
-        while not concurrent.futures.wait([future], 5.0).done:
-            meter.say("waiting for a worker")
-        trouble = future.result()
-    except BrokenProcessPool as error:
-        raise SweepError("workers cannot start, see above: a script must be a file, with the call "
-                         "of gflow.sweep under  if __name__ == \"__main__\":") from error
-    except Exception as error:
-        raise SweepError(f"workers cannot run tasks ({type(error).__name__}: {error}): install "
-                         "gflow where they run") from error
+    trouble: str | None = None
+    strikes = cancels = 0
+    while trouble is None:
+        try:
+            future = pool.submit(greet, job)
+        except Exception as error:
+            raise SweepError(f"the executor takes no tasks ({type(error).__name__}: {error}): give "
+                             "one that runs") from error
+        try:
+            while not concurrent.futures.wait([future], 5.0).done:
+                meter.say("waiting for a worker")
+            trouble = future.result()
+        except (concurrent.futures.CancelledError, asyncio.CancelledError) as error:
+            cancels += 1
+            if cancels == CANCELS:
+                raise SweepError("the executor cancels what it is given, again and again: give "
+                                 "another one") from error
+        except BrokenProcessPool as error:
+            strikes += 1
+            if strikes == STRIKES or not (isinstance(pool, LocalPool) and pool.signal):
+                raise SweepError(_broken(pool)) from error
+        except Exception as error:
+            what = ("die before their first task" if type(error).__name__ in DEADLY else
+                    "cannot run tasks")
+            hint = "look at what they print" if "die" in what else "install gflow where they run"
+            raise SweepError(f"workers {what} ({type(error).__name__}: {error}): {hint}") from error
     if trouble:
         raise SweepError(f"a worker cannot take part: {trouble}")
+
+
+def _broken(pool: Executor) -> str:
+    """Why a worker ended before its first task, and what to do."""
+    guard = "with the call of gflow.sweep under  if __name__ == \"__main__\":"
+    if not isinstance(pool, LocalPool):
+        return ("the executor broke before its first task, see above: start again with a new one, "
+                f"in a script that is a file, {guard}")
+    if pool.signal:
+        return (f"workers are killed as they start, {STRIKES} times by now (signal {pool.signal}): "
+                "see whether memory is short, or what run imports crashes")
+    return f"workers cannot start, see above: a script must be a file, {guard}"
 
 
 class Dealer:

@@ -20,6 +20,7 @@ class Sources:
 
     def __init__(self) -> None:
         self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
+        self.owned: dict[str, bool] = {}
         paths = sysconfig.get_paths()
         self.installed = [Path(paths[name]).resolve() for name in
                           ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -35,9 +36,11 @@ class Sources:
         return str(module) == "__main__" if file is None else self._own_file(file)
 
     def _own_file(self, file: str) -> bool:
-        path = Path(file).resolve()
-        return not ({"site-packages", "dist-packages"} & set(path.parts)
-                    or any(path.is_relative_to(place) for place in self.installed))
+        if file not in self.owned:
+            path = Path(file).resolve()
+            self.owned[file] = not ({"site-packages", "dist-packages"} & set(path.parts)
+                                    or any(map(path.is_relative_to, self.installed)))
+        return self.owned[file]
 
     def text(self, code: CodeType, module: Any = None) -> str | None:
         """Source of a function, if that is what runs: files change under a session."""

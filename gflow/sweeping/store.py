@@ -24,13 +24,14 @@ from pathlib import Path
 from typing import Any, Iterable, Iterator, NamedTuple, Sequence
 
 from .._version import __version__
-from .codec import checksum
 from .grid import Task
+from .soundness import flaw, renew, sum_settings, sum_task
 from .worker import Outcome
 from ..problem.files import LONGEST_PART, descriptor, plain, told
 
 APPLICATION = 0x67666C77
-FORMAT = 1
+FORMAT = 2
+"""In 1 the sums were of parameters and scalars alone. Such stores are read; a sweep renews them."""
 ALIVE = 60.0
 """Seconds after which a sweep that gives no sign of life counts as dead."""
 AHEAD = 10.0
@@ -41,6 +42,10 @@ BREATH = 1.0
 """Seconds of that in one go: in between, Ctrl-C is heard."""
 OURS: set[tuple[str, int]] = set()
 """Sweeps that go on in this process: file and number."""
+ELSEWHERE = {sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_READONLY,
+             sqlite3.SQLITE_INTERRUPT, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL,
+             sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PROTOCOL}
+"""Errors of SQLite that are not due to what the file holds."""
 WANTED = "JOIN wanted USING (key)"
 SCHEMA = """
 CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT) WITHOUT ROWID;
@@ -106,7 +111,7 @@ class Store:
     OSError
         If it cannot be opened, or written to.
     ValueError
-        If it is another kind of file, or of a newer format.
+        If it is another kind of file, damaged, or of a newer format.
 
     Examples
     --------
@@ -132,6 +137,7 @@ class Store:
             self.db = self._connect()
         try:
             self._check_format()
+            self.check()
             if not logged:
                 self._check_whole()
             self._file = os.stat(self.path)
@@ -187,6 +193,7 @@ class Store:
             If the store is of another sweep, or holds tasks of other code.
         """
         with self._transaction():
+            self._renew()
             self._settle(settings)
             self.db.executemany("INSERT OR IGNORE INTO tasks (key, params, seed, status) "
                                 "VALUES (?, ?, ?, 'pending')",
@@ -237,10 +244,20 @@ class Store:
         for name, value in settings.items():
             if name not in known:
                 self.db.execute("INSERT INTO settings VALUES (?, ?)", (name, value))
+                sum_settings(self.db)
             # A function may move to another module: its code is looked at elsewhere.
             elif known[name].rpartition(":")[2] != value.rpartition(":")[2]:
                 raise ValueError(f"{self.path} was made with {name} = {known[name]}, and this is "
                                  f"{name} = {value}: use another store")
+
+    def _renew(self) -> None:
+        """Give a store of an older format the sums of this one; it has been looked at."""
+        if self._format() == FORMAT:
+            return
+        if self.alive():
+            raise ValueError(f"{self.path} is in use by a sweep of an older gflow: wait until it "
+                             "ends, or end it")
+        renew(self.db, FORMAT)
 
     # Under way ------------------------------------------------------------------------------------
 
@@ -297,10 +314,7 @@ class Store:
         self.db.execute("DELETE FROM arrays WHERE task = ?", (task,))
         self.db.executemany("INSERT INTO arrays VALUES (?, ?, ?)",
                             [(task, name, npy) for name, npy in outcome.arrays.items()])
-        if outcome.scalars is not None:
-            params = self.db.execute("SELECT params FROM tasks WHERE id = ?", (task,)).fetchone()[0]
-            self.db.execute("INSERT OR REPLACE INTO sums VALUES (?, ?)", (
-                task, checksum(params, outcome.scalars, outcome.arrays)))
+        sum_task(self.db, task)
         self.db.execute("UPDATE work SET sweep = ?, finished = ?, wall = ?, worker = ? "
                         "WHERE task = ?", (self.sweep, now, outcome.wall, outcome.worker, task))
 
@@ -382,11 +396,6 @@ class Store:
             found.setdefault(task, {})[name] = npy
         return found
 
-    def sums(self) -> dict[int, str]:
-        """Checksums of tasks that are done; stores from before have none."""
-        there = self._ask("SELECT count(*) FROM sqlite_master WHERE name = 'sums'")[0][0]
-        return dict(self._ask("SELECT task, sum FROM sums")) if there else {}
-
     def _ask(self, question: str, *values: Any) -> list[Any]:
         with self._speaking():
             return self._execute(question, values).fetchall()
@@ -423,6 +432,10 @@ class Store:
             application, found, content = (self._execute(question).fetchone()[0] for question in (
                 "PRAGMA application_id", "PRAGMA user_version",
                 "SELECT count(*) FROM sqlite_master"))
+        if _flipped(application, APPLICATION) or \
+                application == APPLICATION and (
+                    found < 1 or _flipped(found, self._recorded(found))):
+            raise self.damaged(f"by its head it is of kind {application}, format {found}")
         if application == APPLICATION and found > FORMAT:
             raise ValueError(f"{self.path} was written by a newer gflow, in format {found}: "
                              f"upgrade gflow (this is {__version__}) or use another store")
@@ -443,7 +456,7 @@ class Store:
                 for statement in SCHEMA.split(";"):
                     self.db.execute(statement)
                 self.db.execute(f"PRAGMA application_id = {APPLICATION}")
-                self.db.execute(f"PRAGMA user_version = {FORMAT}")
+                renew(self.db, FORMAT)
 
     def _log(self) -> Path:
         """The file beside the store that holds what is not yet in it."""
@@ -454,17 +467,38 @@ class Store:
         log = self._log()
         return log.exists() and log.stat().st_size > 0
 
-    def _check_whole(self) -> None:
-        """Look closely at a file whose sweep was cut off and that has no log: is it a copy?"""
-        log = self._log()
+    def _format(self) -> int:
+        return int(self._ask("PRAGMA user_version")[0][0])
+
+    def _recorded(self, found: int) -> int:
+        """The format as it is written once more, in stores that have that; or else as found."""
+        with suppress(ValueError):
+            return int(self.settings().get("format", found))
+        return found
+
+    def check(self) -> None:
+        """Compare the content with its checksums.
+
+        Raises
+        ------
+        ValueError
+            If it is not what was written.
+        """
         with self._speaking():
-            if not self._execute("SELECT count(*) FROM sweeps WHERE ended IS NULL").fetchone()[0] \
-                    or self._logged():
-                return
-            damage = self._execute("PRAGMA integrity_check(1)").fetchone()[0]
-        if damage != "ok":
-            raise ValueError(f"{self.path} is damaged ({damage.splitlines()[-1]}): if it is a "
-                             f"copy, copy {log.name} together with it")
+            self._execute("BEGIN")
+            try:
+                found = flaw(self.db, self._format())
+            finally:
+                self.db.execute("ROLLBACK")
+        if found is not None:
+            raise self.damaged(found)
+
+    def _check_whole(self) -> None:
+        """A file whose sweep was cut off and that has no log: is it a copy?"""
+        log = self._log()
+        if not self._ask("SELECT count(*) FROM sweeps WHERE ended IS NULL")[0][0] or \
+                self._logged():
+            return
         warnings.warn(f"{self.path} was left in the middle of a sweep and {log.name} is not beside "
                       "it: if this is a copy, the results of the last moment may be missing; copy "
                       "both files together, or call the sweep again", RuntimeWarning, stacklevel=4)
@@ -491,16 +525,30 @@ class Store:
             if _locked(error):
                 raise OSError(f"{self.path} cannot be {verb}, since another program has locked it "
                               f"({error}): end that program, or wait for it") from error
-            if "no such" in str(error):
-                raise self._damaged(error) from error
+            if not self._elsewhere(getattr(error, "sqlite_errorcode", 0)):
+                raise self.damaged(error) from error
             raise OSError(f"{self.path} cannot be {verb} ({error}): check the disk and the "
                           "permissions of the file and its directory") from error
         except sqlite3.DatabaseError as error:
-            raise self._damaged(error) from error
+            raise self.damaged(error) from error
+        except UnicodeDecodeError as error:
+            # SQLite's own sentence has bytes of the file in it.
+            raise self.damaged("its tables have no names") from error
 
-    def _damaged(self, error: Exception) -> ValueError:
-        return ValueError(f"{self.path} is damaged or no store of a sweep ({error}): give another "
-                          f"file, or if it is a copy, copy {self._log().name} together with it")
+    def _elsewhere(self, code: int) -> bool:
+        """Whether an error of SQLite is due to the disk, not to what the file holds."""
+        if code == sqlite3.SQLITE_READONLY and not self.read_only and \
+                os.access(self.path, os.W_OK):
+            # So says the header of the file.
+            return False
+        return code & 0xff in ELSEWHERE
+
+    def damaged(self, what: object) -> ValueError:
+        """The error of a file that does not hold what was written."""
+        words = " ".join(str(what).split())[:400]
+        return ValueError(f"{self.path} is damaged or no store of a sweep ({words}): give "
+                          f"another file, or if it is a copy, copy {self._log().name} together "
+                          "with it")
 
 
 def _check_place(path: Path, read_only: bool) -> None:
@@ -527,6 +575,11 @@ def _check_place(path: Path, read_only: bool) -> None:
         for place in (path.parent, *([path] if mode is not None else [])):
             if not os.access(place, os.W_OK):
                 raise PermissionError(f"{place} cannot be written to: choose another store")
+
+
+def _flipped(one: int, other: int) -> bool:
+    """Whether numbers differ in one bit: a fault of the disk, and nothing that anybody wrote."""
+    return (one ^ other).bit_count() == 1
 
 
 def _locked(error: sqlite3.OperationalError) -> bool:
