@@ -186,7 +186,7 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
 
 
 def little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,
-            noise: np.ndarray, rtol: float) -> np.ndarray:
+           noise: np.ndarray, rtol: float) -> np.ndarray:
     """Rates (m,) at which neurons shrink that put out nothing, under fields ``D`` (m, d) that stay
     and are known but for ``noise`` (m,), 0 for those that do not move; NaN where the direction
     turns, or the neuron grows.
