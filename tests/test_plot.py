@@ -321,3 +321,17 @@ def test_legends_of_a_panel_stay_in_their_axes(inches):
             assert box.x0 >= own.x0 - 2 and box.x1 <= own.x1 + 2
     text = places[2].xaxis.label.get_window_extent()
     assert text.x0 >= 0 and text.x1 <= figure.bbox.x1
+
+
+def test_what_is_said_of_every_picture():
+    from inspect import signature
+    from pathlib import Path
+    import re
+    page = (Path(__file__).parents[1] / "docs" / "pictures.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    names = {name for row in rows for name in re.findall("`([a-z]+)`", row.split("|")[1])}
+    assert names == {*gflow.plot.NAMES, "panel"}
+    for name in names:
+        given = signature(getattr(gflow.plot, name)).parameters
+        assert list(given) == ["flow", "t", "ax", "options"]
+        assert given["t"].default is None and given["ax"].default is None

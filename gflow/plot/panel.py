@@ -9,7 +9,7 @@ import numpy as np
 
 from ..problem.words import short
 from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
-                     NormsPicture, OverTime)
+                     MarginsPicture, NormsPicture, OverTime)
 from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
 from .style import check_flow, clock, legend
@@ -22,12 +22,13 @@ if TYPE_CHECKING:  # pragma: no cover
     from ..flows.flow import Flow
 
 Name = Literal["loss", "norms", "directions", "alignment", "events", "neurons", "polar",
-               "boundary", "function", "kinks", "fit"]
+               "boundary", "function", "kinks", "fit", "margins"]
 NAMES: tuple[Name, ...] = get_args(Name)
 PICTURES: Mapping[str, type[Picture]] = {
     kind.name: kind for kind in (
         LossPicture, NormsPicture, DirectionsPicture, AlignmentPicture, EventsPicture,
-        NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture)}
+        NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture,
+        MarginsPicture)}
 TALL, WIDE = 3.6, 4.6
 """Inches of a picture among others."""
 
