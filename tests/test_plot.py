@@ -335,3 +335,34 @@ def test_what_is_said_of_every_picture():
         given = signature(getattr(gflow.plot, name)).parameters
         assert list(given) == ["flow", "t", "ax", "options"]
         assert given["t"].default is None and given["ax"].default is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_norms_below_double_precision_are_there_from_the_start():
+    model = gflow.init.balanced(20, 2, 1.0, rng=1)
+    start = gflow.TwoLayerReLU(model.a, model.W, log_scale=-1000.0)
+    run = gflow.integrate(start, gflow.datasets.three_points(), 2500.0)
+    axes = gflow.plot.norms(run, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    lines = [line for line in axes.lines if len(line.get_xdata())]
+    assert len(lines) == 20 and "log" in axes.get_ylabel() and axes.get_yscale() == "linear"
+    ends = np.sort([line.get_ydata()[[0, -1]] for line in lines], axis=0)
+    np.testing.assert_allclose(ends, np.sort(run.log_norms[[0, -1]].T, axis=0) / np.log(10))
+    assert (ends[:, 0] < -430).all() and axes.get_ylim()[0] < ends.min()
+
+
+@pytest.mark.parametrize("t_max", [60.0, 1e12, 1e20, 1e300])
+def test_labels_of_a_time_axis_have_room(t_max):
+    run = gflow.integrate(gflow.init.balanced(3, 2, 1e-3), gflow.datasets.three_points(), t_max)
+    axes = gflow.plot.loss(run, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()
+             if label.get_text() and 0 <= label.get_position()[0] <= t_max]
+    assert len(boxes) > 2
+    assert all(one.x1 < other.x0 for one, other in zip(boxes[:-1], boxes[1:]))
+
+
+def test_the_legend_of_kinks_covers_none(flow):
+    axes = gflow.plot.kinks(flow, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1

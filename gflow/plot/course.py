@@ -23,6 +23,8 @@ LINES = 200
 """Lines that stand for the neurons of a wide network, about."""
 FEW = 10
 """Of these for those of each sign and for the dead, at least."""
+SMALLEST = 1e-290
+"""Norm that a logarithmic axis of matplotlib has room for, and for what is around it."""
 MARKS = {"activate": ("#0072B2", "^"), "deactivate": ("#D55E00", "v"), "slide": ("#009E73", "s"),
          "release": ("#CC79A7", "D")}
 
@@ -109,11 +111,22 @@ class NormsPicture(OverTime):
 
     def draw(self) -> None:
         """The lines."""
-        t, norms = _course(self.flow, "norms")
-        values = positive(norms)
+        t, log = _course(self.flow, "log_norms")
+        if self._below(log[:1]):
+            # Of matplotlib a logarithmic axis ends before double precision does.
+            self.neuron_lines(t, np.where(np.isfinite(log), log / np.log(10), np.nan))
+            self.ax.set_ylabel(r"norm $\log_{10} |w_i|$")
+            return
+        norms = _course(self.flow, "norms")[1]
+        values = positive(np.where(norms < SMALLEST, 0.0, norms))
         self.neuron_lines(t, values)
         logarithmic(self.ax, values)
         self.ax.set_ylabel("norm $|w_i|$")
+
+    @staticmethod
+    def _below(log: np.ndarray) -> bool:
+        """Whether a logarithmic axis has no room for some of these."""
+        return bool((np.isfinite(log) & (log < np.log(SMALLEST))).any())
 
 
 class DirectionsPicture(OverTime):
@@ -241,6 +254,9 @@ class MarginsPicture(OverTime):
 
 def _course(flow: Flow, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Times and a quantity at them."""
+    if what == "log_norms" and flow.saved is not None:
+        with np.errstate(divide="ignore"):
+            return flow.t, np.log(flow.norms)
     if resampled(flow):
         return course(flow).t, getattr(course(flow), what)
     return flow.t, getattr(flow, what)
@@ -286,7 +302,8 @@ def loss(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: 
 
 
 def norms(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
-    """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`.
+    """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`. Of starts below
+    double precision their logarithms.
 
     Of more than 400 neurons bundles are drawn, each by its heaviest neuron (``|a_i| |w_i|`` at the
     end), the more of the weight of the network it has the darker.

@@ -114,6 +114,8 @@ class KinksPicture(OneInput):
     """See `kinks`."""
 
     name = "kinks"
+    # Kinks may be anywhere, and move.
+    corner = "above"
 
     @quiet
     def draw(self) -> None:
