@@ -169,3 +169,15 @@ def test_rests_and_slow_ends_of_long_runs():
     flow = gflow.integrate(([0.5], [[0.5]]), ([[1.0]], [1.0]), 1e300, decay=0.1)
     with pytest.raises(ValueError, match="conditioning is not known from t = .* end the run"):
         flow.conditioning()
+
+
+def test_progress_goes_to_standard_error_when_asked(capsys):
+    data = gflow.datasets.linear_teacher(10, 3, noise=0.8, rng=0)
+    flow = gflow.integrate(gflow.init.balanced(5, 3, scale=0.5, rng=0), data, 2.0)
+    for what in (flow.conditioning, flow.certificate):
+        assert repr(what()) and not any(capsys.readouterr())
+        what(progress=True)
+        out, err = capsys.readouterr()
+        assert not out and err.startswith("gflow: t = ") and f"2, {len(flow.events)} events" in err
+        with pytest.raises(TypeError, match="progress"):
+            what(progress="yes")

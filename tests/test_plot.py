@@ -366,3 +366,12 @@ def test_the_legend_of_kinks_covers_none(flow):
     axes = gflow.plot.kinks(flow, ax=matplotlib.figure.Figure().subplots())
     axes.figure.canvas.draw()
     assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
+def test_types_of_all_that_is_public_are_there():
+    from typing import get_type_hints
+    for name in (*gflow.plot.NAMES, "panel", "animate", "figure", "step_sizes"):
+        found = get_type_hints(getattr(gflow.plot, name))
+        assert found["flow"] is gflow.Flow and "return" in found
+    for function in (gflow.integrate, gflow.descend, gflow.load, gflow.resume, gflow.sweep):
+        assert "return" in get_type_hints(function)

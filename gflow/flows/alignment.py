@@ -310,7 +310,8 @@ class Alignment(Value):
             hits = np.flatnonzero(at(t[k:k + SOME]))
             if hits.size:
                 j = k + int(hits[0])
-                return bisect(lambda s: at(np.array([s]))[0], t[j - 1], t[j], ACCURATE) if j else 0.0
+                return 0.0 if j == 0 else \
+                    bisect(lambda s: at(np.array([s]))[0], t[j - 1], t[j], ACCURATE)
         return np.inf
 
     def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:

@@ -18,6 +18,7 @@ from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from ..problem.value import Value
+from .pieces import pieces
 
 TURN = 0.3
 """Longest step of a propagator, in units of the rate of its neuron: the method of fourth order then
@@ -106,7 +107,7 @@ class Conditioning(Value):
         return "\n".join(lines)
 
 
-def condition(flow: Record, most: int = 50) -> Conditioning:
+def condition(flow: Record, most: int = 50, progress: bool = False) -> Conditioning:
     """How errors of single neurons grow on a run.
 
     Between events a neuron obeys ``u' = [[0, D'], [D, 0]] u``, which is linear whatever the loss
@@ -121,6 +122,8 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
         The run.
     most : int
         Look at no more than so many neurons: those that move, evenly.
+    progress : bool
+        Draw a text meter on standard error.
 
     Returns
     -------
@@ -147,7 +150,7 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
         who = who[np.linspace(0, who.size - 1, most).astype(int)]
     track = _Track(flow, who)
     found = [track.amplification(*track.first)]
-    for p in range(len(flow.path.pieces)):
+    for p in pieces(flow, progress):
         found.append(track.amplification(*track.follow(p)))
     # No neuron may move at all.
     grown, log = np.array(found).reshape(len(found), 2, who.size).transpose(1, 0, 2)
@@ -192,8 +195,8 @@ class _Track:
         self.times = self.events["time"].copy()
         self.events["time"] = self.inside(self.times)
         self.next = 0
-        self.first = self.sizes(*(part[0] for part in
-                                   flow.path.scaled(np.array(flow.path.breaks[:1]))))
+        start, unit = flow.path.scaled(np.array(flow.path.breaks[:1]))
+        self.first = self.sizes(start[0], unit[0])
         self.crossings: list[tuple[float, int, int, float]] = []
 
     def inside(self, t: np.ndarray) -> np.ndarray:
@@ -265,8 +268,8 @@ class _Track:
         for i in np.flatnonzero(busy):
             self._carry(int(i), own[own["neuron"] == self.who[i]], course, float(rates[i]))
         if not busy.all():
-            (first, unit), (last, now) = (self.sizes(neurons[j], power[j]) for j in (0, -1))
-            moved = np.log(last) - np.log(first) + (now - unit) * np.log(2.0)
+            (size, unit), (end, now) = (self.sizes(neurons[j], power[j]) for j in (0, -1))
+            moved = np.log(end) - np.log(size) + (now - unit) * np.log(2.0)
             self._pass(np.flatnonzero(~busy), course, float(rates[~busy].max()), moved)
         return self.sizes(neurons[-1], power[-1])
 
@@ -297,7 +300,8 @@ class _Track:
         """Which neurons (S,) rest on a piece, for longer than they could in fields ``D``
         (J, S, d): these are what rounding leaves of none."""
         turns = row_norms(D).max(axis=0) * length
-        return (turns > 1) & ~(np.abs(moved) > turns / 10) & (not self.decay.any())
+        rest = (turns > 1) & ~(np.abs(moved) > turns / 10) & (not self.decay.any())
+        return np.asarray(rest)
 
     def _refuse(self, course: _Pulls) -> NoReturn:
         """Say on what piece too many steps would be needed, or more than can be said.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
+from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
@@ -14,10 +16,6 @@ from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_f
                     edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
                     some, time_axis, turn)
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.axes import Axes
-
-    from ..flows.flow import Flow
 
 LINES = 200
 """Lines that stand for the neurons of a wide network, about."""
