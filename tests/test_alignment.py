@@ -160,3 +160,14 @@ def test_plateaus_of_a_staircase():
     expected = [[0.0, 1.9, 3.0], [2.1, 4.9, 2.0], [5.1, 8.9, 1.0]]
     np.testing.assert_allclose(found, expected, atol=0.05)
     assert _plateaus(t, 3 - 0.3 * t, 3.0, 9.9).shape == (0, 3)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_phases_do_not_know_the_reported_times(method):
+    data, start = gflow.datasets.three_points(), gflow.init.balanced(20, 2, 1e-3, rng=1)
+    one, *others = (gflow.integrate(start, data, 60.0, t_eval=np.linspace(0, 60, count),
+                                    method=method).alignment() for count in (2, 5, 300))
+    assert 3 < one.phases.alignment < 6
+    for other in others:
+        np.testing.assert_equal(vars(other.phases), vars(one.phases))
+        assert repr(other) == repr(one)

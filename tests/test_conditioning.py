@@ -120,3 +120,64 @@ def test_what_conditioning_is_not_known_for():
     flow = gflow.integrate(start, data, 0.5, rates=("fast", 1.0))
     with pytest.raises(ValueError, match="optimal at every time: compare runs instead"):
         flow.conditioning()
+
+
+@pytest.mark.parametrize("seed", [1, 7])
+def test_engines_list_the_same_crossings_once(seed):
+    # On a stepper events are at ends of pieces, where they were listed twice.
+    data = gflow.datasets.linear_teacher(7, 3, noise=0.8, rng=seed)
+    start = gflow.init.balanced(8, 3, scale=0.5, rng=seed)
+    one, other = (gflow.integrate(start, data, 8.0, method=method, rtol=1e-9)
+                  .conditioning().crossings for method in ("DOP853", "waveform"))
+    assert one.size == 12 and np.isfinite(one["ratio"]).all()
+    assert one[["neuron", "point"]].tolist() == other[["neuron", "point"]].tolist()
+    np.testing.assert_allclose(one["time"], other["time"], rtol=1e-6)
+    np.testing.assert_allclose(one["ratio"], other["ratio"], rtol=1e-3)
+
+
+@pytest.mark.parametrize("log_scale", [-300.0, -720.0, -1000.0, -4000.0])
+def test_starts_below_double_precision(log_scale):
+    # What neurons do while they are tiny does not know how tiny they are.
+    data, model = gflow.datasets.three_points(), gflow.init.balanced(20, 2, 1.0, rng=1)
+    start = gflow.TwoLayerReLU(model.a, model.W, log_scale=log_scale)
+    found = gflow.integrate(start, data, 80.0 - 3 * log_scale).conditioning()
+    assert found.largest == pytest.approx(14.088, rel=1e-3)
+    assert found.crossings["neuron"].tolist() and found.neurons.size == 14
+    some = found.amplification > 0
+    np.testing.assert_allclose(np.exp(found.log_amplification[some]), found.amplification[some],
+                               rtol=1e-9)
+
+
+@pytest.mark.parametrize("T, method", [(300.0, "DOP853"), (400.0, "waveform"), (1e5, "waveform")])
+def test_amplifications_beyond_double_precision(T, method):
+    # u = (a, -a) shrinks with exp(-int D), and errors grow with exp(int D).
+    flow = gflow.integrate(([-1e-3], [[1e-3]]), ([[1.0]], [1.0]), T, method=method)
+    found = flow.conditioning()
+    assert found.log_amplification[-1, 0] == pytest.approx(2 * (T + 5e-7), rel=1e-9)
+    said = "3.77e+260" if T == 300.0 else f"exp({2 * T:g})"
+    assert np.isinf(found.largest) == (T > 300.0) and f"amplified by {said} at most" in repr(found)
+
+
+def test_rests_and_slow_ends_of_long_runs():
+    # a = w shrinks with 1/sqrt(2 t + 1), errors grow with its inverse; rounding does not pull.
+    found = gflow.integrate(([1.0], [[1.0]]), ([[1.0]], [0.0]), 1e12).conditioning()
+    assert found.largest == pytest.approx(2e12, rel=1e-3)
+    data = gflow.datasets.linear_teacher(10, 3, noise=0.8, rng=3)
+    start = gflow.init.balanced(20, 3, 1e-3, rng=1)
+    one, other = (gflow.integrate(start, data, T).conditioning().largest for T in (1e8, 1e300))
+    assert one == pytest.approx(other, rel=1e-3) and other < 1e4
+    flow = gflow.integrate(([0.5], [[0.5]]), ([[1.0]], [1.0]), 1e300, decay=0.1)
+    with pytest.raises(ValueError, match="conditioning is not known from t = .* end the run"):
+        flow.conditioning()
+
+
+def test_progress_goes_to_standard_error_when_asked(capsys):
+    data = gflow.datasets.linear_teacher(10, 3, noise=0.8, rng=0)
+    flow = gflow.integrate(gflow.init.balanced(5, 3, scale=0.5, rng=0), data, 2.0)
+    for what in (flow.conditioning, flow.certificate):
+        assert repr(what()) and not any(capsys.readouterr())
+        what(progress=True)
+        out, err = capsys.readouterr()
+        assert not out and err.startswith("gflow: t = ") and f"2, {len(flow.events)} events" in err
+        with pytest.raises(TypeError, match="progress"):
+            what(progress="yes")

@@ -102,7 +102,7 @@ def test_nothing_is_said_to_be_proved_under_decay():
     assert margin.since == np.inf and "cannot fall" not in repr(margin)
     # It is drawn all the same.
     from matplotlib.figure import Figure
-    assert len(gflow.plot.margins(flow, Figure().subplots()).lines) == 2
+    assert len(gflow.plot.margins(flow, ax=Figure().subplots()).lines) == 2
 
 
 @pytest.mark.parametrize("call, words", [

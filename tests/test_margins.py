@@ -33,7 +33,7 @@ def test_margins(flow):
 
 def test_margins_are_drawn_from_where_there_are_some(flow):
     from matplotlib.figure import Figure
-    axes, margin = gflow.plot.margins(flow, Figure().subplots(), lw=3), flow.margin()
+    axes, margin = gflow.plot.margins(flow, ax=Figure().subplots(), lw=3), flow.margin()
     smoothed, hard = axes.lines
     late = flow.t >= margin.since
     assert smoothed.get_linewidth() == hard.get_linewidth() == 3
@@ -118,3 +118,21 @@ def test_a_network_that_is_zero_has_no_margin():
     assert np.isnan(flow.margin().points[0]).all() and flow.margin().since == np.inf
     with pytest.raises(ValueError, match="has no direction"):
         flow.kkt(0.0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_the_picture_takes_a_time_and_makes_a_film():
+    from matplotlib.figure import Figure
+    start = gflow.TwoLayerReLU([-0.1], [[0.3]])
+    flow = gflow.integrate(start, ([[1.0], [2.0]], [-1, -1]), 1e30, loss="exponential")
+    axes = gflow.plot.margins(flow, 1e15, ax=Figure().subplots())
+    assert list(axes.lines[-1].get_xdata()) == [15.0, 15.0] and axes.get_legend() is not None
+    # On top of each other runs are told apart.
+    gflow.plot.margins(flow, ax=axes)
+    assert len({line.get_color() for line in axes.lines}) == 5
+    # Before the data are separated there is no place for a time.
+    assert np.isnan(gflow.plot.margins(flow, 0.0, ax=Figure().subplots()).lines[-1].get_xdata()[0])
+    first, _, last = gflow.plot.animate(flow, "margins", [0.0, 1e10, 1e30], dpi=50).frames()
+    assert (first != last).any()
+    with pytest.raises(TypeError, match="write ax="):
+        gflow.plot.margins(flow, Figure().subplots())

@@ -321,3 +321,57 @@ def test_legends_of_a_panel_stay_in_their_axes(inches):
             assert box.x0 >= own.x0 - 2 and box.x1 <= own.x1 + 2
     text = places[2].xaxis.label.get_window_extent()
     assert text.x0 >= 0 and text.x1 <= figure.bbox.x1
+
+
+def test_what_is_said_of_every_picture():
+    from inspect import signature
+    from pathlib import Path
+    import re
+    page = (Path(__file__).parents[1] / "docs" / "pictures.md").read_text()
+    rows = [row for row in page.splitlines() if row.startswith("| `")]
+    names = {name for row in rows for name in re.findall("`([a-z]+)`", row.split("|")[1])}
+    assert names == {*gflow.plot.NAMES, "panel"}
+    for name in names:
+        given = signature(getattr(gflow.plot, name)).parameters
+        assert list(given) == ["flow", "t", "ax", "options"]
+        assert given["t"].default is None and given["ax"].default is None
+
+
+@pytest.mark.filterwarnings("error")
+def test_norms_below_double_precision_are_there_from_the_start():
+    model = gflow.init.balanced(20, 2, 1.0, rng=1)
+    start = gflow.TwoLayerReLU(model.a, model.W, log_scale=-1000.0)
+    run = gflow.integrate(start, gflow.datasets.three_points(), 2500.0)
+    axes = gflow.plot.norms(run, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    lines = [line for line in axes.lines if len(line.get_xdata())]
+    assert len(lines) == 20 and "log" in axes.get_ylabel() and axes.get_yscale() == "linear"
+    ends = np.sort([line.get_ydata()[[0, -1]] for line in lines], axis=0)
+    np.testing.assert_allclose(ends, np.sort(run.log_norms[[0, -1]].T, axis=0) / np.log(10))
+    assert (ends[:, 0] < -430).all() and axes.get_ylim()[0] < ends.min()
+
+
+@pytest.mark.parametrize("t_max", [60.0, 1e12, 1e20, 1e300])
+def test_labels_of_a_time_axis_have_room(t_max):
+    run = gflow.integrate(gflow.init.balanced(3, 2, 1e-3), gflow.datasets.three_points(), t_max)
+    axes = gflow.plot.loss(run, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    boxes = [label.get_window_extent() for label in axes.get_xticklabels()
+             if label.get_text() and 0 <= label.get_position()[0] <= t_max]
+    assert len(boxes) > 2
+    assert all(one.x1 < other.x0 for one, other in zip(boxes[:-1], boxes[1:]))
+
+
+def test_the_legend_of_kinks_covers_none(flow):
+    axes = gflow.plot.kinks(flow, ax=matplotlib.figure.Figure().subplots())
+    axes.figure.canvas.draw()
+    assert axes.get_legend().get_window_extent().y0 >= axes.get_window_extent().y1
+
+
+def test_types_of_all_that_is_public_are_there():
+    from typing import get_type_hints
+    for name in (*gflow.plot.NAMES, "panel", "animate", "figure", "step_sizes"):
+        found = get_type_hints(getattr(gflow.plot, name))
+        assert found["flow"] is gflow.Flow and "return" in found
+    for function in (gflow.integrate, gflow.descend, gflow.load, gflow.resume, gflow.sweep):
+        assert "return" in get_type_hints(function)

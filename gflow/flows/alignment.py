@@ -40,6 +40,10 @@ LITTLE = 0.01
 """Part of the whole fall of the loss that is little."""
 SLOW = 0.1
 """Speed of the loss on a plateau, over the mean speed up to convergence."""
+SOME = 20
+"""Times at which directions are looked at together."""
+PARTS = 8
+"""Of a piece of a stepper, between times that resolve it."""
 ROUNDING = 1e-13
 """Relative fall of the loss that is none."""
 CELLS, SHORTEST = 2000, 40
@@ -145,7 +149,7 @@ class Alignment(Value):
     Alignment: 10 of 20 neurons alive at the end, in 1 groups
       alignment    until t = 5.142
       escape       at t = 15.87
-      plateaus     0 to 15.08
+      plateaus     0 to 15.07
       convergence  at t = 21.49
     >>> j = np.searchsorted(flow.t, alignment.phases.escape)
     >>> bool((alignment.cosine_extremal[j, ~alignment.early.dead] > 0.999).all())
@@ -212,13 +216,13 @@ class Alignment(Value):
         """Ends of the phases of the run."""
         t, loss = _loss_curve(self.flow)
         fall = loss[0] - loss[-1]
+        aligned = self._alignment_end(t)
         if fall <= ROUNDING * loss[0]:
-            return Phases(self._alignment_end(), np.inf,
+            return Phases(aligned, np.inf,
                           np.array([[0.0, self.flow.t_end, loss[0]]]), 0.0)
         escape = self._first_below(t, loss, loss[0] - LITTLE * fall)
         convergence = self._first_below(t, loss, loss[-1] + LITTLE * fall)
-        return Phases(self._alignment_end(), escape, _plateaus(t, loss, fall, convergence),
-                      convergence)
+        return Phases(aligned, escape, _plateaus(t, loss, fall, convergence), convergence)
 
     @quiet
     def groups(self, t: float | None = None, angle: float = CLOSE) -> Groups:
@@ -287,7 +291,8 @@ class Alignment(Value):
             begin = int(end)
             yield codes
 
-    def _alignment_end(self) -> float:
+    def _alignment_end(self, t: np.ndarray) -> float:
+        """See `Phases`; ``t`` are times that resolve the run."""
         early = self.early
         alive = ~early.dead
         if not alive.any():
@@ -297,16 +302,17 @@ class Alignment(Value):
         def aligned(u: np.ndarray) -> bool:
             return bool((np.linalg.norm(u[alive] - ends, axis=1) <= chord).mean() >= ALIGNED)
 
-        def at(t: float) -> bool:
-            W = self._neurons(np.array([t]))[1][0]
-            return aligned(W / np.maximum(row_norms(W), np.finfo(float).tiny)[:, None])
+        def at(t: np.ndarray) -> list[bool]:
+            return [aligned(u) for u in unit_rows(self._neurons(t)[1])]
 
-        if at(0.0):
-            return 0.0
-        hits = [j for j, u in enumerate(self.flow.directions) if aligned(u)]
-        if not hits:
-            return np.inf
-        return bisect(at, self.t[hits[0] - 1] if hits[0] else 0.0, self.t[hits[0]], ACCURATE)
+        # Of a long run most comes after that, and of a wide network little is held at a time.
+        for k in range(0, t.size, SOME):
+            hits = np.flatnonzero(at(t[k:k + SOME]))
+            if hits.size:
+                j = k + int(hits[0])
+                return 0.0 if j == 0 else \
+                    bisect(lambda s: at(np.array([s]))[0], t[j - 1], t[j], ACCURATE)
+        return np.inf
 
     def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
         """First time at which the loss is at most ``level``; ``loss`` brackets it."""
@@ -359,8 +365,9 @@ def _loss_curve(flow: Record) -> tuple[np.ndarray, np.ndarray]:
         inside = t < flow.t_end
         return (np.append(t[inside], flow.t_end),
                 np.append(loss[inside], losses(flow, np.array([flow.t_end]))))
-    breaks = np.unique(np.append(flow.path.breaks, flow.t))
-    t = np.unique(np.concatenate([breaks, (breaks[1:] + breaks[:-1]) / 2]))
+    breaks = np.append(flow.path.breaks[:-1], flow.t_end)
+    t = breaks[:-1, None] + (nodes(PARTS) + 1) / 2 * np.diff(breaks)[:, None]
+    t = np.unique(np.append(t.clip(0.0, flow.t_end), flow.t_end))
     return t, losses(flow, t)
 
 

@@ -17,6 +17,7 @@ from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
 from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
 from .offsets import Offsets
+from .pieces import pieces
 from .reference import FEWER_DIGITS, Reference, Sight
 
 GONE = 1e-15
@@ -77,7 +78,7 @@ MANY, FEW = 100_000, 64
 always, of the others in turn."""
 
 
-def certify(flow: Record, most: int | None = None) -> Certificate:
+def certify(flow: Record, most: int | None = None, progress: bool = False) -> Certificate:
     """Check a run with plain NumPy, from the dense output, the events and the data alone.
 
     Parameters
@@ -88,6 +89,8 @@ def certify(flow: Record, most: int | None = None) -> Certificate:
         Look at no more than so many pieces of the trajectory (two at least) and pairs of neurons:
         an even sample, for the energy identity too. Default: 500, or less on wide networks, but
         the energy identity on all.
+    progress : bool
+        Draw a text meter on standard error.
 
     Returns
     -------
@@ -116,7 +119,7 @@ def certify(flow: Record, most: int | None = None) -> Certificate:
         sampled = set(first) | set(first + 1)
     audit = _Audit(flow, len(sampled), states)
     dissipated = 0.0
-    for p in range(count):
+    for p in pieces(flow, progress):
         try:
             if most is None or p in sampled:
                 dissipated += path.dissipation(p)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.polynomial.chebyshev import chebvander
@@ -17,10 +18,17 @@ from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from ..problem.value import Value
+from .pieces import pieces
 
 TURN = 0.3
 """Longest step of a propagator, in units of the rate of its neuron: the method of fourth order then
 errs by some 1e-4 of the amplification."""
+MANY = 10.0
+"""So many turns under pulls that stay are made by squaring one step."""
+STEADY = 1e-14
+"""Pulls stay if they change by no more than this part of them: by rounding."""
+LONGEST = 1e6
+"""Turns on one piece under other pulls, or under decay, at most."""
 DEGREE = 8
 """Of the pulls on a piece, as in the windows of the fast engine."""
 MOST_CLOSE = 500
@@ -42,7 +50,10 @@ class Conditioning(Value):
         The start and the ends of the pieces of the run.
     amplification : ndarray, shape (P + 1, s)
         Relative error of the neuron at that time over that at the start, at most: the norm of its
-        propagator times ``|u(0)| / |u(t)|``, with ``u = (a, w)``.
+        propagator times ``|u(0)| / |u(t)|``, with ``u = (a, w)``; 0 where that is 0. Infinite
+        beyond the range of double precision, where there is its logarithm.
+    log_amplification : ndarray, shape (P + 1, s)
+        Natural logarithm of it, at any size.
     crossings : structured ndarray
         ``time``, ``neuron``, ``point`` and ``ratio``, the normal velocity after over that before:
         what is off the hyperplane is multiplied by it. Large ones are grazing.
@@ -59,6 +70,7 @@ class Conditioning(Value):
     neurons: np.ndarray
     t: np.ndarray
     amplification: np.ndarray
+    log_amplification: np.ndarray
     crossings: np.ndarray
     close: np.ndarray
     rtol: float
@@ -76,10 +88,14 @@ class Conditioning(Value):
 
     def __repr__(self) -> str:
         where = ""
+        by = f"{self.largest:.3g}"
         if self.amplification.size:
-            j, i = np.unravel_index(int(np.argmax(self.amplification)), self.amplification.shape)
+            log = self.log_amplification
+            j, i = np.unravel_index(int(np.argmax(log)), log.shape)
             where = f" (neuron {self.neurons[i]}, t = {self.t[j]:.6g})"
-        lines = [f"Conditioning: errors are amplified by {self.largest:.3g} at most{where}; "
+            if not np.isfinite(self.largest):
+                by = f"exp({log[j, i]:.6g})"
+        lines = [f"Conditioning: errors are amplified by {by} at most{where}; "
                  f"{self.neurons.size} of {self.m} neurons looked at"]
         if self.crossings.size:
             worst = self.crossings[np.argmax(np.abs(self.crossings["ratio"]))]
@@ -91,7 +107,7 @@ class Conditioning(Value):
         return "\n".join(lines)
 
 
-def condition(flow: Record, most: int = 50) -> Conditioning:
+def condition(flow: Record, most: int = 50, progress: bool = False) -> Conditioning:
     """How errors of single neurons grow on a run.
 
     Between events a neuron obeys ``u' = [[0, D'], [D, 0]] u``, which is linear whatever the loss
@@ -106,6 +122,8 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
         The run.
     most : int
         Look at no more than so many neurons: those that move, evenly.
+    progress : bool
+        Draw a text meter on standard error.
 
     Returns
     -------
@@ -115,7 +133,7 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
     ------
     TypeError, ValueError
         If ``most`` is not a positive whole number, the activation is smooth, output weights are
-        optimal at every time, or the bias has a decay of its own.
+        optimal at every time, or the bias has a decay of its own; or if the run is too long.
 
     References
     ----------
@@ -131,14 +149,14 @@ def condition(flow: Record, most: int = 50) -> Conditioning:
     if who.size > most:
         who = who[np.linspace(0, who.size - 1, most).astype(int)]
     track = _Track(flow, who)
-    amplification = [track.amplification(flow.path.start)]
-    for p in range(len(flow.path.pieces)):
-        amplification.append(track.amplification(track.follow(p)))
+    found = [track.amplification(*track.first)]
+    for p in pieces(flow, progress):
+        found.append(track.amplification(*track.follow(p)))
     # No neuron may move at all.
-    grown = np.array(amplification).reshape(len(amplification), who.size)
+    grown, log = np.array(found).reshape(len(found), 2, who.size).transpose(1, 0, 2)
     t = np.append(flow.path.breaks[:-1], flow.t_end)
     crossings = np.sort(np.array(track.crossings, dtype=CROSSING), order=["time", "neuron"])
-    return Conditioning(who, t, grown, crossings, _close(flow, who, t, grown),
+    return Conditioning(who, t, grown, log, crossings, _close(flow, who, t, log),
                         float(flow.settings["rtol"]), flow.path.m)
 
 
@@ -160,7 +178,8 @@ def _suits(flow: Record) -> None:
 
 
 class _Track:
-    """Propagators of some neurons, piece by piece, by the clock of the run."""
+    """Propagators of some neurons, piece by piece, by the clock of the run: in units of powers of
+    two, as neurons are, since both leave double precision."""
 
     def __init__(self, flow: Record, who: np.ndarray) -> None:
         self.flow, self.who = flow, who
@@ -169,19 +188,16 @@ class _Track:
         self.clocked = self.origin.clock.parts is not None
         self.speeds = np.repeat(np.array(self.field.setting.rates, dtype=float), [1, d])
         self.decay = self.field.setting.shrinking(1, d) * self.speeds
-        self.Phi = np.tile(np.eye(flow.path.d + 1), (who.size, 1, 1))
+        self.Phi = np.tile(np.eye(d + 1), (who.size, 1, 1))
+        self.power = np.zeros(who.size)
         self.codes = flow.initial_pattern[who].copy()
         self.events = flow.events[np.isin(flow.events["neuron"], who)].copy()
         self.times = self.events["time"].copy()
         self.events["time"] = self.inside(self.times)
         self.next = 0
-        self.first = self.sizes(flow.path.start)
+        start, unit = flow.path.scaled(np.array(flow.path.breaks[:1]))
+        self.first = self.sizes(start[0], unit[0])
         self.crossings: list[tuple[float, int, int, float]] = []
-
-    def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Weights (J, m) and (J, m, d) of flat states."""
-        m, d = self.flow.path.m, self.flow.path.d
-        return states[:, :m], states[:, m:].reshape(len(states), m, d)
 
     def inside(self, t: np.ndarray) -> np.ndarray:
         """Times of the clock, if there is one."""
@@ -196,36 +212,53 @@ class _Track:
         unit = float(self.origin.rates.outside(self.origin.units.outside(1.0)))
         return np.asarray(np.log(unit) + Clock(parts[:max(now, 1)]).log_rate(s))[:, None]
 
-    def sizes(self, state: np.ndarray) -> np.ndarray:
-        """Norms of ``(a, w)``, (s,)."""
-        a, W = self.split(state[None])
-        return np.asarray(np.hypot(a[0, self.who], row_norms(W[0, self.who])))
+    def sizes(self, neurons: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Norms of ``(a, w)`` (s,) at one of the times of ``path.scaled``, in units of 2 to the
+        power (s,)."""
+        U = neurons[self.who]
+        return np.hypot(U[:, 0], row_norms(U[:, 1:])), power[self.who]
 
-    def amplification(self, state: np.ndarray) -> np.ndarray:
-        """Of the neurons (s,), at the state that they have come to."""
-        size = self.sizes(state)
+    def amplification(self, size: np.ndarray, power: np.ndarray) -> np.ndarray:
+        """Of the neurons, and its logarithm (2, s), at the sizes that they have come to."""
         norm = (np.linalg.norm(self.Phi, 2, axis=(1, 2)) if self.who.size
                 else np.empty(0))
-        return np.where(size > 0, norm * self.first / np.where(size > 0, size, 1.0), 0.0)
+        first, unit = self.first
+        part = np.where(size > 0, norm * first / np.where(size > 0, size, 1.0), 0.0)
+        exponent = self.power + unit - power
+        whole = np.ldexp(part, exponent.clip(-5000, 5000).astype(int))
+        return np.array([whole, np.log(part) + exponent * np.log(2.0)])
 
-    def follow(self, p: int) -> np.ndarray:
-        """Take the propagators through a piece; the state at its end."""
+    def rate(self, D: Any) -> Any:
+        """At which neurons move in fields of these norms."""
+        output, hidden = self.speeds[0], self.speeds[-1]
+        return (D * (np.sqrt(output * hidden) if output * hidden else max(output, hidden))
+                + self.decay.max())
+
+    def grow(self, i: np.ndarray | list[int], steps: np.ndarray,
+             power: np.ndarray | float = 0.0) -> None:
+        """Multiply propagators ``i`` (S,) by ``steps`` (S, d + 1, d + 1), in units of 2 to the
+        power (S,)."""
+        self.Phi[i], more = _scaled(steps @ self.Phi[i])
+        self.power[i] += more + power
+
+    def follow(self, p: int) -> tuple[np.ndarray, np.ndarray]:
+        """Take the propagators through a piece; `sizes` of the neurons at its end."""
         path, field = self.flow.path, self.field
         t0, t1 = path.breaks[p], min(path.breaks[p + 1], path.t_end)
         s0, s1 = self.inside(np.array([t0, t1]))
         s = s0 + (nodes(DEGREE) + 1) / 2 * (s1 - s0)
         t = np.clip(self.origin.outside(s), t0, t1) if self.clocked else s
-        states = path.evaluate(p, t)
-        a, W = self.split(states)
+        # A break is the end of the piece before.
+        neurons, power = path.scaled(np.maximum(t, min(np.nextafter(t0, np.inf), t1)))
+        V = neurons[:, self.who, 1:]
+        a, W = np.ldexp(neurons[:, :, 0], power), np.ldexp(neurons[:, :, 1:], power[:, :, None])
         log = self.log_rate(s)
         pulls = field.pulls(np.array([field.outputs(*now) for now in zip(a, W)]), log)
         rates = np.zeros(self.who.size)
-        for w, pull in zip(W[:, self.who], pulls):
+        for w, pull in zip(V, pulls):
             seen = np.where(w @ self.flow.data.X.T > 0, ON, OFF)
             rates = np.maximum(rates, row_norms(field.sums(seen, pull)))
-        output, hidden = self.speeds[0], self.speeds[-1]
-        rates *= np.sqrt(output * hidden) if output * hidden else max(output, hidden)
-        rates += self.decay.max()
+        rates = self.rate(rates)
         last = int(np.searchsorted(self.times, t1, side="right"))
         own = self.events[self.next:last]
         own["time"] = own["time"].clip(s0, s1)
@@ -235,21 +268,71 @@ class _Track:
         for i in np.flatnonzero(busy):
             self._carry(int(i), own[own["neuron"] == self.who[i]], course, float(rates[i]))
         if not busy.all():
-            self._pass(np.flatnonzero(~busy), course, float(rates[~busy].max()))
-        return np.asarray(states[-1])
+            (size, unit), (end, now) = (self.sizes(neurons[j], power[j]) for j in (0, -1))
+            moved = np.log(end) - np.log(size) + (now - unit) * np.log(2.0)
+            self._pass(np.flatnonzero(~busy), course, float(rates[~busy].max()), moved)
+        return self.sizes(neurons[-1], power[-1])
 
-    def _pass(self, i: np.ndarray, course: _Pulls, rate: float) -> None:
-        """Take the propagators of neurons without events through a piece, all in the same steps."""
-        ends = np.linspace(course.t0, course.t1,
-                           1 + max(1, int(np.ceil((course.t1 - course.t0) * rate / TURN))))
+    def _pass(self, i: np.ndarray, course: _Pulls, rate: float, moved: np.ndarray) -> None:
+        """Take the propagators of neurons without events through a piece, all in the same steps;
+        the logarithms of their norms change by ``moved`` (s,)."""
+        length, each = course.t1 - course.t0, np.ones(i.size)
+        if length * rate > MANY:
+            # Of sliding neurons that is more than the rate at which they turn.
+            pulls = course(np.linspace(course.t0, course.t1, DEGREE + 1))
+            D = np.array([self.field.fields(self.codes[i], now) for now in pulls])
+            still = self._still(D, length, moved[i])
+            D[:, still] = 0.0
+            rate = self.rate(float(row_norms(D).max()))
+            if length * rate > LONGEST and (self.decay.any() or D.any() and not course.steady):
+                self._refuse(course)
+            if course.steady or not D.any():
+                self._pass_long(i, course, rate, D[0])
+                return
+            if still.any():
+                self._pass(i[~still], course, rate, moved)
+                return
+        ends = np.linspace(course.t0, course.t1, 1 + max(1, int(np.ceil(length * rate / TURN))))
         for t, h in zip(ends[:-1], np.diff(ends)):
-            each = np.ones(i.size)
-            self.Phi[i] = self._steps(self.codes[i], t * each, h * each, course) @ self.Phi[i]
+            self.grow(i, self._steps(self.codes[i], t * each, h * each, course))
+
+    def _still(self, D: np.ndarray, length: float, moved: np.ndarray) -> np.ndarray:
+        """Which neurons (S,) rest on a piece, for longer than they could in fields ``D``
+        (J, S, d): these are what rounding leaves of none."""
+        turns = row_norms(D).max(axis=0) * length
+        rest = (turns > 1) & ~(np.abs(moved) > turns / 10) & (not self.decay.any())
+        return np.asarray(rest)
+
+    def _refuse(self, course: _Pulls) -> NoReturn:
+        """Say on what piece too many steps would be needed, or more than can be said.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        t0, t1 = (float(self.origin.outside(t)) if self.clocked else t
+                  for t in (course.t0, course.t1))
+        raise ValueError(f"conditioning is not known from t = {t0:.6g} to {t1:.6g}, more than "
+                         f"{LONGEST:g} turns of a neuron: end the run before")
+
+    def _pass_long(self, i: np.ndarray, course: _Pulls, rate: float, D: np.ndarray) -> None:
+        """The same, in fields (S, d) that stay, by squaring a step."""
+        length = course.t1 - course.t0
+        k = max(0, int(np.ceil(np.log2(length) + np.log2(max(rate / TURN, 1e-300)))))
+        step, power = expm(length * 0.5**k * self._matrices(D)), np.zeros(i.size)
+        for _ in range(k):
+            step, more = _scaled(step @ step)
+            power = 2 * power + more
+        self.grow(i, step, power)
 
     def _carry(self, i: int, events: np.ndarray, course: _Pulls, rate: float) -> None:
         """Take the propagator of one neuron through its ``events`` on a piece, and to its end."""
-        stops = np.append(np.unique(events["time"]), course.t1)
+        # On a stepper the piece ends with them.
+        stops = np.unique(np.append(events["time"], course.t1))
         begun = np.append(course.t0, stops[:-1])
+        if (course.t1 - course.t0) * rate > LONGEST:
+            self._refuse(course)
         counts = np.maximum(1, np.ceil((stops - begun) * (rate / TURN))).astype(int)
         codes, now = [], self.codes[i]
         for t in stops:
@@ -265,7 +348,7 @@ class _Track:
         at = course(stops)
         for q, t in enumerate(stops):
             for E in step[part == q]:
-                self.Phi[i] = E @ self.Phi[i]
+                self.grow([i], E[None])
             own = events[events["time"] == t]
             if own.size:
                 self._jump(i, own, codes[q], codes[q + 1], at[q])
@@ -275,15 +358,19 @@ class _Track:
                course: _Pulls) -> np.ndarray:
         """Steps (S, d + 1, d + 1) of the method of Magnus of fourth order from times ``t`` (S,), of
         lengths ``h``, on patterns ``codes`` (S, n)."""
-        e = self.Phi.shape[1]
-        M = np.zeros((2, h.size, e, e))
-        for k, node in enumerate((0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2)):
-            D = self.field.fields(codes, course(t + node * h))
-            M[k, :, 0, 1:], M[k, :, 1:, 0] = self.speeds[0] * D, self.speeds[-1] * D
-        M[:, :, np.arange(e), np.arange(e)] = -self.decay
+        M = [self._matrices(self.field.fields(codes, course(t + node * h)))
+             for node in (0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2)]
         turned = M[1] @ M[0] - M[0] @ M[1]
         h = h[:, None, None]
         return np.asarray(expm(h / 2 * (M[0] + M[1]) + 3**0.5 / 12 * h**2 * turned))
+
+    def _matrices(self, D: np.ndarray) -> np.ndarray:
+        """Of ``u' = M u`` (S, d + 1, d + 1) in fields (S, d)."""
+        e = self.Phi.shape[1]
+        M = np.zeros((len(D), e, e))
+        M[:, 0, 1:], M[:, 1:, 0] = self.speeds[0] * D, self.speeds[-1] * D
+        M[:, np.arange(e), np.arange(e)] = -self.decay
+        return M
 
     def _jump(self, i: int, own: np.ndarray, before: np.ndarray, after: np.ndarray,
               p: np.ndarray) -> None:
@@ -317,14 +404,27 @@ class _Pulls:
     t1: float
     series: np.ndarray
 
+    @property
+    def steady(self) -> bool:
+        """Whether they change by no more than rounding."""
+        size = np.abs(self.series)
+        return bool(size[1:].sum(axis=0).max() <= STEADY * size[0].max())
+
     def __call__(self, t: np.ndarray) -> np.ndarray:
         """Pulls (J, n) at times (J,)."""
         s = 2 * (t - self.t0) / max(self.t1 - self.t0, 1e-300) - 1
         return np.asarray(chebvander(s, DEGREE) @ self.series)
 
 
-def _close(flow: Record, who: np.ndarray, t: np.ndarray, grown: np.ndarray) -> np.ndarray:
-    """Crossings that are undone: those of a pair that follow one another, on and off."""
+def _scaled(Phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Matrices (S, e, e) in units of 2 to the power (S,)."""
+    power = np.frexp(np.abs(Phi).max(axis=(1, 2)))[1]
+    return np.ldexp(Phi, -power[:, None, None]), power
+
+
+def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """Crossings that are undone: those of a pair that follow one another, on and off. ``log`` is
+    that of the amplification."""
     events = flow.events[np.isin(flow.events["neuron"], who) & (flow.events["to"] != SLIDING)]
     events = events[np.lexsort((events["time"], events["point"], events["neuron"]))]
     one, other = events[:-1], events[1:]
@@ -336,22 +436,19 @@ def _close(flow: Record, who: np.ndarray, t: np.ndarray, grown: np.ndarray) -> n
     one, other = one[order], other[order]
     middle = (one["time"] + other["time"]) / 2
     i, k = one["neuron"], one["point"]
-    m, d = flow.path.m, flow.path.d
-    u = np.zeros((middle.size, d + 1))
+    u = np.zeros((middle.size, flow.path.d + 1))
     piece = np.searchsorted(flow.path.breaks, middle, side="right") - 1
     piece = np.clip(piece, 0, len(flow.path.pieces) - 1)
     for p in np.unique(piece):
         # A wide network is evaluated as a whole: once for all that is asked of a piece.
         rows = np.flatnonzero(piece == p)
-        states = flow.path.evaluate(int(p), middle[rows])
-        for j, state in zip(rows, states):
-            u[j, 0], u[j, 1:] = state[i[j]], state[m + i[j] * d:m + (i[j] + 1) * d]
+        u[rows] = flow.path.scaled(middle[rows])[0][np.arange(rows.size), i[rows]]
     x = flow.data.X[k]
     depth = np.abs((u[:, 1:] * x).sum(axis=1)) / np.maximum(row_norms(u) * row_norms(x), 1e-300)
     at = np.minimum(np.searchsorted(t, middle), len(t) - 1)
     found = np.zeros(middle.size, dtype=CLOSE)
     for name, column in (("time", one["time"]), ("neuron", i), ("point", k), ("depth", depth),
-                         ("rtol", depth / 10 / np.maximum(
-                             grown[at, np.searchsorted(who, i)], 1e-300))):
+                         ("rtol", np.exp(np.log(np.maximum(depth / 10, 1e-300)) -
+                                         log[at, np.searchsorted(who, i)]))):
         found[name] = column
     return found[np.argsort(found["rtol"], kind="stable")]

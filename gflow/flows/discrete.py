@@ -39,7 +39,7 @@ class Descent(Flow):
         start; ``step_time`` the flow time of a step.
     """
 
-    def certificate(self, most: int | None = None) -> NoReturn:
+    def certificate(self, most: int | None = None, *, progress: bool = False) -> NoReturn:
         """Not there: a certificate is evidence that a path is the flow.
 
         Raises

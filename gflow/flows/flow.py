@@ -104,13 +104,15 @@ class Flow(Record):
     checked: Checked | None = None
 
     @quiet
-    def conditioning(self, most: int = 50) -> Conditioning:
+    def conditioning(self, most: int = 50, *, progress: bool = False) -> Conditioning:
         """By how much the run amplifies errors of single neurons.
 
         Parameters
         ----------
         most : int
             Look at no more than so many neurons.
+        progress : bool
+            Draw a text meter on standard error.
 
         Returns
         -------
@@ -133,10 +135,10 @@ class Flow(Record):
         True
         """
         self._whole("what conditioning is found from")
-        return condition(self, most)
+        return condition(self, most, progress)
 
     @quiet
-    def certificate(self, most: int | None = None) -> Certificate:
+    def certificate(self, most: int | None = None, *, progress: bool = False) -> Certificate:
         """Evidence that the run can be trusted, recomputed from the trajectory.
 
         Parameters
@@ -144,6 +146,8 @@ class Flow(Record):
         most : int, optional
             Look at no more than so many pieces of it (two at least), for the energy identity too:
             cheap for sweeps of long runs. Default: everything, for what is costly up to 500 pieces.
+        progress : bool
+            Draw a text meter on standard error.
 
         Raises
         ------
@@ -151,7 +155,7 @@ class Flow(Record):
             If ``most`` is not a positive whole number.
         """
         self._whole("what a certificate checks")
-        return certify(self, most)
+        return certify(self, most, progress)
 
     def alignment(self) -> Alignment:
         """How neurons align: with their fields, with extremal vectors, in groups, and when."""

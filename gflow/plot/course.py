@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
+from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
@@ -14,15 +16,13 @@ from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_f
                     edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
                     some, time_axis, turn)
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.axes import Axes
-
-    from ..flows.flow import Flow
 
 LINES = 200
 """Lines that stand for the neurons of a wide network, about."""
 FEW = 10
 """Of these for those of each sign and for the dead, at least."""
+SMALLEST = 1e-290
+"""Norm that a logarithmic axis of matplotlib has room for, and for what is around it."""
 MARKS = {"activate": ("#0072B2", "^"), "deactivate": ("#D55E00", "v"), "slide": ("#009E73", "s"),
          "release": ("#CC79A7", "D")}
 
@@ -34,9 +34,14 @@ class OverTime(Picture):
 
     def move(self, t: float) -> None:
         """Put the line at a time."""
+        x = self.place(t)
         if not self.artists:
-            self.artists = [self.ax.axvline(t, color="0.2", linewidth=1.4, alpha=0.8, zorder=4)]
-        self.artists[0].set(xdata=[t, t])
+            self.artists = [self.ax.axvline(x, color="0.2", linewidth=1.4, alpha=0.8, zorder=4)]
+        self.artists[0].set(xdata=[x, x])
+
+    def place(self, t: float) -> float:
+        """Where on the axis a time is."""
+        return t
 
     def neuron_lines(self, t: np.ndarray, values: np.ndarray) -> None:
         """One line a neuron, or a bundle of them, styled by the sign of its output weight at the
@@ -104,11 +109,22 @@ class NormsPicture(OverTime):
 
     def draw(self) -> None:
         """The lines."""
-        t, norms = _course(self.flow, "norms")
-        values = positive(norms)
+        t, log = _course(self.flow, "log_norms")
+        if self._below(log[:1]):
+            # Of matplotlib a logarithmic axis ends before double precision does.
+            self.neuron_lines(t, np.where(np.isfinite(log), log / np.log(10), np.nan))
+            self.ax.set_ylabel(r"norm $\log_{10} |w_i|$")
+            return
+        norms = _course(self.flow, "norms")[1]
+        values = positive(np.where(norms < SMALLEST, 0.0, norms))
         self.neuron_lines(t, values)
         logarithmic(self.ax, values)
         self.ax.set_ylabel("norm $|w_i|$")
+
+    @staticmethod
+    def _below(log: np.ndarray) -> bool:
+        """Whether a logarithmic axis has no room for some of these."""
+        return bool((np.isfinite(log) & (log < np.log(SMALLEST))).any())
 
 
 class DirectionsPicture(OverTime):
@@ -201,8 +217,44 @@ class EventsPicture(OverTime):
         ax.set_ylabel(label)
 
 
+class MarginsPicture(OverTime):
+    """See `margins`."""
+
+    name = "margins"
+    corner = "best"
+
+    @quiet
+    def check(self) -> None:
+        """The margins are found here, and whether there are any."""
+        found = self.found = self.flow.margin()
+        # From where on no point is on the wrong side.
+        behind = np.flatnonzero(~((found.smoothed > 0) & (found.hard > 0)))
+        self.late = (np.arange(found.t.size) > (behind[-1] if behind.size else -1)) & (found.t > 0)
+        if not self.late.any():
+            raise ValueError("the network does not separate the data, and has no margin to show: "
+                             "run longer, or give it more neurons")
+
+    def draw(self) -> None:
+        """Both curves."""
+        found, late, colours = self.found, self.late, pair(self.ax, self.name)
+        # Of matplotlib a logarithmic axis ends before double precision does.
+        log = self.flow.log_t[late] / np.log(10)
+        for values, own in ((found.smoothed, {**UP, "color": colours[0], "label": "smoothed"}),
+                            (found.hard, {**DOWN, "color": colours[1], "label": "hard"})):
+            self.ax.plot(log, values[late], **line({**own, **dots(log)}, self.options))
+        over = r"$|\theta|^2$" if found.degree == 2 else "norm of the layer that moves"
+        self.ax.set(xlabel=r"$\log_{10} t$", ylabel=f"margin / {over}")
+
+    def place(self, t: float) -> float:
+        """Nowhere before the curves begin."""
+        return float(np.log10(t)) if t >= self.found.t[self.late][0] else np.nan
+
+
 def _course(flow: Flow, what: str) -> tuple[np.ndarray, np.ndarray]:
     """Times and a quantity at them."""
+    if what == "log_norms" and flow.saved is not None:
+        with np.errstate(divide="ignore"):
+            return flow.t, np.log(flow.norms)
     if resampled(flow):
         return course(flow).t, getattr(course(flow), what)
     return flow.t, getattr(flow, what)
@@ -248,7 +300,8 @@ def loss(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: 
 
 
 def norms(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
-    """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`.
+    """Norms ``|w_i|`` against time, one line a neuron; parameters as in `loss`. Of starts below
+    double precision their logarithms.
 
     Of more than 400 neurons bundles are drawn, each by its heaviest neuron (``|a_i| |w_i|`` at the
     end), the more of the weight of the network it has the darker.
@@ -284,24 +337,11 @@ def events(flow: Flow, t: float | None = None, ax: Axes | None = None, **options
     return _over_time(EventsPicture, flow, t, ax, options)
 
 
-def margins(flow: Flow, ax: Axes | None = None, **options: object) -> Axes:
+def margins(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
     """Hard and smoothed margin of the data (`gflow.Flow.margin`) against log10 t, on an endless
-    loss.
+    loss; parameters as in `loss`.
 
-    Times before the smoothed margin is positive are left away, as there is nothing to see.
-
-    Parameters
-    ----------
-    flow : Flow
-        On the logistic or the exponential loss.
-    ax : matplotlib Axes, optional
-        Where to draw; new axes if None.
-    **options
-        For the lines.
-
-    Returns
-    -------
-    matplotlib Axes
+    Times before both margins are positive for good are left away, as there is nothing to see.
 
     Raises
     ------
@@ -312,25 +352,11 @@ def margins(flow: Flow, ax: Axes | None = None, **options: object) -> Axes:
     --------
     >>> import gflow, matplotlib.figure
     >>> flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1]), t_max=1e30, loss="logistic")
-    >>> axes = gflow.plot.margins(flow, matplotlib.figure.Figure().subplots())
+    >>> axes = gflow.plot.margins(flow, ax=matplotlib.figure.Figure().subplots())
     >>> float(axes.lines[0].get_xdata()[-1].round(9)), [one.get_label() for one in axes.lines]
     (30.0, ['smoothed', 'hard'])
     """
-    found = flow.margin()
-    # From where on no point is on the wrong side.
-    behind = np.flatnonzero(~((found.smoothed > 0) & (found.hard > 0)))
-    late = (np.arange(found.t.size) > (behind[-1] if behind.size else -1)) & (found.t > 0)
-    if not late.any():
-        raise ValueError("the network does not separate the data, and has no margin to show: run "
-                         "longer, or give it more neurons")
-    ax = axes(ax)
-    for values, own in ((found.smoothed, {"color": UP["color"], "label": "smoothed"}),
-                        (found.hard, {**DOWN, "label": "hard"})):
-        # Of matplotlib a logarithmic axis ends before double precision does.
-        ax.plot(flow.log_t[late] / np.log(10), values[late], **line(own, options))
-    over = r"$|\theta|^2$" if found.degree == 2 else "norm of the layer that moves"
-    ax.set(xlabel=r"$\log_{10} t$", ylabel=f"margin / {over}")
-    return ax
+    return _over_time(MarginsPicture, flow, t, ax, options)
 
 
 def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **options: object

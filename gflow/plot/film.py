@@ -10,11 +10,15 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.artist import Artist
+from matplotlib.figure import Figure
+from PIL import Image
 from numpy.typing import ArrayLike
 
+from ..flows.flow import Flow
 from ..problem.checks import positive, real_array
 from ..problem.files import Output
 from ..problem.words import cut, short
@@ -22,12 +26,6 @@ from .panel import PICTURES, known, label, laid_out, size_of, tells
 from .picture import time_of
 from .style import check_flow, clock, some
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.artist import Artist
-    from matplotlib.figure import Figure
-    from PIL.Image import Image
-
-    from ..flows.flow import Flow
 
 FRAMES = 60
 SECONDS, FASTEST = 5.0, 25.0
@@ -106,7 +104,6 @@ class Film:
 
     def _figure(self, inches: tuple[float, float]) -> tuple[Figure, Any]:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
         figure = Figure(figsize=inches, dpi=self._dpi, layout="constrained")
         return figure, FigureCanvasAgg(figure)
 
@@ -168,7 +165,7 @@ class Film:
             figure.set_layout_engine("none")
             yield _pixels(canvas)
 
-    def _images(self) -> Iterator[Image]:
+    def _images(self) -> Iterator[Image.Image]:
         """Frames in few colours, the same for all."""
         frames = list(self.frames())
         palette = Palette(np.concatenate([frames[k].reshape(-1, 3)
@@ -253,7 +250,6 @@ class Palette:
     """
 
     def __init__(self, sample: np.ndarray) -> None:
-        from PIL import Image
         seen = Image.fromarray(np.unique(sample, axis=0)[None])
         # Middles of boxes, in place of means, would lie in bands on a map of the output.
         found = seen.quantize(COLOURS, method=Image.Quantize.MEDIANCUT, kmeans=1)
@@ -262,9 +258,8 @@ class Palette:
         # The nearest colour of each that has come by; Pillow looks for one that is nearly so.
         self._nearest = np.full(1 << 24, -1, dtype=np.int16)
 
-    def image(self, frame: np.ndarray) -> Image:
+    def image(self, frame: np.ndarray) -> Image.Image:
         """A frame (height, width, 3) in these colours."""
-        from PIL import Image
         code = frame.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.int32)
         place = self._nearest[code]
         new = np.unique(code[place < 0])

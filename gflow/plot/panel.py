@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import Literal, get_args
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
+from ..flows.flow import Flow
 from ..problem.words import short
 from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
-                     NormsPicture, OverTime)
+                     MarginsPicture, NormsPicture, OverTime)
 from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
 from .style import check_flow, clock, legend
 from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-    from ..flows.flow import Flow
 
 Name = Literal["loss", "norms", "directions", "alignment", "events", "neurons", "polar",
-               "boundary", "function", "kinks", "fit"]
+               "boundary", "function", "kinks", "fit", "margins"]
 NAMES: tuple[Name, ...] = get_args(Name)
 PICTURES: Mapping[str, type[Picture]] = {
     kind.name: kind for kind in (
         LossPicture, NormsPicture, DirectionsPicture, AlignmentPicture, EventsPicture,
-        NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture)}
+        NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture,
+        MarginsPicture)}
 TALL, WIDE = 3.6, 4.6
 """Inches of a picture among others."""
 
@@ -141,7 +140,6 @@ def figure(flow: Flow, what: str = "panel", t: float | None = None) -> Figure:
     TypeError, ValueError
         If there is no such picture of this run, or ``t`` is no time that was reached.
     """
-    from matplotlib.figure import Figure
     names = tells(flow) if what == "panel" else (known(what),)
     made = Figure(figsize=size_of(names), layout="constrained")
     places = laid_out(made, names)

@@ -89,13 +89,14 @@ class Course(NamedTuple):
     ----------
     t : ndarray, shape (T,)
     directions : ndarray, shape (T, m, d)
-    norms : ndarray, shape (T, m)
+    norms, log_norms : ndarray, shape (T, m)
     loss : ndarray, shape (T,)
     """
 
     t: np.ndarray
     directions: np.ndarray
     norms: np.ndarray
+    log_norms: np.ndarray
     loss: np.ndarray
 
 
@@ -135,7 +136,8 @@ def course(flow: Flow) -> Course:
         # Neurons one by one as their products with a, which do not underflow before the loss does.
         size = np.ldexp(neurons[:, :, 0] * norms, 2 * power)
         loss = np.array([field.value(field.outputs(*pair)) for pair in zip(size, u)])
-        known = _courses[flow] = Course(t, u, np.ldexp(norms, power), loss)
+        known = _courses[flow] = Course(t, u, np.ldexp(norms, power),
+                                        np.log(norms) + power * np.log(2.0), loss)
     return known
 
 

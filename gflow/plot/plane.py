@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
+from ..flows.flow import Flow
 from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
 from .picture import Picture, drawn, neurons_at
@@ -13,10 +15,6 @@ from .points import Cloud, Plane
 from .style import EDGES, edge_style, edges_label, limits, line, mark_size, some, turn
 from .targets import inputs_of
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.axes import Axes
-
-    from ..flows.flow import Flow
 
 LOOKS = 12
 """Times of a film at which limits are looked for."""

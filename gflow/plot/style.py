@@ -96,11 +96,13 @@ def pair(ax: Axes, name: str) -> tuple[str, str]:
 
 def legend(ax: Axes, loc: str, **options: Any) -> None:
     """A legend that says everything once, if there is anything to say. ``"outside"`` is on the
-    right of the axes, ``"top"`` two columns above everything drawn, for which room is made. Marks
-    in it can be seen, however small and pale they are in the picture."""
+    right of the axes, ``"above"`` two columns over them, ``"top"`` two columns in them, above
+    everything drawn, for which room is made. Marks in it can be seen, however small and pale they
+    are in the picture."""
     beside = (1.1, 1.05) if ax.name == "polar" else (1.02, 1.0)
     places: dict[str, dict[str, Any]] = {
         "outside": {"loc": "upper left", "bbox_to_anchor": beside},
+        "above": {"loc": "lower center", "bbox_to_anchor": (0.5, 1.0), "ncols": 2},
         "top": {"loc": "upper center", "ncols": 2}}
     place = places.get(loc, {"loc": loc})
     from matplotlib.lines import Line2D
@@ -194,9 +196,12 @@ def time_axis(ax: Axes, t: np.ndarray) -> None:
     flows that are drawn on top.
     """
     if t.size and t[-1] > 0 and ax.get_xscale() == "linear":
-        ax.set_xscale("symlog", linthresh=float(min(0.1, t[-1] / 100)))
-        if t[-1] > 1e20:
-            # Powers of three digits need room.
+        linear = float(min(0.1, t[-1] / 100))
+        # What is linear has room for its labels, however many decades follow.
+        decades = max(1.0, (np.log10(t[-1]) - np.log10(linear)) / 12)
+        ax.set_xscale("symlog", linthresh=linear, linscale=decades)
+        if t[-1] > 1e12:
+            # So many powers need room.
             from matplotlib.ticker import SymmetricalLogLocator
             locator = ax.xaxis.get_major_locator()
             assert isinstance(locator, SymmetricalLogLocator)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+from matplotlib.axes import Axes
 
+from ..flows.flow import Flow
 from ..problem.data import Data
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, drawn, neurons_at
 from .style import COLOURS, DASHES, limits, line, mark_size, pair, some, turn
 
-if TYPE_CHECKING:  # pragma: no cover
-    from matplotlib.axes import Axes
-
-    from ..flows.flow import Flow
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
 """Points of a curve, fewest of them, and neurons times points that are quick."""
@@ -114,6 +112,8 @@ class KinksPicture(OneInput):
     """See `kinks`."""
 
     name = "kinks"
+    # Kinks may be anywhere, and move.
+    corner = "above"
 
     @quiet
     def draw(self) -> None:
