@@ -203,8 +203,8 @@ def outcome(look, path):
 
 def test_a_flipped_bit_is_noticed_by_all_that_read_or_go_on(small, tmp_path, monkeypatch):
     """Keys, seeds, states, tracebacks, settings, the head of the file."""
-    for name in ("ALIVE", "AHEAD", "BUSY", "BREATH"):
-        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+    for name in ("store.ALIVE", "store.AHEAD", "database.BUSY", "database.BREATH"):
+        monkeypatch.setattr(f"gflow.sweeping.{name}", 0.1)
     path, looks = small
     raw, other, draw = path.read_bytes(), tmp_path / "flipped.db", np.random.default_rng(0)
     shutil.copy(path, other)
@@ -349,7 +349,7 @@ def test_a_sweep_that_was_taken_for_dead_goes_on(tmp_path):
 def test_a_store_that_another_program_locks_is_one_sentence(sweep, tmp_path, monkeypatch):
     sweep(sweep_tasks.nap, {"n": [1]})
     for name in ("BUSY", "BREATH"):
-        monkeypatch.setattr(f"gflow.sweeping.store.{name}", 0.1)
+        monkeypatch.setattr(f"gflow.sweeping.database.{name}", 0.1)
     db = sqlite3.connect(tmp_path / "s.db", isolation_level=None)
     db.execute("BEGIN EXCLUSIVE")
     with pytest.raises(OSError, match="since another program has locked it") as caught:
