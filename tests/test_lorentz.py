@@ -124,3 +124,11 @@ def test_saved_run(tmp_path):
     first = local_lorentz(flow)
     assert (again.pairs == first.pairs).all() and (again.intervals == first.intervals).all()
     np.testing.assert_allclose(again.drift, first.drift, atol=1e-14)
+
+
+def test_only_runs_with_their_weights_have_invariants():
+    with pytest.raises(TypeError, match="^flow is a NoneType: give a run"):
+        local_lorentz(None)
+    kept = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1.0, save=["loss"])
+    with pytest.raises(ValueError, match="^this run kept only loss"):
+        local_lorentz(kept)

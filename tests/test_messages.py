@@ -120,9 +120,29 @@ def test_missing_values_are_refused(X):
     for use in (lambda: gflow.Data(X, [1.0, 2.0]), lambda: gflow.TwoLayerReLU([1.0, 1.0], X),
                 lambda: gflow.TwoLayerReLU([1.0], [[0.0, -1.0]])(X)):
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)    # of NumPy, about masked to NaN
-            with pytest.raises((TypeError, ValueError), match="^[XW] "):
+            # NumPy warns of a masked number in a list, and makes NaN of it.
+            warnings.simplefilter("error")
+            with pytest.raises((TypeError, ValueError), match="^[XW] (has|is masked)"):
                 use()
+
+
+HIDDEN_NUMBER, DURATION = np.ma.array(3.0, mask=True), np.timedelta64(3)
+
+
+@pytest.mark.parametrize("name, value", [
+    ("t_max", HIDDEN_NUMBER), ("t_max", DURATION), ("t_max", np.timedelta64(3, "s")),
+    ("every", HIDDEN_NUMBER), ("decay", np.ma.masked), ("max_events", DURATION),
+    ("threads", DURATION), ("rates", (np.ma.masked, 1)), ("rates", (pd.NA, 1)),
+    ("rates", (DURATION, 1))])
+def test_hidden_numbers_and_durations_are_no_numbers(name, value):
+    with pytest.raises(TypeError, match=rf"^{name}(\[0\])? is .*: give "):
+        gflow.integrate(ONE, POINT, **{"t_max": 1.0, name: value})
+
+
+@pytest.mark.parametrize("name", ["m", "d", "scale", "rng"])
+def test_durations_draw_no_start(name):
+    with pytest.raises(TypeError, match=rf"^{name} is .*: give "):
+        gflow.init.balanced(**{"m": 3, "d": 2, "scale": 1.0, name: DURATION})
 
 
 def test_what_hides_nothing_is_taken():

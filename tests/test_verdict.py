@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 import gflow
+from gflow.problem.field import Field
 from gflow.theory import verdict
+from gflow.theory.ends import least_loss
 
 POINTS = gflow.datasets.three_points()
 FIT = np.linalg.lstsq(POINTS.X, POINTS.y, rcond=None)[0]
@@ -221,3 +223,13 @@ def test_a_verdict_cannot_be_changed():
         with pytest.raises(ValueError):
             array[...] = 0
     assert "rest that neurons will leave" in repr(found)
+
+
+def test_lengths_whose_squares_leave_double_precision():
+    # Each ray can be fitted, however short.
+    data = gflow.Data([[1e-200, 5e-201], [0.3, -1.0], [-5e199, 2e199]], [1.0, 0.5, -1.0])
+    start = gflow.init.balanced(5, 2, 1e-2, rng=0)
+    assert verdict(start, data).kind
+    assert least_loss(Field(data)) == 0
+    one = gflow.Data([[1e-200], [1e-200], [-1e200], [0.0]], [1.0, 2.0, 5.0, 0.5])
+    assert least_loss(Field(one)) == 0.09375

@@ -60,12 +60,9 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     """``value`` as NumPy sees it, but nothing that it hides."""
     if isinstance(value, list | tuple) and any(np.ma.isMaskedArray(part) for part in value):
         value = np.ma.stack([np.ma.asanyarray(part) for part in value])
-    if np.ma.isMaskedArray(value):
-        hidden = np.ma.getmaskarray(value)
-        if hidden.dtype.kind == "b" and hidden.any():
-            where = tuple(int(i) for i in np.argwhere(hidden)[0])
-            raise ValueError(f"{name} is masked (first at index {where}): fill or remove these "
-                             "entries")
+    where = _first_hidden(value)
+    if where is not None:
+        raise ValueError(f"{name} is masked (first at index {where}): fill or remove these entries")
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         # A tensor of PyTorch that has a gradient, or lives elsewhere.
         value = value.detach().cpu()
@@ -88,15 +85,38 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     return raw
 
 
+def _first_hidden(value: Any) -> tuple[int, ...] | None:
+    """Where an array, or a table of lists, has its first masked entry; None if there is none."""
+    if np.ma.isMaskedArray(value):
+        hidden = np.ma.getmaskarray(value)
+        if hidden.dtype.kind == "b" and hidden.any():
+            return tuple(int(i) for i in np.argwhere(hidden)[0])
+    elif isinstance(value, list | tuple):
+        # NumPy makes NaN of masked numbers in lists of lists, and warns.
+        for i, row in enumerate(value):
+            if isinstance(row, list | tuple) and any(map(np.ma.isMaskedArray, row)):
+                hiding = [np.ma.is_masked(part) for part in row]
+                if any(hiding):
+                    return i, hiding.index(True)
+    return None
+
+
 def _scalar(value: Any) -> Any:
-    """The number in an array without axes; anything else as it is."""
-    return value.item() if isinstance(value, np.ndarray) and value.ndim == 0 else value
+    """The number in an array without axes, unless it is hidden; anything else as it is."""
+    plain = isinstance(value, np.ndarray) and value.ndim == 0 and not np.ma.is_masked(value)
+    return value.item() if plain else value
+
+
+def _is(value: Any, kind: type) -> bool:
+    """Whether a value is a number of that kind: truth values and durations are not, although they
+    count as whole numbers to Python and NumPy."""
+    return isinstance(value, kind) and not isinstance(value, bool | np.bool_ | np.timedelta64)
 
 
 def _number(value: Any, wanted: str, name: str) -> float:
     """``value`` as a float, infinite if it is too large for one."""
     value = _scalar(value)
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Real):
+    if not _is(value, numbers.Real):
         raise TypeError(f"{name} is {short(value)}: give {wanted}")
     try:
         return float(value)
@@ -147,7 +167,7 @@ def flag(value: Any, name: str) -> bool:
 def whole(value: Any, name: str) -> int:
     """Return a positive whole number, or say what is wrong with ``value``."""
     value = _scalar(value)
-    if isinstance(value, bool | np.bool_) or not isinstance(value, numbers.Integral):
+    if not _is(value, numbers.Integral):
         raise TypeError(f"{name} is {short(value)}: give a positive whole number")
     if value < 1:
         raise ValueError(f"{name} = {short(value)}: give a positive whole number")
@@ -158,7 +178,7 @@ def generator(rng: int | np.random.Generator, stream: tuple[int, ...] = ()) -> n
     """Generator for a seed, on a stream of its own, or the generator given."""
     if isinstance(rng, np.random.Generator):
         return rng
-    if isinstance(rng, bool | np.bool_) or not isinstance(rng, numbers.Integral):
+    if not _is(rng, numbers.Integral):
         raise TypeError(f"rng is {short(rng)}: give a whole number as the seed, or a numpy "
                         "Generator")
     if rng < 0:

@@ -98,7 +98,7 @@ def as_rates(rates: object) -> tuple[float, float]:
     if not isinstance(rates, tuple | list) or len(rates) != 2:
         raise TypeError(f"rates is {short(rates)}: give a pair, the speed of the output weights "
                         "and that of the hidden ones")
-    fast = rates[0] in ("fast", np.inf)
+    fast = isinstance(rates[0], str | float) and rates[0] in ("fast", np.inf)
     output = 1.0 if fast else non_negative(rates[0], "rates[0]")
     hidden = non_negative(rates[1], "rates[1]")
     if fast and not hidden:

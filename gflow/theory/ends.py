@@ -478,6 +478,8 @@ def least_loss(field: Field) -> float:
             if not own.size:
                 continue
             x, y = np.abs(A.length[own]), data.y[own]
+            # Only the shape counts: squares of lengths may be beyond double precision.
+            x /= x.max()
             if is_quadratic(field.loss):
                 # Pulls at 0 over curvature 1 are what outputs should be.
                 slope = float(x @ field.first_pulls[own]) / float(x @ x)

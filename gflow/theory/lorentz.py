@@ -87,7 +87,7 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     Raises
     ------
     TypeError, ValueError
-        If ``most`` is not a positive whole number.
+        If ``flow`` is no run, or kept no weights, or ``most`` is not a positive whole number.
 
     References
     ----------
@@ -103,6 +103,9 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     >>> check.complete, bool(check.largest < 1e-6)
     (True, True)
     """
+    if not isinstance(flow, Record):
+        raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate")
+    flow._whole("what the invariants of pairs need")
     first, second, start, end, complete = _meetings(_segments(flow), whole(most, "most"))
     times, where = np.unique(np.concatenate([start, (start + end) / 2, end]), return_inverse=True)
     where = where.reshape(3, -1)
