@@ -154,3 +154,40 @@ def test_distances_of_tiny_networks():
         [(np.exp(0.5) - 1.5) / np.e, (np.e - 2.25) / np.e], rel=1e-6)
     with pytest.raises(ValueError, match="start from different weights"):
         gflow.descent.distances(flow, gflow.descend(([2e-170], [[2e-170]]), data, 0.5, 2))
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
+@pytest.mark.parametrize("width", [1e2, 1e4, 1e8, 1e20])
+def test_layers_that_are_unlike_are_right_or_no_success(method, width):
+    """a = 0 beside a large w: a' = w (s - 5/2 a w) with s = 3/2, and w stays; rtol of the neuron is
+    more than a ever is."""
+    rate = 2.5 * width**2
+    for t_max in (0.5 / rate, 1.0):
+        flow = gflow.integrate(([0.0], [[width]]), ([[1.0], [2.0]], [1.0, 1.0]), t_max,
+                               method=method)
+        if not flow.success:
+            assert method == "waveform" and width > 1e2 and "method=\"auto\"" in flow.message
+            continue
+        a = 0.6 / width * -np.expm1(-rate * flow.t)
+        np.testing.assert_allclose(flow.a[:, 0], a, rtol=0, atol=0.6e-5 / width)
+        assert flow.certificate().ok
+    assert method != "DOP853" or flow.success
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 15])
+def test_engines_agree_on_layers_that_are_unlike(seed):
+    g = np.random.default_rng(seed)
+    n, m, d = (int(g.integers(1, most)) for most in (7, 5, 4))
+    X, y, big = g.standard_normal((n, d)), g.standard_normal(n), 10.0**g.uniform(1, 7, m)
+    W = g.standard_normal((m, d))
+    W *= (big / np.linalg.norm(W, axis=1))[:, None]
+    a = g.standard_normal(m) * 10.0**g.uniform(-3, 1, m) / big
+    if seed == 2:
+        a, W = np.linalg.norm(W, axis=1), W * (a / big**2)[:, None]
+    t_max = 3.0 / max(big.max()**2, 1.0)
+    runs = [gflow.integrate((a, W), (X, y), t_max, method=method, rtol=rtol)
+            for method, rtol in [("auto", 1e-8), ("Radau", 1e-8), ("DOP853", 1e-12)]]
+    out = [np.einsum("tmk,tm->tk", np.maximum(run.W @ X.T, 0.0), run.a) for run in runs]
+    for found, run in zip(out[:2], runs):
+        np.testing.assert_allclose(found, out[2], rtol=0, atol=1e-5 * np.abs(y).max())
+        assert run.loss[-1] <= run.loss[0] and np.diff(run.loss).max() < 1e-6 * run.loss[0]

@@ -1,7 +1,10 @@
 """Stopping rules: what they test, how they are normalised, what they refuse."""
 
+import signal
+
 import numpy as np
 import pytest
+import scipy.integrate
 
 import gflow
 from gflow.stop import (Rule, State, as_rules, converged, gradient_below, loss_below, settled,
@@ -172,3 +175,42 @@ def test_a_rule_that_holds_at_the_start_stops_there(method):
         longer = flow.extend(2.0)
         assert longer.success and np.allclose(
             longer.W[-1], gflow.integrate(model, data, 2.0, method=method).W[-1], rtol=1e-6)
+
+
+class Late(Exception):
+    pass
+
+
+def late(*_):
+    raise Late("time is up")
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGALRM"), reason="no such signal")
+@pytest.mark.parametrize("method", ["DOP853", "LSODA"])
+def test_what_a_signal_handler_raises_comes_out(method, monkeypatch):
+    # Wherever it comes in: in SciPy, too, which is not to blame.
+    steps, step = [], getattr(scipy.integrate, method).step
+
+    def interrupted(self):
+        steps.append(step(self))
+        if len(steps) == 5:
+            signal.raise_signal(signal.SIGALRM)
+
+    monkeypatch.setattr(getattr(scipy.integrate, method), "step", interrupted)
+    before = signal.signal(signal.SIGALRM, late)
+    try:
+        with pytest.raises(Late) as caught:
+            gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 100.0, method=method)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert caught.value.flow.status == "exception" and caught.value.flow.t_end > 0
+
+
+def test_faults_of_engines_and_of_others_are_told_apart():
+    from gflow.engines.run import Stop
+    from gflow.engines.waveform.crew import Crew
+    with Crew(1) as crew:
+        with pytest.raises(Late):
+            crew.share(late, 1)
+        with pytest.raises(Stop, match="worker_failed"):
+            crew.share(lambda i: np.linalg.inv(np.zeros((2, 2))), 1)

@@ -14,6 +14,7 @@ from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import default_times, thread_count
 from ..problem.loss import SQUARE, Loss, loss_label
+from ..problem.lopsided import Lopsided
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
@@ -46,6 +47,11 @@ FADED = 500.0
 """Logarithm of what decay may leave of weights on a stepper: doubles end below exp of -745."""
 SMALLEST = -1000
 """Exponent of the smallest hidden weights that a stepper holds."""
+
+FINEST = 1e-13
+"""Tolerance of the fast engine, at least."""
+SHARPER = 1e3
+"""Where it would have to be so much less than what was asked for, a stepper is chosen."""
 
 UNDER_WAY = "a checkpoint of a run under way: gflow.resume goes on with it"
 
@@ -86,6 +92,10 @@ def choose(model: TwoLayer, data: Data, t_max: float,
         return "DOP853", f"the fast engine has no {lacking(setting, model).removeprefix('a ')}"
     if model.log_scale.any():
         return "waveform", "the start has a log_scale"
+    alike = _lopsided(model, data, loss)
+    if alike.sharper > SHARPER:
+        return "DOP853", (f"the layers of neuron {int(np.argmax(alike.log_excess))} are too unlike "
+                          "for the fast engine")
     shrinks = (setting.inside(Rates(*setting.rates).pace).uniform or 0.0) * t_max
     if shrinks > FADED:
         return "waveform", f"decay leaves exp(-{shrinks:.3g}) of what does not grow"
@@ -196,7 +206,8 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
         run.snapshot = lambda: keep(outcome(path.snapshot(), "interrupted", UNDER_WAY))
     status, message, raised = _carry(
         engine, run, "" if len(kept) or engine.steps else
-        overflow(model, data, loss) or _underflow(model, units, name))
+        overflow(model, data, loss) or _underflow(model, units, name)
+        or _unlike(model, data, loss, name, rtol))
     record = outcome(path, status, message)
     if keep is not None and record.t_end >= run.since:
         keep(record)
@@ -242,7 +253,8 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
         field = Field(data, loss, model.activation, setting)
         if name == "waveform":
             from .waveform.engine import Waveform
-            engine = Waveform(field, U, power, rtol, threads, clock)
+            sharper = Lopsided(field, U[:, 0], U[:, 1:], power).sharper
+            engine = Waveform(field, U, power, max(rtol / sharper, FINEST), threads, clock)
         else:
             from .smooth import SmoothStepping
             from .stepping import Stepping
@@ -271,6 +283,24 @@ def _underflow(model: TwoLayer, units: Units, name: str) -> str:
         return ""
     return (f"the weights of neuron {int(np.argmax(lost))} are too small for {name}, beside the "
             "data: use method=\"waveform\"")
+
+
+def _lopsided(model: TwoLayer, data: Data, loss: Loss) -> Lopsided:
+    return Lopsided(Field(data, loss, model.activation), model.a, model.W,
+                    model.log_scale / np.log(2.0))
+
+
+def _unlike(model: TwoLayer, data: Data, loss: Loss, name: str, rtol: float) -> str:
+    """A sentence if the fast engine cannot be as accurate as the layers of a neuron need, or
+    nothing."""
+    if name != "waveform":
+        return ""
+    found = _lopsided(model, data, loss)
+    if rtol >= FINEST * found.sharper:
+        return ""
+    i = int(np.argmax(found.log_excess))
+    return (f"the layers of neuron {i} are so unlike that rtol of its norm is more than it puts "
+            f"out: use a SciPy stepper, as method=\"auto\" does")
 
 
 @cache
@@ -307,7 +337,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
         except KeyboardInterrupt as press:
             raised, run.interrupted = leaving(press), True
         except BaseException as error:
-            raised = error.error if isinstance(error, Foreign) else error
+            raised = _own(error)
             status = "exception"
             message = cut(f"{type(raised).__name__} was raised after t = {run.path.t_end:.6g}: "
                           f"{raised}", 200)
@@ -316,6 +346,14 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
     if run.meter:
         run.meter.close()
     return status, message, raised
+
+
+def _own(error: BaseException) -> BaseException:
+    """What was raised, without what it was wrapped in on its way."""
+    if isinstance(error, SystemError) and error.__cause__ is not None:
+        # Of a signal handler that was called within compiled code.
+        return error.__cause__
+    return error.error if isinstance(error, Foreign) else error
 
 
 def with_flow(error: BaseException, record: Record) -> BaseException:

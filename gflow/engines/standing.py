@@ -165,7 +165,7 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
     D = seen @ rest.rounding(terms, engine.data.X)
     noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), engine.d))
     noise += engine.drift.rounding(state)
-    limit = engine.rtol * by_neuron(np.abs(state), engine.m)
+    limit = engine.rtol * engine.sizes(state)
     for _ in range(rest.ROUNDS):
         v = np.where(gone, 0.0, v)
         if (np.abs(v) <= noise).all():
@@ -177,7 +177,7 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
             return None
         more, settled = rest.newton(v, J, noise, span)
         move += more
-        if not (by_neuron(np.abs(move), engine.m) <= limit).all():
+        if not (np.abs(move) <= limit).all():
             return None
         if settled:
             return move

@@ -13,6 +13,7 @@ from ..problem.balance import Balance
 from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.loss import SQUARE, is_endless
+from ..problem.lopsided import Lopsided
 from ..kernels import field as kernels
 from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW, crossings
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
@@ -26,7 +27,7 @@ from .gear import Gear
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run, Stop
 from .standing import LOST, bury, fastest, last_piece
-from .trajectory import Trajectory, by_neuron
+from .trajectory import Trajectory, by_neuron, by_weight
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
 """Degree of each stepper's dense output, a polynomial."""
@@ -106,6 +107,9 @@ class Stepping:
         state = state.copy()
         a, W = self.split(state)
         self.drift = Drift(field.setting, self.m, self.d)
+        self.lopsided = self._lopsided(a, W)
+        if self.lopsided is not None:
+            self.path.trim /= self.lopsided.sharper
         self.pattern = Pattern(field, a, W, start(field, a, W)[1], self.drift.turning)
         # What no point sees decays as the rest does.
         self.balance = (None if self.drift.uniform is None else
@@ -192,8 +196,24 @@ class Stepping:
         """Absolute tolerance of every component: relative to its neuron."""
         a, W = self.split(state)
         size = row_norms(np.column_stack([a, W]))
-        size = self.local_rtol * np.where(size > 0, size, 1.0)
-        return np.concatenate([size, np.repeat(size, self.d)])
+        size = np.where(size > 0, size, 1.0)
+        sizes = np.concatenate([size, np.repeat(size, self.d)])
+        if self.lopsided is not None:
+            own = self.lopsided.sizes(a, W)
+            sizes = np.where(own > 0.0, np.minimum(sizes, own), sizes)
+        return np.asarray(self.local_rtol * sizes)
+
+    def _lopsided(self, a: np.ndarray, W: np.ndarray) -> Lopsided | None:
+        """How to measure neurons, if not by their norms alone."""
+        found = Lopsided(self.field, a, W)
+        return found if found.any else None
+
+    def sizes(self, state: np.ndarray) -> np.ndarray:
+        """What errors of every weight (m (d + 1),) are relative to: its neuron, as a rule."""
+        sizes = by_weight(by_neuron(np.abs(state), self.m), self.d)
+        if self.lopsided is not None:
+            sizes = np.minimum(sizes, self.lopsided.sizes(*self.split(state)))
+        return sizes
 
     def stepper(self, h: float | None) -> Any:
         """A fresh SciPy stepper from the present state."""
@@ -424,10 +444,9 @@ class Stepping:
 
     def _tail(self, series: np.ndarray) -> float:
         """First neglected coefficient, relative to its neuron, by geometric extrapolation."""
-        size = by_neuron(np.abs(series[0]), self.m)
+        size = self.sizes(series[0])
         size[size == 0] = 1.0
-        last, previous = (float((by_neuron(np.abs(series[j]), self.m) / size).max())
-                          for j in (-1, -2))
+        last, previous = (float((np.abs(series[j]) / size).max()) for j in (-1, -2))
         return last * min(1.0, last / previous) if previous > 0 else last
 
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:

@@ -82,6 +82,10 @@ class TwoTimeStepping(Stepping):
         a, sound = optimum((self.pattern.on * (W @ self.data.X.T)).T, self.data.y)
         return np.append(a, W), sound
 
+    def _lopsided(self, a: np.ndarray, W: np.ndarray) -> None:
+        """Output weights are solved for."""
+        return None
+
     def velocity(self, t: float, state: np.ndarray) -> np.ndarray:
         """Right-hand side on the frozen pattern."""
         v = super().velocity(t, self._solved(state)[0])

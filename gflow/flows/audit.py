@@ -165,6 +165,7 @@ class _Audit:
         met = len(flow.events) * pieces / max(len(path.pieces), 1)
         self.every = int(np.ceil(max(1.0, met / min(MOST_EVENTS, max(1, states // 10)))))
         self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
+        self.reference.measure(path.start)
         start = self.reference.see(path.start[None])
         self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
         self.invariant, self.terms = (part[0] for part in self.reference.conserved(start))
@@ -200,7 +201,9 @@ class _Audit:
     def _margin(self, sight: Sight) -> float:
         """What errors of the weights by ``rtol`` do to the loss, over ``rtol``: what a difference
         of losses is judged by where they cancel, as at a loss of 0."""
-        h = (np.abs(sight.p) * sight.error + self.rtol * sight.error**2).mean(axis=1)
+        found = self.reference.lopsided
+        error = sight.error / (1.0 if found is None else found.sharper)
+        h = (np.abs(sight.p) * error + self.rtol * error**2).mean(axis=1)
         return float((h + 2 * self.reference.penalty(sight)).max())
 
     def _objective(self, sight: Sight) -> np.ndarray:

@@ -311,15 +311,18 @@ class Contacts:
 
     def _stands(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray
                 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Of pairs (K,) in states: size of the neuron, ``w.x / (|(a, w)| |x|)``, and ``|w|`` over
-        the size."""
+        """Of pairs (K,) in states: size of the neuron, ``w.x / (wide |x|)`` as in `Sight`, and
+        ``|w|`` over the same."""
         m, d = self.reference.m, self.reference.d
         own = m + i[:, None] * d + np.arange(d)
         scale = self.reference.scale
         a, w = states[row, i] * scale[i], states[row[:, None], own] * scale[own]
         norm = row_norms(w)
         size = np.hypot(a, norm)
-        scale = np.where(size > 0, size, 1.0)
+        wide = size
+        if self.reference.lopsided is not None:
+            wide = self.reference.sizes(np.column_stack([a, w]))[:, -1]
+        scale = np.where(wide > 0, wide, 1.0)
         return size, ((w / scale[:, None]) * self.reference.unit[k]).sum(axis=1), norm / scale
 
     def sides(self, states: np.ndarray, row: np.ndarray, i: np.ndarray, k: np.ndarray,
@@ -453,7 +456,7 @@ class Contacts:
         rest = near & ~own
         a = sight.a[:, 0]
         with np.errstate(divide="ignore", invalid="ignore"):
-            speed = reference.pace * a / sight.size[:, 0]
+            speed = reference.pace * a / sight.wide[:, 0]
         if not reference.moves[1]:
             speed = np.full_like(speed, np.nan)
         at = (D * V).sum(axis=1)

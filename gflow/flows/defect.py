@@ -159,7 +159,7 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     np.add.at(spread, of, np.einsum("pq,pqs->ps", weights, each(reference.sensitivity(sight))))
     seen = np.ones(first.shape[:2], dtype=bool)
     np.logical_and.at(seen, of, good)
-    size = row_norms(first)[..., None]
+    size = reference.sizes(first)
     defect = np.divide(last - first - whole, size, out=np.zeros_like(first), where=size > 0)
     if reference.two_times:
         # Output weights follow from the others.

@@ -13,6 +13,7 @@ import numpy as np
 from ..engines.events import SLIDING
 from ..kernels.filippov import box_least_squares
 from ..problem.field import Field
+from ..problem.lopsided import Lopsided
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
 from ..problem.smooth import Smooth
@@ -43,8 +44,10 @@ class Sight(NamedTuple):
     a, W : ndarray, shapes (J, s) and (J, s, d)
     size : ndarray, shape (J, s)
         ``|(a, w)|``.
+    wide : ndarray, shape (J, s)
+        What errors of ``w`` are relative to: ``size``, as a rule.
     z : ndarray, shape (J, s, n)
-        ``w.x / (|(a, w)| |x|)``; 0 at points that are 0.
+        ``w.x / (wide |x|)``; 0 at points that are 0.
     h, p : ndarray, shape (J, n)
         Outputs and pulls, of all neurons.
     error : ndarray, shape (J, n)
@@ -56,6 +59,7 @@ class Sight(NamedTuple):
     a: np.ndarray
     W: np.ndarray
     size: np.ndarray
+    wide: np.ndarray
     z: np.ndarray
     h: np.ndarray
     p: np.ndarray
@@ -98,6 +102,25 @@ class Reference:
         length = field.data.arrangement.length
         plus, minus = np.maximum(length, 0.0) / self.n, np.minimum(length, 0.0) / self.n
         self._below, self._above = minus + slope * plus, plus + slope * minus
+        self.lopsided: Lopsided | None = None
+
+    def measure(self, start: np.ndarray) -> None:
+        """Measure neurons as a run from this flat state does, if their layers are unlike."""
+        if not (self.smooth or self.two_times):
+            (a,), (W,) = self.split(start[None])
+            found = Lopsided(self.field, a, W)
+            self.lopsided = found if found.any else None
+
+    def sizes(self, U: np.ndarray) -> np.ndarray:
+        """What errors of neurons (..., d + 1) are relative to: their norms, as a rule."""
+        size = np.broadcast_to(row_norms(U)[..., None], U.shape)
+        if self.lopsided is None:
+            return size
+        each = U.reshape(-1, U.shape[-1])
+        own = self.lopsided.sizes(each[:, 0], each[:, 1:])
+        own = np.column_stack([own[:len(each)],
+                               own[len(each):].reshape(len(each), U.shape[-1] - 1)])
+        return np.asarray(np.minimum(size, own.reshape(U.shape)))
 
     def split(self, states: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Weights (J, m) and (J, m, d) of flat states, scaled to one speed of layers."""
@@ -125,9 +148,15 @@ class Reference:
             h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
         if who is not None:
             a, W = a[:, who], W[:, who]
-        size = np.hypot(a, row_norms(W))
-        return Sight(a, W, size, (W / np.where(size > 0, size, 1.0)[..., None]) @ self.unit.T, h,
-                     self.field.pulls(h), self.field.curvature(h) * reach * self.lengths)
+        return Sight(a, W, *self._stand(a, W), h, self.field.pulls(h),
+                     self.field.curvature(h) * reach * self.lengths)
+
+    def _stand(self, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """``size``, ``wide`` and ``z`` of a `Sight`."""
+        size = wide = np.hypot(a, row_norms(W))
+        if self.lopsided is not None:
+            wide = self.sizes(np.concatenate([a[..., None], W], axis=-1))[..., -1]
+        return size, wide, (W / np.where(wide > 0, wide, 1.0)[..., None]) @ self.unit.T
 
     def fields(self, sight: Sight, on_plane: np.ndarray | None = None) -> np.ndarray:
         """Fields (J, s, d), with ``on_plane`` (J, s, n) left out of the sums."""
@@ -147,7 +176,7 @@ class Reference:
             z = sight.W @ self.X.T
             return np.asarray(activation.derivative(z)), np.asarray(activation(z))
         slopes = np.where(sight.z > 0, 1.0, activation.slope)
-        return slopes, slopes * sight.z * self.lengths * sight.size[..., None]
+        return slopes, slopes * sight.z * self.lengths * sight.wide[..., None]
 
     def bends(self, z: np.ndarray) -> np.ndarray:
         """Slopes of a smooth activation, 1 at least: what errors of weights are multiplied by."""
@@ -240,9 +269,7 @@ class Reference:
         seen = self.see(states[some], np.empty(0, dtype=np.intp))
         a, W = self.split(states[some])
         a, W, which = a[which, i][:, None], W[which, i][:, None], which.ravel()
-        size = np.hypot(a, row_norms(W))
-        z = (W / np.where(size > 0, size, 1.0)[..., None]) @ self.unit.T
-        return Sight(a, W, size, z, seen.h[which], seen.p[which], seen.error[which])
+        return Sight(a, W, *self._stand(a, W), seen.h[which], seen.p[which], seen.error[which])
 
     def noise(self, sight: Sight, near: np.ndarray, normal: np.ndarray, held: np.ndarray
               ) -> np.ndarray:

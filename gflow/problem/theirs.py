@@ -1,10 +1,13 @@
-"""Exceptions of losses and activations that a user wrote, told from what goes wrong in here."""
+"""Exceptions of a user's functions and signal handlers, told from what goes wrong in here."""
 
 from __future__ import annotations
 
+import sys
 from contextlib import suppress
 
 MARK = "_gflow_theirs"
+OURS = sys.stdlib_module_names | {"gflow", "numpy", "scipy", "numba", "llvmlite"}
+"""Packages whose code runs while an engine works, whatever the user does."""
 
 
 class Theirs:
@@ -36,5 +39,12 @@ theirs = Theirs()
 
 
 def is_theirs(error: BaseException) -> bool:
-    """Whether an exception came from a function of the user."""
-    return bool(getattr(error, MARK, False))
+    """Whether an exception came from a function of the user, be it the handler of a signal, which
+    may be called anywhere."""
+    if getattr(error, MARK, False):
+        return True
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    where = "gflow" if trace is None else str(trace.tb_frame.f_globals.get("__name__", ""))
+    return where.partition(".")[0] not in OURS
