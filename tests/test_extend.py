@@ -176,3 +176,15 @@ def test_a_run_at_rest_is_gone_on_with_however_late(loss, t_max):
         assert first.t_end < t_max and both.status == whole.status == "finished"
         np.testing.assert_allclose(both.model.W, whole.model.W, atol=1e-12)
         np.testing.assert_allclose(both.log_norms[-1], whole.log_norms[-1], rtol=1e-6)
+
+
+@pytest.mark.parametrize("t_max, until", [(1e20, 1e24), (1e40, 1e100)])
+def test_a_late_run_without_rest_is_gone_on_with(t_max, until):
+    # Pulls of points that are not separated are 1e20 in time of the engine; their fields vanish.
+    data = gflow.datasets.linear_teacher(12, 3, noise=0.5, rng=0)
+    data = gflow.Data(data.X, np.sign(data.y))
+    start = gflow.init.balanced(6, 3, 1e-1, rng=1)
+    late = gflow.integrate(start, data, t_max, loss="logistic").extend(until)
+    once = gflow.integrate(start, data, until, loss="logistic")
+    assert late.status == once.status == "finished" and late.t_end == until
+    np.testing.assert_allclose(late.W[-1], once.W[-1], rtol=1e-6)

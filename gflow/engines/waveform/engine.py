@@ -208,7 +208,8 @@ class Waveform:
                 # Dead neurons never wake: nothing is left to do but to shrink, whatever pulls are.
                 H = limits.FOLDINGS / self.decay
             else:
-                H = min(H, self.grows(limits.FOLDINGS), self.lasts())
+                # On a reduced system pulls may be any number, as fields vanish.
+                H = min(H, np.inf if self.calm else self.grows(limits.FOLDINGS), self.lasts())
             H = min(H, self.run.t_max - self.t, self.launch())
             H = min(H, self.fades(H))
             if self.run.t_max - self.t - H < 1e-3 * H:
