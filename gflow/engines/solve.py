@@ -53,6 +53,9 @@ FINEST = 1e-13
 SHARPER = 1e3
 """Where it would have to be so much less than what was asked for, a stepper is chosen."""
 
+RIGHT = 1e-8
+"""Outputs of neurons with layers that are unlike may err by so much in any case."""
+
 UNDER_WAY = "a checkpoint of a run under way: gflow.resume goes on with it"
 
 _R = TypeVar("_R", bound=Record)
@@ -254,7 +257,8 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
         if name == "waveform":
             from .waveform.engine import Waveform
             sharper = Lopsided(field, U[:, 0], U[:, 1:], power).sharper
-            engine = Waveform(field, U, power, max(rtol / sharper, FINEST), threads, clock)
+            sharp = min(rtol, max(rtol / sharper, FINEST))
+            engine = Waveform(field, U, power, sharp, threads, clock)
         else:
             from .smooth import SmoothStepping
             from .stepping import Stepping
@@ -296,7 +300,8 @@ def _unlike(model: TwoLayer, data: Data, loss: Loss, name: str, rtol: float) -> 
     if name != "waveform":
         return ""
     found = _lopsided(model, data, loss)
-    if rtol >= FINEST * found.sharper:
+    # Sharper runs are as sharp as can be.
+    if max(rtol, RIGHT) >= FINEST * found.sharper:
         return ""
     i = int(np.argmax(found.log_excess))
     return (f"the layers of neuron {i} are so unlike that rtol of its norm is more than it puts "
