@@ -87,7 +87,7 @@ class Odd(RuntimeError):
 
 @METHODS
 @pytest.mark.parametrize("where", ["stop", "save"])
-def test_what_was_reached_survives_a_function_that_raises(method, where):
+def test_what_was_reached_survives_a_function_that_raises(method, where, tmp_path):
     def late(state):
         if state.t > 10:
             raise Odd("late")
@@ -101,6 +101,8 @@ def test_what_was_reached_survives_a_function_that_raises(method, where):
     if where == "save":
         assert flow.t.size == flow.saved["t"].size > 100 and (flow.saved["t"] == flow.t).all()
         assert flow.t[-1] <= 10 < flow.t_end
+        flow.save(tmp_path / "run.npz")
+        assert (gflow.load(tmp_path / "run.npz").t == flow.t).all()
     else:
         np.testing.assert_allclose(flow(9.0).W, run()(9.0).W, atol=1e-7)
         assert type(pickle.loads(pickle.dumps(caught.value))) is Odd
@@ -253,6 +255,25 @@ def test_a_second_interrupt_acts_at_once(handlers):
         press()
         after.append(state)
     assert run(stop=twice).status == "interrupted" and not after
+
+
+@METHODS
+@pytest.mark.parametrize("how", ["raised", "pressed twice"])
+def test_times_are_those_of_what_was_kept(handlers, method, how, tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def late(state):
+        if state.t > 10:
+            if how == "raised":
+                raise KeyboardInterrupt
+            press()
+            press()
+        return {"t": state.t, "loss": state.loss}
+    flow = run(method=method, save=late)
+    assert flow.status == "interrupted" and flow.t[-1] <= 10 < flow.t_end
+    assert flow.t.size == flow.loss.size > 100 and (flow.saved["t"] == flow.t).all()
+    flow.save(tmp_path / "run.npz")
+    assert (gflow.load(tmp_path / "run.npz").t == flow.t).all()
 
 
 def test_a_handler_that_is_not_of_python(handlers, monkeypatch):

@@ -27,7 +27,7 @@ from .interrupts import catching, leaving
 from .layered import Layered
 from .pattern import overflow
 from .protocol import Engine, Path
-from .record import Record, read_only
+from .record import Record
 from .recorder import Quantities, Recorder
 from .rescaled import Rescaled
 from .resume import joined, later, take_up, taken
@@ -185,7 +185,9 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
                     "decay": list(setting.decay)}
         if t_eval is not None:
             settings["t_eval"] = t_eval
-        return made(data=data, path=path, times=times, events=events,
+        # A function that failed, or was interrupted, has kept less than the run has reached.
+        reached = times if recorder is None else np.array(recorder.reached)
+        return made(data=data, path=path, times=reached, events=events,
                     initial_pattern=engine.initial_codes, status=status,
                     message=message + told(choices), success=status not in FAILURES, stats=stats,
                     settings=settings, loss=loss, activation=model.activation, setting=setting,
@@ -201,9 +203,6 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     if keep is not None and record.t_end >= run.since:
         keep(record)
     if raised is not None:
-        if recorder is not None:
-            # A function that failed may have kept less than the run has reached.
-            vars(record)["t"] = read_only(np.array(recorder.reached))
         raise with_flow(raised, record)
     return record
 
