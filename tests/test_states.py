@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -167,12 +168,22 @@ def test_quantities_of_changing_shape_and_name(method, tmp_path):
             assert one.dtype == other.dtype and one.shape == other.shape and (one == other).all()
 
 
+HIDDEN = np.ma.array([1.0, -9999.0], mask=[0, 1])
+
+
+class Gives:
+    def __array__(self, dtype=None, copy=None):
+        return HIDDEN
+
+
 @pytest.mark.parametrize("value", [None, "text", object(), [[1], [1, 2]], np.ma.masked, 10**30,
                                    {1: 2.0}, {"a": None}, {"a": np.array(["x"])},
-                                   np.ma.array([1.0, 2.0], mask=[0, 1])])
+                                   HIDDEN, [HIDDEN], [np.ma.masked, 1.0], {"a": ([[HIDDEN]],)},
+                                   {"a": [Gives()]}, Gives()])
 def test_what_is_no_number_is_refused_at_once(value):
     asked = []
-    with pytest.raises(TypeError, match="save= has") as caught:
+    with warnings.catch_warnings(), pytest.raises(TypeError, match="save= has") as caught:
+        warnings.simplefilter("error")
         run(save=lambda state: asked.append(state.t) or value)
     assert asked == [0.0] and len(str(caught.value)) < 250
 

@@ -7,6 +7,7 @@ from typing import Any, Callable, TypeAlias
 
 import numpy as np
 
+from ..problem.checks import Hidden, unmasked
 from ..problem.norms import row_norms, unit_rows
 from .origin import Origin
 from .rules import State
@@ -96,8 +97,8 @@ def kept(row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         if not isinstance(name, str):
             raise TypeError(f"save= has the name {short(name)}: give a string")
         try:
-            array = np.array(value) if not np.ma.is_masked(value) else None
-        except ValueError:
+            array = unmasked(value).copy()
+        except (Hidden, ValueError):
             array = None
         if array is None or array.dtype.kind not in KEPT:
             raise TypeError(f"save= has {short(value)} as {short(name)}: give numbers, all of them "
