@@ -109,6 +109,23 @@ def test_what_was_reached_survives_a_function_that_raises(method, where, tmp_pat
         assert type(pickle.loads(pickle.dumps(caught.value))) is Odd
 
 
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("where", ["stop", "save"])
+def test_an_exception_without_words_comes_out(where):
+    def late(state):
+        if state.t > 10:
+            raise Mute
+        return 0
+    with pytest.raises(Mute) as caught:
+        run(**{where: late})
+    flow = caught.value.flow
+    assert flow.t_end > 10 and flow.message.startswith("Mute was raised after t = ")
+
+
 def test_what_training_reached_survives_too():
     def late(state):
         if state.t > 1:

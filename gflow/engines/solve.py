@@ -20,7 +20,7 @@ from ..problem.rates import Rates
 from ..problem.setting import PLAIN, Setting
 from ..problem.span import Span
 from ..problem.units import Units, mantissas
-from ..problem.words import cut
+from ..problem.words import cut, said
 from .choices import choice_table, instants, told
 from .events import count_kinds
 from .interrupts import catching, leaving
@@ -309,7 +309,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
             raised = error.error if isinstance(error, Foreign) else error
             status = "exception"
             message = cut(f"{type(raised).__name__} was raised after t = {run.path.t_end:.6g}: "
-                          f"{raised}", 200)
+                          f"{said(raised, 200)}", 200)
     if run.interrupted and status in ("finished", "interrupted"):
         status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:

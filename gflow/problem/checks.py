@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .words import cut, short
+from .words import cut, said, short
 
 PLAIN = (numbers.Number, str, bytes, range, np.generic)
 """What hides nothing."""
@@ -86,7 +86,7 @@ def _as_array(value: Any, name: str) -> np.ndarray:
                         "give one (float64)") from error
     except Exception as error:
         raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read "
-                        f"({cut(str(error))}): give an array of numbers") from error
+                        f"({said(error)}): give an array of numbers") from error
     return raw
 
 

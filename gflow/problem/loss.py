@@ -13,6 +13,7 @@ import numpy as np
 
 from .checks import Hidden, unmasked
 from .margins import Exponential, Logistic
+from .words import said
 
 METHODS = ("value", "pull", "curvature")
 WRITE = "an object with value(h, y), pull(h, y) = -dl/dh and curvature(h, y) = l''"
@@ -241,8 +242,8 @@ def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray) -> np.ndarray:
                          ) from None
     except Exception as error:
         raise ValueError(f"loss.{name} fails on arrays of outputs {h.shape} and labels {y.shape}: "
-                         f"write it with NumPy, entry by entry ({type(error).__name__}: {error})"
-                         ) from error
+                         f"write it with NumPy, entry by entry ({type(error).__name__}: "
+                         f"{said(error)})") from error
     if not ((given == h).all() and (labels == y).all()):
         raise ValueError(f"loss.{name} changes the arrays that it is given: work on copies")
     if values.shape != h.shape:
