@@ -2,6 +2,7 @@
 
 import csv
 import warnings
+from collections import deque
 
 import numpy as np
 import pandas as pd
@@ -111,8 +112,20 @@ def test_more_than_rounding_is_refused_with_all_digits(times):
 HIDDEN = np.ma.array([[1.0, -9999.0], [3.0, 4.0]], mask=[[0, 1], [0, 0]])
 
 
+class Gives:
+    """An object that NumPy reads by ``__array__``."""
+
+    def __init__(self, array):
+        self.array = array
+
+    def __array__(self, dtype=None, copy=None):
+        return self.array
+
+
 @pytest.mark.parametrize("X", [
-    HIDDEN, list(HIDDEN), tuple(HIDDEN), pd.DataFrame({"a": [1, None], "b": [2, 3]}, dtype="Int64"),
+    HIDDEN, list(HIDDEN), tuple(HIDDEN), Gives(HIDDEN), [Gives(part) for part in HIDDEN],
+    deque([HIDDEN[0], [3.0, 4.0]]),
+    pd.DataFrame({"a": [1, None], "b": [2, 3]}, dtype="Int64"),
     pd.DataFrame({"a": [1.0, None], "b": [2.0, 3.0]}), [[1.0, np.ma.masked], [3.0, 4.0]],
     pd.DataFrame({"a": [1.0, pd.NA], "b": [2.0, 3.0]}), pd.DataFrame({"a": ["1", "2"]}),
     [[1.0, None], [3.0, 4.0]]])
@@ -148,7 +161,8 @@ def test_durations_draw_no_start(name):
 def test_what_hides_nothing_is_taken():
     right = gflow.Data([[1.0, 2.0], [3.0, 4.0]], [1.0, 2.0]).X
     for X in (np.ma.array(right), np.ma.array(right, mask=np.zeros((2, 2), dtype=bool)),
-              list(np.ma.array(right)), pd.DataFrame(right).convert_dtypes(),
+              list(np.ma.array(right)), Gives(np.ma.array(right)), deque(map(Gives, right)),
+              pd.DataFrame(right).convert_dtypes(),
               pd.DataFrame(right, dtype="Float64"), pd.DataFrame(right.astype(int), dtype="Int64")):
         data = gflow.Data(X, pd.Series([1, 2], dtype="Int8"))
         assert (data.X == right).all() and type(data.X) is np.ndarray

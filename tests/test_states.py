@@ -7,6 +7,7 @@ import pickle
 import signal
 import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -87,7 +88,7 @@ class Odd(RuntimeError):
 
 @METHODS
 @pytest.mark.parametrize("where", ["stop", "save"])
-def test_what_was_reached_survives_a_function_that_raises(method, where):
+def test_what_was_reached_survives_a_function_that_raises(method, where, tmp_path):
     def late(state):
         if state.t > 10:
             raise Odd("late")
@@ -101,9 +102,28 @@ def test_what_was_reached_survives_a_function_that_raises(method, where):
     if where == "save":
         assert flow.t.size == flow.saved["t"].size > 100 and (flow.saved["t"] == flow.t).all()
         assert flow.t[-1] <= 10 < flow.t_end
+        flow.save(tmp_path / "run.npz")
+        assert (gflow.load(tmp_path / "run.npz").t == flow.t).all()
     else:
         np.testing.assert_allclose(flow(9.0).W, run()(9.0).W, atol=1e-7)
         assert type(pickle.loads(pickle.dumps(caught.value))) is Odd
+
+
+class Mute(Exception):
+    def __str__(self):
+        raise RuntimeError("no text")
+
+
+@pytest.mark.parametrize("where", ["stop", "save"])
+def test_an_exception_without_words_comes_out(where):
+    def late(state):
+        if state.t > 10:
+            raise Mute
+        return 0
+    with pytest.raises(Mute) as caught:
+        run(**{where: late})
+    flow = caught.value.flow
+    assert flow.t_end > 10 and flow.message.startswith("Mute was raised after t = ")
 
 
 def test_what_training_reached_survives_too():
@@ -165,12 +185,22 @@ def test_quantities_of_changing_shape_and_name(method, tmp_path):
             assert one.dtype == other.dtype and one.shape == other.shape and (one == other).all()
 
 
+HIDDEN = np.ma.array([1.0, -9999.0], mask=[0, 1])
+
+
+class Gives:
+    def __array__(self, dtype=None, copy=None):
+        return HIDDEN
+
+
 @pytest.mark.parametrize("value", [None, "text", object(), [[1], [1, 2]], np.ma.masked, 10**30,
                                    {1: 2.0}, {"a": None}, {"a": np.array(["x"])},
-                                   np.ma.array([1.0, 2.0], mask=[0, 1])])
+                                   HIDDEN, [HIDDEN], [np.ma.masked, 1.0], {"a": ([[HIDDEN]],)},
+                                   {"a": [Gives()]}, Gives()])
 def test_what_is_no_number_is_refused_at_once(value):
     asked = []
-    with pytest.raises(TypeError, match="save= has") as caught:
+    with warnings.catch_warnings(), pytest.raises(TypeError, match="save= has") as caught:
+        warnings.simplefilter("error")
         run(save=lambda state: asked.append(state.t) or value)
     assert asked == [0.0] and len(str(caught.value)) < 250
 
@@ -253,6 +283,25 @@ def test_a_second_interrupt_acts_at_once(handlers):
         press()
         after.append(state)
     assert run(stop=twice).status == "interrupted" and not after
+
+
+@METHODS
+@pytest.mark.parametrize("how", ["raised", "pressed twice"])
+def test_times_are_those_of_what_was_kept(handlers, method, how, tmp_path):
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    def late(state):
+        if state.t > 10:
+            if how == "raised":
+                raise KeyboardInterrupt
+            press()
+            press()
+        return {"t": state.t, "loss": state.loss}
+    flow = run(method=method, save=late)
+    assert flow.status == "interrupted" and flow.t[-1] <= 10 < flow.t_end
+    assert flow.t.size == flow.loss.size > 100 and (flow.saved["t"] == flow.t).all()
+    flow.save(tmp_path / "run.npz")
+    assert (gflow.load(tmp_path / "run.npz").t == flow.t).all()
 
 
 def test_a_handler_that_is_not_of_python(handlers, monkeypatch):

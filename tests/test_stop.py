@@ -81,6 +81,28 @@ def test_rules_cannot_be_changed():
         Rule(bool, "mine", "my rule held").status = "yours"
 
 
+@pytest.mark.parametrize("parts, error, words", [
+    ((None, "x", "y"), TypeError, "test of a rule is None: give"),
+    ((bool, None, "y"), TypeError, "status of a rule is None: give"),
+    ((bool, "x", None), TypeError, "message of a rule is None: give"),
+    ((bool, "", "y"), ValueError, "status of a rule is empty"),
+    ((bool, "late", ""), ValueError, "message of a rule is empty"),
+    ((bool, "x", "y", "no"), TypeError, "locate of a rule is 'no': give"),
+])
+def test_rules_that_would_fail_when_they_fire(parts, error, words):
+    with pytest.raises(error, match=words):
+        Rule(*parts)
+
+
+@pytest.mark.parametrize("name", ["t", "a", "W", "loss", "grad_norm", "wall", "field", "mine"])
+def test_states_cannot_be_set(name):
+    state = State(2.0, STATE.a, STATE.W, lambda: 0.1, 0.2, 5.0)
+    for change in (lambda: setattr(state, name, -1.0), lambda: delattr(state, name)):
+        with pytest.raises(AttributeError, match=f"^{name} of a State cannot be .* a value"):
+            change()
+    assert (state.t, state.loss, state.wall) == (2.0, 0.1, 5.0)
+
+
 def test_settled_looks_ahead():
     def at(t, grad, loss=0.1):
         return State(t, STATE.a, STATE.W, loss, grad, 0.0)

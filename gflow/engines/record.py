@@ -65,7 +65,9 @@ class Record:
         self.saved: dict[str, np.ndarray] | None = (
             None if saved is None else Fixed({k: read_only(v) for k, v in saved.items()}))
         reached = times[times <= path.t_end]
-        if path.t_end < settings["t_max"] and (reached.size == 0 or reached[-1] < path.t_end):
+        # Where only something was kept, the times are those of its rows.
+        short = saved is None and path.t_end < settings["t_max"]
+        if short and (reached.size == 0 or reached[-1] < path.t_end):
             reached = np.append(reached, path.t_end)
         self.t = read_only(reached)
 

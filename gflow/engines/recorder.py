@@ -7,6 +7,7 @@ from typing import Any, Callable, TypeAlias
 
 import numpy as np
 
+from ..problem.checks import Hidden, unmasked
 from ..problem.norms import row_norms, unit_rows
 from .origin import Origin
 from .rules import State
@@ -96,8 +97,8 @@ def kept(row: Mapping[Any, Any]) -> dict[str, np.ndarray]:
         if not isinstance(name, str):
             raise TypeError(f"save= has the name {short(name)}: give a string")
         try:
-            array = np.array(value) if not np.ma.is_masked(value) else None
-        except ValueError:
+            array = unmasked(value).copy()
+        except (Hidden, ValueError):
             array = None
         if array is None or array.dtype.kind not in KEPT:
             raise TypeError(f"save= has {short(value)} as {short(name)}: give numbers, all of them "
@@ -134,15 +135,19 @@ class Recorder:
 
     def __init__(self, times: np.ndarray, quantities: Quantities) -> None:
         self.times, self.quantities = times, quantities
-        self.reached: list[float] = []
-        self.rows: list[dict[str, np.ndarray]] = []
+        self.rows: list[tuple[float, dict[str, np.ndarray]]] = []
+
+    @property
+    def reached(self) -> list[float]:
+        """Times of which something was kept."""
+        return [t for t, _ in self.rows]
 
     def due(self, t_end: float, origin: Origin, end: bool = False
             ) -> Iterator[tuple[float, np.ndarray]]:
         """The times to be kept up to ``t_end``, with the flat states of the engine there; and
         ``t_end`` if that is the ``end`` of a run that stopped."""
         upto = int(np.searchsorted(self.times, t_end, side="right"))
-        due = list(self.times[len(self.reached):upto])
+        due = list(self.times[len(self.rows):upto])
         if end and not (due or self.reached)[-1:] == [t_end]:
             due.append(t_end)
         # A window is marched again for its states: for many times at once.
@@ -153,11 +158,11 @@ class Recorder:
 
     def keep(self, state: State) -> None:
         """Keep what is wanted of a state."""
-        self.rows.append(kept(self.quantities(state)))
-        self.reached.append(state.t)
+        # Time and row at once: Ctrl-C may come between any two lines.
+        self.rows.append((state.t, kept(self.quantities(state))))
 
     def arrays(self) -> dict[str, np.ndarray]:
         """What was kept, a row for every time; where there was none, one of no numbers."""
-        names = dict.fromkeys(name for row in self.rows for name in row)
+        names = dict.fromkeys(name for _, row in self.rows for name in row)
         none = np.empty(0)
-        return {name: stacked([row.get(name, none) for row in self.rows]) for name in names}
+        return {name: stacked([row.get(name, none) for _, row in self.rows]) for name in names}

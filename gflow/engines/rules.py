@@ -5,10 +5,11 @@ from __future__ import annotations
 import numbers
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Callable, TypeAlias, cast
+from typing import Any, Callable, NoReturn, TypeAlias, cast
 
 import numpy as np
 
+from ..problem.checks import flag
 from ..problem.field import Field
 from ..problem.value import lock
 from ..problem.words import cut, short
@@ -52,11 +53,24 @@ class State:
     W: np.ndarray
     loss: float
     grad_norm: float
+    t: float
+    wall: float
+    field: Field | None
+    _late: dict[str, Any]
 
     def __init__(self, t: float, a: Weights, W: Weights, loss: Number, grad_norm: Number,
                  wall: float, field: Field | None = None) -> None:
-        self.t, self.wall, self.field = t, wall, field
-        self._late = {"a": a, "W": W, "loss": loss, "grad_norm": grad_norm}
+        vars(self).update(t=t, wall=wall, field=field, _late={
+            "a": a, "W": W, "loss": loss, "grad_norm": grad_norm})
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        """Never: every rule of a run is shown the same one."""
+        raise AttributeError(f"{name} of a State cannot be set: a State is a value, so keep what "
+                             "you make of it elsewhere")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        """Never."""
+        raise AttributeError(f"{name} of a State cannot be deleted: a State is a value")
 
     def __getattr__(self, name: str) -> object:
         late = self.__dict__.get("_late", {})
@@ -69,7 +83,7 @@ class State:
         if isinstance(value, np.ndarray) and value.flags.writeable:
             # Out of a pickle, a deep copy, or made by hand: the array itself stays its owner's.
             value = lock(value.view())
-        setattr(self, name, value)
+        vars(self)[name] = value
         return value
 
     def __reduce__(self) -> tuple[object, ...]:
@@ -98,6 +112,11 @@ class Rule:
     plain : str
         Its name, if it is for plain ReLU flows only.
 
+    Raises
+    ------
+    TypeError, ValueError
+        If ``test`` cannot be called, or ``status`` or ``message`` is no text, or an empty one.
+
     Examples
     --------
     >>> rule = Rule(lambda state: state.t > 1, "late", "time passed 1", locate=True)
@@ -110,6 +129,18 @@ class Rule:
     message: str
     locate: bool = False
     plain: str = ""
+
+    def __post_init__(self) -> None:
+        """Refuse what would fail when the rule fires, and end the run that it was made for."""
+        if not callable(self.test):
+            raise TypeError(f"the test of a rule is {short(self.test)}: give a callable of a State")
+        for name in ("status", "message"):
+            text = getattr(self, name)
+            if not isinstance(text, str):
+                raise TypeError(f"the {name} of a rule is {short(text)}: give a text")
+            if not text:
+                raise ValueError(f"the {name} of a rule is empty: say what flow.{name} becomes")
+        flag(self.locate, "locate of a rule")
 
     def __call__(self, state: State) -> bool:
         """Whether to stop.

@@ -21,14 +21,14 @@ from ..problem.rates import Rates
 from ..problem.setting import PLAIN, Setting
 from ..problem.span import Span
 from ..problem.units import Units, mantissas
-from ..problem.words import cut
+from ..problem.words import cut, said
 from .choices import choice_table, instants, told
 from .events import count_kinds
 from .interrupts import catching, leaving
 from .layered import Layered
 from .pattern import overflow
 from .protocol import Engine, Path
-from .record import Record, read_only
+from .record import Record
 from .recorder import Quantities, Recorder
 from .rescaled import Rescaled
 from .resume import joined, later, take_up, taken
@@ -198,7 +198,9 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
                     "decay": list(setting.decay)}
         if t_eval is not None:
             settings["t_eval"] = t_eval
-        return made(data=data, path=path, times=times, events=events,
+        # A function that failed, or was interrupted, has kept less than the run has reached.
+        reached = times if recorder is None else np.array(recorder.reached)
+        return made(data=data, path=path, times=reached, events=events,
                     initial_pattern=engine.initial_codes, status=status,
                     message=message + told(choices), success=status not in FAILURES, stats=stats,
                     settings=settings, loss=loss, activation=model.activation, setting=setting,
@@ -215,9 +217,6 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     if keep is not None and record.t_end >= run.since:
         keep(record)
     if raised is not None:
-        if recorder is not None:
-            # A function that failed may have kept less than the run has reached.
-            vars(record)["t"] = read_only(np.array(recorder.reached))
         raise with_flow(raised, record)
     return record
 
@@ -345,7 +344,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
             raised = _own(error)
             status = "exception"
             message = cut(f"{type(raised).__name__} was raised after t = {run.path.t_end:.6g}: "
-                          f"{raised}", 200)
+                          f"{said(raised, 200)}", 200)
     if run.interrupted and status in ("finished", "interrupted"):
         status, message = "interrupted", OUTCOMES["interrupted"]
     if run.meter:

@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .words import cut, short
+from .words import cut, said, short
+
+PLAIN = (numbers.Number, str, bytes, range, np.generic)
+"""What hides nothing."""
+DEEPEST = 64
+"""Axes that arrays of NumPy have at most."""
 
 
 def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
@@ -58,22 +65,20 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
 
 def _as_array(value: Any, name: str) -> np.ndarray:
     """``value`` as NumPy sees it, but nothing that it hides."""
-    if isinstance(value, list | tuple) and any(np.ma.isMaskedArray(part) for part in value):
-        value = np.ma.stack([np.ma.asanyarray(part) for part in value])
-    where = _first_hidden(value)
-    if where is not None:
-        raise ValueError(f"{name} is masked (first at index {where}): fill or remove these entries")
     if hasattr(value, "detach") and hasattr(value, "cpu"):
         # A tensor of PyTorch that has a gradient, or lives elsewhere.
         value = value.detach().cpu()
     if hasattr(value, "toarray"):
         raise TypeError(f"{name} is a sparse {type(value).__name__}: give its toarray()")
     try:
-        raw = np.asarray(value)
+        raw = unmasked(value)
         kinds = {getattr(kind, "kind", "O") for kind in np.ravel(getattr(value, "dtypes", []))}
         if raw.dtype.kind == "O" and kinds and kinds <= set("biuf"):
             # A pandas table whose columns know missing values; these become NaN.
             raw = value.to_numpy(dtype=np.float64, na_value=np.nan)
+    except Hidden as found:
+        raise ValueError(f"{name} is masked (first at index {found.where}): fill or remove these "
+                         "entries") from None
     except ValueError as error:
         if isinstance(value, list | tuple):
             raise ValueError(f"{name} is ragged: give one rectangular array of numbers") from error
@@ -81,23 +86,59 @@ def _as_array(value: Any, name: str) -> np.ndarray:
                         "give one (float64)") from error
     except Exception as error:
         raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read "
-                        f"({cut(str(error))}): give an array of numbers") from error
+                        f"({said(error)}): give an array of numbers") from error
     return raw
 
 
-def _first_hidden(value: Any) -> tuple[int, ...] | None:
-    """Where an array, or a table of lists, has its first masked entry; None if there is none."""
+class Hidden(Exception):
+    """An array has a masked entry, first at the index ``where``."""
+
+    def __init__(self, where: tuple[int, ...]) -> None:
+        super().__init__(f"the entry at index {where} is masked")
+        self.where = where
+
+
+def unmasked(value: Any) -> np.ndarray:
+    """``np.asarray(value)``, if no mask hides an entry of it: NumPy forgets masks, and makes NaN of
+    masked numbers in lists.
+
+    Raises
+    ------
+    Hidden
+        If one does, in a list however deep, or in what ``__array__`` gives.
+
+    Examples
+    --------
+    >>> unmasked([1.0, np.ma.masked])
+    Traceback (most recent call last):
+    ...
+    gflow.problem.checks.Hidden: the entry at index (1,) is masked
+    """
+    where = _first_hidden(value)
+    if where is None:
+        value = np.asanyarray(value)
+        where = _first_hidden(value)
+    if where is not None:
+        raise Hidden(where)
+    return np.asarray(value)
+
+
+def _first_hidden(value: Any, depth: int = 0) -> tuple[int, ...] | None:
+    """Where an array, or a list of lists, has its first masked entry; None if there is none."""
     if np.ma.isMaskedArray(value):
         hidden = np.ma.getmaskarray(value)
         if hidden.dtype.kind == "b" and hidden.any():
             return tuple(int(i) for i in np.argwhere(hidden)[0])
-    elif isinstance(value, list | tuple):
-        # NumPy makes NaN of masked numbers in lists of lists, and warns.
-        for i, row in enumerate(value):
-            if isinstance(row, list | tuple) and any(map(np.ma.isMaskedArray, row)):
-                hiding = [np.ma.is_masked(part) for part in row]
-                if any(hiding):
-                    return i, hiding.index(True)
+    elif isinstance(value, Sequence) and not isinstance(value, PLAIN) and depth < DEEPEST:
+        hiding = tuple(kind for kind in set(map(type, value)) if not issubclass(kind, PLAIN))
+        for i, part in enumerate(value if hiding else ()):
+            where = _first_hidden(part, depth + 1) if isinstance(part, hiding) else None
+            if where is not None:
+                return i, *where
+    elif depth and hasattr(value, "__array__") and not isinstance(value, np.ndarray):
+        # What it raises, it raises again where it is read.
+        with suppress(Exception):
+            return _first_hidden(np.asanyarray(value), depth)
     return None
 
 

@@ -11,7 +11,9 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
+from .checks import Hidden, unmasked
 from .margins import Exponential, Logistic
+from .words import said
 
 METHODS = ("value", "pull", "curvature")
 WRITE = "an object with value(h, y), pull(h, y) = -dl/dh and curvature(h, y) = l''"
@@ -231,18 +233,19 @@ def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray) -> np.ndarray:
     """What a method returns for these outputs and labels."""
     given, labels = h.copy(), y.copy()
     try:
-        raw = getattr(loss, name)(given, labels)
+        raw = unmasked(getattr(loss, name)(given, labels))
         if np.iscomplexobj(raw):
             raise TypeError("it returns complex numbers")
         values = np.asarray(raw, dtype=float)
+    except Hidden:
+        raise ValueError(f"loss.{name} returns masked entries: return a number for each output"
+                         ) from None
     except Exception as error:
         raise ValueError(f"loss.{name} fails on arrays of outputs {h.shape} and labels {y.shape}: "
-                         f"write it with NumPy, entry by entry ({type(error).__name__}: {error})"
-                         ) from error
+                         f"write it with NumPy, entry by entry ({type(error).__name__}: "
+                         f"{said(error)})") from error
     if not ((given == h).all() and (labels == y).all()):
         raise ValueError(f"loss.{name} changes the arrays that it is given: work on copies")
-    if np.ma.is_masked(raw):
-        raise ValueError(f"loss.{name} returns masked entries: return a number for each output")
     if values.shape != h.shape:
         raise ValueError(f"loss.{name} returns shape {values.shape} for outputs of shape "
                          f"{h.shape}: return an array of that shape, entry by entry")

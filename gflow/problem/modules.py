@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from .checks import real_array
-from .words import cut, short
+from .words import said, short
 
 WANTED = "give a module of Linear, ReLU and Linear, one output"
 TRIED, COARSE = 16, 2e-2
@@ -57,7 +57,7 @@ def _try(module: Any, weight: Any, W: np.ndarray, shift: np.ndarray, a: np.ndarr
         found = real_array(module(tensor(X.tolist())), "outputs", 2)
     except Exception as error:
         raise ValueError(f"the module cannot be called on inputs of shape {X.shape} "
-                         f"({cut(str(error))}): {WANTED}") from error
+                         f"({said(error)}): {WANTED}") from error
     apart = np.abs(found.ravel() - np.maximum(z, 0.0) @ a) if found.size == TRIED else np.inf
     if not (apart <= COARSE * (np.abs(z) @ np.abs(a))).all():
         raise ValueError(f"the module gives other outputs than Linear, ReLU and Linear with its "

@@ -9,8 +9,9 @@ from typing import Any, Callable, TypeAlias
 import numpy as np
 from scipy.special import erf, expit
 
+from .checks import Hidden, unmasked
 from .theirs import theirs
-from .words import cut, short
+from .words import said, short
 
 Function = Callable[[np.ndarray], np.ndarray]
 TRIED = np.array([-3.3, -1.7, -0.61, -0.13, 0.019, 0.29, 0.83, 1.9, 4.1])
@@ -150,16 +151,18 @@ def _called(function: Function, name: str, z: np.ndarray) -> np.ndarray:
     """What a function of a user returns for these numbers."""
     given = z.copy()
     try:
-        raw = function(given)
+        raw = unmasked(function(given))
         if np.iscomplexobj(raw):
             raise TypeError("it returns complex numbers")
         values = np.asarray(raw, dtype=float)
+    except Hidden:
+        values = np.array(np.nan)
     except Exception as error:
         raise ValueError(f"activation {name} fails on an array: write it with NumPy, entry by "
-                         f"entry ({cut(str(error))})") from error
+                         f"entry ({said(error)})") from error
     if (given != z).any():
         raise ValueError(f"activation {name} changes the array that it is given: work on a copy")
-    if values.shape != z.shape or not np.isfinite(values).all() or np.ma.is_masked(raw):
+    if values.shape != z.shape or not np.isfinite(values).all():
         raise ValueError(f"activation {name} must give a finite number for each it is given: "
                          "write it for arrays")
     return values

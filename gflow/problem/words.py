@@ -29,6 +29,20 @@ def short(value: Any, most: int = MOST) -> str:
     return cut(text, most)
 
 
+def said(error: BaseException, most: int = MOST) -> str:
+    """What an exception says, on one line; those of users may say nothing, or fail to.
+
+    Examples
+    --------
+    >>> said(ValueError("one\\ntwo"))
+    'one two'
+    """
+    try:
+        return cut(str(error), most)
+    except Exception:
+        return "it has no words"
+
+
 def cut(text: str, most: int = MOST) -> str:
     """A text on one line, its middle left out if it is long.
 

@@ -12,6 +12,7 @@ import traceback
 from typing import Any, Callable, NamedTuple
 
 from .._version import __version__
+from ..problem.words import said
 from .codec import encode, writable
 from .grid import Task, spawned
 
@@ -133,8 +134,8 @@ def greet(job: Job) -> str:
     try:
         _unpack(job.run)
     except Exception as error:
-        return (f"it cannot load run ({type(error).__name__}: {error}): put run into a module "
-                "that workers can import, or install cloudpickle")
+        return (f"it cannot load run ({type(error).__name__}: {said(error)}): put run into a "
+                "module that workers can import, or install cloudpickle")
     return ""
 
 
@@ -162,7 +163,7 @@ def pack(run: Callable[..., Any]) -> bytes:
     try:
         packed: bytes = dumps(run)
     except Exception as error:
-        raise TypeError(f"run cannot be pickled ({error}): {hint}") from error
+        raise TypeError(f"run cannot be pickled ({said(error)}): {hint}") from error
     return packed
 
 
