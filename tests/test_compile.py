@@ -238,7 +238,10 @@ outer(2.0)
     ("compiling(30.0); compiling(1.0); now[0] += 60; compiling(12.0)", 2),
     ("compiling(1.5); now[0] += 60; compiling(1.5)", 0),
     # A closed terminal.
-    ("sys.stderr.close(); compiling(30.0); sys.stderr = None; now[0] += 60; compiling(3.0)", 0)])
+    ("sys.stderr.close(); compiling(30.0); sys.stderr = None; now[0] += 60; compiling(3.0)", 0),
+    # A stream that can only be written to.
+    ("sys.stderr = types.SimpleNamespace(write=lambda text: None); compiling(30.0); "
+     "sys.stderr = sys.__stderr__", 0)])
 def test_whoever_waits_is_told_once(tiny, script, said):
     done = subprocess.run([sys.executable, "-B", "-c", DOORS.replace("SCRIPT", script)],
                           capture_output=True, text=True,

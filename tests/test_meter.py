@@ -44,6 +44,30 @@ def test_a_terminal_with_tqdm(monkeypatch):
     assert text.endswith("\n")
 
 
+class Bare:
+    def __init__(self):
+        self.text = ""
+
+    def write(self, text):
+        self.text += text
+
+
+class Broken(Bare):
+    def write(self, text):
+        raise RuntimeError("no")
+
+    flush = isatty = write
+
+
+@pytest.mark.parametrize("stream", [Bare(), Broken(), object()])
+def test_a_stream_that_fails_ends_nothing(monkeypatch, stream):
+    monkeypatch.setattr(sys, "stderr", stream)
+    flow = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1.0, progress=True)
+    assert flow.success
+    gflow.theory.extremal_vectors(gflow.datasets.linear_teacher(8, 3, rng=0), progress=True)
+    assert type(stream) is not Bare or "t = 1 of 1" in stream.text
+
+
 def test_time_left(monkeypatch):
     stream = io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)

@@ -7,6 +7,8 @@ import time
 from contextlib import suppress
 from typing import Any
 
+from ..problem.console import is_terminal, say
+
 OFTEN = 0.02
 """Part of the way after which a bar is drawn again."""
 SOON = 0.5
@@ -47,7 +49,7 @@ class Meter:
         t, events, _ = self.latest
         text = f"t = {t:.4g} of {self.t_max:.4g}, {events} events"
         if self.bar is not None:
-            with suppress(OSError, ValueError):
+            with suppress(Exception):
                 self.bar.set_postfix_str(text, refresh=False)
                 self.bar.n = round(share, 4)
                 self.bar.refresh()
@@ -57,9 +59,9 @@ class Meter:
         if self.alive:
             drawn = ("#" * int(30 * share)).ljust(30, ".")
             # What was longer before is wiped out.
-            self._say(f"\r\033[Kgflow [{drawn}] {text}{left} ", "")
+            say(f"\r\033[Kgflow [{drawn}] {text}{left} ")
         else:
-            self._say(f"gflow: {text}{left}", "\n")
+            say(f"gflow: {text}{left}\n")
 
     def close(self) -> None:
         """The run is over."""
@@ -67,30 +69,22 @@ class Meter:
         if share != self.shown:
             self._draw(share, time.perf_counter())
         if self.bar is not None:
-            with suppress(OSError, ValueError):
+            with suppress(Exception):
                 self.bar.close()
         elif self.alive:
-            self._say("", "\n")
-
-    def _say(self, text: str, end: str) -> None:
-        # A terminal that has been closed is no reason to end a run.
-        if sys.stderr is not None:
-            with suppress(OSError, ValueError):
-                print(text, end=end, file=sys.stderr, flush=True)
+            say("\n")
 
 
 def _is_alive() -> bool:
     """Whether what is shown can be drawn again: a terminal, or a notebook."""
     if "ipykernel" in sys.modules:
         return True
-    with suppress(OSError, ValueError, AttributeError):
-        return bool(sys.stderr.isatty())
-    return False
+    return is_terminal()
 
 
 def _bar() -> Any:
     """A bar of tqdm, if that is installed."""
-    with suppress(ImportError, OSError, ValueError):
+    with suppress(Exception):
         from tqdm.auto import tqdm
         return tqdm(total=1.0, desc="gflow", bar_format="{desc} {percentage:3.0f}%|{bar}| "
                     "[{elapsed}<{remaining}] {postfix}")

@@ -61,9 +61,9 @@ class Announcer(event.Listener):
 
     def _say(self) -> None:
         self.said = True
-        # A terminal that has been closed is no reason to stop.
+        # A terminal that has been closed, or a stream that cannot be flushed, is no reason to stop.
         if sys.stderr is not None:
-            with suppress(OSError, ValueError):
+            with suppress(Exception):
                 print(WORDS, file=sys.stderr, flush=True)
 
 

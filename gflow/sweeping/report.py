@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
-from contextlib import suppress
 
+from ..problem.console import is_terminal, say
 from .store import Store, Sweep
 
 REDRAW = 1.0
@@ -29,7 +28,7 @@ class Meter:
     def __init__(self, store: Store, visible: bool) -> None:
         self.store = store
         self.visible = visible
-        self.terminal = visible and _is_terminal()
+        self.terminal = visible and is_terminal()
         self.last = time.monotonic() if not self.terminal else 0.0
         self.drawn = False
 
@@ -45,7 +44,7 @@ class Meter:
         """Say something now, on a line of its own."""
         if self.visible:
             start = "\n" if self.drawn else ""
-            _write(f"{start}gflow sweep: {sentence}\n")
+            say(f"{start}gflow sweep: {sentence}\n")
             self.drawn = False
 
     def close(self) -> None:
@@ -53,7 +52,7 @@ class Meter:
         if self.visible:
             self._draw()
             if self.terminal:
-                _write("\n")
+                say("\n")
 
     def _draw(self) -> None:
         try:
@@ -62,23 +61,10 @@ class Meter:
             # A store that cannot be read is no reason to stop here: writing will tell.
             return
         if self.terminal:
-            _write(f"\r\x1b[K{line}")
+            say(f"\r\x1b[K{line}")
             self.drawn = True
         else:
-            _write(f"{line}\n")
-
-
-def _is_terminal() -> bool:
-    with suppress(OSError, ValueError, AttributeError):
-        return bool(sys.stderr.isatty())
-    return False
-
-
-def _write(text: str) -> None:
-    # A terminal that has been closed, or never was one, is no reason to end a sweep.
-    if sys.stderr is not None:
-        with suppress(OSError, ValueError, AttributeError):
-            print(text, end="", file=sys.stderr, flush=True)
+            say(f"{line}\n")
 
 
 def progress_line(store: Store) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
@@ -11,6 +10,7 @@ from typing import Any, Iterable, Iterator
 
 import numpy as np
 
+from ..problem.console import say
 from ..problem.inputs import thread_count
 from ..kernels.faces import SPECIAL, sweep
 from .fans import faces, span
@@ -84,7 +84,7 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
         rows = sweep(Z, V, J, kinks.m, *local, LOOSE)[0]
         found.update((row.tobytes(), row) for row in rows)
     if progress:
-        print(file=sys.stderr)
+        say("\n")
     table = np.empty((len(found), C), dtype=np.int8)
     table[:, order] = np.array(list(found.values()))
     return table, len(special) + ties, near
@@ -119,5 +119,4 @@ def _by_zeros(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _show(done: int, total: int, found: int) -> None:
     bar = ("#" * int(30 * done / total)).ljust(30, ".")
-    print(f"\rgflow [{bar}] {done} of {total} planes, {found} candidates ", end="",
-          file=sys.stderr, flush=True)
+    say(f"\rgflow [{bar}] {done} of {total} planes, {found} candidates ")
