@@ -10,7 +10,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .problem.checks import generator, non_negative, positive, real_array, whole
+from .problem.checks import generator, non_negative, positive, real_array, sizes
 from .problem.network import TwoLayerReLU
 from .problem.norms import row_norms, unit_rows
 from .problem.words import short
@@ -362,8 +362,7 @@ def __dir__() -> list[str]:
 def _prepare(m: int, d: int, scale: float, rng: int | np.random.Generator,
              scaling: str) -> tuple[float, np.random.Generator]:
     """Check the arguments; return the standard deviation ``s`` and the generator."""
-    whole(m, "m")
-    whole(d, "d")
+    sizes(m=m, d=d)
     scale = positive(scale, "scale")
     if scaling not in SCALINGS:
         raise ValueError(f"unknown scaling {short(scaling)}: choose "

@@ -163,3 +163,16 @@ def test_arrays_without_axes_are_numbers():
     one, other = (gflow.integrate((A, W), (X, Y), 1.0, decay=decay) for decay in
                   (np.array(0.1), 0.1))
     assert one.settings["decay"] == other.settings["decay"] and (one.W == other.W).all()
+
+
+@pytest.mark.parametrize("size", [10**13, 10**30, 10**400])
+@pytest.mark.parametrize("name, make", [
+    ("m", lambda n: gflow.init.balanced(n, 2, 1.0)), ("d", lambda n: gflow.init.uniform(2, n, 1.0)),
+    ("n", gflow.datasets.xor), ("n", gflow.datasets.stewart), ("n", gflow.datasets.orthogonal),
+    ("n", lambda n: gflow.datasets.linear_teacher(n, 2)),
+    ("d", lambda n: gflow.datasets.relu_teacher(2, n)),
+    ("d", lambda n: gflow.datasets.one_neuron(2, n)),
+    ("n", lambda n: gflow.datasets.symmetric(n, 2))])
+def test_sizes_beyond_any_memory(name, make, size):
+    with pytest.raises(ValueError, match=f"^{name} = .* no memory holds: give less$"):
+        make(size)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ..problem.checks import flag, generator, whole
+from ..problem.checks import flag, generator, sizes, whole
 from ..problem.data import Data
 from .common import STREAM, orthonormal, with_bias
 
@@ -93,7 +93,7 @@ def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
     >>> stewart()
     Data(n=40, d=2)
     """
-    whole(n, "n")
+    sizes(n=n, d=2)
     x = generator(rng, STREAM).uniform(-1.0, 1.0, n)
     return Data(with_bias(x), np.interp(x, *KNOTS))
 
@@ -146,6 +146,7 @@ def orthogonal(n: int | None = None, d: int | None = None,
         return Data(with_bias([-0.5, 2.0]), [-1.0, 1.0])
     n = whole(n, "n")
     d = n if d is None else whole(d, "d")
+    sizes(n=n, d=d)
     if d < n:
         raise ValueError(f"d = {d} is below n = {n}: at most d points are orthogonal")
     draw = generator(rng, STREAM)
@@ -187,7 +188,7 @@ def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Da
     >>> bool((data.y * data.X[:, 0] * data.X[:, 1] < 0).all())
     True
     """
-    whole(n, "n")
+    sizes(n=n, d=2)
     bias = flag(bias, "bias")
     X = generator(rng, STREAM).standard_normal((n, 2))
     return Data(with_bias(X) if bias else X, -np.sign(X[:, 0]) * np.sign(X[:, 1]))

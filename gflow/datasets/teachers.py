@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.special import betainc, betaincinv
 
 from ..problem.inputs import ModelLike
-from ..problem.checks import flag, generator, non_negative, real_array, whole
+from ..problem.checks import flag, generator, non_negative, real_array, sizes
 from ..problem.data import Data
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
@@ -57,8 +57,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
     >>> bool(np.allclose(data.X.T @ data.X / 6, np.eye(2)))
     True
     """
-    whole(n, "n")
-    whole(d, "d")
+    sizes(n=n, d=d)
     if n % 2:
         raise ValueError(f"n = {n} is odd: symmetric points come in pairs, so give an even n")
     teacher = _teacher(beta, d)
@@ -114,8 +113,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     >>> bool((np.abs(data.y) >= 0.4 * np.linalg.norm(data.X, axis=1)).all())
     True
     """
-    whole(n, "n")
-    whole(d, "d")
+    sizes(n=n, d=d)
     noise = non_negative(noise, "noise")
     margin = non_negative(margin, "margin")
     if margin >= 1:
@@ -172,8 +170,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
     >>> relu_teacher(75, 150, teacher)
     Data(n=75, d=150)
     """
-    whole(n, "n")
-    whole(d, "d")
+    sizes(n=n, d=d)
     noise = non_negative(noise, "noise")
     if teachers is None:
         teachers = TwoLayerReLU([1.0], np.eye(1, d))
@@ -235,8 +232,7 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
     >>> bool((data.y > 0).all() and (data.X @ data.X.T > 0).all())
     True
     """
-    whole(n, "n")
-    whole(d, "d")
+    sizes(n=n, d=d)
     centred, cone = flag(centred, "centred"), flag(cone, "cone")
     draw = generator(rng, STREAM)
     centre = unit(draw.standard_normal(d))

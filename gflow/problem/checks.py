@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from collections.abc import Sequence
 from contextlib import suppress
@@ -14,6 +15,8 @@ from .words import cut, said, short
 
 PLAIN = (numbers.Number, str, bytes, range, np.generic)
 """What hides nothing."""
+MOST = 2**40
+"""Numbers that an array may have."""
 DEEPEST = 64
 """Axes that arrays of NumPy have at most."""
 
@@ -213,6 +216,23 @@ def whole(value: Any, name: str) -> int:
     if value < 1:
         raise ValueError(f"{name} = {short(value)}: give a positive whole number")
     return int(value)
+
+
+def sizes(**counts: Any) -> None:
+    """Refuse axes of an array that are no positive whole numbers, or that no memory holds.
+
+    Examples
+    --------
+    >>> sizes(m=3, d=10**30)
+    Traceback (most recent call last):
+        ...
+    ValueError: d = 1000000000000000000000000000000 makes an array that no memory holds: give less
+    """
+    axes = {name: whole(value, name) for name, value in counts.items()}
+    if math.prod(axes.values()) > MOST:
+        name = max(axes, key=axes.__getitem__)
+        raise ValueError(f"{name} = {short(axes[name])} makes an array that no memory holds: give "
+                         "less")
 
 
 def generator(rng: int | np.random.Generator, stream: tuple[int, ...] = ()) -> np.random.Generator:
