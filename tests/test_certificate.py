@@ -397,10 +397,11 @@ def test_steps_at_the_limit_of_stability_are_not_doubted():
                                (176, "plain", 1e-3)):   # long ones, but far from the limit
         problem = accuracy.draw(seed, family)[1]
         assert accuracy.run(problem, "DOP853", rtol).certificate().ok
-    # Of |w| = 26 and a = 0: velocities swing, and add 32 rtol a piece to what is dissipated.
+    # Of |w| = 26 and a = 0: velocities swing, and add tens of rtol to what is dissipated. Layers
+    # are not so unlike that the smaller one is measured by itself.
     x = np.array([7.6, 25.3])
-    flow = gflow.integrate((np.zeros(4), np.tile(x, (4, 1))), ([x], [0.24]), 6.0, method="DOP853",
-                           rtol=1e-6)
+    flow = gflow.integrate((np.zeros(40), np.tile(x, (40, 1))), ([x], [31.0]), 6.0, method="DOP853",
+                           rtol=1e-5)
     certificate = flow.certificate()
     assert certificate.ok and -certificate.energy > 0.1 * certificate.tolerance
 

@@ -43,6 +43,9 @@ def is_theirs(error: BaseException) -> bool:
     may be called anywhere."""
     if getattr(error, MARK, False):
         return True
+    if isinstance(error, MemoryError):
+        # Whoever meets its end, it is the work that needs the memory.
+        return False
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
