@@ -26,6 +26,7 @@ OUTCOMES = {
     "max_events": "reached max_events; raise it to go on",
     "step_too_small": "the step size fell below rounding",
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
+    "refused": "this method cannot follow such a start; name another one",
     "worker_failed": "a thread that integrates neurons failed; this is what was reached",
     "sliding_unresolved": "events repeat without progress in time",
     "leaky_at_zero": "a leaky neuron has reached w = 0, where its way on is not unique",

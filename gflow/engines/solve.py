@@ -209,10 +209,9 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     if keep is not None:
         run.every = run.next = every
         run.snapshot = lambda: keep(outcome(path.snapshot(), "interrupted", UNDER_WAY))
+    begins = not (len(kept) or engine.steps)
     status, message, raised = _carry(
-        engine, run, "" if len(kept) or engine.steps else
-        overflow(model, data, loss) or _underflow(model, units, name)
-        or _unlike(model, data, loss, name, rtol))
+        engine, run, _refusal(model, data, loss, units, name, rtol) if begins else None)
     record = outcome(path, status, message)
     if keep is not None and record.t_end >= run.since:
         keep(record)
@@ -277,6 +276,16 @@ def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
     return engine, seen
 
 
+def _refusal(model: TwoLayer, data: Data, loss: Loss, units: Units, name: str,
+             rtol: float) -> Stop | None:
+    """Why a start is not to be followed, by this method or by any; None if it is."""
+    if too_large := overflow(model, data, loss):
+        return Stop("non_finite", too_large)
+    if beyond := _underflow(model, units, name) or _unlike(model, data, loss, name, rtol):
+        return Stop("refused", beyond)
+    return None
+
+
 def _underflow(model: TwoLayer, units: Units, name: str) -> str:
     """A sentence if a stepper cannot hold the weights of a start in its units, or nothing."""
     U, power = mantissas(model)
@@ -319,7 +328,8 @@ def _warm(name: str) -> None:
         engine.integrate(Run(seen(engine.path), 4.0, (), None, False))
 
 
-def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseException | None]:
+def _carry(engine: Engine, run: Run, refusal: Stop | None
+           ) -> tuple[str, str, BaseException | None]:
     """Run to the end, unless there is a ``refusal``; how it ended, as a status and a sentence, and
     what a function that was handed in raised."""
     status = "finished"
@@ -329,7 +339,7 @@ def _carry(engine: Engine, run: Run, refusal: str) -> tuple[str, str, BaseExcept
         try:
             try:
                 if refusal:
-                    raise Stop("non_finite", refusal)
+                    raise refusal
                 engine.integrate(run)
             except Stop as end:
                 end = run.first(end, engine.measure)
