@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Callable
+from typing import Any, Callable, NoReturn
 
 import numpy as np
 import scipy.integrate
@@ -19,14 +19,13 @@ from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..problem.norms import row_norms
 from ..problem.theirs import is_theirs
-from ..problem.words import cut, listed
-from . import sliding
+from . import failing, sliding
 from .drift import Drift
 from .events import OFF, SLIDING
 from .gear import Gear
 from .pattern import Pattern, start, stop_at_zero, undecided
-from .run import Run, Stop
-from .standing import LOST, bury, fastest, last_piece
+from .run import Run
+from .standing import bury, fastest, last_piece
 from .trajectory import Trajectory, by_neuron, by_weight
 
 DEGREE = {"RK23": 3, "RK45": 4, "DOP853": 7, "Radau": 3, "BDF": 5, "LSODA": 12}
@@ -245,7 +244,7 @@ class Stepping:
         except Exception as error:
             if is_theirs(error):
                 raise
-            self._fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
+            self.fail(self.state, f"{self.method} of SciPy: {type(error).__name__}: {error}")
 
     def go_on(self, path: Trajectory, codes: np.ndarray, met: np.ndarray) -> None:
         """Take up a run where its last piece began, instead of at the start.
@@ -327,7 +326,7 @@ class Stepping:
         if stepper.status == "failed":
             rest = self._last_piece()
             if rest is None:
-                self._fail(stepper.y, message)
+                self.fail(stepper.y, message)
             else:
                 return rest, self.run.t_max - self.t
         with self._foreign():
@@ -382,10 +381,10 @@ class Stepping:
         """
         t0 = self.t
         if not t1 > t0:
-            self._fail(self.state, "a step of no length")
+            self.fail(self.state, "a step of no length")
         series = self._series(dense, t0, t1, degree)
         if not np.isfinite(series).all():
-            self._fail(series[-1], "")
+            self.fail(series[-1], "")
         error = self._tail(series)
         grow = (self.rtol / error) ** (1 / len(series)) if error > 0 else 5.0
         self.longest = (t1 - t0) * min(5.0, max(0.2, 0.9 * grow))
@@ -452,10 +451,7 @@ class Stepping:
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
         self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0
         if self.stalled > STALLED:
-            what = (f"meets {self._points(contact[2])}" if contact[2] >= 0 else
-                    "has an output weight that comes to 0")
-            raise Stop("sliding_unresolved", f"neuron {contact[1]} {what} again and again at "
-                       "t = {t}; loosen rtol or perturb the start", self.t)
+            raise failing.stuck(self, *contact[1:3])
 
     def contacts(self, series: np.ndarray, t0: float,
                  t1: float) -> list[tuple[float, int, int, int]]:
@@ -521,38 +517,6 @@ class Stepping:
         wider = self.band * 4.0 ** min(max(self.idle - IDLE, 0), 100)
         return np.asarray(np.clip(most, self.band, wider))
 
-    def _points(self, hyperplane: int) -> str:
-        A = self.data.arrangement
-        points = A.member[A.start[hyperplane]:A.start[hyperplane + 1]]
-        return f"point {points[0]}" if points.size == 1 else f"points {listed(points)}"
-
-    def _fail(self, state: np.ndarray, message: str | None) -> None:
-        a, W = self.split(np.where(np.isfinite(state), state, np.inf))
-        size = np.abs(np.column_stack([a, W])).max(axis=1)
-        i = int(np.argmax(size))
-        if not np.isfinite(size).all():
-            raise Stop("non_finite", f"the weights of neuron {i} became infinite or NaN after "
-                       "t = {t}; rescale the data or start smaller", self.t)
-        v = self.velocity(self.t, state)
-        if not np.isfinite(v).all():
-            i = int(np.isfinite(by_neuron(np.abs(v), self.m)).argmin())
-            p = self.pulls(state, self.t)
-            k = int(np.argmax(np.abs(p) * row_norms(self.data.X)))
-            raise Stop("non_finite", f"the velocity of neuron {i} became infinite or NaN after "
-                       f"t = {{t}}, most of all by point {k}; rescale the data or start smaller",
-                       self.t)
-        size = size + np.where(size > 0, 0.0, np.inf)
-        if size.min() < LOST:
-            # The fast engine knows logarithms, but only one decay.
-            instead = ("use method=\"waveform\"" if self.field.setting.uniform is not None
-                       else "end it before, or give all layers one decay")
-            raise Stop("step_too_small", f"neuron {int(size.argmin())} has shrunk below what "
-                       f"{self.method} can follow at t = {{t}}; {instead}", self.t)
-        near = ""
-        if self.data.arrangement.normal.size:
-            z = np.abs(W @ self.data.arrangement.normal.T) / np.maximum(row_norms(W), TINY)[:, None]
-            i, h = divmod(int(np.argmin(z)), z.shape[1])
-            near = f"; neuron {i} is nearest to a hyperplane, that of {self._points(h)}"
-        raise Stop("step_too_small",
-                   f"the step size fell below rounding at t = {{t}}{near} ({cut(str(message))})",
-                   self.t)
+    def fail(self, state: np.ndarray, message: str | None) -> NoReturn:
+        """End the run, with what can be said of why; ``message`` is what the stepper says."""
+        raise failing.failure(self, state, message)

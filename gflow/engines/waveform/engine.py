@@ -25,7 +25,7 @@ from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero
 from ..run import Run, Stop
 from ..drift import Drift
 from ..events import codes_of
-from .calm import Calm, Stretch
+from .calm import Calm
 from .crew import Crew
 from .freed import Freed
 from .window import Window
@@ -34,10 +34,10 @@ from .guess import DEGREE
 from .kinks import blurred_release, first_bend
 from .marcher import Frame, Marcher, Patterns
 from .pace import next_length
-from .reduced import ACCURACY, Reduced
+from .reduced import Reduced
 from .response import response, shrinking
 from .rounds import Outcome, relax
-from . import limits, logs, standstill
+from . import limits, logs, resting, standstill
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
@@ -45,9 +45,7 @@ LOOK = 10
 """Windows between looks whether the flow is at rest, at least."""
 PATIENCE, MOST_PATIENCE = 3, 12
 """Windows without events before the reduced system is tried: at first, and after failures."""
-SOON, TINY, EPS = 1.0, float(np.finfo(float).tiny), float(np.finfo(float).eps)
-"""The first piece of a flow at rest in which neurons shrink, in units of the time in which they do;
-each is twice as long as the one before, so that all times in it are as exact as times are."""
+EPS = float(np.finfo(float).eps)
 
 
 class Waveform:
@@ -162,7 +160,7 @@ class Waveform:
         if isinstance(last, Window):
             self.loose = last.loose_on(self.side.shape)
             self.direction, self.closest = last.direction, last.closest
-        self._take(self.path.end[0].copy())
+        self.take(self.path.end[0].copy())
         if self.calm and self.clock.parts is not None:
             self.response.seen = self.seen()
         h = self.field.outputs(np.ldexp(self.U[:, 0], self.power),
@@ -201,7 +199,7 @@ class Waveform:
                 H *= slower
                 self.begin()
             if self.steps == 0 and not self.decay and standstill.stationary(self):
-                self.stand()
+                resting.stand(self)
                 return
             self.path.tried(H)
             if self.decay and not self.seen().any():
@@ -219,9 +217,9 @@ class Waveform:
             if self.steps >= self.look:
                 self.look = self.steps + self.steps // 2 + LOOK
                 if not self.decay and standstill.at_rest(self):
-                    self.stand()
+                    resting.stand(self)
                     return
-                if (self.decay or standstill.slow(self)) and self.held(self.U, self.power):
+                if (self.decay or standstill.slow(self)) and resting.held(self, self.U, self.power):
                     return
             if self.calm or self.quiet >= self.patience and not self.small:
                 self.calm = False
@@ -294,61 +292,6 @@ class Waveform:
         return limits.fading(
             self.U, self.side, self.balance.sign == 0, lambda side: self.marcher.active(side) @ (
                 self.guess.r[:, None] * self.data.X / self.data.n), self.t)
-
-    def stay(self, system: Reduced) -> None:
-        """Stay here until ``t_max``, but for neurons that shrink for ever."""
-        if not system.fades:
-            self._take(*system.neurons())
-            self.stand()
-            return
-        H = SOON / max(float(np.abs(self.guess.r) @ self.lengths) / self.data.n, TINY)
-        while self.t < self.run.t_max:
-            t1 = self.t + H if self.t + 1.001 * H < self.run.t_max else self.run.t_max
-            self.path.append(system.stay(self.t, t1))
-            self.steps += 1
-            self.reduced += 1
-            self.t, H = t1, 2 * H
-            self.run.check(self.measure)
-            if system.grown:
-                self._take(*system.neurons())
-                system.begin(self.U, self.power, self.t)
-
-    def held(self, U: np.ndarray, power: np.ndarray) -> bool:
-        """Stay here until ``t_max`` if the flow has come to rest within ``rtol``, but for neurons
-        that shrink; whether it has. ``U`` and ``power`` are the neurons of now."""
-        span = self.run.t_max - self.t
-        if 0.0 < span * self.decay < 1.0:
-            # No longer than what windows take anyway.
-            return False
-        codes = codes_of(self.data.arrangement, self.side)
-        found = standstill.near(self.field, self.decay, U, power, codes, self.rtol, span)
-        if found is None:
-            return False
-        stretch = found.stretch(power, self.t)
-        fading, one = found.rate[found.rate > 0.0], np.eye(self.data.d + 1)
-        lost, H = np.zeros(fading.size), span
-        if fading.size:
-            H = SOON / (self.decay or float(fading.max()))
-        while self.t < self.run.t_max:
-            t1 = self.t + H if self.t + 1.001 * H < self.run.t_max else self.run.t_max
-            self.path.append(Calm(self.t, t1, stretch, np.tile(one, (fading.size, 1, 1)),
-                                  found.fields(t1 - self.t), ACCURACY, 0.0, lost.copy(), True))
-            lost += fading * (t1 - self.t)
-            self.steps += 1
-            self.t, H = t1, 2 * H
-            self.run.check(self.measure)
-        return True
-
-    def stand(self) -> None:
-        """Stay here until ``t_max``."""
-        m, e = self.U.shape
-        none = np.empty((0, e, e))
-        stretch = Stretch(self.U, self.power, np.full(m, -1), none)
-        self.path.append(Calm(self.t, self.run.t_max, stretch, none,
-                              np.empty((0, DEGREE + 1, e - 1)), ACCURACY))
-        self.steps += 1
-        self.t = self.run.t_max
-        self.run.check(self.measure)
 
     def grows(self, foldings: float) -> float:
         """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""
@@ -462,7 +405,7 @@ class Waveform:
                 t1 = self.run.t_max
             steady = not system.fades or self.clock.after(self.t)[1]
             if steady and system.at_rest:
-                self.stay(system)
+                resting.stay(self, system)
                 return H
             if H <= 16 * np.spacing(self.t):
                 raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
@@ -495,7 +438,7 @@ class Waveform:
             H = self._renew(system, H)
         self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
         if taken:
-            self._take(*system.neurons())
+            self.take(*system.neurons())
             self.begin()
         return H
 
@@ -509,14 +452,14 @@ class Waveform:
         slower = self.turn(system.guess.r)
         if self.decay and self.steps >= self.look:
             self.look = self.steps + self.steps // 2 + LOOK
-            if self.held(*system.neurons()):
+            if resting.held(self, *system.neurons()):
                 return H
         if system.grown or slower is not None:
-            self._take(*system.neurons())
+            self.take(*system.neurons())
             system.begin(self.U, self.power, self.t)
         return H if slower is None else H * slower
 
-    def _take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
+    def take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
         """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
         near 1, on the hyperplanes that they slide on and on their invariant."""
         sliding = np.flatnonzero((self.side == 0).any(axis=1))
@@ -547,7 +490,7 @@ class Waveform:
         self.direction, self.closest = out.direction, out.closest
         self.patterns = frame.after()
         left = np.exp(-self.decay * (window.t1 - window.t0)) if self.decay else 1.0
-        self._take(out.U * left if self.decay else out.U)
+        self.take(out.U * left if self.decay else out.U)
         self.path.append(window, (self.U, self.power))
         p, h = outcome.values[-1], outcome.outputs[-1]
         response = self.response.at(window.t1)
