@@ -177,7 +177,7 @@ def _large(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
     if faint.any() and not field.activation.slope:
         put, off = real.copy(), codes.copy()
         put[faint, 1:], off[faint] = 0.0, OFF
-        found = _same_sides(field, put, off, rtol, span)
+        found = _same_sides(field, put, off, FAINT * rtol, span)
         if found is not None:
             p = field.pulls(field.outputs(found[:, 0], found[:, 1:], off))
             # Pulls are known but for the rounding of neurons.
