@@ -119,6 +119,29 @@ def test_signals_of_a_batch_system(number, tmp_path):
     assert gflow.resume(path).status == "finished"
 
 
+LOOP = """
+import gflow, time
+try:
+    for k in range(100):
+        status = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0,
+                                 stop=lambda state: print(k, flush=True) or time.sleep(0.1)).status
+        print("ended", status, flush=True)
+finally:
+    print("left", k)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
+def test_after_sigterm_there_is_no_next_run():
+    process = subprocess.Popen([sys.executable, "-c", LOOP], stdout=subprocess.PIPE, text=True)
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    rest = process.communicate(timeout=60)[0].split()
+    assert process.returncode == 143
+    # What it has reached could be saved, and other things be put away.
+    assert rest[-4:] == ["ended", "interrupted", "left", "1"]
+
+
 def test_what_is_refused(tmp_path):
     start, data = ([0.5], [[0.3]]), ([[1.0]], [1.0])
     with pytest.raises(ValueError, match="leave save="):

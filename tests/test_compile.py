@@ -239,6 +239,9 @@ outer(2.0)
     ("compiling(1.5); now[0] += 60; compiling(1.5)", 0),
     # A closed terminal.
     ("sys.stderr.close(); compiling(30.0); sys.stderr = None; now[0] += 60; compiling(3.0)", 0),
+    # No thread to be had.
+    ("Timer.start = lambda self: (_ for _ in ()).throw(RuntimeError()); "
+     "Timer.cancel = lambda self: None; compiling(30.0)", 0),
     # A stream that can only be written to.
     ("sys.stderr = types.SimpleNamespace(write=lambda text: None); compiling(30.0); "
      "sys.stderr = sys.__stderr__", 0)])

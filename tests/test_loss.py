@@ -394,3 +394,29 @@ def test_numbers_of_a_loss_are_real_and_double():
         gflow.TwoLayer(*start, activation=(lambda z: z + 0j, np.ones_like))
     flow = gflow.integrate(start, data, 1.0, loss=Single())
     assert flow.loss.dtype == flow.log_loss.dtype == flow.test_loss(data).dtype == float
+
+
+class Barrier:
+    """The square loss, which is NaN from an output of 2 on: labels may be beyond."""
+
+    def value(self, h, y):
+        return np.where(h < 2.0, (h - y)**2 / 2, np.nan)
+
+    def pull(self, h, y):
+        return np.where(h < 2.0, y - h, np.nan)
+
+    def curvature(self, h, y):
+        return np.where(h < 2.0, 1.0 + 0 * h, np.nan)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "LSODA", "Radau", "waveform"])
+@pytest.mark.parametrize("a", [0.1, 30.0])
+def test_a_loss_that_becomes_nan_is_named_and_no_neuron(method, a):
+    # The others pull the output of point 0 to three times its label.
+    data = np.array([[3.0, 0.0]] + 30 * [[1.0, 0.0]]), np.ones(31)
+    flow = gflow.integrate(([a, 0.1], [[0.1, 0.0], [0.0, 0.1]]), data, 200.0, method=method,
+                           loss=Barrier())
+    assert flow.status == "non_finite" and np.isfinite(flow.W).all()
+    assert (flow.t_end > 0) == (a < 1)
+    assert "weights of neuron" not in flow.message
+    assert "the loss at point 0 is NaN at" in flow.message

@@ -1,10 +1,16 @@
 """All steppers give one flow, at a cost that does not depend on chattering."""
 
+import gc
+import weakref
+
+import numpy as np
 import pytest
 
 import gflow
 from gflow.datasets import linear_teacher
+from gflow.engines.stepping import DEGREE, Stepping
 from gflow.init import balanced
+from gflow.problem.field import Field
 from problems import reference, relative_errors, same_events, solve
 from validation import agreement
 
@@ -56,3 +62,23 @@ def test_a_leaky_neuron_ends_the_run_where_it_reaches_zero():
     one, two = (agreement.run(problem, method, 1e-7) for method in problem.engines)
     assert one.status == two.status == "leaky_at_zero"
     assert two.t_end == pytest.approx(one.t_end, rel=1e-5) and two.certificate().ok
+
+
+@pytest.mark.parametrize("method", [*DEGREE, "waveform"])
+def test_what_a_dropped_run_held_goes_at_once(method):
+    """Steppers of SciPy are circles, which are looked for once in a while only."""
+    gc.collect()
+    gc.disable()
+    try:
+        flow = gflow.integrate(([0.1], [[0.1, 0.2]]), ([[1.0, 0.0]], [1.0]), 3.0, method=method)
+        path = weakref.ref(flow.path)
+        del flow
+        assert path() is None
+    finally:
+        gc.enable()
+
+
+def test_no_tolerance_is_zero():
+    # A step of such a one never ends in SciPy, where a processor flushes small numbers to zero too.
+    engine = Stepping(Field(gflow.Data([[1.0]], [1.0])), np.array([1e-320, 1e-320]), "DOP853", 1e-8)
+    assert engine.tolerance(engine.state).min() > 0

@@ -236,3 +236,67 @@ def test_faults_of_engines_and_of_others_are_told_apart():
             crew.share(late, 1)
         with pytest.raises(Stop, match="worker_failed"):
             crew.share(lambda i: np.linalg.inv(np.zeros((2, 2))), 1)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("where", ["handler", "rule", "saved"])
+def test_an_interrupt_that_is_not_the_run_s_own_comes_out(method, where):
+    def mine(*_):
+        raise KeyboardInterrupt("mine")
+
+    def signalled(state):
+        signal.raise_signal(signal.SIGTERM)
+
+    options = {"handler": {"stop": signalled}, "rule": {"stop": mine}, "saved": {"save": mine}}
+    before = signal.signal(signal.SIGTERM, mine)
+    try:
+        with pytest.raises(KeyboardInterrupt, match="mine") as caught:
+            gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 9.0, method=method, t_eval=[0, 9],
+                            **options[where])
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert caught.value.flow.status == "exception"
+
+
+@pytest.mark.parametrize("method", ["RK23", "DOP853", "BDF", "waveform"])
+def test_the_rule_that_holds_first_ends_a_run_in_any_order(method):
+    """Both begin to hold in one step, be it long or short."""
+    start, data = ([0.1], [[0.1]]), ([[1.0]], [1.0])
+    flow = gflow.integrate(start, data, 9.0, method=method)
+    losses = np.interp([2.0, 2.01, 2.02], flow.t, flow.loss)
+    rules = [loss_below(value) for value in losses]
+    ends = [gflow.integrate(start, data, 9.0, method=method, stop=order)
+            for order in (rules, rules[::-1], [lambda state: state.loss < losses[2], *rules])]
+    assert {end.message for end in ends} == {rules[0].message}
+    assert np.ptp([end.t_end for end in ends]) < 1e-5
+
+
+def test_rules_are_asked_once_about_a_time():
+    # On this problem the fast engine begins a quarter of its windows again, shorter.
+    times = []
+    flow = gflow.integrate(gflow.init.balanced(50, 2, 1e-3, rng=1), gflow.datasets.linear_teacher(
+        20, 2, noise=0.5, rng=0), 50.0, method="waveform",
+        stop=lambda state: times.append(state.t))
+    assert flow.stats["rejected_steps"] > 5 and np.diff(times).min() > 0
+
+
+def test_threads_that_cannot_be_had_are_done_without(monkeypatch):
+    import threading
+    from gflow.engines.waveform.crew import Crew
+    from gflow.problem.threads import in_threads
+
+    begin, started = threading.Thread.start, []
+
+    def start(thread):
+        started.append(thread)
+        if len(started) > 1:
+            raise RuntimeError("can't start new thread")
+        begin(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    done = []
+    with Crew(4) as crew:
+        crew.busy = True
+        assert crew.share(lambda i: done.append(i) or i, 5) == list(range(5))
+        assert crew.threads == 1 and sorted(done) == list(range(5))
+    assert list(in_threads(abs, range(9), 4)) == list(range(9))

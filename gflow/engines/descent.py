@@ -17,7 +17,7 @@ from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.setting import PLAIN, Setting
 from ..problem.smooth import Smooth
-from .interrupts import catching, leaving
+from .interrupts import Press, catching, leaving
 from .record import read_only
 from .run import OUTCOMES, Foreign, Run, Stop, asked
 from .rules import Rule, State
@@ -259,7 +259,7 @@ class Training:
                     self._keep()
             except Stop as end:
                 status, message = end.status, end.message
-            except KeyboardInterrupt as press:
+            except Press as press:
                 raised = leaving(press)
                 status, message = "interrupted", OUTCOMES["interrupted"]
             except BaseException as error:

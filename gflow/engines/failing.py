@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ..problem.data import Arrangement
+from ..problem.loss import undefined
 from ..problem.norms import row_norms
 from ..problem.words import cut, listed
 from .run import Stop
-from .standing import LOST
+from .standing import LOST, fastest
 from .trajectory import by_neuron
 
 if TYPE_CHECKING:
     from .stepping import Stepping
 
 TINY = float(np.finfo(float).tiny)
+AHEAD = (1e-3, 1e-2, 0.1, 1.0)
+"""How far ahead of a step that failed a loss is tried, in units of the fastest time."""
 
 
 def points(A: Arrangement, hyperplane: int) -> str:
@@ -36,6 +39,10 @@ def stuck(engine: Stepping, neuron: int, plane: int) -> Stop:
 def failure(engine: Stepping, state: np.ndarray, message: str | None) -> Stop:
     """A step failed at a ``state``; ``message`` is what the stepper says."""
     A = engine.data.arrangement
+    ahead = engine.velocity(engine.t, engine.state) / max(fastest(engine), TINY)
+    for reached in (engine.state, state, *(engine.state + part * ahead for part in AHEAD)):
+        if unknown := undefined(engine.field.loss, engine.outputs(reached), engine.data.y):
+            return Stop("non_finite", unknown + "; the run ends at t = {t}", engine.t)
     a, W = engine.split(np.where(np.isfinite(state), state, np.inf))
     size = np.abs(np.column_stack([a, W])).max(axis=1)
     i = int(np.argmax(size))

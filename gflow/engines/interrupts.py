@@ -24,6 +24,14 @@ class Interruptible(Protocol):
     interrupted: bool
 
 
+class Press(KeyboardInterrupt):
+    """A Ctrl-C that a run has heard: nobody's but its own."""
+
+
+class Leave(Press):
+    """The second one in a loop of runs."""
+
+
 class _Last:
     """The last Ctrl-C that ended a run, and who had called that: frames, held for `TWICE`."""
 
@@ -46,6 +54,8 @@ class _Last:
 
 
 _last = _Last()
+_ended: list[int] = []
+"""Signals that end programs, not runs alone, and that a run has heard."""
 
 
 def _callers(frame: FrameType | None) -> list[FrameType]:
@@ -69,8 +79,17 @@ def catching(run: Interruptible) -> Iterator[None]:
     Only where they would end the program: a signal that is ignored, or that another program or a
     function of the user takes care of, stays theirs, and what that raises goes through. SIGTERM is
     left alone in processes of a pool. In a loop of runs a second Ctrl-C within a second, which
-    meets the next run, raises ``KeyboardInterrupt``.
+    meets the next run, raises ``KeyboardInterrupt``. After SIGTERM there is time to save what the
+    run has reached, and none for the next run.
+
+    Raises
+    ------
+    SystemExit
+        Where a run of this process has ended by SIGTERM before.
     """
+    outer = hasattr(signal.getsignal(signal.SIGTERM), "gflow_run")
+    if _ended and not outer and multiprocessing.parent_process() is None:
+        raise SystemExit(128 + _ended.pop())
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -101,6 +120,8 @@ def catching(run: Interruptible) -> Iterator[None]:
 def _handler(run: Interruptible, before: Any) -> Any:
     def handler(number: int, frame: FrameType | None) -> Any:
         again, run.interrupted = run.interrupted, True
+        if number != signal.SIGINT and number not in _ended:
+            _ended.append(number)
         if hasattr(before, "gflow_run"):
             # This run is inside a function that the outer run calls.
             return before(number, frame)
@@ -109,7 +130,7 @@ def _handler(run: Interruptible, before: Any) -> Any:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
         elif again:
-            signal.default_int_handler(number, frame)
+            raise Press
         elif _last.note(frame):
             raise Leave
         return None
@@ -118,10 +139,6 @@ def _handler(run: Interruptible, before: Any) -> Any:
     return handler
 
 
-class Leave(KeyboardInterrupt):
-    """The second Ctrl-C in a loop of runs."""
-
-
-def leaving(press: KeyboardInterrupt) -> KeyboardInterrupt | None:
+def leaving(press: Press) -> KeyboardInterrupt | None:
     """What has to be raised when the run has been put together: nothing for an ordinary Ctrl-C."""
     return KeyboardInterrupt() if isinstance(press, Leave) else None

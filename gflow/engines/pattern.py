@@ -14,7 +14,7 @@ from ..kernels.algebra import orthonormal_rows
 from ..kernels.crossings import ON_SURFACE, tighten_all
 from ..kernels.switch import AT_REST, SMALL, switch
 from ..problem.field import Field
-from ..problem.loss import SQUARE, Loss
+from ..problem.loss import SQUARE, Loss, undefined
 from ..problem.network import TwoLayer
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
@@ -63,6 +63,8 @@ def overflow(model: TwoLayer, data: Data, loss: Loss = SQUARE) -> str:
         h = each.sum(axis=1)
         if _holds(field, h, field.pulls(h)):
             return ""
+        if unknown := undefined(loss, h, data.y):
+            return unknown
         k, i = np.unravel_index(int(np.argmax(np.where(np.isnan(each), np.inf, np.abs(each)))),
                                 each.shape)
         return (f"the loss of the start overflows, most of all through neuron {i} at point {k}; "

@@ -190,7 +190,8 @@ def as_rules(stop: StopLike) -> tuple[Rule, ...]:
     Returns
     -------
     tuple of Rule
-        In the order given: the first that holds names the status.
+        In the order given: of those that begin to hold at the same time the first names the
+        status.
 
     Raises
     ------

@@ -11,6 +11,7 @@ import numpy as np
 
 from ..problem.field import Field
 from .events import CHANGE, as_table
+from .interrupts import Press
 from .meter import Meter
 from .origin import origin
 from .protocol import Measure, Path
@@ -36,6 +37,8 @@ OUTCOMES = {
 }
 FAILURES = frozenset(OUTCOMES) - {"finished"}
 
+AGAIN = 1.0
+"""Seconds after which rules are asked again about a state that they know: some look at a clock."""
 RARELY = 9.0
 """Time between snapshots, over what one takes, at least."""
 
@@ -77,7 +80,7 @@ def asked(function: Callable[[State], T], state: State) -> T:
     """What a function of the user says to a state."""
     try:
         return function(state)
-    except KeyboardInterrupt:
+    except Press:
         raise
     except BaseException as error:
         raise Foreign(error) from error
@@ -130,7 +133,7 @@ class Run:
         self.meter = Meter(t_max) if progress else None
         self.snapshot: Callable[[], None] | None = None
         self.every, self.next = np.inf, np.inf
-        self.judged, self.since = path.t_end, 0.0
+        self.judged, self.since, self.said = path.t_end, 0.0, -np.inf
 
     @property
     def t_max(self) -> float:
@@ -167,14 +170,16 @@ class Run:
         ----------
         measure : Measure
         """
+        news = self.path.t_end > self.judged or self.wall - self.said > AGAIN
         self.judged = self.path.t_end
         again = self.path.t_end < self.since
         if self.interrupted and not again:
             raise Stop("interrupted")
         if self.meter:
             self.meter.show(self.path.t_end, self.count, self.inside(self.path.t_end) / self.t_max)
-        if self.rules:
+        if self.rules and news:
             self._stop_if_asked(self.rules, self.observer(measure))
+            self.said = self.wall
         if self.recorder:
             self.collect(measure)
         if self.snapshot is not None and self.wall >= self.next and not again:
@@ -205,18 +210,21 @@ class Run:
         fresh, begin = begin <= self.since, max(begin, self.since)
         t0, t1 = self.inside(begin), self.inside(last)
         end = state(last)
-        for rule in rules:
-            if not asked(rule, end):
-                continue
-            if rule.locate and t1 > t0:
-                lo, hi = t0, t1
-                if fresh and asked(rule, state(begin)):
-                    hi = lo
-                while hi - lo > 1e-6 * (t1 - t0):
-                    mid = (lo + hi) / 2
-                    lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)
-                self.path.cut(begin if hi == t0 else max(self.outside(hi), begin))
-            raise Stop(rule.status, rule.message)
+        first, when = None, t1
+        for rule in [rule for rule in rules if asked(rule, end)]:
+            lo, hi = t0, t1
+            if rule.locate and fresh and asked(rule, state(begin)):
+                hi = lo
+            while rule.locate and hi - lo > 1e-6 * (t1 - t0):
+                mid = (lo + hi) / 2
+                lo, hi = (lo, mid) if asked(rule, state(self.outside(mid))) else (mid, hi)
+            if first is None or hi < when:
+                first, when = rule, hi
+        if first is None:
+            return
+        if first.locate and t1 > t0:
+            self.path.cut(begin if when == t0 else max(self.outside(when), begin))
+        raise Stop(first.status, first.message)
 
     def collect(self, measure: Measure, end: bool = False) -> None:
         """Let the recorder take what it wants of the last piece, and forget the ones before."""

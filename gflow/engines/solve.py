@@ -24,7 +24,7 @@ from ..problem.units import Units, mantissas
 from ..problem.words import cut, said
 from .choices import choice_table, instants, told
 from .events import count_kinds
-from .interrupts import catching, leaving
+from .interrupts import Press, catching, leaving
 from .layered import Layered
 from .pattern import overflow
 from .protocol import Engine, Path
@@ -344,11 +344,11 @@ def _carry(engine: Engine, run: Run, refusal: Stop | None
             except Stop as end:
                 end = run.first(end, engine.measure)
                 status, message = end.status, end.told(run.outside)
-            except KeyboardInterrupt as press:
+            except Press as press:
                 raised, run.interrupted = leaving(press), True
             if run.recorder:
                 run.collect(engine.measure, end=engine.path.t_end < run.t_max)
-        except KeyboardInterrupt as press:
+        except Press as press:
             raised, run.interrupted = leaving(press), True
         except BaseException as error:
             raised = _own(error)

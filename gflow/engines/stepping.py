@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, Callable, NoReturn
+from weakref import WeakMethod
 
 import numpy as np
 import scipy.integrate
@@ -62,6 +63,19 @@ SHIFTED = 0.1
 STRAYED, TRIES = 10.0, 5
 """One that left them by so many ``rtol`` comes from a step that is worse than its stepper says, or
 than the part of it before a contact shows: such a step is made again, shorter, so many times."""
+
+
+def loosely(method: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+    """A method of an engine that does not hold it: steppers of SciPy are circles, and what they
+    hold, the whole run, stays until these are looked for."""
+    held = WeakMethod(method)
+
+    def call(t: float, state: np.ndarray) -> np.ndarray:
+        found = held()
+        assert found is not None
+        return found(t, state)
+
+    return call
 
 
 class Stepping:
@@ -200,7 +214,9 @@ class Stepping:
         if self.lopsided is not None:
             own = self.lopsided.sizes(a, W)
             sizes = np.where(own > 0.0, np.minimum(sizes, own), sizes)
-        return np.asarray(self.local_rtol * sizes)
+        given = self.local_rtol * sizes
+        # SciPy never ends a step of tolerance 0: where the processor has no subnormal numbers.
+        return np.where(given > 0.0, given, TINY)
 
     def _lopsided(self, a: np.ndarray, W: np.ndarray) -> Lopsided | None:
         """How to measure neurons, if not by their norms alone."""
@@ -223,7 +239,7 @@ class Stepping:
         self.given = self.tolerance(self.state)
         with self._foreign():
             made = getattr(scipy.integrate, self.method)(
-                self.velocity, self.t, self.state, self.run.t_max, max_step=self.longest,
+                loosely(self.velocity), self.t, self.state, self.run.t_max, max_step=self.longest,
                 rtol=self.local_rtol, atol=self.given, **options)
         if h is None:
             # SciPy tries a step so long that losses may overflow, and then begins with one of 0.
@@ -233,7 +249,7 @@ class Stepping:
         return made
 
     def _options(self) -> dict[str, Any]:
-        return {"jac": self.jacobian} if self.method in IMPLICIT else {}
+        return {"jac": loosely(self.jacobian)} if self.method in IMPLICIT else {}
 
     @contextmanager
     def _foreign(self) -> Iterator[None]:

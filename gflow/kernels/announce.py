@@ -44,7 +44,9 @@ class Announcer(event.Listener):
         if not self.said:
             self._timer = threading.Timer(max(0.0, UNTOLD - self.taken), self._say)
             self._timer.daemon = True
-            self._timer.start()
+            # Where there is no thread to be had nobody is told, and the run goes on.
+            with suppress(RuntimeError):
+                self._timer.start()
 
     def on_end(self, happening: Any) -> None:
         """Compiled, or failed."""

@@ -171,7 +171,8 @@ def thread_count(threads: int | None = None) -> int:
     >>> thread_count(3)
     3
     """
-    allowed = os.environ.get("OMP_NUM_THREADS", "").strip()
+    # A list has the numbers of nested levels.
+    allowed = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     if threads is None and allowed.isdecimal() and int(allowed) > 0:
         # Workers of a pool or of a cluster share the machine, and say so in this way.
         return int(allowed)

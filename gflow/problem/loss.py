@@ -13,6 +13,7 @@ import numpy as np
 
 from .checks import Hidden, unmasked
 from .margins import Exponential, Logistic
+from .theirs import theirs
 from .words import said
 
 METHODS = ("value", "pull", "curvature")
@@ -27,6 +28,8 @@ LABELS = 5
 """Labels that a loss is tried on: it is a formula, that is right or wrong at all of them."""
 NEAR = 1e-2
 """And nearer to it by this factor."""
+BEYOND = 1e-6
+"""How far from the last outputs of a run that failed a loss may be to blame, relative to them."""
 OFFSETS = np.array([-0.913, -0.517, -0.0731, 0.0119, 0.289])
 """Outputs on which derivatives are compared, about the label. Not round: there a loss may bend."""
 
@@ -129,6 +132,29 @@ def as_labels(loss: Loss, y: np.ndarray) -> np.ndarray:
 def is_quadratic(loss: Loss) -> bool:
     """Whether pulls are affine in outputs, with curvature 1."""
     return bool(getattr(loss, "quadratic", False))
+
+
+def undefined(loss: Loss, h: np.ndarray, y: np.ndarray) -> str:
+    """A sentence if a loss of the user is NaN at finite outputs ``h`` (n,), or just beyond them, or
+    nothing: no network is to blame for that.
+
+    Examples
+    --------
+    >>> undefined(SQUARE, np.ones(1), np.ones(1))
+    ''
+    """
+    if hasattr(loss, "name"):
+        return ""
+    for beyond in (0.0, BEYOND, -BEYOND):
+        at = h + beyond * np.maximum(np.abs(h), 1.0)
+        bad = np.isfinite(at)
+        with theirs:
+            bad &= np.any([np.isnan(getattr(loss, name)(at, y)) for name in METHODS], axis=0)
+        if bad.any():
+            k = int(np.argmax(bad))
+            return (f"the loss at point {k} is NaN at the output {at[k]:.6g}, or its derivatives "
+                    "are: give one that is finite there")
+    return ""
 
 
 def loss_label(loss: Loss) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Any, NamedTuple
 
@@ -19,6 +18,7 @@ from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.span import Span
 from ..problem.tables import Table, indices, vector
+from ..problem.threads import in_threads
 from ..engines.events import (CHANGE, OFF, ON, SLIDING, as_table, changed_points,
                               point_codes)
 from .classes import at_output_zero
@@ -326,8 +326,7 @@ class EarlyFlow(Value):
             return [found[i] for i in sorted(found)]
 
         if self._threads > 1 and len(blocks) > 1:
-            with ThreadPoolExecutor(self._threads) as pool:
-                parts = list(pool.map(work, blocks))
+            parts = list(in_threads(work, blocks, self._threads))
         else:
             parts = [work(part) for part in blocks]
         rows = [row for part in parts for row in part]

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from itertools import combinations, islice
 from math import comb
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import numpy as np
 
 from ..problem.console import say
 from ..problem.inputs import thread_count
+from ..problem.threads import in_threads
 from ..kernels.faces import SPECIAL, sweep
 from .fans import faces, span
 from .kinks import Kinks
@@ -69,7 +68,8 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
     def work(block: list[tuple[int, ...]]) -> list[Any]:
         return [sweep(np.array(Z, dtype=np.int64), V, J, kinks.m, *around, LOOSE) for Z in block]
 
-    for results in _in_threads(work, iter(lambda: list(islice(planes, BLOCK)), [])):
+    for results in in_threads(work, iter(lambda: list(islice(planes, BLOCK)), []),
+                              thread_count()):
         for rows, status, tied, doubts in results:
             (special if status == SPECIAL else found).update((row.tobytes(), row) for row in rows)
             ties += tied
@@ -88,19 +88,6 @@ def candidates(kinks: Kinks, progress: bool) -> tuple[np.ndarray, int, int]:
     table = np.empty((len(found), C), dtype=np.int8)
     table[:, order] = np.array(list(found.values()))
     return table, len(special) + ties, near
-
-
-def _in_threads(work: Any, blocks: Iterable[Any]) -> Iterator[Any]:
-    """Results of ``work`` in order; no more blocks are taken than there is use for."""
-    threads = thread_count()
-    with ThreadPoolExecutor(threads) as pool:
-        waiting: deque[Any] = deque()
-        for block in blocks:
-            waiting.append(pool.submit(work, block))
-            if len(waiting) > 2 * threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
 
 
 def _by_zeros(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+import concurrent.futures
+from concurrent.futures import Future, wait
 from types import TracebackType
 from typing import Callable, TypeVar
 
@@ -44,7 +45,7 @@ class Crew:
         self.threads = threads
         self.busy = False
         self.rows = 0
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: concurrent.futures.ThreadPoolExecutor | None = None
         self._logs = np.empty((0, 0, 6))
 
     def __enter__(self) -> Crew:
@@ -78,19 +79,42 @@ class Crew:
         try:
             if self.threads < 2 or not self.busy or tasks < 2:
                 return [work(i) for i in range(tasks)]
-            if self._pool is None:
-                self._pool = ThreadPoolExecutor(self.threads - 1)
-            # The first here: a thread takes a while to wake up.
-            others: list[Future[_T]] = []
-            try:
-                for i in range(1, tasks):
-                    others.append(self._pool.submit(work, i))
-                first = work(0)
-            finally:
-                wait(others)
-            return [first] + [other.result() for other in others]
+            return self._by_threads(work, tasks)
         except Exception as error:
             if is_theirs(error):
                 raise
             raise Stop("worker_failed", "a thread that integrates neurons failed with "
                        f"{type(error).__name__} ({error}); this is what was reached") from error
+
+    def _by_threads(self, work: Callable[[int], _T], tasks: int) -> list[_T]:
+        ends: dict[int, _T] = {}
+
+        def one(i: int) -> None:
+            ends[i] = work(i)
+
+        # The first here: a thread takes a while to wake up.
+        others = self._handed_out(one, range(1, tasks))
+        try:
+            one(0)
+        finally:
+            wait(others)
+        for other in others:
+            other.result()
+        return [ends[i] if i in ends else work(i) for i in range(tasks)]
+
+    def _handed_out(self, one: Callable[[int], None], tasks: range) -> list[Future[None]]:
+        """What threads are at work on, or none where there are none to be had: in a container that
+        allows no more, or when the interpreter ends."""
+        others: list[Future[None]] = []
+        try:
+            if self._pool is None:
+                self._pool = concurrent.futures.ThreadPoolExecutor(self.threads - 1)
+            for i in tasks:
+                others.append(self._pool.submit(one, i))
+        except RuntimeError:
+            self.threads = 1
+            if self._pool is not None:
+                # A task that was refused may have been begun all the same.
+                self._pool.shutdown(wait=True, cancel_futures=True)
+                self._pool = None
+        return [other for other in others if not other.cancelled()]

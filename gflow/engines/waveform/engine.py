@@ -19,6 +19,7 @@ from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
 from ...kernels.slides import keep_on
 from ...kernels.watch import NEAR
+from ...problem.loss import undefined
 from ...problem.norms import row_norms
 from ...problem.theirs import is_theirs
 from ..pattern import Pattern, leaky_at_zero, start, stop_at_zero
@@ -213,7 +214,7 @@ class Waveform:
             if self.run.t_max - self.t - H < 1e-3 * H:
                 H = self.run.t_max - self.t
             if H <= 16 * np.spacing(self.t) and not self.calm:
-                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
+                raise self.too_short()
             if self.steps >= self.look:
                 self.look = self.steps + self.steps // 2 + LOOK
                 if not self.decay and standstill.at_rest(self):
@@ -227,6 +228,15 @@ class Waveform:
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
+
+    def too_short(self) -> Stop:
+        """How a run ends whose windows have fallen below rounding."""
+        # On a reduced system neurons are known to the path alone.
+        state, m = self.path(np.array([self.path.t_end]))[0], self.path.m
+        h = self.field.outputs(state[:m], state[m:].reshape(m, -1))
+        if unknown := undefined(self.field.loss, h, self.data.y):
+            return Stop("non_finite", unknown + "; the run ends at t = {t}", self.t)
+        return Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
 
     def begin(self) -> None:
         """Know of the pulls what the weights of now say."""
@@ -408,7 +418,7 @@ class Waveform:
                 resting.stay(self, system)
                 return H
             if H <= 16 * np.spacing(self.t):
-                raise Stop("step_too_small", "windows fell below rounding at t = {t}", self.t)
+                raise self.too_short()
             self.path.tried(H)
             piece, longer = None, H
             if taken >= look and steady:
