@@ -1,0 +1,59 @@
+"""What a piece of code reads by name, and what names stand for."""
+
+from __future__ import annotations
+
+import dis
+import importlib.util
+import inspect
+import sys
+from types import CodeType
+from typing import Any, Iterator
+
+
+def imported(module: Any, name: str) -> Any:
+    """What a name stands for in a loaded module; None if nothing."""
+    found: Any = sys.modules.get(str(module))
+    for word in name.split("."):
+        found = inspect.getattr_static(found, word, None) if found is not None else None
+        if isinstance(found, staticmethod | classmethod):
+            found = found.__func__
+    return found
+
+
+def reads(code: CodeType) -> Iterator[tuple[str, ...]]:
+    """Globals that a piece of code reads, each with the attributes that it takes of them."""
+    chain: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            if chain:
+                yield chain
+            chain = () if step.argval.startswith("__") else (step.argval,)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain += (step.argval,)
+        elif step.opname not in ("CACHE", "PUSH_NULL", "EXTENDED_ARG", "NOP") and chain:
+            yield chain
+            chain = ()
+    if chain:
+        yield chain
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from reads(item)
+
+
+def imports(code: CodeType, package: str) -> Iterator[str]:
+    """Modules that a piece of code imports when it runs."""
+    constants: list[Any] = []
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            constants.append(step.argval)
+        elif step.opname == "IMPORT_NAME":
+            level, names = constants[-2:]
+            try:
+                name = importlib.util.resolve_name("." * level + step.argval, package)
+            except ImportError:
+                continue
+            yield name
+            yield from (f"{name}.{word}" for word in names or ())
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from imports(item, package)
