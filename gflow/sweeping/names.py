@@ -9,6 +9,11 @@ import sys
 from types import CodeType
 from typing import Any, Iterator
 
+MODULES_OWN = frozenset(
+    "__name__ __file__ __package__ __loader__ __spec__ __path__ __cached__ __builtins__ "
+    "__annotations__ __annotate__ __conditional_annotations__ __classdict__".split())
+"""What Python notes in modules by itself, and looks up in the bodies of classes."""
+
 
 def imported(module: Any, name: str) -> Any:
     """What a name stands for in a loaded module; None if nothing."""
@@ -27,7 +32,7 @@ def reads(code: CodeType) -> Iterator[tuple[str, ...]]:
         if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
             if chain:
                 yield chain
-            chain = () if step.argval.startswith("__") else (step.argval,)
+            chain = () if step.argval in MODULES_OWN else (step.argval,)
         elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
             chain += (step.argval,)
         elif step.opname not in ("CACHE", "PUSH_NULL", "EXTENDED_ARG", "NOP") and chain:
