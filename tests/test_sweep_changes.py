@@ -44,6 +44,13 @@ SEEN = {
     "one that a helper calls":
         "def __h(): return VALUE\ndef h(): return [__h() for _ in 'a']" + RUN.format("h()"),
     "the text of the module": "'VALUE'" + RUN.format("__doc__"),
+    "a class made by dataclasses":
+        "import dataclasses\nC = dataclasses.make_dataclass('C', [('a', int, VALUE)])" +
+        RUN.format("C().a"),
+    "a class made by its metaclass":
+        "import abc\nC = abc.ABCMeta('C', (), {'k': VALUE})" + RUN.format("C.k"),
+    "one made by types": "import types\nC = types.new_class('C', (), {}, lambda names: "
+        "names.update(f=lambda self: VALUE, __module__='types'))" + RUN.format("C().f()"),
 }
 
 
@@ -51,6 +58,46 @@ SEEN = {
 def test_it_is_seen_if_it_changes_and_only_then(load, text):
     one, moved, other = same_and_other(load, text)
     assert one == moved != other
+
+
+PLUG = "CONSTANT = VALUE\ndef helper():\n    return VALUE\nclass C:\n    k = VALUE\n"
+BY_FILE = """
+import importlib.util
+spec = importlib.util.spec_from_file_location("NAME", "plug.py")
+plug = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(plug)
+"""
+LOADED = {
+    "spec": BY_FILE, "of an installed name": BY_FILE.replace("NAME", "pytest"),
+    "runpy": "import runpy, types\nplug = types.SimpleNamespace(**runpy.run_path('plug.py'))\n",
+    "exec": "import types\nplug = types.ModuleType('plug')\n"
+            "exec(open('plug.py').read(), vars(plug))\n",
+    "exec, listed": "import sys, types\nplug = sys.modules['NAME'] = types.ModuleType('NAME')\n"
+                    "exec(open('plug.py').read(), vars(plug))\n",
+    "from a folder": "import folder.plug as plug\n",
+}
+
+
+@pytest.mark.parametrize("use", ["helper()", "plug.helper()", "C.k", "plug.CONSTANT"])
+@pytest.mark.parametrize("how", LOADED.values(), ids=LOADED)
+def test_code_that_was_loaded_otherwise_than_by_import_is_the_users(load, tmp_path, how, use):
+    (tmp_path / "folder").mkdir()
+    hashes = []
+    for value in ("1", "1", "55"):
+        for place in ("plug.py", "folder/plug.py"):
+            (tmp_path / place).write_text(PLUG.replace("VALUE", value))
+        for name in ("folder.plug", "folder"):
+            sys.modules.pop(name, None)
+        hashes.append(fingerprint(load(how + "helper, C = plug.helper, plug.C" +
+                                       RUN.format(use)).run))
+        sys.modules.pop("NAME", None)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_module_loaded_by_its_file_counts_as_a_value(load):
+    hashes = [fingerprint(load(BY_FILE + RUN.format("getattr(plug, 'CONSTANT')"),
+                               plug=PLUG.replace("VALUE", value)).run) for value in "115"]
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 def test_what_python_notes_in_a_module_is_no_data(load):

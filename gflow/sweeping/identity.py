@@ -21,7 +21,7 @@ import numpy as np
 from .hashes import joined, plain
 from .installed import Installed, inner, settled
 from .names import imported, imports, reads
-from .sources import Sources
+from .sources import Sources, in_python
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
@@ -216,7 +216,7 @@ class _Digest:
         whole = self.whole
         # Of the machinery of a package, such as a pool of threads, all is left out or nothing.
         self.whole |= not isinstance(value, CONTAINERS) and \
-            not self.sources.own(kind.__module__, self.home)
+            not self.sources.holds(kind, self.home)
         try:
             pairs = [self.of(pair) for pair in items or ()]
             return joined("object", self.of(kind), self.of(maker), self.of(arguments),
@@ -239,9 +239,8 @@ class _Digest:
                 return joined("builtin", str(value.__module__), value.__qualname__)
             return joined("method", value.__qualname__, self.of(owner))
         if isinstance(value, ModuleType):
-            own = self.sources.own(value.__name__, self.home)
-            return joined("module", value.__name__,
-                          own and self.sources.module(value.__name__) or "")
+            own = self.sources.holds(value, self.home)
+            return joined("module", value.__name__, own and self.sources.of(value) or "")
         if isinstance(value, CodeType):
             return self._code(value)
         if isinstance(value, CellType):
@@ -268,10 +267,13 @@ class _Digest:
         where = (thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else
                  thing.__module__)
         named = imported(where, thing.__qualname__) is thing
-        if not self.sources.own(where, self.home):
+        if not self.sources.holds(thing, self.home):
             name = joined("installed", str(where), thing.__qualname__)
-            if named or isinstance(thing, type):
+            if named or isinstance(thing, type) and not in_python(thing):
                 return name
+            if isinstance(thing, type):
+                # Made by a function of a package, such as `dataclasses.make_dataclass`.
+                return joined("made", name, self._class(thing))
             if callable(getattr(thing, "dispatch", None)) and hasattr(thing, "registry"):
                 # `functools.singledispatch`, which notes beside them what it was called with.
                 return joined("dispatch", name, *self._items(thing.registry.items()))
@@ -285,7 +287,7 @@ class _Digest:
     def _function(self, function: FunctionType) -> bytes:
         where = function.__globals__.get("__name__")
         parts, code = [], b""
-        if self.sources.own(where, self.home):
+        if self.sources.holds(function, self.home):
             code = self._code(function.__code__, where)
             parts = self._carried(function) + self._globals(function)
         elif imported(where, function.__qualname__) is not function:
@@ -312,15 +314,14 @@ class _Digest:
             value: Any = function.__globals__
             for name in chain:
                 if isinstance(value, ModuleType):
-                    if not self.sources.own(value.__name__, self.home) or \
-                            not hasattr(value, name):
+                    if not self.sources.holds(value, self.home) or not hasattr(value, name):
                         break
                     value = getattr(value, name)
                 elif value is function.__globals__ and name in value:
                     value = value[name]
                 else:
                     break
-            if isinstance(value, ModuleType) and not self.sources.own(value.__name__, self.home):
+            if isinstance(value, ModuleType) and not self.sources.holds(value, self.home):
                 continue
             # A module of the user as a value: of ``getattr(module, name)`` all may be read.
             if value is not function.__globals__:

@@ -93,7 +93,7 @@ class Installed:
         kind = type(value)
         top = kind.__module__.partition(".")[0]
         if isinstance(value, np.dtype) or top != "builtins" and \
-                self.sources.own(kind.__module__, self.home):
+                self.sources.holds(kind, self.home):
             return None
         if self.places is None:
             self.places = self._places()
