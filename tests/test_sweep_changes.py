@@ -51,7 +51,41 @@ SEEN = {
         "import abc\nC = abc.ABCMeta('C', (), {'k': VALUE})" + RUN.format("C.k"),
     "one made by types": "import types\nC = types.new_class('C', (), {}, lambda names: "
         "names.update(f=lambda self: VALUE, __module__='types'))" + RUN.format("C().f()"),
+    "an object that pickles by name":
+        "class C:\n    def __init__(self, k): self.k = k\n"
+        "    def __reduce__(self): return 'CONFIG'\nCONFIG = C(VALUE)" + RUN.format("CONFIG.k"),
+    "one with slots": "class C:\n    __slots__ = 'k'\n    def __reduce__(self): return 'CONFIG'\n"
+        "CONFIG = C()\nCONFIG.k = VALUE" + RUN.format("CONFIG.k"),
+    "curried": "import toolz\n@toolz.curry\ndef h(a, b): return VALUE" + RUN.format("h(1)(2)"),
+    "curried, an argument":
+        "import toolz\n@toolz.curry\ndef h(a, b): return b\ng = h(VALUE)" + RUN.format("g(2)"),
+    "cached on the disk": "import joblib\n@joblib.Memory('cache', verbose=0).cache\n"
+        "def h(): return VALUE" + RUN.format("h()"),
+    "delayed": "import dask\n@dask.delayed\ndef h(): return VALUE" + RUN.format("h().compute()"),
+    "a stencil": "import numba, numpy as np\n@numba.stencil\ndef h(a): return a[0] + VALUE" +
+        RUN.format("h(np.ones(3))[1]"),
+    "its border": "import numba, numpy as np\n@numba.stencil(cval=VALUE)\n"
+        "def h(a): return a[1]" + RUN.format("h(np.ones(3))[2]"),
+    "a list of Numba": "import numba\nL = numba.typed.List([VALUE])" + RUN.format("L[0]"),
+    "a compiled class": "import numba\nfrom numba.experimental import jitclass\n"
+        "@jitclass([('k', numba.int64)])\nclass C:\n    def __init__(self):\n"
+        "        self.k = VALUE" + RUN.format("C().k"),
+    "a field of one": "import numba\nfrom numba.experimental import jitclass\n"
+        "@jitclass([('k', numba.int64 if VALUE == 1 else numba.float64)])\nclass C:\n"
+        "    def __init__(self): self.k = 1" + RUN.format("C().k"),
+    "colours that were written over": "import matplotlib.pyplot as plt\n"
+        "c = plt.get_cmap('viridis').copy()\nc(0.5)\nc._lut[:, -1] = VALUE / 100" +
+        RUN.format("c(0.5)[3]"),
+    "a flag": "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 1 + VALUE\n" +
+        RUN.format("(F.A | F.B).value"),
 }
+
+
+@pytest.fixture(autouse=True)
+def packages(request):
+    for name in ("toolz", "joblib", "dask", "pandas", "sklearn"):
+        if name in str(request.node.callspec.params if hasattr(request.node, "callspec") else ""):
+            pytest.importorskip(name)
 
 
 @pytest.mark.parametrize("text", SEEN.values(), ids=SEEN)
@@ -106,4 +140,38 @@ def test_what_python_notes_in_a_module_is_no_data(load):
     one = fingerprint(load(text).run)
     module = load(text + "b: str = ''\n")
     module.__file__ = "elsewhere"
+    assert fingerprint(module.run) == one
+
+
+USED = {
+    "flags":
+        "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 2" +
+        RUN.format("(F.A | F.B).value + (~F.A).value"),
+    "a protocol":
+        "from typing import Protocol, runtime_checkable\n@runtime_checkable\n"
+        "class P(Protocol):\n    def f(self): return 1\nclass C(P): pass" +
+        RUN.format("isinstance(n, P) + C().f()"),
+    "dates": "import pandas\nP = pandas.Series([1., 2], pandas.date_range('2020', periods=2))" +
+        RUN.format("P['2020-01-01']"),
+    "a sparse matrix": "import scipy.sparse as s\n"
+        "P = s.coo_array(([1., 2], ([0, 1], [1, 0])))" + RUN.format("P.sum_duplicates()"),
+    "colours": "import matplotlib.pyplot as plt\nc = plt.get_cmap('viridis').copy()" +
+        RUN.format("c(0.5)[0]"),
+    "triangles": "from scipy.spatial import Delaunay\nP = Delaunay([[0., 0], [1, 0], [0, 1]])" +
+        RUN.format("[P.vertex_neighbor_vertices, P.vertex_to_simplex, P.find_simplex([[.1, .1]])]"),
+    "neighbours": "from sklearn.neighbors import KNeighborsRegressor\n"
+        "Q = KNeighborsRegressor(2, algorithm='kd_tree').fit([[1], [2], [3]], [1, 2, 3])" +
+        RUN.format("Q.predict([[1.]])[0]"),
+    "curried": "import toolz\n@toolz.curry\ndef h(a, b): return a" + RUN.format("h(1)(2)"),
+    "cached on the disk": SEEN["cached on the disk"].replace("VALUE", "1"),
+    "a stencil": SEEN["a stencil"].replace("VALUE", "1"),
+    "a compiled class": SEEN["a compiled class"].replace("VALUE", "1"),
+}
+
+
+@pytest.mark.parametrize("text", USED.values(), ids=USED)
+def test_what_is_noted_on_first_use_is_no_change(load, text):
+    module = load(text)
+    one = fingerprint(module.run)
+    module.run(1, None)
     assert fingerprint(module.run) == one

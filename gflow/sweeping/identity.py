@@ -10,6 +10,7 @@ from __future__ import annotations
 import copyreg
 import functools
 import hashlib
+import inspect
 import sys
 from collections import OrderedDict, deque
 from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
@@ -19,8 +20,9 @@ from typing import Any, Callable, Iterable
 import numpy as np
 
 from .hashes import joined, plain
-from .installed import Installed, inner, settled
+from .installed import Installed
 from .names import imported, imports, reads
+from .packages import essence, inner, members_of, settled
 from .sources import Sources, in_python
 
 MOST = 3_000_000
@@ -181,6 +183,8 @@ class _Digest:
         if isinstance(value, functools.partial):
             return joined("partial", self.of(kind), self.of(value.func), self.of(value.args),
                           self.of(value.keywords), self.of(vars(value)))
+        if (parts := essence(value)) is not None:
+            return joined("essence", self.of(kind), *map(self.of, parts))
         if isinstance(value, type):
             return self._reference(value)
         return self._callable(value) or self._object(value)
@@ -207,7 +211,10 @@ class _Digest:
         except Exception as error:
             reduced, trouble = None, error
         if isinstance(reduced, str):
-            return joined("name", self.of(kind), reduced)
+            own = self.sources.holds(kind, self.home)
+            more = [state] if own and (state := _state(value)) else \
+                self._wrapped(value)
+            return joined("name", self.of(kind), reduced, *map(self.of, more))
         if (name := self.installed.name(value)) is not None:
             return joined("installed object", *name)
         if reduced is None:
@@ -219,11 +226,21 @@ class _Digest:
             not self.sources.holds(kind, self.home)
         try:
             pairs = [self.of(pair) for pair in items or ()]
-            return joined("object", self.of(kind), self.of(maker), self.of(arguments),
-                          self.of(settled(kind, state)), *map(self.of, entries or ()), "items",
-                          *(pairs if isinstance(value, OrderedDict) else sorted(pairs)))
+            found = [self.of(kind), self.of(maker), self.of(arguments),
+                     self.of(settled(kind, state)), *map(self.of, entries or ())]
+            found += [b"items", *(pairs if isinstance(value, OrderedDict) else sorted(pairs))]
+            return joined("object", *found, *map(self.of, self._wrapped(value)))
         finally:
             self.whole = whole
+
+    def _wrapped(self, value: Any) -> list[FunctionType]:
+        """Functions of the user in an object of a package that pickle has left out."""
+        if self.sources.holds(type(value), self.home):
+            return []
+        found = [inspect.getattr_static(value, name, None) for name in ("__wrapped__", "func")]
+        return [item for item in found if isinstance(item, FunctionType)
+                and self.sources.holds(item, self.home)
+                and not {id(item)} & (self.known.keys() | self.gaps.keys())]
 
     # Code -----------------------------------------------------------------------------------------
 
@@ -335,7 +352,7 @@ class _Digest:
 
     def _class(self, kind: type) -> bytes:
         members = [joined(name, self._leniently(member)) for name, member in
-                   sorted(vars(kind).items()) if name not in BOOKKEEPING or
+                   sorted(members_of(kind).items()) if name not in BOOKKEEPING or
                    name == "__hash__" and self._written(member)]
         meta = type(kind)
         # That of a base counts there.
@@ -370,3 +387,11 @@ class _Digest:
                       " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
                       f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
                       f"{code.co_flags}", *constants)
+
+
+def _state(value: Any) -> dict[str, Any]:
+    """What an object holds, but for what Python notes of it."""
+    slots = copyreg._slotnames(type(value))  # type: ignore[attr-defined]
+    state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    state |= getattr(value, "__dict__", {})
+    return {name: item for name, item in state.items() if not name.startswith("__")}
