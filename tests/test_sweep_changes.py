@@ -143,6 +143,49 @@ def test_what_python_notes_in_a_module_is_no_data(load):
     assert fingerprint(module.run) == one
 
 
+LARGE = {
+    "list": "D = list(range(3000))\nD[7] = VALUE" + RUN.format("D[7]"),
+    "mapping": "D = {k: str(k) for k in range(2000)}\nD[7] = VALUE" + RUN.format("D[7]"),
+    "set": "D = {k for k in range(3000) if k != 54 + VALUE}" + RUN.format("len(D)"),
+    "texts": "D = [str(k) for k in range(3000)]\nD[7] = 'VALUE'" + RUN.format("D[7]"),
+}
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """What is much is less."""
+    monkeypatch.setattr("gflow.sweeping.hashes.LARGE", 1000, raising=False)
+    monkeypatch.setattr("gflow.sweeping.identity.MOST", 1500)
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_of_many_plain_values_each_is_seen(load, little, text):
+    one, moved, other = same_and_other(load, text)
+    assert one == moved != other
+
+
+DEEP = {
+    "a chain":
+        "class C:\n    def __init__(self, c): self.c = c\nc = None\n"
+        "for k in range(2000): c = C(c)",
+    "mappings": "c = None\nfor k in range(2000): c = {'a': c}",
+    "too many": "c = [[] for _ in range(1600)]",
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_what_is_too_much_to_look_at_is_named_in_a_warning(load, little, text):
+    with pytest.warns(RuntimeWarning, match=r"reads .* \(c\), and changes there are not") as said:
+        fingerprint(load(text + RUN.format("c")).run)
+    assert len(said) == 1 and "\n" not in str(said[0].message)
+
+
+def test_a_large_mapping_and_a_large_set_are_the_same_in_any_order(load, little):
+    texts = (f"D = dict.fromkeys({keys}, 'a')\nS = set({keys})" + RUN.format("(D, S)")
+             for keys in ("range(1200)", "reversed(range(1200))"))
+    assert len({fingerprint(load(text).run) for text in texts}) == 1
+
+
 USED = {
     "flags":
         "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 2" +

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import inspect
 import sys
+import warnings
 from collections import OrderedDict, deque
 from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
                    MethodType, ModuleType, SimpleNamespace)
@@ -63,6 +64,10 @@ def fingerprint(run: Callable[..., Any]) -> str:
     digest = _Digest(run)
     try:
         found = digest.root(run)
+        if digest.missed:
+            warnings.warn(f"run reads {digest.missed[0]}, and changes there are not noticed: keep "
+                          "that in a file or in arrays, and if it changes give the grid one more "
+                          "parameter, such as {'version': [2]}", RuntimeWarning, stacklevel=3)
     except _Unknown as error:
         raise TypeError(f"run carries {error}, so that a store could not tell whether it has "
                         "changed: let it carry numbers, strings, arrays, or the name of a file, "
@@ -107,6 +112,7 @@ class _Digest:
         self.whole = False
         self.left_out = 0
         self.gaps: dict[int, bytes] = {}
+        self.missed: list[str] = []
         self.carries = False
 
     def root(self, run: Any) -> bytes:
@@ -342,7 +348,8 @@ class _Digest:
                 continue
             # A module of the user as a value: of ``getattr(module, name)`` all may be read.
             if value is not function.__globals__:
-                parts.append(joined("global", ".".join(chain), self._leniently(value)))
+                name = ".".join(chain)
+                parts.append(joined("global", name, self._leniently(value, name)))
         package = function.__globals__.get("__package__") or ""
         for name in sorted(set(imports(function.__code__, package))):
             text = self.sources.module(name)
@@ -365,13 +372,15 @@ class _Digest:
         return isinstance(member, FunctionType) and self.sources.text(
             member.__code__, member.__globals__.get("__name__")) is not None
 
-    def _leniently(self, value: Any) -> bytes:
+    def _leniently(self, value: Any, name: str = "") -> bytes:
         """Hash of what is read, not carried: a lock or an open file may be among it."""
         outer, visits = (self.strict, self.whole), self.visits
         self.strict = self.whole = False
         try:
             return self.of(value)
-        except _Unknown:
+        except _Unknown as error:
+            if isinstance(error, _TooMuch):
+                self.missed.append(f"{error} ({name or type(value).__qualname__})")
             self.visits = visits
             self.left_out += 1
             return joined("unknown", type(value).__qualname__)
