@@ -76,6 +76,21 @@ SEEN = {
     "colours that were written over": "import matplotlib.pyplot as plt\n"
         "c = plt.get_cmap('viridis').copy()\nc(0.5)\nc._lut[:, -1] = VALUE / 100" +
         RUN.format("c(0.5)[3]"),
+    "metadata of a field":
+        "from dataclasses import dataclass, field, fields\n@dataclass\nclass C:\n"
+        "    a: int = field(default=1, metadata={'k': VALUE})" +
+        RUN.format("fields(C)[0].metadata['k']"),
+    "an annotated field":
+        "from typing import Annotated, get_type_hints as g\nclass C:\n"
+        "    a: Annotated[int, VALUE]" +
+        RUN.format("g(C, include_extras=True)['a'].__metadata__[0]"),
+    "an annotation as a text":
+        "from __future__ import annotations\nfrom typing import Annotated\n"
+        "class C:\n    a: Annotated[int, VALUE]" + RUN.format("C.__annotations__"),
+    "annotations that are asked for":
+        "import typing\nclass C:\n    a: [int, float][VALUE > 1]" +
+        RUN.format("[kind(1) for kind in typing.get_type_hints(C).values()]"),
+    "the text of a class": "class C:\n    'VALUE'" + RUN.format("C.__doc__"),
     "a flag": "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 1 + VALUE\n" +
         RUN.format("(F.A | F.B).value"),
 }
@@ -143,6 +158,12 @@ def test_what_python_notes_in_a_module_is_no_data(load):
     assert fingerprint(module.run) == one
 
 
+def test_texts_and_annotations_that_nobody_asks_for_are_no_data(load):
+    text = "class C:\n    'A'\n    a: int = 1" + RUN.format("C.a")
+    one = fingerprint(load(text).run)
+    assert fingerprint(load(text.replace("'A'", "'B'").replace("int", "float")).run) == one
+
+
 LARGE = {
     "list": "D = list(range(3000))\nD[7] = VALUE" + RUN.format("D[7]"),
     "mapping": "D = {k: str(k) for k in range(2000)}\nD[7] = VALUE" + RUN.format("D[7]"),
@@ -207,6 +228,7 @@ USED = {
         RUN.format("Q.predict([[1.]])[0]"),
     "curried": "import toolz\n@toolz.curry\ndef h(a, b): return a" + RUN.format("h(1)(2)"),
     "cached on the disk": SEEN["cached on the disk"].replace("VALUE", "1"),
+    "a text in memory": "import io\nS = io.StringIO('a')" + RUN.format("S.getvalue()"),
     "a stencil": SEEN["a stencil"].replace("VALUE", "1"),
     "a compiled class": SEEN["a compiled class"].replace("VALUE", "1"),
 }

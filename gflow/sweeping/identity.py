@@ -22,7 +22,7 @@ import numpy as np
 
 from .hashes import joined, plain
 from .installed import Installed
-from .names import imported, imports, reads
+from .names import asks, imported, imports, reads
 from .packages import essence, inner, members_of, settled
 from .sources import Sources, in_python
 
@@ -36,6 +36,9 @@ BOOKKEEPING = frozenset(
     "__annotations__ __annotate__ __abstractmethods__ _abc_impl __dataclass_fields__ "
     "__dataclass_params__ __match_args__ __hash__ __orig_bases__ __parameters__".split())
 """What Python writes into classes by itself."""
+DOCS = {"__doc__", "getdoc"}
+HINTS = {"__annotations__", "get_type_hints", "get_annotations", "__dataclass_fields__", "fields"}
+"""How code asks for the texts and annotations of classes."""
 
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque, SimpleNamespace)
@@ -113,6 +116,8 @@ class _Digest:
         self.left_out = 0
         self.gaps: dict[int, bytes] = {}
         self.missed: list[str] = []
+        self.notes: dict[int, type] = {}
+        self.asked: set[str] = set()
         self.carries = False
 
     def root(self, run: Any) -> bytes:
@@ -125,7 +130,7 @@ class _Digest:
             if key not in done:
                 done[key] = (self._class(thing) if isinstance(thing, type) else
                              self._function(thing))
-        return joined("run", first, *sorted(done.values()))
+        return joined("run", first, *sorted(done.values()), *self._notes())
 
     def of(self, value: Any) -> bytes:
         """Hash of a value."""
@@ -241,7 +246,8 @@ class _Digest:
 
     def _wrapped(self, value: Any) -> list[FunctionType]:
         """Functions of the user in an object of a package that pickle has left out."""
-        if self.sources.holds(type(value), self.home):
+        # Merely to look for them would make a mapping in some other objects.
+        if not callable(value) or self.sources.holds(type(value), self.home):
             return []
         found = [inspect.getattr_static(value, name, None) for name in ("__wrapped__", "func")]
         return [item for item in found if isinstance(item, FunctionType)
@@ -365,7 +371,23 @@ class _Digest:
         # That of a base counts there.
         if meta is not type and all(type(base) is not meta for base in kind.__bases__):
             members.append(joined("metaclass", self.of(meta)))
+        for name, field in sorted(vars(kind).get("__dataclass_fields__", {}).items()):
+            if data := getattr(field, "metadata", None):
+                members.append(joined("metadata", name, self._leniently(data)))
+        for name, hint in sorted(_hints(kind).items()):
+            # Other annotations count where the code of the user asks for them.
+            if hasattr(hint, "__metadata__") or isinstance(hint, str) and "Annotated[" in hint:
+                members.append(joined("annotated", name, self._leniently(hint)))
+        self.notes[id(kind)] = kind
         return joined("class", kind.__qualname__, *map(self.of, kind.__bases__), *members)
+
+    def _notes(self) -> list[bytes]:
+        """Texts and annotations of classes, if the code of the user asks for such."""
+        return sorted(
+            [joined("doc", kind.__qualname__, str(kind.__doc__)) for kind in self.notes.values()
+             if self.asked & DOCS] +
+            [joined("hints", kind.__qualname__, self._leniently(_hints(kind)))
+             for kind in list(self.notes.values()) if self.asked & HINTS])
 
     def _written(self, member: Any) -> bool:
         """Whether a method stands in a file, and is not what Python or a decorator has made."""
@@ -388,6 +410,7 @@ class _Digest:
             self.strict, self.whole = outer
 
     def _code(self, code: CodeType, module: Any = None) -> bytes:
+        self.asked |= asks(code)
         text = self.sources.text(code, module)
         if text is not None:
             return joined("source", text)
@@ -396,6 +419,14 @@ class _Digest:
                       " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
                       f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
                       f"{code.co_flags}", *constants)
+
+
+def _hints(kind: type) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(kind)
+    except Exception:
+        # Of names that there are not, or not yet.
+        return {}
 
 
 def _state(value: Any) -> dict[str, Any]:

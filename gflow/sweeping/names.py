@@ -45,6 +45,12 @@ def reads(code: CodeType) -> Iterator[tuple[str, ...]]:
             yield from reads(item)
 
 
+def asks(code: CodeType) -> set[str]:
+    """All names of globals and attributes in a piece of code."""
+    return set(code.co_names).union(*(asks(item) for item in code.co_consts
+                                      if isinstance(item, CodeType)))
+
+
 def imports(code: CodeType, package: str) -> Iterator[str]:
     """Modules that a piece of code imports when it runs."""
     constants: list[Any] = []
