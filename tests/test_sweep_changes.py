@@ -76,6 +76,8 @@ SEEN = {
     "colours that were written over": "import matplotlib.pyplot as plt\n"
         "c = plt.get_cmap('viridis').copy()\nc(0.5)\nc._lut[:, -1] = VALUE / 100" +
         RUN.format("c(0.5)[3]"),
+    "a cached property that was set": "import functools\nclass C:\n    @functools.cached_property\n"
+        "    def k(self): return 1\nO = C()\nO.k = VALUE" + RUN.format("O.k"),
     "metadata of a field":
         "from dataclasses import dataclass, field, fields\n@dataclass\nclass C:\n"
         "    a: int = field(default=1, metadata={'k': VALUE})" +
@@ -208,6 +210,9 @@ def test_a_large_mapping_and_a_large_set_are_the_same_in_any_order(load, little)
 
 
 USED = {
+    "a cached property":
+        "import functools\nclass C:\n    @functools.cached_property\n"
+        "    def k(self): return 1\nO = C()" + RUN.format("O.k"),
     "flags":
         "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 2" +
         RUN.format("(F.A | F.B).value + (~F.A).value"),

@@ -231,14 +231,14 @@ class _Digest:
         if reduced is None:
             raise _Unknown(f"a {kind.__qualname__} ({trouble})")
         maker, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-        whole = self.whole
+        whole, own = self.whole, self.sources.holds(kind, self.home)
+        state = settled(kind, state, self.sources.assigned) if own else settled(kind, state)
         # Of the machinery of a package, such as a pool of threads, all is left out or nothing.
-        self.whole |= not isinstance(value, CONTAINERS) and \
-            not self.sources.holds(kind, self.home)
+        self.whole |= not isinstance(value, CONTAINERS) and not own
         try:
             pairs = [self.of(pair) for pair in items or ()]
             found = [self.of(kind), self.of(maker), self.of(arguments),
-                     self.of(settled(kind, state)), *map(self.of, entries or ())]
+                     self.of(state), *map(self.of, entries or ())]
             found += [b"items", *(pairs if isinstance(value, OrderedDict) else sorted(pairs))]
             return joined("object", *found, *map(self.of, self._wrapped(value)))
         finally:

@@ -7,7 +7,7 @@ import functools
 import gc
 import re
 from types import FunctionType
-from typing import Any
+from typing import Any, Callable
 
 import numpy as np
 
@@ -29,8 +29,12 @@ COUNTERS = slice(7, 11)
 """Where the trees of scikit-learn count what they were asked."""
 
 
-def settled(kind: type, state: Any) -> Any:
-    """State of an object without what is computed on first use: that comes and goes."""
+def settled(kind: type, state: Any, assigned: Callable[[str], bool] = lambda name: False) -> Any:
+    """State of an object without what is computed on first use: that comes and goes.
+
+    ``assigned`` says of which attributes the code of the user sets some: a property that is cached
+    may have been overruled.
+    """
     top = kind.__module__.partition(".")[0]
     if top == "sklearn" and kind.__module__.startswith("sklearn.neighbors._") and \
             isinstance(state, tuple) and len(state) > COUNTERS.stop:
@@ -40,11 +44,15 @@ def settled(kind: type, state: Any) -> Any:
         return state[:-1] + ((rest,) if (rest := settled(kind, state[-1])) else ())
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         # Of a class with slots.
-        return tuple(settled(kind, part) for part in state)
+        return tuple(settled(kind, part, assigned) for part in state)
     if not isinstance(state, dict):
         return state
     late = {name for base in kind.__mro__ for name, member in vars(base).items()
-            if isinstance(member, functools.cached_property)}.union(LATE.get(top, ()))
+            if isinstance(member, functools.cached_property)
+            and not (name in state and assigned(name))}.union(LATE.get(top, ()))
+    if state and late.issuperset(state):
+        # As before the first use: Python has no mapping then.
+        return None
     state = {name: item for name, item in state.items() if name not in late}
     for name in BLANK.get(top, ()):
         if name in state and not state[name]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib.machinery
 import inspect
 import linecache
@@ -25,6 +26,7 @@ class Sources:
     def __init__(self) -> None:
         self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
         self.owned: dict[str, bool] = {}
+        self.set: set[str] | None = None
         paths = sysconfig.get_paths()
         self.installed = [Path(paths[name]).resolve() for name in
                           ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -107,6 +109,18 @@ class Sources:
                 todo += [item for item in code.co_consts if isinstance(item, CodeType)]
             self.files[file] = lines, codes
         return self.files[file]
+
+    def assigned(self, name: str) -> bool:
+        """Whether code of the user that is loaded sets an attribute of this name."""
+        if self.set is None:
+            files = {getattr(module, "__file__", None) for module in list(sys.modules.values())
+                     if isinstance(module, ModuleType) and self.holds(module)}
+            # And cells of notebooks.
+            files |= {file for file in linecache.cache if file[:1] == "<" or "ipykernel" in file}
+            self.set = {step.argval for file in files if file
+                        for codes in self._compiled(file)[1].values() for code in codes
+                        for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+        return name in self.set
 
     def of(self, module: ModuleType) -> str | None:
         """Text of a module of the user that has been imported."""
