@@ -8,22 +8,23 @@ and gflow's by its version, which the store keeps beside this hash.
 from __future__ import annotations
 
 import copyreg
-import dis
 import functools
 import hashlib
-import importlib.util
 import inspect
-import struct
 import sys
+import warnings
 from collections import OrderedDict, deque
 from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
                    MethodType, ModuleType, SimpleNamespace)
-from typing import Any, Callable, Iterable, Iterator
+from typing import Any, Callable, Iterable
 
 import numpy as np
 
-from .installed import Installed, inner, settled
-from .sources import Sources
+from .hashes import joined, plain
+from .installed import Installed
+from .names import asks, imported, imports, reads
+from .packages import essence, inner, members_of, settled
+from .sources import Sources, in_python
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
@@ -35,6 +36,9 @@ BOOKKEEPING = frozenset(
     "__annotations__ __annotate__ __abstractmethods__ _abc_impl __dataclass_fields__ "
     "__dataclass_params__ __match_args__ __hash__ __orig_bases__ __parameters__".split())
 """What Python writes into classes by itself."""
+DOCS = {"__doc__", "getdoc"}
+HINTS = {"__annotations__", "get_type_hints", "get_annotations", "__dataclass_fields__", "fields"}
+"""How code asks for the texts and annotations of classes."""
 
 
 CONTAINERS = (dict, list, tuple, set, frozenset, deque, SimpleNamespace)
@@ -63,6 +67,10 @@ def fingerprint(run: Callable[..., Any]) -> str:
     digest = _Digest(run)
     try:
         found = digest.root(run)
+        if digest.missed:
+            warnings.warn(f"run reads {digest.missed[0]}, and changes there are not noticed: keep "
+                          "that in a file or in arrays, and if it changes give the grid one more "
+                          "parameter, such as {'version': [2]}", RuntimeWarning, stacklevel=3)
     except _Unknown as error:
         raise TypeError(f"run carries {error}, so that a store could not tell whether it has "
                         "changed: let it carry numbers, strings, arrays, or the name of a file, "
@@ -107,6 +115,9 @@ class _Digest:
         self.whole = False
         self.left_out = 0
         self.gaps: dict[int, bytes] = {}
+        self.missed: list[str] = []
+        self.notes: dict[int, type] = {}
+        self.asked: set[str] = set()
         self.carries = False
 
     def root(self, run: Any) -> bytes:
@@ -119,16 +130,16 @@ class _Digest:
             if key not in done:
                 done[key] = (self._class(thing) if isinstance(thing, type) else
                              self._function(thing))
-        return _hash("run", first, *sorted(done.values()))
+        return joined("run", first, *sorted(done.values()), *self._notes())
 
     def of(self, value: Any) -> bytes:
         """Hash of a value."""
         self.visits += 1
         if self.visits > MOST:
             raise _TooMuch(f"more than {MOST} values")
-        plain = _plain(value)
-        if plain is not None:
-            return plain
+        found = plain(value)
+        if found is not None:
+            return found
         key = id(value)
         if key in self.known:
             return self.known[key]
@@ -138,7 +149,7 @@ class _Digest:
         if key in self.open:
             place = self.open.index(key)
             self.lowest = min(self.lowest, place)
-            return _hash("again", str(len(self.open) - place))
+            return joined("again", str(len(self.open) - place))
         outer, self.lowest = self.lowest, sys.maxsize
         depth, left_out = len(self.open), self.left_out
         self.open.append(key)
@@ -154,7 +165,7 @@ class _Digest:
                     f"a {type(value).__qualname__} ({error})") from None
             # Only this: what stands beside it counts.
             self.left_out += 1
-            found = _hash("unknown", type(value).__qualname__)
+            found = joined("unknown", type(value).__qualname__)
         finally:
             self.open.pop()
         if self.lowest >= depth:
@@ -169,20 +180,22 @@ class _Digest:
     def _compound(self, value: Any) -> bytes:
         kind = type(value)
         if kind in (list, dict, set) and (name := self.installed.name(value)) is not None:
-            return _hash("installed object", *name)
+            return joined("installed object", *name)
         if kind in (np.ndarray, np.memmap):
             return self._array(value)
         if isinstance(value, np.generic):
-            return _hash("scalar", self._array(np.asarray(value)))
+            return joined("scalar", self._array(np.asarray(value)))
         if kind in (list, tuple):
-            return _hash(kind.__name__, *map(self.of, value))
+            return joined(kind.__name__, *map(self.of, value))
         if kind in (dict, MappingProxyType):
-            return _hash("dict", *self._items(value.items()))
+            return joined("dict", *self._items(value.items()))
         if kind in (set, frozenset):
-            return _hash(kind.__name__, *sorted(map(self.of, value)))
+            return joined(kind.__name__, *sorted(map(self.of, value)))
         if isinstance(value, functools.partial):
-            return _hash("partial", self.of(kind), self.of(value.func), self.of(value.args),
-                         self.of(value.keywords), self.of(vars(value)))
+            return joined("partial", self.of(kind), self.of(value.func), self.of(value.args),
+                          self.of(value.keywords), self.of(vars(value)))
+        if (parts := essence(value)) is not None:
+            return joined("essence", self.of(kind), *map(self.of, parts))
         if isinstance(value, type):
             return self._reference(value)
         return self._callable(value) or self._object(value)
@@ -191,11 +204,11 @@ class _Digest:
         about = (array.dtype.str, str(array.dtype.names), str(array.shape))
         if array.dtype.names:
             # Not the bytes between the fields.
-            return _hash("records", *about, *(self.of(np.asarray(array[name]))
-                                              for name in array.dtype.names))
+            return joined("records", *about, *(self.of(np.asarray(array[name]))
+                                               for name in array.dtype.names))
         if array.dtype.hasobject:
-            return _hash("objects", *about, *map(self.of, array.ravel().tolist()))
-        return _hash("array", *about, np.ascontiguousarray(array).tobytes())
+            return joined("objects", *about, *map(self.of, array.ravel().tolist()))
+        return joined("array", *about, np.ascontiguousarray(array).tobytes())
 
     def _items(self, items: Iterable[tuple[Any, Any]]) -> list[bytes]:
         return sorted(self.of(name) + self.of(value) for name, value in items)
@@ -209,23 +222,37 @@ class _Digest:
         except Exception as error:
             reduced, trouble = None, error
         if isinstance(reduced, str):
-            return _hash("name", self.of(kind), reduced)
+            own = self.sources.holds(kind, self.home)
+            more = [state] if own and (state := _state(value)) else \
+                self._wrapped(value)
+            return joined("name", self.of(kind), reduced, *map(self.of, more))
         if (name := self.installed.name(value)) is not None:
-            return _hash("installed object", *name)
+            return joined("installed object", *name)
         if reduced is None:
             raise _Unknown(f"a {kind.__qualname__} ({trouble})")
         maker, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-        whole = self.whole
+        whole, own = self.whole, self.sources.holds(kind, self.home)
+        state = settled(kind, state, self.sources.assigned) if own else settled(kind, state)
         # Of the machinery of a package, such as a pool of threads, all is left out or nothing.
-        self.whole |= not isinstance(value, CONTAINERS) and \
-            not self.sources.own(kind.__module__, self.home)
+        self.whole |= not isinstance(value, CONTAINERS) and not own
         try:
             pairs = [self.of(pair) for pair in items or ()]
-            return _hash("object", self.of(kind), self.of(maker), self.of(arguments),
-                         self.of(settled(kind, state)), *map(self.of, entries or ()), "items",
-                         *(pairs if isinstance(value, OrderedDict) else sorted(pairs)))
+            found = [self.of(kind), self.of(maker), self.of(arguments),
+                     self.of(state), *map(self.of, entries or ())]
+            found += [b"items", *(pairs if isinstance(value, OrderedDict) else sorted(pairs))]
+            return joined("object", *found, *map(self.of, self._wrapped(value)))
         finally:
             self.whole = whole
+
+    def _wrapped(self, value: Any) -> list[FunctionType]:
+        """Functions of the user in an object of a package that pickle has left out."""
+        # Merely to look for them would make a mapping in some other objects.
+        if not callable(value) or self.sources.holds(type(value), self.home):
+            return []
+        found = [inspect.getattr_static(value, name, None) for name in ("__wrapped__", "func")]
+        return [item for item in found if isinstance(item, FunctionType)
+                and self.sources.holds(item, self.home)
+                and not {id(item)} & (self.known.keys() | self.gaps.keys())]
 
     # Code -----------------------------------------------------------------------------------------
 
@@ -234,218 +261,177 @@ class _Digest:
         if isinstance(value, FunctionType):
             return self._reference(value)
         if isinstance(value, MethodType):
-            return _hash("method", self.of(value.__func__), self.of(value.__self__))
+            return joined("method", self.of(value.__func__), self.of(value.__self__))
         if isinstance(value, BuiltinFunctionType):
             owner = value.__self__
             if owner is None or isinstance(owner, ModuleType):
-                return _hash("builtin", str(value.__module__), value.__qualname__)
-            return _hash("method", value.__qualname__, self.of(owner))
+                return joined("builtin", str(value.__module__), value.__qualname__)
+            return joined("method", value.__qualname__, self.of(owner))
         if isinstance(value, ModuleType):
-            own = self.sources.own(value.__name__, self.home)
-            return _hash("module", value.__name__,
-                         own and self.sources.module(value.__name__) or "")
+            own = self.sources.holds(value, self.home)
+            return joined("module", value.__name__, own and self.sources.of(value) or "")
         if isinstance(value, CodeType):
             return self._code(value)
         if isinstance(value, CellType):
             try:
-                return _hash("cell", self.of(value.cell_contents))
+                return joined("cell", self.of(value.cell_contents))
             except ValueError:
-                return _hash("empty cell")
+                return joined("empty cell")
         if isinstance(value, property):
-            return _hash("property", *map(self.of, (value.fget, value.fset, value.fdel)))
+            return joined("property", *map(self.of, (value.fget, value.fset, value.fdel)))
         if isinstance(value, staticmethod | classmethod):
-            return _hash(type(value).__name__, self.of(value.__func__))
+            return joined(type(value).__name__, self.of(value.__func__))
         if isinstance(value, functools.cached_property):
-            return _hash("cached property", self.of(value.func))
+            return joined("cached property", self.of(value.func))
         if isinstance(value, functools._lru_cache_wrapper):
-            return _hash("cached", self.of(value.__wrapped__))
+            return joined("cached", self.of(value.__wrapped__))
         if (function := inner(value)) is not None:
             # Compiled; what Numba pickles has a random name in it.
-            return _hash("compiled", self.of(function),
-                         self._leniently(getattr(value, "targetoptions", None)))
+            return joined("compiled", self.of(function),
+                          self._leniently(getattr(value, "targetoptions", None)))
         return None
 
     def _reference(self, thing: Any) -> bytes:
         """A function or class met on the way: by name if it can be imported, or else as it is."""
         where = (thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else
                  thing.__module__)
-        named = _import(where, thing.__qualname__) is thing
-        if not self.sources.own(where, self.home):
-            name = _hash("installed", str(where), thing.__qualname__)
-            if named or isinstance(thing, type):
+        named = imported(where, thing.__qualname__) is thing
+        if not self.sources.holds(thing, self.home):
+            name = joined("installed", str(where), thing.__qualname__)
+            if named or isinstance(thing, type) and not in_python(thing):
                 return name
+            if isinstance(thing, type):
+                # Made by a function of a package, such as `dataclasses.make_dataclass`.
+                return joined("made", name, self._class(thing))
             if callable(getattr(thing, "dispatch", None)) and hasattr(thing, "registry"):
                 # `functools.singledispatch`, which notes beside them what it was called with.
-                return _hash("dispatch", name, *self._items(thing.registry.items()))
+                return joined("dispatch", name, *self._items(thing.registry.items()))
             # A wrapper from a package around something of the user.
-            return _hash("wrapper", name, *self._carried(thing))
+            return joined("wrapper", name, *self._carried(thing))
         if named:
             self.waiting[id(thing)] = thing
-            return _hash("by name", thing.__qualname__)
+            return joined("by name", thing.__qualname__)
         return self._class(thing) if isinstance(thing, type) else self._function(thing)
 
     def _function(self, function: FunctionType) -> bytes:
         where = function.__globals__.get("__name__")
         parts, code = [], b""
-        if self.sources.own(where, self.home):
+        if self.sources.holds(function, self.home):
             code = self._code(function.__code__, where)
             parts = self._carried(function) + self._globals(function)
-        elif _import(where, function.__qualname__) is not function:
+        elif imported(where, function.__qualname__) is not function:
             parts = self._carried(function)
         if self.strict and not self.open:
             self.carries = bool(parts)
-        return _hash("function", function.__qualname__, code, *parts)
+        return joined("function", function.__qualname__, code, *parts)
 
     def _carried(self, function: FunctionType) -> list[bytes]:
         """Closure, defaults and attributes of a function."""
         look = self.of if self.strict else self._leniently
         cells = zip(function.__code__.co_freevars, function.__closure__ or ())
-        parts = [_hash("cell", name, look(cell)) for name, cell in cells]
-        parts += [_hash("default", look(value)) for value in function.__defaults__ or ()]
+        parts = [joined("cell", name, look(cell)) for name, cell in cells]
+        parts += [joined("default", look(value)) for value in function.__defaults__ or ()]
         for name, value in sorted((function.__kwdefaults__ or {}).items()):
-            parts.append(_hash("keyword", name, look(value)))
-        return parts + [_hash("attribute", name, look(value))
+            parts.append(joined("keyword", name, look(value)))
+        return parts + [joined("attribute", name, look(value))
                         for name, value in sorted(vars(function).items())]
 
     def _globals(self, function: FunctionType) -> list[bytes]:
         """What the code reads of its module, and of modules of the user there."""
         parts = []
-        for chain in sorted(set(_reads(function.__code__))):
+        for chain in sorted(set(reads(function.__code__))):
             value: Any = function.__globals__
             for name in chain:
                 if isinstance(value, ModuleType):
-                    if not self.sources.own(value.__name__, self.home) or \
-                            not hasattr(value, name):
+                    if not self.sources.holds(value, self.home) or not hasattr(value, name):
                         break
                     value = getattr(value, name)
                 elif value is function.__globals__ and name in value:
                     value = value[name]
                 else:
                     break
-            if isinstance(value, ModuleType) and not self.sources.own(value.__name__, self.home):
+            if isinstance(value, ModuleType) and not self.sources.holds(value, self.home):
                 continue
             # A module of the user as a value: of ``getattr(module, name)`` all may be read.
             if value is not function.__globals__:
-                parts.append(_hash("global", ".".join(chain), self._leniently(value)))
+                name = ".".join(chain)
+                parts.append(joined("global", name, self._leniently(value, name)))
         package = function.__globals__.get("__package__") or ""
-        for name in sorted(set(_imports(function.__code__, package))):
+        for name in sorted(set(imports(function.__code__, package))):
             text = self.sources.module(name)
             if text is not None:
-                parts.append(_hash("import", name, text))
+                parts.append(joined("import", name, text))
         return parts
 
     def _class(self, kind: type) -> bytes:
-        members = [_hash(name, self._leniently(member)) for name, member in
-                   sorted(vars(kind).items()) if name not in BOOKKEEPING or
+        members = [joined(name, self._leniently(member)) for name, member in
+                   sorted(members_of(kind).items()) if name not in BOOKKEEPING or
                    name == "__hash__" and self._written(member)]
         meta = type(kind)
         # That of a base counts there.
         if meta is not type and all(type(base) is not meta for base in kind.__bases__):
-            members.append(_hash("metaclass", self.of(meta)))
-        return _hash("class", kind.__qualname__, *map(self.of, kind.__bases__), *members)
+            members.append(joined("metaclass", self.of(meta)))
+        for name, field in sorted(vars(kind).get("__dataclass_fields__", {}).items()):
+            if data := getattr(field, "metadata", None):
+                members.append(joined("metadata", name, self._leniently(data)))
+        for name, hint in sorted(_hints(kind).items()):
+            # Other annotations count where the code of the user asks for them.
+            if hasattr(hint, "__metadata__") or isinstance(hint, str) and "Annotated[" in hint:
+                members.append(joined("annotated", name, self._leniently(hint)))
+        self.notes[id(kind)] = kind
+        return joined("class", kind.__qualname__, *map(self.of, kind.__bases__), *members)
+
+    def _notes(self) -> list[bytes]:
+        """Texts and annotations of classes, if the code of the user asks for such."""
+        return sorted(
+            [joined("doc", kind.__qualname__, str(kind.__doc__)) for kind in self.notes.values()
+             if self.asked & DOCS] +
+            [joined("hints", kind.__qualname__, self._leniently(_hints(kind)))
+             for kind in list(self.notes.values()) if self.asked & HINTS])
 
     def _written(self, member: Any) -> bool:
         """Whether a method stands in a file, and is not what Python or a decorator has made."""
         return isinstance(member, FunctionType) and self.sources.text(
             member.__code__, member.__globals__.get("__name__")) is not None
 
-    def _leniently(self, value: Any) -> bytes:
+    def _leniently(self, value: Any, name: str = "") -> bytes:
         """Hash of what is read, not carried: a lock or an open file may be among it."""
         outer, visits = (self.strict, self.whole), self.visits
         self.strict = self.whole = False
         try:
             return self.of(value)
-        except _Unknown:
+        except _Unknown as error:
+            if isinstance(error, _TooMuch):
+                self.missed.append(f"{error} ({name or type(value).__qualname__})")
             self.visits = visits
             self.left_out += 1
-            return _hash("unknown", type(value).__qualname__)
+            return joined("unknown", type(value).__qualname__)
         finally:
             self.strict, self.whole = outer
 
     def _code(self, code: CodeType, module: Any = None) -> bytes:
+        self.asked |= asks(code)
         text = self.sources.text(code, module)
         if text is not None:
-            return _hash("source", text)
+            return joined("source", text)
         constants = [self.of(item) for item in code.co_consts]
-        return _hash("bytecode", code.co_code, " ".join(code.co_names),
-                     " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
-                     f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
-                     f"{code.co_flags}", *constants)
+        return joined("bytecode", code.co_code, " ".join(code.co_names),
+                      " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
+                      f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
+                      f"{code.co_flags}", *constants)
 
 
-def _plain(value: Any) -> bytes | None:
-    """Hash of a value that holds no others; None for those that do."""
-    kind = type(value)
-    if value is None or kind is bool or value is Ellipsis or value is NotImplemented:
-        return _hash("constant", repr(value))
-    if kind is int:
-        return _hash("int", hex(value))
-    if kind is float:
-        return _hash("float", struct.pack("<d", value))
-    if kind is complex:
-        return _hash("complex", struct.pack("<2d", value.real, value.imag))
-    if kind in (str, bytes, bytearray):
-        return _hash(kind.__name__, value)
-    if kind in (list, tuple) and value and type(value[0]) is float and \
-            all(type(item) is float for item in value):
-        return _hash(kind.__name__, "floats", np.array(value).tobytes())
-    return None
+def _hints(kind: type) -> dict[str, Any]:
+    try:
+        return inspect.get_annotations(kind)
+    except Exception:
+        # Of names that there are not, or not yet.
+        return {}
 
 
-def _hash(*parts: str | bytes) -> bytes:
-    state = hashlib.sha256()
-    for part in parts:
-        raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
-        # With its length, so that the parts cannot run into each other.
-        state.update(struct.pack("<Q", len(raw)))
-        state.update(raw)
-    return state.digest()
-
-
-def _import(module: Any, name: str) -> Any:
-    """What a name stands for in a loaded module; None if nothing."""
-    found: Any = sys.modules.get(str(module))
-    for word in name.split("."):
-        found = inspect.getattr_static(found, word, None) if found is not None else None
-        if isinstance(found, staticmethod | classmethod):
-            found = found.__func__
-    return found
-
-
-def _reads(code: CodeType) -> Iterator[tuple[str, ...]]:
-    """Globals that a piece of code reads, each with the attributes that it takes of them."""
-    chain: tuple[str, ...] = ()
-    for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
-            if chain:
-                yield chain
-            chain = () if step.argval.startswith("__") else (step.argval,)
-        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
-            chain += (step.argval,)
-        elif step.opname not in ("CACHE", "PUSH_NULL", "EXTENDED_ARG", "NOP") and chain:
-            yield chain
-            chain = ()
-    if chain:
-        yield chain
-    for item in code.co_consts:
-        if isinstance(item, CodeType):
-            yield from _reads(item)
-
-
-def _imports(code: CodeType, package: str) -> Iterator[str]:
-    """Modules that a piece of code imports when it runs."""
-    constants: list[Any] = []
-    for step in dis.get_instructions(code):
-        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
-            constants.append(step.argval)
-        elif step.opname == "IMPORT_NAME":
-            level, names = constants[-2:]
-            try:
-                name = importlib.util.resolve_name("." * level + step.argval, package)
-            except ImportError:
-                continue
-            yield name
-            yield from (f"{name}.{word}" for word in names or ())
-    for item in code.co_consts:
-        if isinstance(item, CodeType):
-            yield from _imports(item, package)
+def _state(value: Any) -> dict[str, Any]:
+    """What an object holds, but for what Python notes of it."""
+    slots = copyreg._slotnames(type(value))  # type: ignore[attr-defined]
+    state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    state |= getattr(value, "__dict__", {})
+    return {name: item for name, item in state.items() if not name.startswith("__")}

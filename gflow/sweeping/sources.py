@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dis
 import importlib.machinery
 import inspect
 import linecache
@@ -9,10 +10,14 @@ import sys
 import sysconfig
 import textwrap
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Iterable
 
 PACKAGE = __name__.partition(".")[0]
+MADE = ("namedtuple_", "_cython_", "pybind11_")
+"""How modules are called that Python and compilers make up, without a file."""
+HEAP, IMMUTABLE = 1 << 9, 1 << 8
+"""Flags of classes, as Python has them: those written in Python have only the first."""
 
 
 class Sources:
@@ -21,19 +26,46 @@ class Sources:
     def __init__(self) -> None:
         self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
         self.owned: dict[str, bool] = {}
+        self.set: set[str] | None = None
         paths = sysconfig.get_paths()
         self.installed = [Path(paths[name]).resolve() for name in
                           ("stdlib", "platstdlib", "purelib", "platlib")]
 
-    def own(self, module: Any, home: Iterable[str] = ()) -> bool:
-        """Whether a module is the user's: of no installed package, or of that of ``run``."""
-        top = str(module).partition(".")[0]
+    def own(self, module: Any, home: Iterable[str] = (), file: str | None = None) -> bool:
+        """Whether a module is the user's: of no installed package, or of that of ``run``.
+
+        ``file``, where the code itself says that it stands, is believed if it is the user's.
+        """
+        name, top = str(module), str(module).partition(".")[0]
         if top in (PACKAGE, "builtins"):
             return False
         if top in home or module is None:
             return True
-        file = getattr(sys.modules.get(str(module)), "__file__", None)
-        return str(module) == "__main__" if file is None else self._own_file(file)
+        for word in (name, top):
+            loaded = sys.modules.get(word)
+            # Packages without a text of their own have folders only.
+            found = getattr(loaded, "__file__", None) or next(
+                iter(getattr(loaded, "__path__", ())), None)
+            if found is not None:
+                return self._own_file(str(found)) or self._stands(file)
+        if name == "__main__" or self._stands(file):
+            return True
+        # What cannot be found has been loaded by the user, from a file or a string.
+        return top not in sys.stdlib_module_names and not top.startswith(MADE)
+
+    def holds(self, thing: Any, home: Iterable[str] = ()) -> bool:
+        """Whether a function, class or module is the user's."""
+        if isinstance(thing, FunctionType):
+            return self.own(thing.__globals__.get("__name__"), home, thing.__code__.co_filename)
+        if isinstance(thing, ModuleType):
+            return self.own(thing.__name__, home, getattr(thing, "__file__", None))
+        # Those written in C often name no module that there is.
+        known = in_python(thing) or str(thing.__module__) in sys.modules
+        return known and self.own(thing.__module__, home)
+
+    def _stands(self, file: str | None) -> bool:
+        return file is not None and file[:1] != "<" and self._own_file(file) and \
+            Path(file).is_file()
 
     def _own_file(self, file: str) -> bool:
         if file not in self.owned:
@@ -78,6 +110,25 @@ class Sources:
             self.files[file] = lines, codes
         return self.files[file]
 
+    def assigned(self, name: str) -> bool:
+        """Whether code of the user that is loaded sets an attribute of this name."""
+        if self.set is None:
+            files = {getattr(module, "__file__", None) for module in list(sys.modules.values())
+                     if isinstance(module, ModuleType) and self.holds(module)}
+            # And cells of notebooks.
+            files |= {file for file in linecache.cache if file[:1] == "<" or "ipykernel" in file}
+            self.set = {step.argval for file in files if file
+                        for codes in self._compiled(file)[1].values() for code in codes
+                        for step in dis.get_instructions(code) if step.opname == "STORE_ATTR"}
+        return name in self.set
+
+    def of(self, module: ModuleType) -> str | None:
+        """Text of a module of the user that has been imported."""
+        text, file = self.module(module.__name__), getattr(module, "__file__", None)
+        if text is None and self._stands(file):
+            text = _read(str(file))
+        return text
+
     def module(self, name: str) -> str | None:
         """Text of a module of the user, found without importing it."""
         path, spec = None, None
@@ -94,7 +145,16 @@ class Sources:
             path = spec.submodule_search_locations
         if spec is None or not spec.has_location or not self._own_file(str(spec.origin)):
             return None
-        return Path(str(spec.origin)).read_bytes().decode(errors="backslashreplace")
+        return _read(str(spec.origin))
+
+
+def _read(file: str) -> str:
+    return Path(file).read_bytes().decode(errors="backslashreplace")
+
+
+def in_python(kind: type) -> bool:
+    """Whether a class was written in Python, not in C."""
+    return kind.__flags__ & (HEAP | IMMUTABLE) == HEAP
 
 
 def _same(one: CodeType, other: CodeType) -> bool:

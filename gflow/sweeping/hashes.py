@@ -1,0 +1,66 @@
+"""Hashes of bytes, texts and values that hold no others."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import pickle
+import struct
+from typing import Any
+
+import numpy as np
+
+LARGE = 1_000_000
+"""Entries from which on plain ones are hashed as a whole: one by one they would take too long."""
+PLAIN = {int, float, str, bool, type(None)}
+
+
+def plain(value: Any) -> bytes | None:
+    """Hash of a value that holds no others; None for those that do."""
+    kind = type(value)
+    if value is None or kind is bool or value is Ellipsis or value is NotImplemented:
+        return joined("constant", repr(value))
+    if kind is int:
+        return joined("int", hex(value))
+    if kind is float:
+        return joined("float", struct.pack("<d", value))
+    if kind is complex:
+        return joined("complex", struct.pack("<2d", value.real, value.imag))
+    if kind in (str, bytes, bytearray):
+        return joined(kind.__name__, value)
+    if kind in (list, tuple) and value and type(value[0]) is float and \
+            all(type(item) is float for item in value):
+        return joined(kind.__name__, "floats", np.array(value).tobytes())
+    if kind in (list, tuple, dict, set, frozenset) and len(value) >= LARGE:
+        return _large(value)
+    return None
+
+
+def _large(value: Any) -> bytes | None:
+    """Hash of a container with very many plain entries, in no order if it has none."""
+    kinds = set(map(type, value))
+    held = set(map(type, value.values())) if isinstance(value, dict) else kinds
+    if not kinds | held <= PLAIN:
+        return None
+    if not isinstance(value, list | tuple) and kinds not in ({int}, {str}):
+        # These cannot be sorted.
+        return None
+    entries: Any = (value if isinstance(value, list | tuple) else
+                    sorted(value.items() if isinstance(value, dict) else value))
+    buffer = io.BytesIO()
+    pickler = pickle.Pickler(buffer, 4)
+    # Equal entries are written alike, whether or not they are one object.
+    pickler.fast = True
+    pickler.dump(entries)
+    return joined(type(value).__name__, "plain", buffer.getvalue())
+
+
+def joined(*parts: str | bytes) -> bytes:
+    """Hash of several texts and hashes."""
+    state = hashlib.sha256()
+    for part in parts:
+        raw = part.encode(errors="surrogatepass") if isinstance(part, str) else part
+        # With its length, so that the parts cannot run into each other.
+        state.update(struct.pack("<Q", len(raw)))
+        state.update(raw)
+    return state.digest()

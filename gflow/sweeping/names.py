@@ -1,0 +1,70 @@
+"""What a piece of code reads by name, and what names stand for."""
+
+from __future__ import annotations
+
+import dis
+import importlib.util
+import inspect
+import sys
+from types import CodeType
+from typing import Any, Iterator
+
+MODULES_OWN = frozenset(
+    "__name__ __file__ __package__ __loader__ __spec__ __path__ __cached__ __builtins__ "
+    "__annotations__ __annotate__ __conditional_annotations__ __classdict__".split())
+"""What Python notes in modules by itself, and looks up in the bodies of classes."""
+
+
+def imported(module: Any, name: str) -> Any:
+    """What a name stands for in a loaded module; None if nothing."""
+    found: Any = sys.modules.get(str(module))
+    for word in name.split("."):
+        found = inspect.getattr_static(found, word, None) if found is not None else None
+        if isinstance(found, staticmethod | classmethod):
+            found = found.__func__
+    return found
+
+
+def reads(code: CodeType) -> Iterator[tuple[str, ...]]:
+    """Globals that a piece of code reads, each with the attributes that it takes of them."""
+    chain: tuple[str, ...] = ()
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_GLOBAL", "LOAD_NAME"):
+            if chain:
+                yield chain
+            chain = () if step.argval in MODULES_OWN else (step.argval,)
+        elif step.opname in ("LOAD_ATTR", "LOAD_METHOD") and chain:
+            chain += (step.argval,)
+        elif step.opname not in ("CACHE", "PUSH_NULL", "EXTENDED_ARG", "NOP") and chain:
+            yield chain
+            chain = ()
+    if chain:
+        yield chain
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from reads(item)
+
+
+def asks(code: CodeType) -> set[str]:
+    """All names of globals and attributes in a piece of code."""
+    return set(code.co_names).union(*(asks(item) for item in code.co_consts
+                                      if isinstance(item, CodeType)))
+
+
+def imports(code: CodeType, package: str) -> Iterator[str]:
+    """Modules that a piece of code imports when it runs."""
+    constants: list[Any] = []
+    for step in dis.get_instructions(code):
+        if step.opname in ("LOAD_CONST", "LOAD_SMALL_INT"):
+            constants.append(step.argval)
+        elif step.opname == "IMPORT_NAME":
+            level, names = constants[-2:]
+            try:
+                name = importlib.util.resolve_name("." * level + step.argval, package)
+            except ImportError:
+                continue
+            yield name
+            yield from (f"{name}.{word}" for word in names or ())
+    for item in code.co_consts:
+        if isinstance(item, CodeType):
+            yield from imports(item, package)

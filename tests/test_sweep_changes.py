@@ -1,0 +1,247 @@
+"""What a change is to a sweep: ways to write code and data, seen if they change, and only then."""
+
+import importlib
+import linecache
+import sys
+
+import pytest
+
+from gflow.sweeping.identity import fingerprint
+
+RUN = "\ndef run(n, rng):\n    return {{'x': {}}}\n"
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """A module of the user by its text, and others that it may need, each time anew."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def load(text, **others):
+        for name, content in {**others, "task": text}.items():
+            (tmp_path / f"{name}.py").write_text(content)
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        importlib.invalidate_caches()
+        linecache.clearcache()
+        return importlib.import_module("task")
+
+    return load
+
+
+def same_and_other(load, text, **others):
+    """Hashes of a text at one value, of the same two lines further down, and at another value."""
+    def hashed(value, above=""):
+        made = {name: content.replace("VALUE", value) for name, content in others.items()}
+        return fingerprint(load(above + text.replace("VALUE", value), **made).run)
+    return hashed("1"), hashed("1", "# Moved\n\n"), hashed("55")
+
+
+SEEN = {
+    "a global with two underscores": "__K = VALUE" + RUN.format("__K"),
+    "one that looks like Python's": "__version__ = VALUE" + RUN.format("__version__"),
+    "a helper with two underscores": "def __h(): return VALUE" + RUN.format("__h()"),
+    "one that a helper calls":
+        "def __h(): return VALUE\ndef h(): return [__h() for _ in 'a']" + RUN.format("h()"),
+    "the text of the module": "'VALUE'" + RUN.format("__doc__"),
+    "a class made by dataclasses":
+        "import dataclasses\nC = dataclasses.make_dataclass('C', [('a', int, VALUE)])" +
+        RUN.format("C().a"),
+    "a class made by its metaclass":
+        "import abc\nC = abc.ABCMeta('C', (), {'k': VALUE})" + RUN.format("C.k"),
+    "one made by types": "import types\nC = types.new_class('C', (), {}, lambda names: "
+        "names.update(f=lambda self: VALUE, __module__='types'))" + RUN.format("C().f()"),
+    "an object that pickles by name":
+        "class C:\n    def __init__(self, k): self.k = k\n"
+        "    def __reduce__(self): return 'CONFIG'\nCONFIG = C(VALUE)" + RUN.format("CONFIG.k"),
+    "one with slots": "class C:\n    __slots__ = 'k'\n    def __reduce__(self): return 'CONFIG'\n"
+        "CONFIG = C()\nCONFIG.k = VALUE" + RUN.format("CONFIG.k"),
+    "curried": "import toolz\n@toolz.curry\ndef h(a, b): return VALUE" + RUN.format("h(1)(2)"),
+    "curried, an argument":
+        "import toolz\n@toolz.curry\ndef h(a, b): return b\ng = h(VALUE)" + RUN.format("g(2)"),
+    "cached on the disk": "import joblib\n@joblib.Memory('cache', verbose=0).cache\n"
+        "def h(): return VALUE" + RUN.format("h()"),
+    "delayed": "import dask\n@dask.delayed\ndef h(): return VALUE" + RUN.format("h().compute()"),
+    "a stencil": "import numba, numpy as np\n@numba.stencil\ndef h(a): return a[0] + VALUE" +
+        RUN.format("h(np.ones(3))[1]"),
+    "its border": "import numba, numpy as np\n@numba.stencil(cval=VALUE)\n"
+        "def h(a): return a[1]" + RUN.format("h(np.ones(3))[2]"),
+    "a list of Numba": "import numba\nL = numba.typed.List([VALUE])" + RUN.format("L[0]"),
+    "a compiled class": "import numba\nfrom numba.experimental import jitclass\n"
+        "@jitclass([('k', numba.int64)])\nclass C:\n    def __init__(self):\n"
+        "        self.k = VALUE" + RUN.format("C().k"),
+    "a field of one": "import numba\nfrom numba.experimental import jitclass\n"
+        "@jitclass([('k', numba.int64 if VALUE == 1 else numba.float64)])\nclass C:\n"
+        "    def __init__(self): self.k = 1" + RUN.format("C().k"),
+    "colours that were written over": "import matplotlib.pyplot as plt\n"
+        "c = plt.get_cmap('viridis').copy()\nc(0.5)\nc._lut[:, -1] = VALUE / 100" +
+        RUN.format("c(0.5)[3]"),
+    "a cached property that was set": "import functools\nclass C:\n    @functools.cached_property\n"
+        "    def k(self): return 1\nO = C()\nO.k = VALUE" + RUN.format("O.k"),
+    "metadata of a field":
+        "from dataclasses import dataclass, field, fields\n@dataclass\nclass C:\n"
+        "    a: int = field(default=1, metadata={'k': VALUE})" +
+        RUN.format("fields(C)[0].metadata['k']"),
+    "an annotated field":
+        "from typing import Annotated, get_type_hints as g\nclass C:\n"
+        "    a: Annotated[int, VALUE]" +
+        RUN.format("g(C, include_extras=True)['a'].__metadata__[0]"),
+    "an annotation as a text":
+        "from __future__ import annotations\nfrom typing import Annotated\n"
+        "class C:\n    a: Annotated[int, VALUE]" + RUN.format("C.__annotations__"),
+    "annotations that are asked for":
+        "import typing\nclass C:\n    a: [int, float][VALUE > 1]" +
+        RUN.format("[kind(1) for kind in typing.get_type_hints(C).values()]"),
+    "the text of a class": "class C:\n    'VALUE'" + RUN.format("C.__doc__"),
+    "a flag": "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 1 + VALUE\n" +
+        RUN.format("(F.A | F.B).value"),
+}
+
+
+@pytest.fixture(autouse=True)
+def packages(request):
+    for name in ("toolz", "joblib", "dask", "pandas", "sklearn"):
+        if name in str(request.node.callspec.params if hasattr(request.node, "callspec") else ""):
+            pytest.importorskip(name)
+
+
+@pytest.mark.parametrize("text", SEEN.values(), ids=SEEN)
+def test_it_is_seen_if_it_changes_and_only_then(load, text):
+    one, moved, other = same_and_other(load, text)
+    assert one == moved != other
+
+
+PLUG = "CONSTANT = VALUE\ndef helper():\n    return VALUE\nclass C:\n    k = VALUE\n"
+BY_FILE = """
+import importlib.util
+spec = importlib.util.spec_from_file_location("NAME", "plug.py")
+plug = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(plug)
+"""
+LOADED = {
+    "spec": BY_FILE, "of an installed name": BY_FILE.replace("NAME", "pytest"),
+    "runpy": "import runpy, types\nplug = types.SimpleNamespace(**runpy.run_path('plug.py'))\n",
+    "exec": "import types\nplug = types.ModuleType('plug')\n"
+            "exec(open('plug.py').read(), vars(plug))\n",
+    "exec, listed": "import sys, types\nplug = sys.modules['NAME'] = types.ModuleType('NAME')\n"
+                    "exec(open('plug.py').read(), vars(plug))\n",
+    "from a folder": "import folder.plug as plug\n",
+}
+
+
+@pytest.mark.parametrize("use", ["helper()", "plug.helper()", "C.k", "plug.CONSTANT"])
+@pytest.mark.parametrize("how", LOADED.values(), ids=LOADED)
+def test_code_that_was_loaded_otherwise_than_by_import_is_the_users(load, tmp_path, how, use):
+    (tmp_path / "folder").mkdir()
+    hashes = []
+    for value in ("1", "1", "55"):
+        for place in ("plug.py", "folder/plug.py"):
+            (tmp_path / place).write_text(PLUG.replace("VALUE", value))
+        for name in ("folder.plug", "folder"):
+            sys.modules.pop(name, None)
+        hashes.append(fingerprint(load(how + "helper, C = plug.helper, plug.C" +
+                                       RUN.format(use)).run))
+        sys.modules.pop("NAME", None)
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_a_module_loaded_by_its_file_counts_as_a_value(load):
+    hashes = [fingerprint(load(BY_FILE + RUN.format("getattr(plug, 'CONSTANT')"),
+                               plug=PLUG.replace("VALUE", value)).run) for value in "115"]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_what_python_notes_in_a_module_is_no_data(load):
+    text = "class C:\n    a: int = 1\n    def f(self): return __name__, __file__" + \
+        RUN.format("C().f()")
+    one = fingerprint(load(text).run)
+    module = load(text + "b: str = ''\n")
+    module.__file__ = "elsewhere"
+    assert fingerprint(module.run) == one
+
+
+def test_texts_and_annotations_that_nobody_asks_for_are_no_data(load):
+    text = "class C:\n    'A'\n    a: int = 1" + RUN.format("C.a")
+    one = fingerprint(load(text).run)
+    assert fingerprint(load(text.replace("'A'", "'B'").replace("int", "float")).run) == one
+
+
+LARGE = {
+    "list": "D = list(range(3000))\nD[7] = VALUE" + RUN.format("D[7]"),
+    "mapping": "D = {k: str(k) for k in range(2000)}\nD[7] = VALUE" + RUN.format("D[7]"),
+    "set": "D = {k for k in range(3000) if k != 54 + VALUE}" + RUN.format("len(D)"),
+    "texts": "D = [str(k) for k in range(3000)]\nD[7] = 'VALUE'" + RUN.format("D[7]"),
+}
+
+
+@pytest.fixture
+def little(monkeypatch):
+    """What is much is less."""
+    monkeypatch.setattr("gflow.sweeping.hashes.LARGE", 1000, raising=False)
+    monkeypatch.setattr("gflow.sweeping.identity.MOST", 1500)
+
+
+@pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
+def test_of_many_plain_values_each_is_seen(load, little, text):
+    one, moved, other = same_and_other(load, text)
+    assert one == moved != other
+
+
+DEEP = {
+    "a chain":
+        "class C:\n    def __init__(self, c): self.c = c\nc = None\n"
+        "for k in range(2000): c = C(c)",
+    "mappings": "c = None\nfor k in range(2000): c = {'a': c}",
+    "too many": "c = [[] for _ in range(1600)]",
+}
+
+
+@pytest.mark.parametrize("text", DEEP.values(), ids=DEEP)
+def test_what_is_too_much_to_look_at_is_named_in_a_warning(load, little, text):
+    with pytest.warns(RuntimeWarning, match=r"reads .* \(c\), and changes there are not") as said:
+        fingerprint(load(text + RUN.format("c")).run)
+    assert len(said) == 1 and "\n" not in str(said[0].message)
+
+
+def test_a_large_mapping_and_a_large_set_are_the_same_in_any_order(load, little):
+    texts = (f"D = dict.fromkeys({keys}, 'a')\nS = set({keys})" + RUN.format("(D, S)")
+             for keys in ("range(1200)", "reversed(range(1200))"))
+    assert len({fingerprint(load(text).run) for text in texts}) == 1
+
+
+USED = {
+    "a cached property":
+        "import functools\nclass C:\n    @functools.cached_property\n"
+        "    def k(self): return 1\nO = C()" + RUN.format("O.k"),
+    "flags":
+        "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 2" +
+        RUN.format("(F.A | F.B).value + (~F.A).value"),
+    "a protocol":
+        "from typing import Protocol, runtime_checkable\n@runtime_checkable\n"
+        "class P(Protocol):\n    def f(self): return 1\nclass C(P): pass" +
+        RUN.format("isinstance(n, P) + C().f()"),
+    "dates": "import pandas\nP = pandas.Series([1., 2], pandas.date_range('2020', periods=2))" +
+        RUN.format("P['2020-01-01']"),
+    "a sparse matrix": "import scipy.sparse as s\n"
+        "P = s.coo_array(([1., 2], ([0, 1], [1, 0])))" + RUN.format("P.sum_duplicates()"),
+    "colours": "import matplotlib.pyplot as plt\nc = plt.get_cmap('viridis').copy()" +
+        RUN.format("c(0.5)[0]"),
+    "triangles": "from scipy.spatial import Delaunay\nP = Delaunay([[0., 0], [1, 0], [0, 1]])" +
+        RUN.format("[P.vertex_neighbor_vertices, P.vertex_to_simplex, P.find_simplex([[.1, .1]])]"),
+    "neighbours": "from sklearn.neighbors import KNeighborsRegressor\n"
+        "Q = KNeighborsRegressor(2, algorithm='kd_tree').fit([[1], [2], [3]], [1, 2, 3])" +
+        RUN.format("Q.predict([[1.]])[0]"),
+    "curried": "import toolz\n@toolz.curry\ndef h(a, b): return a" + RUN.format("h(1)(2)"),
+    "cached on the disk": SEEN["cached on the disk"].replace("VALUE", "1"),
+    "a text in memory": "import io\nS = io.StringIO('a')" + RUN.format("S.getvalue()"),
+    "a stencil": SEEN["a stencil"].replace("VALUE", "1"),
+    "a compiled class": SEEN["a compiled class"].replace("VALUE", "1"),
+}
+
+
+@pytest.mark.parametrize("text", USED.values(), ids=USED)
+def test_what_is_noted_on_first_use_is_no_change(load, text):
+    module = load(text)
+    one = fingerprint(module.run)
+    module.run(1, None)
+    assert fingerprint(module.run) == one
