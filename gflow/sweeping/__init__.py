@@ -1,8 +1,8 @@
 """Sweeps: a function on a grid with many seeds, resumable, on one machine or a cluster.
 
 From outside: `gflow.sweep`, `gflow.load_sweep`, and here `failures`, `status` and `task_rng`.
-Grid and seeds (`grid`), which function it is (`identity`, `sources`), results as bytes (`codec`),
-what a worker does (`worker`), where workers are (`executors`), the file (`store`), the loop
+Grid and seeds (`grid`), which function it is (`identity`, with `hashes`, `names`, `sources`,
+`installed` and `packages`), results as bytes (`codec`), what a worker does (`worker`), where workers are (`executors`), the file (`store`), the loop
 (`session`), tables (`records`), the progress (`report`), figures (`figure`).
 """
 
