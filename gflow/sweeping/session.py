@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Seq
 
 import numpy as np
 
+from .agreement import claims
 from .codec import writable
 from .executors import DEADLY, LocalPool, check_executor, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
@@ -140,9 +141,9 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     check_executor(executor, workers)
     root = root_seed(rng)
     wanted = tasks(grid, seeds, shared, run if callable(run) else None)
-    job = Job(pack(run), root)
+    packed, code = pack(run), fingerprint(run)
+    job = Job(packed, root, code=code, claims=claims(run))
     settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted(shared))}
-    code = fingerprint(run)
     with Store(store) as opened:
         todo = opened.begin(wanted, settings, code, changed, retry_failed)
         try:

@@ -13,6 +13,7 @@ from typing import Any, Callable, NamedTuple
 
 from .._version import __version__
 from ..problem.words import said
+from .agreement import Claims, disagreement
 from .codec import encode, writable
 from .grid import Task, spawned
 
@@ -23,6 +24,10 @@ LONGEST = 100_000
 
 class SweepError(RuntimeError):
     """The sweep cannot go on with these workers; what is done is kept in the store."""
+
+
+class _Other(SweepError):
+    """This worker has not loaded what the session has."""
 
 
 class Job(NamedTuple):
@@ -36,11 +41,17 @@ class Job(NamedTuple):
         Root seed.
     version : str
         Version of gflow that the sweep runs.
+    code : str
+        Fingerprint of ``run`` in the session.
+    claims : Claims
+        What the session has loaded, and a worker must have too.
     """
 
     run: bytes
     root: int
     version: str = __version__
+    code: str = ""
+    claims: Claims = Claims()
 
 
 class Outcome(NamedTuple):
@@ -84,7 +95,7 @@ def perform(job: Job, task: Task) -> Outcome:
     Raises
     ------
     SweepError
-        If this worker has another version of gflow.
+        If this worker has another version of gflow, or other code or data of ``run``.
 
     Examples
     --------
@@ -101,8 +112,11 @@ def perform(job: Job, task: Task) -> Outcome:
     arrays: dict[str, bytes] = {}
     error = None
     try:
-        result = _unpack(job.run)(**params, rng=spawned(job.root, task.spawn))
+        result = _load(job.run, job.code, job.claims)(**params, rng=spawned(job.root, task.spawn))
         scalars, arrays = encode(result, params)
+    except _Other as problem:
+        raise SweepError(f"a worker on {socket.gethostname()} cannot take part: "
+                         f"{problem}") from None
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
@@ -132,7 +146,9 @@ def greet(job: Job) -> str:
     if job.version != __version__:
         return _mismatch(job)
     try:
-        _unpack(job.run)
+        _load(job.run, job.code, job.claims)
+    except _Other as error:
+        return str(error)
     except Exception as error:
         return (f"it cannot load run ({type(error).__name__}: {said(error)}): put run into a "
                 "module that workers can import, or install cloudpickle")
@@ -168,6 +184,11 @@ def pack(run: Callable[..., Any]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(packed: bytes) -> Callable[..., Any]:
+def _load(packed: bytes, code: str, claims: Claims) -> Callable[..., Any]:
+    """``run`` as this process has it; once for each fingerprint, since modules are reloaded."""
     run: Callable[..., Any] = pickle.loads(packed)
+    thing = disagreement(run, claims)
+    if thing is not None:
+        raise _Other(f"its {thing} is other code or data than the session's: start both anew, or "
+                     "carry what was set or drawn with functools.partial")
     return run
