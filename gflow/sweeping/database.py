@@ -37,7 +37,7 @@ CREATE TABLE arrays (task INTEGER REFERENCES tasks, name TEXT, npy BLOB,
 CREATE TABLE work (task INTEGER PRIMARY KEY REFERENCES tasks, sweep INTEGER, started REAL,
     finished REAL, wall REAL, worker TEXT);
 CREATE TABLE sweeps (id INTEGER PRIMARY KEY, host TEXT, pid INTEGER, started REAL, beat REAL,
-    ended REAL);
+    ended REAL, code TEXT, place TEXT);
 """
 
 
