@@ -10,7 +10,6 @@ import os
 import queue
 import time
 import traceback
-import warnings
 from collections import Counter, deque
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -21,9 +20,10 @@ import numpy as np
 
 from .agreement import claims
 from .codec import writable
-from .executors import DEADLY, LocalPool, check_executor, open_executor, stop
+from .executors import DEADLY, LocalPool, check_executor, finish, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
 from .identity import fingerprint, title
+from .notice import headline, warn
 from .records import records
 from .report import Meter
 from .store import Store
@@ -100,8 +100,8 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     Returns
     -------
     numpy.recarray
-        One record for each task of the grid that is done: parameters, ``seed``, results. See
-        `load_sweep` for other forms.
+        One record for each task of the grid that is done, in its order: parameters, ``seed``,
+        results. See `load_sweep` for other forms.
 
     Raises
     ------
@@ -156,10 +156,9 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
         if failed:
             # Where warnings are shown may be closed by now.
             with suppress(OSError, ValueError, AttributeError):
-                warnings.warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
-                              f"{_last_line(failed[0].error)!r}; gflow.sweeping.failures"
-                              f"({str(opened.path)!r}) has the tracebacks",
-                              RuntimeWarning, stacklevel=2)
+                warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
+                     f"{headline(failed[0].error)!r}; gflow.sweeping.failures"
+                     f"({str(opened.path)!r}) has the tracebacks", stacklevel=2)
         return records(opened, wanted=True)
 
 
@@ -171,6 +170,8 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
     try:
         _check_workers(pool, job, meter)
         dealer.run()
+        if ours:
+            finish(pool)
     except BaseException as error:
         # A second Ctrl-C may come meanwhile.
         try:
@@ -183,8 +184,6 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
         raise
     finally:
         meter.close()
-    if ours:
-        pool.shutdown()
 
 
 def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
@@ -371,7 +370,3 @@ def _kept(store: Store) -> str:
         count = store.count(wanted=True)
         return f"{count['done']} of {sum(count.values())} tasks are done and kept in {store.path}"
     return f"what was done is kept in {store.path}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1][:500]

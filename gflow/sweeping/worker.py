@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import pickle
 import socket
+import threading
 import time
 import traceback
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from .._version import __version__
 from ..problem.words import said
@@ -45,6 +47,8 @@ class Job(NamedTuple):
         Fingerprint of ``run`` in the session.
     claims : Claims
         What the session has loaded, and a worker must have too.
+    taken : tuple of str
+        Parameters of the store, which are no names of results.
     """
 
     run: bytes
@@ -52,6 +56,7 @@ class Job(NamedTuple):
     version: str = __version__
     code: str = ""
     claims: Claims = Claims()
+    taken: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -112,8 +117,10 @@ def perform(job: Job, task: Task) -> Outcome:
     arrays: dict[str, bytes] = {}
     error = None
     try:
-        result = _load(job.run, job.code, job.claims)(**params, rng=spawned(job.root, task.spawn))
-        scalars, arrays = encode(result, params)
+        run = _load(job.run, job.code, job.claims)
+        with _same_directory():
+            result = run(**params, rng=spawned(job.root, task.spawn))
+        scalars, arrays = encode(result, {*params, *job.taken})
     except _Other as problem:
         raise SweepError(f"a worker on {socket.gethostname()} cannot take part: "
                          f"{problem}") from None
@@ -126,6 +133,25 @@ def perform(job: Job, task: Task) -> Outcome:
         os._exit(1)
     return Outcome(scalars, arrays, error, time.perf_counter() - start,
                    f"{socket.gethostname()}:{os.getpid()}")
+
+
+@contextlib.contextmanager
+def _same_directory() -> Iterator[None]:
+    """Go back to where the task began: the next one may name files from there."""
+    # All threads have one directory in common.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        before = os.getcwd()
+    except OSError:
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.chdir(before)
 
 
 def _told(problem: BaseException) -> str:
@@ -149,7 +175,8 @@ def greet(job: Job) -> str:
         _load(job.run, job.code, job.claims)
     except _Other as error:
         return str(error)
-    except Exception as error:
+    except BaseException as error:
+        # A module may call ``sys.exit`` when it is imported.
         return (f"it cannot load run ({type(error).__name__}: {said(error)}): put run into a "
                 "module that workers can import, or install cloudpickle")
     return ""
