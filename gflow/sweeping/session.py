@@ -146,6 +146,7 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted(shared))}
     with Store(store) as opened:
         todo = opened.begin(wanted, settings, code, changed, retry_failed)
+        job = job._replace(taken=tuple(opened.parameters()))
         try:
             if todo:
                 _work(opened, job, todo, executor, workers, Meter(opened, progress))

@@ -14,6 +14,7 @@ own watch: clocks may be set while a sweep runs.
 from __future__ import annotations
 
 import functools
+import json
 import os
 import socket
 import time
@@ -150,6 +151,7 @@ class Store(Database):
                                 "VALUES (?, ?, ?, 'pending')",
                                 [(task.key, task.params, task.seed) for task in tasks])
             self._wanted(tasks)
+            self._check_names()
             this = (__version__, code)
             if changed == "raise":
                 self._check_done(*this)
@@ -165,6 +167,14 @@ class Store(Database):
             by_key = {task.key: task for task in tasks}
             return {row[0]: by_key[row[1]] for row in self.db.execute(
                 f"SELECT id, key FROM tasks {WANTED} WHERE status = 'pending' ORDER BY key")}
+
+    def _check_names(self) -> None:
+        """A table has one column of a name."""
+        parameters = {*self.parameters()}
+        for (scalars,) in self.db.execute("SELECT scalars FROM tasks WHERE status = 'done'"):
+            for name in parameters & json.loads(scalars).keys():
+                raise ValueError(f"{self.path} has results called {name!r}, which is a parameter "
+                                 "of the grid: rename one of them, and use another store")
 
     def _check_done(self, version: str, code: str) -> None:
         """Refuse a store that has tasks of other code, be they of this grid or not."""
@@ -365,15 +375,23 @@ class Store(Database):
                              sweep)[0][0])
 
     def rows(self, status: str, wanted: bool = False) -> list[Row]:
-        """Tasks of a status in the order in which they were asked for."""
+        """Tasks of a status in the order in which they were first asked for; those of this sweep
+        in that of its grid."""
+        join, order = (WANTED, "wanted.rowid") if wanted else ("", "id")
         return [Row(*row) for row in self._ask(
-            f"SELECT id, params, seed, scalars, error FROM tasks {WANTED if wanted else ''} "
-            "WHERE status = ? ORDER BY id", status)]
+            f"SELECT id, params, seed, scalars, error FROM tasks {join} "
+            f"WHERE status = ? ORDER BY {order}", status)]
 
-    def arrays(self) -> dict[int, dict[str, bytes]]:
-        """All arrays, by task and name."""
+    def parameters(self) -> list[str]:
+        """Names of the parameters of all tasks."""
+        return list(dict.fromkeys(name for (params,) in self._ask("SELECT params FROM tasks")
+                                  for name in json.loads(params)))
+
+    def arrays(self, wanted: bool = False) -> dict[int, dict[str, bytes]]:
+        """Arrays by task and name; those of this sweep only if ``wanted``."""
+        join = f"JOIN tasks ON id = task {WANTED}" if wanted else ""
         found: dict[int, dict[str, bytes]] = {}
-        for task, name, npy in self._ask("SELECT task, name, npy FROM arrays"):
+        for task, name, npy in self._ask(f"SELECT task, name, npy FROM arrays {join}"):
             found.setdefault(task, {})[name] = npy
         return found
 
