@@ -188,3 +188,14 @@ def test_nothing_is_said_where_nothing_can_be_compared(loaded):
     module = loaded()
     module.SCALE = [[k] for k in range(400_000)]
     assert [name for _, name, _ in claims(module.scaled).things] == ["scaled"]
+
+
+def written_anew(n, rng):
+    assert n > 0
+    return {"x": n}
+
+
+def test_code_that_an_import_hook_has_written_anew_is_not_compared():
+    """Workers of a test import its module without pytest."""
+    for run in (written_anew, functools.partial(written_anew)):
+        assert claims(run).things == ()

@@ -106,11 +106,13 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     Raises
     ------
     TypeError, ValueError
-        Before anything is run: if the grid, ``run``, or the store do not work.
+        Before anything is run: if the grid, ``run``, or the store do not work, or a sweep of other
+        code goes on with the store.
     OSError
         If the store cannot be written to. While the sweep runs it tries for a minute.
     SweepError
-        If workers cannot start, or the executor takes no more tasks; what is done is kept.
+        If workers cannot start, or have loaded other code or data than this session, or the
+        executor takes no more tasks; what is done is kept.
     KeyboardInterrupt
         On Ctrl-C; what is done is kept.
 
