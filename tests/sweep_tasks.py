@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
@@ -56,6 +57,12 @@ def stuck(n, rng):
     """Keeps the interpreter for longer than any test."""
     Path(os.environ["SWEEP_PIDS"], str(os.getpid())).touch()
     return {"x": re.match("(a+)+$", "a" * 60 + "b") is None}
+
+
+def thread(n, rng, seconds):
+    """Leaves a thread for which Python waits at its end."""
+    threading.Thread(target=time.sleep, args=(seconds,)).start()
+    return {"x": n}
 
 
 def forks(n, rng):

@@ -1,5 +1,8 @@
 """Tables and figures of sweeps, and values at the edge of what a store keeps."""
 
+import enum
+import functools
+import types
 import typing
 
 import numpy as np
@@ -8,6 +11,7 @@ import pytest
 import gflow
 from gflow.sweeping import failures, figure, task_rng
 from gflow.sweeping.grid import tasks
+from gflow.sweeping.store import Store
 
 
 def fails(n, kind, rng):
@@ -80,3 +84,138 @@ def test_dates_are_kept_neither_as_numbers_nor_as_none(sweep, tmp_path, date):
 def test_type_hints_can_be_asked_for(name):
     thing = getattr(gflow.sweeping, name)
     assert typing.get_type_hints(thing) is not None
+
+
+# Columns and rows ---------------------------------------------------------------------------------
+
+def test_a_result_is_called_like_no_parameter_of_any_task(sweep, tmp_path):
+    """Also of other points, and of the points that the store has from before."""
+    def run(rng, n, k=None):
+        return {"x": n} if k is not None else {"x": n, "k": 99}
+    with pytest.warns(RuntimeWarning, match="1 of 2 tasks failed, .*'k', the name of a parameter"):
+        table = sweep(run, [{"n": 1}, {"n": 2, "k": 5}])
+    assert table["k"].tolist() == [5]
+    with pytest.warns(RuntimeWarning, match="'k', the name of a parameter"):
+        sweep(run, [{"n": 3}])
+    sweep(run, [{"n": 1}], store=tmp_path / "t.db")
+    before = (tmp_path / "t.db").read_bytes()
+    with pytest.raises(ValueError, match="has results called 'k', which is a parameter of"):
+        sweep(run, [{"n": 2, "k": 5}], store=tmp_path / "t.db")
+    assert gflow.load_sweep(tmp_path / "t.db")["k"].tolist() == [99] and \
+        len((tmp_path / "t.db").read_bytes()) == len(before)
+
+
+def test_both_columns_of_one_name_are_read_from_stores_of_before(sweep, tmp_path, monkeypatch):
+    monkeypatch.setattr("gflow.sweeping.store.Store.parameters", lambda store: [])
+    sweep(lambda rng, n, k=0: {} if k else {"k": 99}, [{"n": 1}, {"n": 2, "k": 5}])
+    table = gflow.load_sweep(tmp_path / "s.db")
+    assert table["k"].tolist()[1] == 5 and table["k_"].tolist()[0] == 99
+
+
+@pytest.mark.parametrize("later", [[1, 2, 3, 4], [4, 3, 2, 1], [3, 9, 2]])
+def test_rows_are_in_the_order_of_the_grid(sweep, tmp_path, later):
+    sweep(lambda n, rng: {"x": n}, {"n": [2, 4]}, seeds=[1])
+    table = sweep(lambda n, rng: {"x": n}, {"n": later}, seeds=[5, 1], changed="keep")
+    assert table["n"].tolist() == np.repeat(later, 2).tolist() == table["x"].tolist()
+    assert table["seed"].tolist() == [5, 1] * len(later)
+    assert gflow.load_sweep(tmp_path / "s.db")["n"].tolist()[:2] == [2, 4]
+
+
+@pytest.mark.parametrize("value", [2**60 + 1, 2**63 - 1, -2**53 - 1, 2**53, 5])
+def test_whole_numbers_are_exact_beside_gaps(sweep, tmp_path, value):
+    sweep(lambda n, k, rng: {"x": value, "v": np.array([value, 1])},
+          [{"n": 1, "k": 1}, {"n": 2, "k": 2}])
+    cube = gflow.load_sweep(tmp_path / "s.db", "xarray")
+    for name in "xv":
+        assert int(cube[name].values[1, 1].ravel()[0]) == value
+        assert cube[name].dtype == (float if abs(value) <= 2**53 else object)
+    gap = cube["x"].values[0, 1, 0]
+    assert gap is None or gap != gap
+
+
+def test_only_the_arrays_that_are_wanted_are_read(sweep, monkeypatch):
+    found = []
+    sweep(lambda n, rng: {"x": np.full(3, n)}, {"n": [1, 2, 3]})
+    arrays = Store.arrays
+    monkeypatch.setattr(Store, "arrays", lambda *args: found.append(arrays(*args)) or found[-1])
+    assert sweep(lambda n, rng: {"x": np.full(3, n)}, {"n": [2]}, changed="keep")["x"].tolist() == [
+        [2, 2, 2]]
+    assert len(found) == 1 and len(found[0]) == 1
+
+
+def test_points_without_a_parameter_are_a_line_of_their_own():
+    table = np.rec.fromrecords([(1.0, np.nan, 0, 5.0), (2.0, np.nan, 0, 6.0), (1.0, 3.0, 0, 7.0)],
+                               names="n,k,seed,y")
+    lines = figure.curves(table, "y", x="n", by="k").lines
+    assert [list(line.get_ydata()) for line in lines] == [[7.0], [5.0, 6.0]]
+
+
+# What a grid takes --------------------------------------------------------------------------------
+
+class Speed(enum.StrEnum):
+    FAST = "fast"
+
+
+class Level(enum.IntEnum):
+    HIGH = 1
+
+
+class Plain(enum.Enum):
+    A = 1.0
+
+
+@pytest.mark.parametrize("values", [list(Speed), Level, [Plain.A], Level.HIGH, [[Speed.FAST]]])
+def test_members_of_enumerations_are_refused_and_not_turned_into_what_they_are_made_of(values):
+    with pytest.raises(TypeError, match=r"grid\['n'\] has (<|\[<)?.*: give its \.value or \.name$"):
+        tasks({"n": values})
+
+
+LOOP = []
+LOOP.append(LOOP)
+
+
+@pytest.mark.parametrize("grid, seeds, sentence", [
+    ({"n": range(10**12)}, 1, r"grid\['n'\] has more than 10000000 entries: give fewer"),
+    ({"n": range(10**30)}, 1, "more than 10000000 entries"),
+    (({"n": n} for n in range(10**9)), 1, "grid has more than 10000000 entries"),
+    ({"n": [1]}, range(10**12), "seeds has more than 10000000 entries"),
+    ({"n": range(30_000), "k": range(30_000)}, 1, "grid has 900000000 points: give at most"),
+    ({"n": range(3000)}, 10**4, "grid has 3000 points and seeds 10000 indices: give at most"),
+    ({"n": [LOOP]}, 1, r"grid\['n'\] has a list in itself, or more than 100 lists"),
+    ({"n": [functools.reduce(lambda inner, _: [inner], range(5000), [])]}, 1, "a list in itself"),
+    ({"n": [1]}, [functools.reduce(lambda inner, _: [inner], range(5000), [])], "seeds has a list"),
+])
+def test_what_no_memory_holds_and_lists_without_end_are_a_sentence(monkeypatch, grid, seeds,
+                                                                   sentence):
+    if isinstance(grid, types.GeneratorType):
+        monkeypatch.setattr("gflow.sweeping.grid.MOST", 1000)
+        sentence = sentence.replace("10000000", "1000")
+    with pytest.raises(ValueError, match=sentence) as caught:
+        tasks(grid, seeds)
+    assert len(str(caught.value)) < 300
+
+
+class Object:
+    def run(self, rng, **others):
+        return {"x": 1}
+
+    def __call__(this, rng, **others):
+        return {"x": 1}
+
+
+@pytest.mark.parametrize("run, name, sentence", [
+    (Object().run, "self", "which run gets already"), (Object(), "this", "which run gets already"),
+    (functools.partial(lambda a, b, rng, **k: {}, 1, 2), "b", "which run gets already"),
+    (functools.partial(functools.partial(Object.run), Object()), "self", "gets already"),
+    (lambda μ, rng: {}, "\u00b5", r"which Python code reads as '\\u03bc': write it so"),
+    (lambda rng, μ=1, **others: {}, "\u00b5", "which Python code reads as"),
+])
+def test_names_that_reach_another_parameter_or_none_are_refused(run, name, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        tasks({name: [1]}, run=run)
+
+
+def test_names_that_reach_run_are_taken():
+    assert tasks({"\u00b5": [1], "\u03bc": [2]}, run=lambda rng, **others: {})
+    assert tasks({"self": [1], "b": [2]}, run=functools.partial(lambda a, rng, b, **k: {}, 1))
+    assert tasks({"self": [1]}, run=lambda self, rng: {}) and tasks({"this": [1]}, run=Object().run)

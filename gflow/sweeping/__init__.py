@@ -2,8 +2,10 @@
 
 From outside: `gflow.sweep`, `gflow.load_sweep`, and here `failures`, `status` and `task_rng`.
 Grid and seeds (`grid`), which function it is (`identity`, with `hashes`, `names`, `sources`,
-`installed` and `packages`), results as bytes (`codec`), what a worker does (`worker`), where workers are (`executors`), the file (`store`), the loop
-(`session`), tables (`records`), the progress (`report`), figures (`figure`).
+`installed` and `packages`), whether workers have it too (`agreement`), results as bytes (`codec`),
+what a worker does (`worker`), where workers are (`executors`), the file (`store`), the loop
+(`session`), tables (`records`), progress (`report`), what is said of failures (`notice`), figures
+(`figure`).
 """
 
 from .grid import task_rng

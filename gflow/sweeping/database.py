@@ -6,12 +6,12 @@ import os
 import sqlite3
 import stat
 import time
-import warnings
 from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Iterator, Sequence
 
 from .._version import __version__
+from .notice import warn
 from .soundness import flaw, renew
 from ..problem.files import LONGEST_PART, descriptor, plain, told
 
@@ -37,7 +37,7 @@ CREATE TABLE arrays (task INTEGER REFERENCES tasks, name TEXT, npy BLOB,
 CREATE TABLE work (task INTEGER PRIMARY KEY REFERENCES tasks, sweep INTEGER, started REAL,
     finished REAL, wall REAL, worker TEXT);
 CREATE TABLE sweeps (id INTEGER PRIMARY KEY, host TEXT, pid INTEGER, started REAL, beat REAL,
-    ended REAL);
+    ended REAL, code TEXT, place TEXT);
 """
 
 
@@ -186,9 +186,9 @@ class Database:
         if not self._ask("SELECT count(*) FROM sweeps WHERE ended IS NULL")[0][0] or \
                 self._logged():
             return
-        warnings.warn(f"{self.path} was left in the middle of a sweep and {log.name} is not beside "
-                      "it: if this is a copy, the results of the last moment may be missing; copy "
-                      "both files together, or call the sweep again", RuntimeWarning, stacklevel=5)
+        warn(f"{self.path} was left in the middle of a sweep and {log.name} is not beside it: if "
+             "this is a copy, the results of the last moment may be missing; copy both files "
+             "together, or call the sweep again", stacklevel=5)
 
     @contextmanager
     def _transaction(self) -> Iterator[None]:

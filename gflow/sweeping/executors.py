@@ -10,13 +10,14 @@ import importlib.util
 import multiprocessing
 import multiprocessing.connection
 import os
+import signal
 import threading
 import time
 from concurrent.futures import Executor, Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from multiprocessing.connection import Connection
-from typing import Any, Callable, Iterator
+from typing import Any, Callable
 
 from ..problem.checks import whole
 from ..problem.words import short
@@ -27,6 +28,8 @@ PATIENCE = 60.0
 """Seconds to wait for a scheduler that went away."""
 GRACE = 2.0
 """Seconds for workers to end by themselves."""
+PARTING = 5.0
+"""The same for those that have done all: they may have files to close."""
 LOOK = 1.0
 """Seconds between two looks of a worker at whether its sweep is there."""
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -84,6 +87,14 @@ def open_executor(executor: Any, workers: int | None) -> tuple[Executor, int, bo
 def _is_client(executor: Any) -> bool:
     return type(executor).__module__.partition(".")[0] == "distributed" and \
         hasattr(executor, "submit")
+
+
+def finish(pool: Executor) -> None:
+    """Leave an executor of ours that has done all."""
+    if isinstance(pool, LocalPool):
+        pool.finish()
+    else:
+        pool.shutdown()
 
 
 def stop(pool: Executor, ours: bool) -> None:
@@ -158,17 +169,27 @@ class LocalPool(Executor):
         """End all processes now, whatever they do."""
         self._hand.close()
         # Code that never lets go of the interpreter does not notice.
-        processes = [process for pool in self._pools for process in
-                     list((pool._processes or {}).values())]
-        deadline = time.monotonic() + GRACE
-        with suppress(OSError, ValueError):
-            while (left := [process.sentinel for process in processes if process.is_alive()]) and \
-                    time.monotonic() < deadline:
-                multiprocessing.connection.wait(left, 0.1)
-        for process in processes:
-            with suppress(OSError, ValueError):
-                process.kill()
+        _end(self._processes(), GRACE)
         self.shutdown(wait=True, cancel_futures=True)
+
+    def finish(self) -> None:
+        """End all processes after their last task, also those in which it has left something."""
+        processes = self._processes()
+        threads: list[Any] = [pool._executor_manager_thread for pool in self._pools]
+        try:
+            self.shutdown(wait=False)
+            # Threads and children of a task would be waited for, without end.
+            _end(processes, PARTING)
+        except BaseException:
+            _end(processes, 0.0)
+            raise
+        for thread in threads:
+            if thread is not None:
+                thread.join(GRACE)
+
+    def _processes(self) -> list[multiprocessing.process.BaseProcess]:
+        return [process for pool in self._pools for process in
+                list((pool._processes or {}).values())]
 
     def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
         """Close the pool; see `concurrent.futures.Executor.shutdown`."""
@@ -185,7 +206,7 @@ class LocalPool(Executor):
     def _give(self, pool: ProcessPoolExecutor, fn: Callable[..., Any], args: Any,
               kwargs: Any) -> Future[Any]:
         # The first task starts the process, and libraries count threads when they are loaded.
-        with _environment(ONE_THREAD):
+        with _one_thread:
             return pool.submit(fn, *args, **kwargs)
 
     def _back(self, pool: ProcessPoolExecutor, done: Future[Any]) -> None:
@@ -194,6 +215,22 @@ class LocalPool(Executor):
             self._pools.discard(pool)
         self._idle.append(None if broken else pool)
         self._free.release()
+
+
+def _end(processes: list[multiprocessing.process.BaseProcess], patience: float) -> None:
+    """Wait for processes to end; kill those that do not, with what their tasks have started."""
+    deadline = time.monotonic() + patience
+    with suppress(OSError, ValueError):
+        while (left := [process.sentinel for process in processes if process.is_alive()]) and \
+                time.monotonic() < deadline:
+            multiprocessing.connection.wait(left, 0.1)
+    for process in processes:
+        with suppress(OSError, ValueError):
+            if process.is_alive():
+                # Each leads a group of its own, see `_obey`.
+                if hasattr(os, "killpg") and os.getpgid(process.pid or 0) == process.pid:
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.kill()
 
 
 def _obey(leash: Connection) -> None:
@@ -221,18 +258,34 @@ def _obey(leash: Connection) -> None:
         fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
 
 
-@contextmanager
-def _environment(changes: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in changes}
-    os.environ.update(changes)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
+class _Environment:
+    """Variables that are set as long as any thread is inside."""
+
+    def __init__(self, changes: dict[str, str]) -> None:
+        self.changes = changes
+        self.lock = threading.Lock()
+        self.inside = 0
+        self.before: dict[str, str | None] = {}
+
+    def __enter__(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.before = {name: os.environ.get(name) for name in self.changes}
+                os.environ.update(self.changes)
+            self.inside += 1
+
+    def __exit__(self, *details: Any) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside:
+                for name, value in self.before.items():
+                    if value is None:
+                        os.environ.pop(name, None)
+                    else:
+                        os.environ[name] = value
+
+
+_one_thread = _Environment(ONE_THREAD)
 
 
 class DaskPool(Executor):

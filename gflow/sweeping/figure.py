@@ -45,9 +45,9 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
     values = _numbers(table, y)
     groups = np.unique(table[by]) if by else [None]
     for i, group in enumerate(groups):
-        chosen = np.ones(len(table), dtype=bool) if by is None else table[by] == group
+        chosen = np.ones(len(table), dtype=bool) if by is None else _equal(table[by], group)
         points = np.unique(table[x][chosen])
-        samples = [values[chosen & (table[x] == point)] for point in points]
+        samples = [values[chosen & _equal(table[x], point)] for point in points]
         samples = [sample[~np.isnan(sample)] for sample in samples]
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)],
                  "markersize": 4, "label": None if by is None else f"{by} = {group}"}
@@ -145,6 +145,12 @@ def _numbers(table: np.ndarray, y: str) -> np.ndarray:
     if not _is_number(table.dtype[y]):
         raise ValueError(f"{y!r} is not one number a task")
     return np.asarray(table[y], dtype=float)
+
+
+def _equal(column: np.ndarray, value: Any) -> np.ndarray:
+    """Where a column has a value; NaN, which stands for none, is one too."""
+    found: np.ndarray = (column == value) | (column != column) & (value != value)
+    return found
 
 
 def _is_number(dtype: np.dtype) -> bool:

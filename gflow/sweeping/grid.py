@@ -6,12 +6,16 @@ that they do not depend on what else is in the grid, and the task can be rerun a
 
 from __future__ import annotations
 
+import enum
+import functools
 import hashlib
 import inspect
 import itertools
 import json
 import math
 import numbers
+import unicodedata
+from types import FunctionType, MethodType
 from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Sequence
 
 import numpy as np
@@ -25,8 +29,10 @@ LARGEST = 2**53
 """Whole numbers beyond this are not kept by every reader of JSON."""
 SEED_BITS = 4096
 """A root seed is written with decimals; Python reads no more than 4300."""
-MOST_SEEDS = 10**7
-"""Seed indices are in memory."""
+MOST = 10**7
+"""Tasks are in memory."""
+DEEPEST = 100
+"""Lists within lists: one may be in itself."""
 
 
 class Task(NamedTuple):
@@ -85,10 +91,14 @@ def tasks(grid: Grid, seeds: int | Iterable[int] = 1, shared: Sequence[str] = ()
     indices = seed_indices(seeds)
     found: dict[str, Task] = {}
     names: set[str] = set()
-    signature = _signature(run)
-    for point in _points(grid):
+    signature, given = _signature(run), _given(run)
+    points = _points(grid)
+    if len(points) * len(indices) > MOST:
+        raise ValueError(f"grid has {len(points)} points and seeds {len(indices)} indices: give at "
+                         f"most {MOST} tasks")
+    for point in points:
         values = {name: _plain(name, value) for name, value in point.items()}
-        _check_names(values, signature)
+        _check_names(values, signature, given)
         names.update(values)
         for seed in indices:
             task = make_task(values, seed, shared)
@@ -182,13 +192,13 @@ def seed_indices(seeds: Any) -> list[int]:
     if isinstance(seeds, np.ndarray) and not seeds.ndim:
         seeds = seeds.item()
     if isinstance(seeds, numbers.Integral) and not isinstance(seeds, bool):
-        if int(seeds) > MOST_SEEDS:
-            raise ValueError(f"seeds is {_shown(seeds)}: give at most {MOST_SEEDS}")
+        if int(seeds) > MOST:
+            raise ValueError(f"seeds is {_shown(seeds)}: give at most {MOST}")
         indices = list(range(int(seeds)))
     elif isinstance(seeds, str | bytes | bool | Mapping) or not isinstance(seeds, Iterable):
         raise TypeError(f"seeds is {seeds!r}: give the number of seeds, or a list of indices")
     else:
-        indices = list(seeds)
+        indices = _listed("seeds", seeds)
     for seed in indices:
         if isinstance(seed, bool) or not isinstance(seed, numbers.Integral) or \
                 not 0 <= seed <= LARGEST:
@@ -207,12 +217,14 @@ def _points(grid: Any) -> list[dict[str, Any]]:
         grid = grid()
     if isinstance(grid, Mapping):
         axes = {name: _axis(name, values) for name, values in grid.items()}
+        if (count := math.prod(map(len, axes.values()))) > MOST:
+            raise ValueError(f"grid has {count} points: give at most {MOST}")
         return [dict(zip(axes, point)) for point in itertools.product(*axes.values())]
     if isinstance(grid, str | bytes) or not isinstance(grid, Iterable) or \
             not getattr(grid, "ndim", 1):
         raise TypeError(f"grid is a {type(grid).__name__}: give a mapping of lists, a list of "
                         "mappings, or a callable that returns one of these")
-    points = list(grid)
+    points = _listed("grid", grid)
     for point in points:
         if not isinstance(point, Mapping):
             raise TypeError(f"grid has a {type(point).__name__} in its list: give mappings of "
@@ -227,10 +239,18 @@ def _axis(name: Any, values: Any) -> list[Any]:
         return [values]
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
         raise TypeError(f"grid[{name!r}] is a {type(values).__name__}: give a list of values")
-    axis = list(values)
+    axis = _listed(f"grid[{name!r}]", values)
     if not axis:
         raise ValueError(f"grid[{name!r}] is empty: give at least one value")
     return axis
+
+
+def _listed(what: str, values: Iterable[Any]) -> list[Any]:
+    """Values as a list, if memory holds them: a range may be long, and an iterator has no end."""
+    if isinstance(values, range) and values[MOST:] or \
+            len(found := list(itertools.islice(values, MOST + 1))) > MOST:
+        raise ValueError(f"{what} has more than {MOST} entries: give fewer")
+    return found
 
 
 def _signature(run: Callable[..., Any] | None) -> inspect.Signature | None:
@@ -241,10 +261,37 @@ def _signature(run: Callable[..., Any] | None) -> inspect.Signature | None:
         return None
 
 
-def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None) -> None:
+def _given(run: Any) -> set[str]:
+    """Names of what ``run`` gets by position: the object of a method, arguments of a partial."""
+    inner: Any = getattr(type(run), "__call__", None)
+    count = 1
+    if isinstance(run, functools.partial):
+        inner, count = run.func, len(run.args)
+    elif isinstance(run, type):
+        inner = vars(run).get("__init__")
+    elif isinstance(run, MethodType):
+        inner = run.__func__
+    if not isinstance(inner, FunctionType) and not isinstance(run, functools.partial):
+        return set()
+    signature = _signature(inner)
+    names = [] if signature is None else [
+        name for name, parameter in signature.parameters.items()
+        if parameter.kind is parameter.POSITIONAL_OR_KEYWORD]
+    return {*names[:count], *_given(inner)}
+
+
+def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None,
+                 given: Collection[str] = ()) -> None:
     for name in values:
         if not isinstance(name, str) or not name.isidentifier():
             raise ValueError(f"grid has the parameter {name!r}: a name is a Python identifier")
+        plain = unicodedata.normalize("NFKC", name)
+        if plain != name and signature is not None and plain in signature.parameters:
+            raise ValueError(f"grid has the parameter {name!r}, which Python code reads as "
+                             f"{ascii(plain)}: write it so")
+        if name in given:
+            raise ValueError(f"grid has the parameter {name!r}, which run gets already, as a "
+                             "method or by functools.partial: rename it")
         if name in RESERVED:
             raise ValueError(f"grid has the parameter {name!r}, a name taken by the sweep: "
                              "rename it (seeds are given by seeds=)")
@@ -257,8 +304,12 @@ def _check_names(values: Mapping[str, Any], signature: inspect.Signature | None)
                         "it takes every parameter of the grid and rng, by name") from None
 
 
-def _plain(name: Any, value: Any) -> Any:
+def _plain(name: Any, value: Any, depth: int = 0) -> Any:
     """A value that survives JSON unchanged; what ``run`` is called with."""
+    if isinstance(value, enum.Enum):
+        # Some are numbers or strings, and would arrive as these.
+        raise TypeError(f"grid[{name!r}] has {_shown(value)}, a member of an enumeration: give its "
+                        ".value or .name")
     if isinstance(value, np.generic) or \
             type(value) is np.ndarray and not value.ndim:
         # Dates would become whole numbers or None.
@@ -266,7 +317,10 @@ def _plain(name: Any, value: Any) -> Any:
             raise TypeError(f"grid[{name!r}] has a date or a span of time: give numbers or strings")
         value = value.item()
     if isinstance(value, list | tuple):
-        return [_plain(name, item) for item in value]
+        if depth == DEEPEST:
+            raise ValueError(f"grid[{name!r}] has a list in itself, or more than {DEEPEST} lists "
+                             "within each other: give lists of numbers or strings")
+        return [_plain(name, item, depth + 1) for item in value]
     if value is None or isinstance(value, bool):
         return value
     # Of a class of the user, what JSON keeps.
@@ -290,6 +344,8 @@ def _shown(value: Any) -> str:
         text = repr(value)
     except ValueError:
         return f"a number of {int(value).bit_length()} bits"
+    except RecursionError:
+        return f"a {type(value).__name__} of many within each other"
     return text if len(text) <= 100 else f"{text[:50]}...{text[-40:]}"
 
 

@@ -64,7 +64,7 @@ def fingerprint(run: Callable[..., Any]) -> str:
     >>> fingerprint(half) == fingerprint(same), fingerprint(half) == fingerprint(partial(max, 1))
     (True, False)
     """
-    digest = _Digest(run)
+    digest = Digest(run)
     try:
         found = digest.root(run)
         if digest.missed:
@@ -93,11 +93,11 @@ def title(run: Any) -> str:
     return f"{run.__module__}:{run.__qualname__}"
 
 
-class _TooMuch(_Unknown):
+class TooMuch(_Unknown):
     """The same of how much there is: where it is noticed depends on the way there."""
 
 
-class _Digest:
+class Digest:
     """Hashes of values and code; what can be imported is hashed once, and by name elsewhere."""
 
     def __init__(self, run: Any) -> None:
@@ -136,7 +136,7 @@ class _Digest:
         """Hash of a value."""
         self.visits += 1
         if self.visits > MOST:
-            raise _TooMuch(f"more than {MOST} values")
+            raise TooMuch(f"more than {MOST} values")
         found = plain(value)
         if found is not None:
             return found
@@ -156,8 +156,8 @@ class _Digest:
         try:
             found = self._compound(value)
         except RecursionError:
-            raise _TooMuch("something too deeply nested") from None
-        except _TooMuch:
+            raise TooMuch("something too deeply nested") from None
+        except TooMuch:
             raise
         except Exception as error:
             if not lenient:
@@ -401,7 +401,7 @@ class _Digest:
         try:
             return self.of(value)
         except _Unknown as error:
-            if isinstance(error, _TooMuch):
+            if isinstance(error, TooMuch):
                 self.missed.append(f"{error} ({name or type(value).__qualname__})")
             self.visits = visits
             self.left_out += 1

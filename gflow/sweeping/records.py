@@ -69,13 +69,13 @@ def load_sweep(path: str | os.PathLike[str] | bytes,
     Returns
     -------
     numpy.recarray, pandas.DataFrame or xarray.Dataset
-        A record for each task that is done: parameters, ``seed``, results, in the order of the
-        grid. Arrays of equal shape are fields of that shape; others, values of mixed types, and
-        what NumPy's numbers and strings do not hold exactly, are objects. What a task lacks is NaN
-        in numbers, "" in strings, otherwise None. While no task is done there are the parameters
-        and ``seed``, without records. A Dataset has the parameters with several values and ``seed``
-        as dimensions, the others as attributes (yes and no as 1 and 0, since files of netCDF have
-        no other), and NaN where there is no task.
+        A record for each task that is done: parameters, ``seed``, results, in the order in which
+        tasks were first asked for. Arrays of equal shape are fields of that shape; others, values
+        of mixed types, and what NumPy's numbers and strings do not hold exactly, are objects. What
+        a task lacks is NaN in numbers, "" in strings, otherwise None. While no task is done there
+        are the parameters and ``seed``, without records. A Dataset has the parameters with several
+        values and ``seed`` as dimensions, the others as attributes (yes and no as 1 and 0, since
+        files of netCDF have no other), and NaN where there is no task.
 
     Raises
     ------
@@ -138,7 +138,7 @@ def failures(path: str | os.PathLike[str] | bytes) -> list[Failure]:
 
 def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[str]]:
     """Columns by name, and which of them are parameters."""
-    rows, arrays = store.rows("done", wanted), store.arrays()
+    rows, arrays = store.rows("done", wanted), store.arrays(wanted)
     params = [json.loads(row.params) for row in rows]
     results = [_result(store, row, arrays.get(row.id, {})) for row in rows]
     parameters = list(dict.fromkeys(name for point in params for name in point))
@@ -148,7 +148,9 @@ def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[st
         columns = _promised(store, wanted)
         parameters = list(columns)
     columns["seed"] = np.array([row.seed for row in rows], dtype=np.int64)
-    columns |= {name: _column([result.get(name) for result in results]) for name in names}
+    for name in names:
+        # A parameter may have that name in stores of an older gflow.
+        columns[_free(name, columns)] = _column([result.get(name) for result in results])
     return columns, parameters
 
 
@@ -196,6 +198,11 @@ def _is_float(value: int) -> bool:
         return int(float(value)) == value
     except OverflowError:
         return False
+
+
+def _are_floats(column: np.ndarray) -> bool:
+    """Whether double precision holds all whole numbers of a column."""
+    return column.dtype.kind in "iu" and all(map(_is_float, column.ravel().tolist()))
 
 
 def _fits(values: list[str]) -> bool:
@@ -263,7 +270,7 @@ def _attribute(value: np.generic) -> int | float | str:
 
 
 def _free(name: str, taken: dict[str, np.ndarray]) -> str:
-    """A name for an axis that is not that of a parameter or of another result."""
+    """A name that is not that of a parameter or of another result."""
     while name in taken:
         name += "_"
     return name
@@ -275,7 +282,8 @@ def _spread(column: np.ndarray, shape: tuple[int, ...],
     complete = len(column) == np.prod(shape)
     dtype = column.dtype
     if not complete:
-        dtype = np.result_type(dtype, float) if dtype.kind in "iufc" else np.dtype(object)
+        dtype = np.result_type(dtype, float) if dtype.kind in "fc" or _are_floats(column) else \
+            np.dtype(object)
     full = np.full(shape + column.shape[1:], np.nan if dtype.kind in "fc" else None if
                    dtype == object else column.dtype.type(), dtype=dtype)
     full[index] = column

@@ -6,6 +6,7 @@ import os
 import time
 
 from ..problem.console import is_terminal, say
+from .notice import headline
 from .store import Store, Sweep
 
 REDRAW = 1.0
@@ -122,8 +123,7 @@ def status(path: str | os.PathLike[str] | bytes, tracebacks: bool = False) -> st
         lines.append("  no sweep is running" if count["pending"] else
                      "  complete, but for what failed" if count["failed"] else "  complete")
     if failed:
-        lines.append(f"  {failed[0].params} seed {failed[0].seed}: "
-                     f"{failed[0].error.strip().splitlines()[-1]}")
+        lines.append(f"  {failed[0].params} seed {failed[0].seed}: {headline(failed[0].error)}")
     if tracebacks:
         lines += [f"\n{row.params} seed {row.seed}\n{row.error}" for row in failed]
     return "\n".join(lines)

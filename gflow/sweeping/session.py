@@ -10,7 +10,6 @@ import os
 import queue
 import time
 import traceback
-import warnings
 from collections import Counter, deque
 from concurrent.futures import Executor, Future
 from concurrent.futures.process import BrokenProcessPool
@@ -19,10 +18,12 @@ from typing import TYPE_CHECKING, Any, Callable, Iterable, Literal, Mapping, Seq
 
 import numpy as np
 
+from .agreement import claims
 from .codec import writable
-from .executors import DEADLY, LocalPool, check_executor, open_executor, stop
+from .executors import DEADLY, LocalPool, check_executor, finish, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
 from .identity import fingerprint, title
+from .notice import headline, warn
 from .records import records
 from .report import Meter
 from .store import Store
@@ -99,17 +100,19 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     Returns
     -------
     numpy.recarray
-        One record for each task of the grid that is done: parameters, ``seed``, results. See
-        `load_sweep` for other forms.
+        One record for each task of the grid that is done, in its order: parameters, ``seed``,
+        results. See `load_sweep` for other forms.
 
     Raises
     ------
     TypeError, ValueError
-        Before anything is run: if the grid, ``run``, or the store do not work.
+        Before anything is run: if the grid, ``run``, or the store do not work, or a sweep of other
+        code goes on with the store.
     OSError
         If the store cannot be written to. While the sweep runs it tries for a minute.
     SweepError
-        If workers cannot start, or the executor takes no more tasks; what is done is kept.
+        If workers cannot start, or have loaded other code or data than this session, or the
+        executor takes no more tasks; what is done is kept.
     KeyboardInterrupt
         On Ctrl-C; what is done is kept.
 
@@ -140,11 +143,12 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     check_executor(executor, workers)
     root = root_seed(rng)
     wanted = tasks(grid, seeds, shared, run if callable(run) else None)
-    job = Job(pack(run), root)
+    packed, code = pack(run), fingerprint(run)
+    job = Job(packed, root, code=code, claims=claims(run))
     settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted(shared))}
-    code = fingerprint(run)
     with Store(store) as opened:
         todo = opened.begin(wanted, settings, code, changed, retry_failed)
+        job = job._replace(taken=tuple(opened.parameters()))
         try:
             if todo:
                 _work(opened, job, todo, executor, workers, Meter(opened, progress))
@@ -155,10 +159,9 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
         if failed:
             # Where warnings are shown may be closed by now.
             with suppress(OSError, ValueError, AttributeError):
-                warnings.warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
-                              f"{_last_line(failed[0].error)!r}; gflow.sweeping.failures"
-                              f"({str(opened.path)!r}) has the tracebacks",
-                              RuntimeWarning, stacklevel=2)
+                warn(f"{len(failed)} of {len(wanted)} tasks failed, the first with "
+                     f"{headline(failed[0].error)!r}; gflow.sweeping.failures"
+                     f"({str(opened.path)!r}) has the tracebacks", stacklevel=2)
         return records(opened, wanted=True)
 
 
@@ -170,6 +173,8 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
     try:
         _check_workers(pool, job, meter)
         dealer.run()
+        if ours:
+            finish(pool)
     except BaseException as error:
         # A second Ctrl-C may come meanwhile.
         try:
@@ -182,8 +187,6 @@ def _work(store: Store, job: Job, todo: dict[int, Task], executor: Any, workers:
         raise
     finally:
         meter.close()
-    if ours:
-        pool.shutdown()
 
 
 def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
@@ -370,7 +373,3 @@ def _kept(store: Store) -> str:
         count = store.count(wanted=True)
         return f"{count['done']} of {sum(count.values())} tasks are done and kept in {store.path}"
     return f"what was done is kept in {store.path}"
-
-
-def _last_line(text: str) -> str:
-    return text.strip().splitlines()[-1][:500]

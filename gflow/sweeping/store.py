@@ -13,6 +13,8 @@ own watch: clocks may be set while a sweep runs.
 
 from __future__ import annotations
 
+import functools
+import json
 import os
 import socket
 import time
@@ -28,8 +30,8 @@ ALIVE = 60.0
 """Seconds after which a sweep that gives no sign of life counts as dead."""
 AHEAD = 10.0
 """The same, if its last sign is in the future: a clock has been set back since."""
-OURS: set[tuple[str, int]] = set()
-"""Sweeps that go on in this process: file and number."""
+OURS: set[tuple[int, int, int]] = set()
+"""Sweeps that go on in this process: file, whatever its name, and number."""
 WANTED = "JOIN wanted USING (key)"
 
 
@@ -47,6 +49,10 @@ class Sweep(NamedTuple):
         the time that it has run, also if the clock was set meanwhile.
     ended : float or None
         When it ended in good order.
+    code : str or None
+        Version of gflow and fingerprint of ``run``; None if it is of an older gflow.
+    place : str or None
+        Where its process number counts: containers may have the host name in common.
     """
 
     id: int
@@ -55,6 +61,8 @@ class Sweep(NamedTuple):
     started: float
     beat: float
     ended: float | None
+    code: str | None
+    place: str | None
 
 
 class Row(NamedTuple):
@@ -106,7 +114,8 @@ class Store(Database):
 
     def close(self) -> None:
         """Close the file."""
-        OURS.discard((str(self.path), self.sweep))
+        if self.sweep >= 0:
+            OURS.discard(self._number(self.sweep))
         super().close()
 
     # Beginning ------------------------------------------------------------------------------------
@@ -131,8 +140,10 @@ class Store(Database):
         Raises
         ------
         ValueError
-            If the store is of another sweep, or holds tasks of other code.
+            If the store is of another sweep, holds tasks of other code, or is in use by a sweep of
+            such.
         """
+        self.code = code
         with self._transaction():
             self._renew()
             self._settle(settings)
@@ -140,39 +151,78 @@ class Store(Database):
                                 "VALUES (?, ?, ?, 'pending')",
                                 [(task.key, task.params, task.seed) for task in tasks])
             self._wanted(tasks)
-            other = f"FROM tasks {WANTED} WHERE status = ? AND (version <> ? OR code <> ?)"
+            self._check_names()
             this = (__version__, code)
-            count, versions = self.db.execute(
-                f"SELECT count(*), group_concat(DISTINCT version) {other}",
-                ("done", *this)).fetchone()
-            if count and changed == "raise":
-                author = (f"gflow {versions}, and this is {__version__}"
-                          if versions != __version__ else
-                          "other code of run, or with other data that it carries or reads")
-                raise ValueError(f"{self.path} holds {count} of these tasks as done by {author}: "
-                                 "give changed=\"keep\" to keep them, changed=\"rerun\" to run "
-                                 "them again, or another store")
+            if changed == "raise":
+                self._check_done(*this)
+            other = f"FROM tasks {WANTED} WHERE status = ? AND (version <> ? OR code <> ?)"
             for status in ("failed", "done") if changed == "rerun" else ("failed",):
                 self.db.execute("UPDATE tasks SET status = 'pending' WHERE id IN "
                                 f"(SELECT id {other})", (status, *this))
             if retry_failed:
                 self.db.execute("UPDATE tasks SET status = 'pending' WHERE status = 'failed' "
                                 "AND key IN (SELECT key FROM wanted)")
-            going_on = {sweep.id for sweep in self.alive(wait=True)}
-            self.db.executemany("UPDATE sweeps SET ended = beat WHERE id = ?", [
-                (sweep.id,) for sweep in self.sweeps()
-                if sweep.ended is None and sweep.id not in going_on])
-            now = time.time()
-            self.sweep = self.db.execute(
-                "INSERT INTO sweeps (host, pid, started, beat) VALUES (?, ?, ?, ?)",
-                (socket.gethostname(), os.getpid(), now, now)).lastrowid or 0
-            OURS.add((str(self.path), self.sweep))
-            self.begun = time.monotonic()
-            self.code = code
+            self._start()
             # Keys are hashes: in their order tasks are well shuffled.
             by_key = {task.key: task for task in tasks}
             return {row[0]: by_key[row[1]] for row in self.db.execute(
                 f"SELECT id, key FROM tasks {WANTED} WHERE status = 'pending' ORDER BY key")}
+
+    def _check_names(self) -> None:
+        """A table has one column of a name."""
+        parameters = {*self.parameters()}
+        for (scalars,) in self.db.execute("SELECT scalars FROM tasks WHERE status = 'done'"):
+            for name in parameters & json.loads(scalars).keys():
+                raise ValueError(f"{self.path} has results called {name!r}, which is a parameter "
+                                 "of the grid: rename one of them, and use another store")
+
+    def _check_done(self, version: str, code: str) -> None:
+        """Refuse a store that has tasks of other code, be they of this grid or not."""
+        question = ("SELECT count(*), group_concat(DISTINCT version) FROM tasks {} "
+                    "WHERE status = 'done' AND (version <> ? OR code <> ?)")
+        for join, which, more in ((WANTED, "these tasks", "changed=\"rerun\" to run them again, "),
+                                  ("", "its tasks, none of them of this grid,", "")):
+            count, versions = self.db.execute(question.format(join), (version, code)).fetchone()
+            if count:
+                author = (f"gflow {versions}, and this is {version}" if versions != version else
+                          "other code of run, or with other data that it carries or reads")
+                raise ValueError(f"{self.path} holds {count} of {which} as done by {author}: "
+                                 f"give changed=\"keep\" to keep them, {more}or another store")
+
+    def _start(self) -> None:
+        """Write down that this sweep has begun, and that dead ones have ended."""
+        columns = self._columns()
+        for name in {"code", "place"} - columns:
+            # Of an older gflow, which asks for its own columns only.
+            self.db.execute(f"ALTER TABLE sweeps ADD COLUMN {name} TEXT")
+        going_on = self.alive(wait=True)
+        self._check_others(going_on)
+        self.db.executemany("UPDATE sweeps SET ended = beat WHERE id = ?", [
+            (sweep.id,) for sweep in self.sweeps()
+            if sweep.ended is None and sweep not in going_on])
+        now = time.time()
+        self.sweep = self.db.execute(
+            "INSERT INTO sweeps (host, pid, started, beat, code, place) VALUES (?, ?, ?, ?, ?, ?)",
+            (socket.gethostname(), os.getpid(), now, now, f"{__version__} {self.code}", _place()),
+        ).lastrowid or 0
+        OURS.add(self._number(self.sweep))
+        self.begun = time.monotonic()
+
+    def _check_others(self, going_on: Iterable[Sweep]) -> None:
+        """Refuse to work beside a sweep of other code: each would take tasks of the other."""
+        for sweep in going_on:
+            # One whose last sign lies in the future is dead, most likely.
+            if sweep.code not in (None, f"{__version__} {self.code}") and \
+                    sweep.beat < time.time() + ALIVE:
+                raise ValueError(f"{self.path} is in use by a sweep of other code or data of run, "
+                                 f"or of another gflow (on {sweep.host}, process {sweep.pid}): "
+                                 "wait until it ends, end it, or use another store")
+
+    def _number(self, sweep: int) -> tuple[int, int, int]:
+        return self._file.st_dev, self._file.st_ino, sweep
+
+    def _columns(self) -> set[str]:
+        return {row[1] for row in self._ask("PRAGMA table_info(sweeps)")}
 
     def _wanted(self, tasks: Sequence[Task]) -> None:
         self.db.execute("CREATE TEMP TABLE IF NOT EXISTS wanted (key TEXT PRIMARY KEY)")
@@ -235,7 +285,9 @@ class Store(Database):
             # Another sweep may have taken this one for dead.
             self.db.execute("UPDATE sweeps SET started = ?, beat = ?, ended = NULL WHERE id = ?",
                             (now - (time.monotonic() - self.begun), now, self.sweep))
-            others = {sweep.id for sweep in self.alive(wait=True)} - {self.sweep}
+            going_on = [sweep for sweep in self.alive(wait=True) if sweep.id != self.sweep]
+            self._check_others(going_on)
+            others = {sweep.id for sweep in going_on}
             answers: dict[int, str] = {}
             for task in wanted:
                 if room <= 0:
@@ -281,8 +333,10 @@ class Store(Database):
 
     def sweeps(self) -> list[Sweep]:
         """All sweeps that have worked on the store."""
+        known = self._columns()
+        more = ", ".join(name if name in known else "NULL" for name in ("code", "place"))
         return [Sweep(*row) for row in self._ask(
-            "SELECT id, host, pid, started, beat, ended FROM sweeps ORDER BY id")]
+            f"SELECT id, host, pid, started, beat, ended, {more} FROM sweeps ORDER BY id")]
 
     def alive(self, wait: bool = False) -> list[Sweep]:
         """Sweeps that go on; with ``wait`` also those that may, until they have had their time."""
@@ -291,9 +345,9 @@ class Store(Database):
     def _alive(self, sweep: Sweep, wait: bool) -> bool:
         if sweep.ended is not None:
             return False
-        if sweep.host == socket.gethostname():
+        if sweep.host == socket.gethostname() and sweep.place in (None, _place()):
             if sweep.pid == os.getpid():
-                return (str(self.path), sweep.id) in OURS
+                return self._number(sweep.id) in OURS
             if not _exists(sweep.pid):
                 return False
         now, age = time.monotonic(), time.time() - sweep.beat
@@ -321,17 +375,35 @@ class Store(Database):
                              sweep)[0][0])
 
     def rows(self, status: str, wanted: bool = False) -> list[Row]:
-        """Tasks of a status in the order in which they were asked for."""
+        """Tasks of a status in the order in which they were first asked for; those of this sweep
+        in that of its grid."""
+        join, order = (WANTED, "wanted.rowid") if wanted else ("", "id")
         return [Row(*row) for row in self._ask(
-            f"SELECT id, params, seed, scalars, error FROM tasks {WANTED if wanted else ''} "
-            "WHERE status = ? ORDER BY id", status)]
+            f"SELECT id, params, seed, scalars, error FROM tasks {join} "
+            f"WHERE status = ? ORDER BY {order}", status)]
 
-    def arrays(self) -> dict[int, dict[str, bytes]]:
-        """All arrays, by task and name."""
+    def parameters(self) -> list[str]:
+        """Names of the parameters of all tasks."""
+        return list(dict.fromkeys(name for (params,) in self._ask("SELECT params FROM tasks")
+                                  for name in json.loads(params)))
+
+    def arrays(self, wanted: bool = False) -> dict[int, dict[str, bytes]]:
+        """Arrays by task and name; those of this sweep only if ``wanted``."""
+        join = f"JOIN tasks ON id = task {WANTED}" if wanted else ""
         found: dict[int, dict[str, bytes]] = {}
-        for task, name, npy in self._ask("SELECT task, name, npy FROM arrays"):
+        for task, name, npy in self._ask(f"SELECT task, name, npy FROM arrays {join}"):
             found.setdefault(task, {})[name] = npy
         return found
+
+
+@functools.cache
+def _place() -> str:
+    """Which run of which kernel it is, and whose process numbers; "" where that is not told."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return f"{file.read().strip()} {os.readlink('/proc/self/ns/pid')}"
+    except (OSError, ValueError):
+        return ""
 
 
 def _exists(pid: int) -> bool:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import pickle
 import socket
+import threading
 import time
 import traceback
-from typing import Any, Callable, NamedTuple
+from typing import Any, Callable, Iterator, NamedTuple
 
 from .._version import __version__
 from ..problem.words import said
+from .agreement import Claims, disagreement
 from .codec import encode, writable
 from .grid import Task, spawned
 
@@ -23,6 +26,10 @@ LONGEST = 100_000
 
 class SweepError(RuntimeError):
     """The sweep cannot go on with these workers; what is done is kept in the store."""
+
+
+class _Other(SweepError):
+    """This worker has not loaded what the session has."""
 
 
 class Job(NamedTuple):
@@ -36,11 +43,20 @@ class Job(NamedTuple):
         Root seed.
     version : str
         Version of gflow that the sweep runs.
+    code : str
+        Fingerprint of ``run`` in the session.
+    claims : Claims
+        What the session has loaded, and a worker must have too.
+    taken : tuple of str
+        Parameters of the store, which are no names of results.
     """
 
     run: bytes
     root: int
     version: str = __version__
+    code: str = ""
+    claims: Claims = Claims()
+    taken: tuple[str, ...] = ()
 
 
 class Outcome(NamedTuple):
@@ -84,7 +100,7 @@ def perform(job: Job, task: Task) -> Outcome:
     Raises
     ------
     SweepError
-        If this worker has another version of gflow.
+        If this worker has another version of gflow, or other code or data of ``run``.
 
     Examples
     --------
@@ -101,8 +117,13 @@ def perform(job: Job, task: Task) -> Outcome:
     arrays: dict[str, bytes] = {}
     error = None
     try:
-        result = _unpack(job.run)(**params, rng=spawned(job.root, task.spawn))
-        scalars, arrays = encode(result, params)
+        run = _load(job.run, job.code, job.claims)
+        with _same_directory():
+            result = run(**params, rng=spawned(job.root, task.spawn))
+        scalars, arrays = encode(result, {*params, *job.taken})
+    except _Other as problem:
+        raise SweepError(f"a worker on {socket.gethostname()} cannot take part: "
+                         f"{problem}") from None
     except KeyboardInterrupt:
         raise
     except BaseException as problem:
@@ -112,6 +133,25 @@ def perform(job: Job, task: Task) -> Outcome:
         os._exit(1)
     return Outcome(scalars, arrays, error, time.perf_counter() - start,
                    f"{socket.gethostname()}:{os.getpid()}")
+
+
+@contextlib.contextmanager
+def _same_directory() -> Iterator[None]:
+    """Go back to where the task began: the next one may name files from there."""
+    # All threads have one directory in common.
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    try:
+        before = os.getcwd()
+    except OSError:
+        before = None
+    try:
+        yield
+    finally:
+        if before is not None:
+            with contextlib.suppress(OSError):
+                os.chdir(before)
 
 
 def _told(problem: BaseException) -> str:
@@ -132,8 +172,11 @@ def greet(job: Job) -> str:
     if job.version != __version__:
         return _mismatch(job)
     try:
-        _unpack(job.run)
-    except Exception as error:
+        _load(job.run, job.code, job.claims)
+    except _Other as error:
+        return str(error)
+    except BaseException as error:
+        # A module may call ``sys.exit`` when it is imported.
         return (f"it cannot load run ({type(error).__name__}: {said(error)}): put run into a "
                 "module that workers can import, or install cloudpickle")
     return ""
@@ -168,6 +211,11 @@ def pack(run: Callable[..., Any]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _unpack(packed: bytes) -> Callable[..., Any]:
+def _load(packed: bytes, code: str, claims: Claims) -> Callable[..., Any]:
+    """``run`` as this process has it; once for each fingerprint, since modules are reloaded."""
     run: Callable[..., Any] = pickle.loads(packed)
+    thing = disagreement(run, claims)
+    if thing is not None:
+        raise _Other(f"its {thing} is other code or data than the session's: start both anew, or "
+                     "carry what was set or drawn with functools.partial")
     return run

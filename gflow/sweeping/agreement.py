@@ -1,0 +1,283 @@
+"""Whether a worker has loaded what the session has: the code and data that do not travel.
+
+Pickle takes what can be imported by its name. The session notes a hash of every such thing that
+``run`` reaches; a worker compares them with its own before its first task. Bytecode counts and not
+text: files are edited while sweeps go on.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.machinery
+import inspect
+import sys
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Callable, Iterable, Iterator, NamedTuple
+
+import numpy as np
+
+from .identity import BOOKKEEPING, COMMON, Digest, TooMuch, title
+from .installed import Installed
+from .names import imported, reads
+from .packages import inner
+from .sources import Sources
+
+MOST = 300_000
+"""Values of one thing to look at, about a second's worth; of larger ones nothing is said."""
+MAIN = ("__main__", "__mp_main__")
+"""Names of a script: in the session, and in processes that import it again."""
+PYTHON = f"{sys.implementation.cache_tag} {sys.flags.optimize}"
+"""Others have other bytecode."""
+
+
+class Claims(NamedTuple):
+    """What the session has loaded.
+
+    Attributes
+    ----------
+    things : tuple of (str, str, bytes)
+        Module, name and hash.
+    own : tuple of (str, bool)
+        Which modules are the user's; files lie elsewhere on other machines.
+    python : str
+        Which Python this is.
+    """
+
+    things: tuple[tuple[str, str, bytes], ...] = ()
+    own: tuple[tuple[str, bool], ...] = ()
+    python: str = PYTHON
+
+
+ATOMS = {int, float, complex, bool, str, bytes, type(None), np.ndarray}
+"""What reaches nothing."""
+AGREED: set[tuple[str, str, bytes]] = set()
+"""What this process has had as the session: what tasks change later is no new code."""
+
+
+def claims(run: Callable[..., Any]) -> Claims:
+    """What a worker that loads ``run`` must have as this process has it.
+
+    Examples
+    --------
+    >>> claims(max).things
+    ()
+    """
+    sources = _Told(())
+    try:
+        found = _Walk(run, sources).found
+        digest = _Plain(run, sources)
+        things = tuple((*place, code) for place, value in sorted(
+            found.items(), key=lambda item: item[0]) if (code := digest.thing(value)))
+    except Exception:
+        # What cannot be compared is not.
+        return Claims()
+    return Claims(things, tuple(sources.answers.items()))
+
+
+def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
+    """Name of something that this process has otherwise than the session; None if of nothing.
+
+    Examples
+    --------
+    >>> disagreement(max, claims(max))
+    """
+    if claimed.python != PYTHON:
+        return None
+    digest = _Plain(run, _Told(claimed.own))
+    for thing in claimed.things:
+        if thing in AGREED:
+            continue
+        module, name, code = thing
+        try:
+            mine = digest.thing(_find(module, name))
+        except Exception:
+            # Not loaded yet, or not to be compared: a task that needs it will say so.
+            continue
+        if mine and mine != code:
+            return f"{module}.{name}"
+        AGREED.add(thing)
+    return None
+
+
+def _find(module: str, name: str) -> Any:
+    """What this process has under a name."""
+    value: Any = sys.modules[module]
+    if _hooked(value):
+        raise LookupError(module)
+    for word in name.split("."):
+        value = inspect.getattr_static(value, word)
+        if isinstance(value, staticmethod | classmethod):
+            value = value.__func__
+    return value
+
+
+def _hooked(module: Any) -> bool:
+    """Whether a module may have other code than its file: pytest writes assertions anew."""
+    loader = getattr(module, "__loader__", None)
+    return not (type(loader) is importlib.machinery.SourceFileLoader or
+                loader is None and module.__name__ in MAIN)
+
+
+class _Told(Sources):
+    """Sources without text, and with the session's word on what is the user's."""
+
+    def __init__(self, answers: Iterable[tuple[str, bool]]) -> None:
+        super().__init__()
+        self.answers = dict(answers)
+
+    def own(self, module: Any, home: Iterable[str] = (), file: str | None = None) -> bool:
+        name = "__main__" if module in MAIN else str(module)
+        if name not in self.answers:
+            self.answers[name] = super().own(module, home, file)
+        return self.answers[name]
+
+    def text(self, code: CodeType, module: Any = None) -> str | None:
+        return None
+
+    def module(self, name: str) -> str | None:
+        return None
+
+
+class _Held(Installed):
+    """Objects of installed packages, all alike: their first name depends on what is loaded."""
+
+    def name(self, value: Any) -> tuple[str, str] | None:
+        return super().name(value) and ("", "")
+
+
+class _Plain(Digest):
+    """Hashes of single things: what they refer to counts by name, and is a thing of its own."""
+
+    def __init__(self, run: Any, sources: Sources) -> None:
+        super().__init__(run)
+        self.sources = sources
+        self.installed = _Held(sources, self.home)
+        self.strict = False
+        self.last, self.much = MOST, False
+
+    def thing(self, value: Any) -> bytes:
+        """Short hash of a value; empty if there is too much to look at."""
+        self.last, self.much = self.visits + MOST, False
+        found = (self._class(value) if isinstance(value, type) else
+                 self._function(value) if isinstance(value, FunctionType) and self.sources.own(
+                     value.__globals__.get("__name__"), self.home) else
+                 self._leniently(value))
+        return b"" if self.much else found[:8]
+
+    def of(self, value: Any) -> bytes:
+        if self.visits > self.last:
+            self.much = True
+            raise TooMuch("more values than can be compared in time")
+        return super().of(value)
+
+    def _globals(self, function: FunctionType) -> list[bytes]:
+        return []
+
+
+class _Walk:
+    """Finds what is reached from ``run`` and stays behind when it is pickled.
+
+    Things "live" if a worker finds them in its own modules. Others travel, with their globals, but
+    the modules among these do not.
+    """
+
+    def __init__(self, run: Any, sources: Sources) -> None:
+        self.sources = sources
+        self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
+        self.travels = _by_value()
+        self.found: dict[tuple[str, str], Any] = {}
+        self.seen: dict[tuple[int, bool], Any] = {}
+        self.todo: list[tuple[Any, bool]] = [(run, False)]
+        while self.todo and len(self.seen) < MOST:
+            thing, lives = self.todo.pop()
+            if (id(thing), lives) not in self.seen:
+                self.seen[id(thing), lives] = thing
+                self._look(thing, lives)
+
+    def _look(self, thing: Any, lives: bool) -> None:
+        if isinstance(thing, FunctionType | type):
+            if not self.sources.own(thing.__module__, self.home) and not (
+                    isinstance(thing, FunctionType) and thing.__closure__):
+                return
+            if imported(thing.__module__, thing.__qualname__) is thing and \
+                    thing.__module__ not in self.travels:
+                lives = True
+                self._claim(thing.__module__, thing.__qualname__, thing)
+        if isinstance(thing, FunctionType):
+            self.todo += self._read(thing, lives)
+        self.todo += [(part, lives) for part in self._parts(thing) if type(part) not in ATOMS]
+
+    def _parts(self, thing: Any) -> Iterable[Any]:
+        """What a thing holds."""
+        if isinstance(thing, FunctionType):
+            return [*_contents(thing), *(thing.__defaults__ or ()),
+                    *(thing.__kwdefaults__ or {}).values(), *vars(thing).values()]
+        if isinstance(thing, type):
+            return [*thing.__bases__, type(thing), *(
+                member for name, member in vars(thing).items() if name not in BOOKKEEPING)]
+        if isinstance(thing, dict):
+            return [*thing, *thing.values()]
+        if isinstance(thing, list | tuple | set | frozenset):
+            return thing
+        if isinstance(thing, functools.partial):
+            return thing.func, thing.args, thing.keywords
+        if isinstance(thing, MethodType):
+            return thing.__func__, thing.__self__
+        if isinstance(thing, property):
+            return thing.fget, thing.fset, thing.fdel
+        held = getattr(thing, "__dict__", {})
+        function = inner(thing) or held.get("__wrapped__", held.get("func"))
+        if isinstance(function, FunctionType):
+            return [function]
+        kind = type(thing)
+        if isinstance(thing, ModuleType) or not self.sources.own(kind.__module__, self.home):
+            return ()
+        return [kind, *held.values()]
+
+    def _read(self, function: FunctionType, lives: bool) -> Iterator[tuple[Any, bool]]:
+        """What a function reads of its module and of others, and whether that lives."""
+        names = function.__globals__
+        home = sys.modules.get(str(names.get("__name__")))
+        if not self.sources.own(names.get("__name__"), self.home):
+            return
+        lives = lives and home is not None and vars(home) is names
+        for chain in sorted(set(reads(function.__code__))):
+            if chain[0] not in names:
+                continue
+            value, place = names[chain[0]], (str(names.get("__name__")), chain[0])
+            through = lives
+            for word in chain[1:]:
+                if not isinstance(value, ModuleType) or word not in vars(value) or \
+                        not self.sources.own(value.__name__, self.home):
+                    break
+                place, through = (value.__name__, word), True
+                value = getattr(value, word)
+            if isinstance(value, ModuleType):
+                continue
+            if through:
+                self._claim(*place, value)
+            yield value, through
+
+    def _claim(self, module: str, name: str, value: Any) -> None:
+        if module in self.travels or _hooked(sys.modules.get(module)) or \
+                isinstance(value, FunctionType | type) and \
+                not self.sources.own(value.__module__, self.home):
+            return
+        self.found.setdefault(("__main__" if module in MAIN else module, name), value)
+
+
+def _contents(function: FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            pass
+
+
+def _by_value() -> set[str]:
+    """Modules whose functions and classes are pickled whole."""
+    cloudpickle: Any = sys.modules.get("cloudpickle")
+    if cloudpickle is None:
+        return set()
+    registered: Iterable[str] = getattr(cloudpickle, "list_registry_pickle_by_value", set)()
+    return {*MAIN, *registered}
