@@ -1,10 +1,14 @@
 """Data sets: published numbers, the laws of the random ones, and reading files."""
 
+import argparse
+import time
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from gflow import datasets
+from gflow.commands.parser import number
 from gflow.problem.data import Data
 from gflow.init import balanced, unbalanced
 
@@ -287,3 +291,15 @@ def test_sets_know_their_teacher():
         np.testing.assert_allclose(data.teacher(data.X), data.y, rtol=1e-13, atol=1e-15)
         assert (pickle.loads(pickle.dumps(data)).teacher.W == data.teacher.W).all()
     assert gflow.Data([[1.0]], [1.0]).teacher is None
+
+
+@pytest.mark.parametrize("field", [
+    "1" * 20_000 + "x", "0." + "1" * 20_000 + "x", "1" * 20_000 + "e", " " * 20_000 + "x",
+    "1" + " " * 20_000 + "x"])
+def test_long_fields_are_refused_in_a_moment(tmp_path, field):
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="line 2 of .* is not a number"):
+        read(tmp_path, f"x,y\n1,{field}\n")
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number"):
+        number(field)
+    assert time.process_time() - begun < 2

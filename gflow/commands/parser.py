@@ -7,11 +7,10 @@ import re
 from typing import Any, NoReturn
 
 from ..problem.words import cut, short
+from ..problem.written import WRITTEN
 
 LONGEST = 500
 """Letters of a message."""
-WRITTEN = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
-"""Numbers as people write them: Python's own reading takes 2020_01 and digits of other scripts."""
 
 
 class Parser(argparse.ArgumentParser):

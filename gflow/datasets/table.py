@@ -14,10 +14,11 @@ import numpy as np
 
 from ..problem.files import told
 from ..problem.words import cut, short
+from ..problem.written import WRITTEN
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-"""What is read as a number: Python takes 2020_01 and digits of any script for one as well."""
+NUMBER = re.compile(rf"\s*{WRITTEN[float]}\s*", re.ASCII)
+"""What is read as a number."""
 MARKS = ",;\t"
 FIELD = 1 << 30
 """Letters that a field may have; a whole header is one as long as its delimiter is not known."""
