@@ -1,5 +1,7 @@
 """Arrays and networks of other packages."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -109,6 +111,48 @@ def test_tables_as_they_are(package):
     table = library.DataFrame({"x": [0.5, -1.0], "one": [1, 1], "y": [1.0, 0.0]})
     data = gflow.Data(table[["x", "one"]], table["y"])
     assert data.X.tolist() == [[0.5, 1.0], [-1.0, 1.0]] and data.y.tolist() == [1.0, 0.0]
+
+
+def labelled(package, values, labels):
+    """A column or a table of pandas or xarray, whose rows have these labels."""
+    if package == "xarray":
+        xarray = pytest.importorskip("xarray")
+        return xarray.DataArray(values, dims=("row", "x")[:np.ndim(values)], coords={"row": labels})
+    pandas = pytest.importorskip("pandas")
+    return (pandas.Series if np.ndim(values) == 1 else pandas.DataFrame)(values, index=labels)
+
+
+PACKAGES = ["pandas", "xarray"]
+
+
+@pytest.mark.parametrize("points", PACKAGES)
+@pytest.mark.parametrize("column", PACKAGES)
+@pytest.mark.parametrize("labels, order, moved", [
+    (list("abcd"), [3, 1, 2, 0], 0), ([0, 1, 2, 3], [0, 2, 1, 3], 1),
+    ([2.5, 0.5, 1, 7], [0, 1, 3, 2], 2)])
+def test_rows_of_other_labels_are_not_paired(points, column, labels, order, moved):
+    """And what the refusal says to do pairs them."""
+    X = labelled(points, [[1.0], [2.0], [3.0], [4.0]], labels)
+    y = labelled(column, np.array([10.0, 20.0, 30.0, 40.0])[order], [labels[k] for k in order])
+    with pytest.raises(ValueError, match=f"^row {moved} is labelled .* in X and .* in y") as caught:
+        gflow.Data(X, y)
+    paired, placed = re.fullmatch(r".*: give (.*), or (X.*) if .*", str(caught.value)).groups()
+    assert gflow.Data(X, eval(paired)).y.tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert gflow.Data(*eval(placed.replace(" and ", ", "))).y[0] == 10.0 * (order[0] + 1)
+    with pytest.raises(ValueError, match="is labelled"):
+        gflow.integrate(([0.1], [[0.1]]), (X, y), 1.0)
+
+
+@pytest.mark.parametrize("points", PACKAGES)
+@pytest.mark.parametrize("column", PACKAGES)
+def test_rows_that_labels_do_not_tell_apart_are_paired_by_place(points, column):
+    for labels in ("ab", [1.0, np.nan], ["a", "a"], [3, 5]):
+        X, y = (labelled(package, values, list(labels)) for package, values in
+                ((points, [[1.0], [2.0]]), (column, [10.0, 20.0])))
+        assert gflow.Data(X, y).n == gflow.Data(X, [1, 2]).n == gflow.Data([[1], [2]], y).n == 2
+    X, y = labelled(points, [[1.0], [2.0]], [0, 1]), labelled(column, [1.0, 2.0], [0, 0])
+    with pytest.raises(ValueError, match="^row 1 is labelled 1 in X and 0 in y: give X.to_numpy"):
+        gflow.Data(X, y)
 
 
 def test_modules_show_what_is_theirs():

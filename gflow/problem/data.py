@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import flag, real_array
+from .frames import same_rows
 from .norms import row_norms
 from .quiet import quiet
 from .value import lock
@@ -67,7 +68,8 @@ class Data:
     TypeError
         If an entry is not a real number.
     ValueError
-        If the shapes disagree, are empty, or an entry is NaN or infinite.
+        If the shapes disagree, are empty, or an entry is NaN or infinite; if both are tables of
+        pandas or xarray and their rows have unlike labels.
 
     Examples
     --------
@@ -90,6 +92,7 @@ class Data:
         if self.X.shape[0] != self.y.shape[0]:
             raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
                              "give as many labels as points")
+        same_rows(X, y)
         if flag(bias, "bias"):
             self.X, self.bias = with_ones(self.X), True
         lock([self.X, self.y])
