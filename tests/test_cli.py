@@ -1,5 +1,6 @@
 """The command line, in process."""
 
+import argparse
 import csv
 import signal
 import subprocess
@@ -11,6 +12,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gflow
+from gflow.commands import cli, sweep
 from gflow.commands.cli import main
 from gflow.commands.loading import patient
 
@@ -209,3 +211,32 @@ def test_output_weights_may_be_fast(tmp_path):
         assert main(["integrate", str(table), "--target", "y", "--width", "2", "--t-max", "1",
                      "--rates", first, "1", "--out", str(out)]) == 0
         assert list(gflow.load(out).settings["rates"]) == ["fast", 1.0]
+
+
+def options(parser):
+    """Names of all options of a parser that take a value, and the words before them."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from (([name, *words], option) for words, option in options(below))
+        elif action.option_strings and action.nargs != 0:
+            yield [], action.option_strings[-1]
+
+
+@pytest.mark.parametrize("form", ["{0} 1 {0} 2", "{0}=1 {0} 1", "{0} 1 x y {0}=2"])
+def test_no_option_is_given_twice(capsys, form):
+    """The last one won, and the others were lost without a word."""
+    found = [*options(cli._parser()), *((["sweep", *words], option)
+                                        for words, option in options(sweep._parser()))]
+    assert len(found) > 50
+    for words, option in found:
+        with pytest.raises(SystemExit) as end:
+            main([*words, *form.format(option).split()])
+        assert end.value.code == 2
+        assert f"error: {option} is given twice: give it once" in capsys.readouterr().err
+
+
+def test_what_says_the_same_twice_is_taken(tmp_path):
+    (tmp_path / "t.csv").write_text("x,--out\n1,1\n-1,0.5\n")
+    assert main(["integrate", "--bias", "--bias", "--width", "2", "--t-max", "1", "--target=--out",
+                 f"--out={tmp_path / 'r.npz'}", "--", str(tmp_path / "t.csv")]) == 0
