@@ -240,3 +240,26 @@ def test_what_says_the_same_twice_is_taken(tmp_path):
     (tmp_path / "t.csv").write_text("x,--out\n1,1\n-1,0.5\n")
     assert main(["integrate", "--bias", "--bias", "--width", "2", "--t-max", "1", "--target=--out",
                  f"--out={tmp_path / 'r.npz'}", "--", str(tmp_path / "t.csv")]) == 0
+
+
+@pytest.mark.parametrize("value", ["-1e-3", "-.5E+1", "-1.", "-1e-3,1", "-5,-6", "-5:5",
+                                   "-1:1:lin5", "-1_0", "-5x"])
+def test_values_may_begin_with_a_minus(capsys, value):
+    """What is no number is refused as such, and not taken for an option."""
+    for parser, begin in ((cli._parser(), []), (sweep._parser(), ["sweep"])):
+        for words, option in options(parser):
+            with pytest.raises(SystemExit):
+                main([*begin, *words, option, value, value, "--no-such-option"])
+            assert "expected" not in capsys.readouterr().err, (words, option)
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ("integrate t.csv --target y --t-max -1e-3", "gflow: t_max = -0.001"),
+    ("sweep threshold --d 2 --n -5,-6", "n = -5"),
+    ("sweep threshold --d 2 --n -5:-6", "downwards")])
+def test_negative_numbers_are_refused_for_what_they_are(tmp_path, monkeypatch, capsys, words,
+                                                        sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    assert main(words.split()) in (1, 2)
+    assert sentence in "".join(capsys.readouterr())

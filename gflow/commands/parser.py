@@ -12,6 +12,9 @@ from ..problem.written import WRITTEN
 
 LONGEST = 500
 """Letters of a message."""
+NEGATIVE = re.compile(r"-\.?[0-9]")
+"""How a value begins that is no option: argparse knows no exponents, lists and ranges. What is no
+number after all is told by whoever reads it."""
 
 
 class Parser(argparse.ArgumentParser):
@@ -20,6 +23,7 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
+        self._negative_number_matcher = NEGATIVE
 
     def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
         """Those of this parser, each option once."""
