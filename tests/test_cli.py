@@ -2,6 +2,8 @@
 
 import argparse
 import csv
+import errno
+import os
 import signal
 import subprocess
 import sys
@@ -263,3 +265,49 @@ def test_negative_numbers_are_refused_for_what_they_are(tmp_path, monkeypatch, c
     (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
     assert main(words.split()) in (1, 2)
     assert sentence in "".join(capsys.readouterr())
+
+
+def shell(folder, line, **more):
+    """What a line of a shell prints on stderr, with what ends it; gflow is `$G`."""
+    done = subprocess.run(["/bin/bash", "-c", line], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "G": f"{sys.executable} -m gflow", **more,
+                               "PYTHONPATH": str(ROOT)})
+    return done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such shell")
+@pytest.mark.parametrize("words, unbuffered", [("--help", ""), ("--version", "1"),
+                                               ("sweep --help", "")])
+def test_help_that_nobody_reads_is_told_as_other_output_is(tmp_path, words, unbuffered):
+    more = {"PYTHONUNBUFFERED": unbuffered}
+    # The reader has gone for sure when its process has ended.
+    gone = f"mkfifo p; (exec 3< p) & exec 4> p; wait; $G {words} >&4; echo $? >&2"
+    assert shell(tmp_path, gone, **more) == "2\n"
+    if os.path.exists("/dev/full"):
+        said = shell(tmp_path, f"$G {words} > /dev/full; echo $? >&2", **more)
+        assert said.startswith("gflow: what is printed cannot be written (no space")
+        assert said.endswith("\n2\n") and said.count("\n") == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such shell")
+@pytest.mark.parametrize("words", ["integrate {}/t.csv --target y --width 2 --t-max 1",
+                                   "sweep threshold --d 2 --n 2"])
+def test_a_directory_that_is_gone_is_said_to_be(tmp_path, words):
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    said = shell(tmp_path, f"mkdir d; cd d; rmdir ../d; $G {words.format(tmp_path)}; echo $? >&2")
+    assert said.endswith("which has been deleted: change to another one\n2\n")
+    assert said.startswith("gflow: ") and said.count("\n") == 2
+
+
+@pytest.mark.parametrize("error, words", [
+    (OSError(errno.EMFILE, "Too many open files"), "the command cannot go on (too many open"),
+    (OSError(errno.EIO, "Input/output error"), "what is printed cannot be written (input/output"),
+    (OSError(errno.EIO, "Input/output error", "a.db"), "a.db cannot be read or written (inp"),
+    (OSError("in one sentence"), "in one sentence")])
+def test_errors_of_the_system_are_told_as_what_they_are(monkeypatch, capsys, error, words):
+    def fail(argv):
+        raise error
+    monkeypatch.setattr(cli, "_command", fail)
+    monkeypatch.setattr(cli, "_print_nothing", lambda: None)
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith(f"gflow: {words}")

@@ -37,6 +37,14 @@ class Parser(argparse.ArgumentParser):
             given |= {option} if option is not None else set()
         return super().parse_known_args(args, namespace)
 
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help, or an error: that help was not printed is not passed over as argparse does."""
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        file.write(message)
+        file.flush()
+
     def error(self, message: str) -> NoReturn:
         """End with a sentence."""
         super().error(cut(message, LONGEST))
