@@ -302,6 +302,23 @@ def test_a_name_that_ends_like_a_directory_is_none_of_a_file(tmp_path, flow):
             gflow.load(name)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes")
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_run_comes_through_a_pipe(flow, tmp_path, cut):
+    flow.save(tmp_path / "run.npz")
+    content = (tmp_path / "run.npz").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    feeder = threading.Thread(target=(tmp_path / "pipe").write_bytes,
+                              args=(content[:len(content) - cut],))
+    feeder.start()
+    if cut:
+        with pytest.raises(ValueError, match="damaged"):
+            gflow.load(tmp_path / "pipe")
+    else:
+        assert (gflow.load(tmp_path / "pipe").W == flow.W).all()
+    feeder.join()
+
+
 # Open files of the program itself
 
 INTEGRATE = "integrate t.csv --target y --width 2 --t-max 0.1 --out "

@@ -77,8 +77,9 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     name = plain(file)
     shown = cut(name, 120)
     try:
-        content = open(name, "rb")
-        store = content.peek(len(STORE)).startswith(STORE)
+        content = _opened(name)
+        store = content.read(len(STORE)) == STORE
+        content.seek(0)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -111,6 +112,16 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     return flow
 
 
+def _opened(name: str) -> IO[bytes]:
+    """A file to read in any order."""
+    file = open(name, "rb")
+    if file.seekable():
+        return file
+    # What comes through a pipe, such as /dev/stdin, comes once.
+    with file:
+        return io.BytesIO(file.read())
+
+
 def _loss(file: str, entry: dict[str, Any], flow: Flow,
           loss: LossLike | None) -> Loss:
     """The loss of a run whose file says ``entry`` of it."""
@@ -134,7 +145,7 @@ def _loss(file: str, entry: dict[str, Any], flow: Flow,
 
 def _arrays(content: IO[bytes]) -> dict[str, np.ndarray]:
     """The arrays of an archive; no more memory is taken than its size can stand for."""
-    arrays, size = {}, os.fstat(content.fileno()).st_size
+    arrays, size = {}, content.seek(0, os.SEEK_END)
     with zipfile.ZipFile(content) as archive:
         if sum(member.file_size for member in archive.infolist()) > DENSEST * size:
             raise ValueError("it says that it holds more than it can")
