@@ -173,6 +173,21 @@ def test_a_ctrl_c_while_a_run_is_saved_loses_nothing(tmp_path, diabetes, capsys,
     assert gflow.load(out).success and "written to" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal")
+def test_a_terminal_that_is_closed_while_a_run_is_saved_loses_nothing(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    code = ("import gflow, signal, sys; from gflow.commands.cli import main\n"
+            "save = gflow.Flow.save\n"
+            "def closed(*given):\n"
+            "    signal.raise_signal(signal.SIGHUP); signal.raise_signal(signal.SIGHUP)\n"
+            "    save(*given)\n"
+            "gflow.Flow.save = closed; sys.exit(main())")
+    done = subprocess.run([sys.executable, "-c", code, "integrate", "t.csv", "--target", "y",
+                           "--width", "2", "--t-max", "1"], cwd=tmp_path, capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == -signal.SIGHUP and gflow.load(tmp_path / "run.npz").success
+
+
 def test_names_of_options_are_not_cut_short(capsys):
     with pytest.raises(SystemExit):
         main(["sweep", "threshold", "--d", "2", "--n", "4", "--m", "3"])

@@ -1,4 +1,5 @@
-"""Ctrl-C, and the signal by which batch systems end a job: a run returns what it has reached."""
+"""Ctrl-C, the signal by which batch systems end a job, and that of a terminal that is closed: a run
+returns what it has reached."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
+"""The terminal is closed; not every system has it."""
 TWICE = 1.0
 """Seconds within which a second Ctrl-C means the loop of runs, and not the next run only."""
 CALLERS = 4
@@ -64,11 +67,12 @@ def _callers(frame: FrameType | None) -> list[FrameType]:
 
 @contextmanager
 def catching(run: Interruptible) -> Iterator[None]:
-    """Turn Ctrl-C, and SIGTERM, into a flag read between steps; a second one acts at once.
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag read between steps; a second one acts at once,
+    but for SIGHUP, which the shell and the system both send.
 
     Only where they would end the program: a signal that is ignored, or that another program or a
-    function of the user takes care of, stays theirs, and what that raises goes through. SIGTERM is
-    left alone in processes of a pool. In a loop of runs a second Ctrl-C within a second, which
+    function of the user takes care of, stays theirs, and what that raises goes through. Processes
+    of a pool hear Ctrl-C only. In a loop of runs a second Ctrl-C within a second, which
     meets the next run, raises ``KeyboardInterrupt``.
     """
     if threading.current_thread() is not threading.main_thread():
@@ -77,7 +81,7 @@ def catching(run: Interruptible) -> Iterator[None]:
     _last.forget()
     numbers: list[int] = [signal.SIGINT]
     if multiprocessing.parent_process() is None:
-        numbers.append(signal.SIGTERM)
+        numbers += [signal.SIGTERM] if HANGUP is None else [signal.SIGTERM, HANGUP]
     caught: list[tuple[int, Any, Any]] = []
     try:
         for number in numbers:
@@ -104,8 +108,8 @@ def _handler(run: Interruptible, before: Any) -> Any:
         if hasattr(before, "gflow_run"):
             # This run is inside a function that the outer run calls.
             return before(number, frame)
-        if number == signal.SIGTERM:
-            if again:
+        if number in (signal.SIGTERM, HANGUP):
+            if again and number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
         elif again:
