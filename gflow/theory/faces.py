@@ -10,7 +10,7 @@ from typing import Any, Iterable, Iterator
 
 import numpy as np
 
-from ..problem.console import say
+from ..problem.console import redraw, say
 from ..problem.inputs import thread_count
 from ..kernels.faces import SPECIAL, sweep
 from .fans import faces, span
@@ -119,4 +119,4 @@ def _by_zeros(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _show(done: int, total: int, found: int) -> None:
     bar = ("#" * int(30 * done / total)).ljust(30, ".")
-    say(f"\rgflow [{bar}] {done} of {total} planes, {found} candidates ")
+    redraw(f"gflow [{bar}] {done} of {total} planes, {found} candidates ")
