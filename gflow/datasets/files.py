@@ -10,7 +10,7 @@ from ..problem.checks import flag
 from ..problem.data import Data
 from ..problem.files import plain
 from ..problem.words import cut, listed, short
-from .table import SHOWN, read_table
+from .table import SHOWN, composed, read_table
 
 ALIKE = 8 * float(np.finfo(float).eps)
 """Values that are closer, relative to their size, are one: rounding has drawn what is between."""
@@ -69,6 +69,7 @@ def from_csv(path: str | os.PathLike[str], target: str, *, standardise: bool = F
     name = plain(path)
     shown = cut(name, SHOWN)
     names, table = read_table(name)
+    target = composed(target)
     if target not in names:
         raise ValueError(f"{shown} has no column {short(target)}: its columns are {listed(names)}")
     if len(names) == 1:
