@@ -181,6 +181,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     if header.get("bias", False):
         data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
+    if header.get("columns") is not None:
+        data.columns = _columns(header["columns"], data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
     activation: Activation | Smooth = Activation(header.get("slope", 0.0))
@@ -210,6 +212,14 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     # Of a copy: it would keep a loss that is not known yet.
     repr(copy(flow))
     return flow
+
+
+def _columns(names: Any, data: Data) -> tuple[str, ...]:
+    """Names of the columns of data, as a file says them."""
+    if type(names) is not list or len(names) != data.d - data.bias or any(
+            type(name) is not str for name in names):
+        raise ValueError("the names are those of other columns")
+    return tuple(names)
 
 
 def _setting(settings: dict[str, Any]) -> Setting:

@@ -1,11 +1,11 @@
-"""What tables of pandas and xarray know beside their numbers: labels of rows."""
+"""What tables of other packages know beside their numbers: labels of rows, names of columns."""
 
 from __future__ import annotations
 
 import sys
 from typing import Any, NamedTuple
 
-from .words import short
+from .words import listed, short
 
 
 class Rows(NamedTuple):
@@ -73,6 +73,47 @@ y.to_numpy() if rows of one place belong together
         advice = f"{theirs.pick.format('y', ours.name.format('X'))}, or {advice}"
     raise ValueError(f"row {first} is labelled {short(_plain(one[first]), 30)} in X and "
                      f"{short(_plain(other[first]), 30)} in y: give {advice}")
+
+
+def columns_of(table: Any) -> tuple[str, ...] | None:
+    """Names of the columns of what may be a table; None if it has none, or others than text.
+
+    Examples
+    --------
+    >>> import pandas
+    >>> columns_of(pandas.DataFrame({"x": [1.0], "y": [2.0]})), columns_of([[1.0, 2.0]])
+    (('x', 'y'), None)
+    """
+    xarray = sys.modules.get("xarray")
+    names: Any = getattr(table, "columns", ())
+    if xarray is not None and isinstance(table, xarray.DataArray):
+        names = table.indexes.get(table.dims[1], ()) if table.ndim == 2 else ()
+    # Those of pandas and polars, and of nothing else that we do not know.
+    known = type(table).__module__.partition(".")[0] in ("pandas", "polars", "xarray")
+    names = tuple(names) if known else ()
+    return names if names and all(isinstance(name, str) for name in names) else None
+
+
+def same_columns(ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None) -> None:
+    """Refuse inputs whose columns have other names, or another order, than those of a run.
+
+    Raises
+    ------
+    ValueError
+        If both have names, and the columns of one place have not the same.
+
+    Examples
+    --------
+    >>> same_columns(("x", "y"), ("y", "x"))
+    Traceback (most recent call last):
+        ...
+    ValueError: column 0 is 'y' and that of the run is 'x': give the columns x, y in this order
+    """
+    for k, (our, their) in enumerate(zip(ours or (), theirs or ())):
+        if our != their:
+            raise ValueError(f"column {k} is {short(their, 30)} and that of the run is "
+                             f"{short(our, 30)}: give the columns {listed(ours or ())} in this "
+                             "order")
 
 
 def _plain(label: Any) -> Any:
