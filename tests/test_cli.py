@@ -4,6 +4,7 @@ import argparse
 import csv
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -326,3 +327,10 @@ def test_errors_of_the_system_are_told_as_what_they_are(monkeypatch, capsys, err
     monkeypatch.setattr(cli, "_print_nothing", lambda: None)
     assert main([]) == 2
     assert capsys.readouterr().err.startswith(f"gflow: {words}")
+
+
+def test_all_pictures_are_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["plot", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(re.search(rf"\b{name}\b", said) for name in ("panel", *gflow.plot.NAMES))
