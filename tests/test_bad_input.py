@@ -1,7 +1,11 @@
 """Bad input is refused in one sentence that names the argument."""
 
+import re
+
 import numpy as np
+import pandas
 import pytest
+import xarray
 
 import gflow
 
@@ -24,8 +28,9 @@ def refused(error, words, *args, **options):
     (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),
     (A, W, X, [1, 0], ValueError, "^X has 3 rows but y has 2 entries"),
     (A, W, [[1.0]] * 3, Y, ValueError, "^X has 1 columns but W has 2"),
-    (A, W, X[0], Y, ValueError, r"^X has shape \(2,\).*X\[None\] for one row$"),
-    (A, W, X, [Y], ValueError, r"^y has shape \(1, 3\).*1 axis, such as y.ravel\(\)$"),
+    (A, W, X[0], Y, ValueError, r"^X has shape \(2,\).*np.asarray\(X\)\[None\] for one row$"),
+    (A, W, X, [Y], ValueError,
+     r"^y has shape \(1, 3\).*1 axis, such as np.asarray\(y\).ravel\(\)$"),
     (A, [[1.0, 0.0], [0.0]], X, Y, ValueError, "^W is ragged"),
     (A, W, [[1.0, 2.0], [0.5], [1.0]], Y, ValueError, "^X is ragged"),
     # Not finite.
@@ -176,3 +181,26 @@ def test_arrays_without_axes_are_numbers():
 def test_sizes_beyond_any_memory(name, make, size):
     with pytest.raises(ValueError, match=f"^{name} = .* no memory holds: give less$"):
         make(size)
+
+
+@pytest.mark.filterwarnings("ignore::PendingDeprecationWarning")
+@pytest.mark.parametrize("made", [
+    list, tuple, np.array, np.matrix, np.ma.array, pandas.DataFrame, pandas.Series,
+    lambda rows: pandas.DataFrame(rows).convert_dtypes(), xarray.DataArray])
+def test_what_is_said_to_do_about_axes_can_be_done(made):
+    X, y = [1.0, 2.0, 3.0], [[1.0], [2.0], [3.0]]
+    if made is not pandas.Series:
+        y = made(y)
+        with pytest.raises(ValueError, match=r"^y has shape \(3, 1\): ") as caught:
+            gflow.Data(np.eye(3), y)
+        advice = str(caught.value).partition("such as ")[2]
+        assert gflow.Data(np.eye(3), eval(advice)).y.tolist() == [1.0, 2.0, 3.0]
+    if made is np.matrix or made is pandas.DataFrame or "lambda" in made.__name__:
+        return
+    X = made(X)
+    with pytest.raises(ValueError, match=r"^X has shape \(3,\): ") as caught:
+        gflow.Data(X, [1.0, 2.0, 3.0])
+    column, row = re.fullmatch(".* such as (.*) for one column or (.*) for one row",
+                               str(caught.value)).groups()
+    assert gflow.Data(eval(column), [1.0, 2.0, 3.0]).X.tolist() == [[1.0], [2.0], [3.0]]
+    assert gflow.Data(eval(row), [1.0]).X.tolist() == [[1.0, 2.0, 3.0]]

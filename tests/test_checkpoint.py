@@ -142,6 +142,31 @@ def test_after_sigterm_there_is_no_next_run():
     assert rest[-4:] == ["ended", "interrupted", "left", "1"]
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal")
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+@pytest.mark.parametrize("before", [signal.SIG_IGN, signal.SIG_DFL])
+def test_a_terminal_that_is_closed(method, before):
+    """The shell tells it, and so does the system; nohup has it ignored."""
+    def closed(state):
+        if state.t > 2:
+            signal.raise_signal(signal.SIGHUP)
+            signal.raise_signal(signal.SIGHUP)
+
+    # A failure must not end the tests themselves.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(signal, "raise_signal", lambda number, send=signal.raise_signal: (
+            send(number) if signal.getsignal(number) != signal.SIG_DFL else pytest.fail("ended")))
+        patch.setattr(interrupts, "_ended", [])
+        theirs = signal.signal(signal.SIGHUP, before)
+        try:
+            flow = gflow.integrate(MODEL, DATA, 40.0, method=method, stop=closed)
+        finally:
+            ours = signal.signal(signal.SIGHUP, theirs)
+    assert ours == before
+    assert flow.status == ("finished" if before == signal.SIG_IGN else "interrupted")
+    assert before == signal.SIG_IGN or 2 < flow.t_end < 40
+
+
 def test_what_is_refused(tmp_path):
     start, data = ([0.5], [[0.3]]), ([[1.0]], [1.0])
     with pytest.raises(ValueError, match="leave save="):

@@ -1,6 +1,10 @@
 """The command line, in process."""
 
+import argparse
 import csv
+import errno
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -11,6 +15,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gflow
+from gflow.commands import cli, sweep
 from gflow.commands.cli import main
 from gflow.commands.loading import patient
 
@@ -169,6 +174,21 @@ def test_a_ctrl_c_while_a_run_is_saved_loses_nothing(tmp_path, diabetes, capsys,
     assert gflow.load(out).success and "written to" in capsys.readouterr().out
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="no such signal")
+def test_a_terminal_that_is_closed_while_a_run_is_saved_loses_nothing(tmp_path):
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    code = ("import gflow, signal, sys; from gflow.commands.cli import main\n"
+            "save = gflow.Flow.save\n"
+            "def closed(*given):\n"
+            "    signal.raise_signal(signal.SIGHUP); signal.raise_signal(signal.SIGHUP)\n"
+            "    save(*given)\n"
+            "gflow.Flow.save = closed; sys.exit(main())")
+    done = subprocess.run([sys.executable, "-c", code, "integrate", "t.csv", "--target", "y",
+                           "--width", "2", "--t-max", "1"], cwd=tmp_path, capture_output=True,
+                          env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == -signal.SIGHUP and gflow.load(tmp_path / "run.npz").success
+
+
 def test_names_of_options_are_not_cut_short(capsys):
     with pytest.raises(SystemExit):
         main(["sweep", "threshold", "--d", "2", "--n", "4", "--m", "3"])
@@ -209,3 +229,108 @@ def test_output_weights_may_be_fast(tmp_path):
         assert main(["integrate", str(table), "--target", "y", "--width", "2", "--t-max", "1",
                      "--rates", first, "1", "--out", str(out)]) == 0
         assert list(gflow.load(out).settings["rates"]) == ["fast", 1.0]
+
+
+def options(parser):
+    """Names of all options of a parser that take a value, and the words before them."""
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            for name, below in action.choices.items():
+                yield from (([name, *words], option) for words, option in options(below))
+        elif action.option_strings and action.nargs != 0:
+            yield [], action.option_strings[-1]
+
+
+@pytest.mark.parametrize("form", ["{0} 1 {0} 2", "{0}=1 {0} 1", "{0} 1 x y {0}=2"])
+def test_no_option_is_given_twice(capsys, form):
+    """The last one won, and the others were lost without a word."""
+    found = [*options(cli._parser()), *((["sweep", *words], option)
+                                        for words, option in options(sweep._parser()))]
+    assert len(found) > 50
+    for words, option in found:
+        with pytest.raises(SystemExit) as end:
+            main([*words, *form.format(option).split()])
+        assert end.value.code == 2
+        assert f"error: {option} is given twice: give it once" in capsys.readouterr().err
+
+
+def test_what_says_the_same_twice_is_taken(tmp_path):
+    (tmp_path / "t.csv").write_text("x,--out\n1,1\n-1,0.5\n")
+    assert main(["integrate", "--bias", "--bias", "--width", "2", "--t-max", "1", "--target=--out",
+                 f"--out={tmp_path / 'r.npz'}", "--", str(tmp_path / "t.csv")]) == 0
+
+
+@pytest.mark.parametrize("value", ["-1e-3", "-.5E+1", "-1.", "-1e-3,1", "-5,-6", "-5:5",
+                                   "-1:1:lin5", "-1_0", "-5x"])
+def test_values_may_begin_with_a_minus(capsys, value):
+    """What is no number is refused as such, and not taken for an option."""
+    for parser, begin in ((cli._parser(), []), (sweep._parser(), ["sweep"])):
+        for words, option in options(parser):
+            with pytest.raises(SystemExit):
+                main([*begin, *words, option, value, value, "--no-such-option"])
+            assert "expected" not in capsys.readouterr().err, (words, option)
+
+
+@pytest.mark.parametrize("words, sentence", [
+    ("integrate t.csv --target y --t-max -1e-3", "gflow: t_max = -0.001"),
+    ("sweep threshold --d 2 --n -5,-6", "n = -5"),
+    ("sweep threshold --d 2 --n -5:-6", "downwards")])
+def test_negative_numbers_are_refused_for_what_they_are(tmp_path, monkeypatch, capsys, words,
+                                                        sentence):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    assert main(words.split()) in (1, 2)
+    assert sentence in "".join(capsys.readouterr())
+
+
+def shell(folder, line, **more):
+    """What a line of a shell prints on stderr, with what ends it; gflow is `$G`."""
+    done = subprocess.run(["/bin/bash", "-c", line], cwd=folder, capture_output=True, text=True,
+                          env={**os.environ, "G": f"{sys.executable} -m gflow", **more,
+                               "PYTHONPATH": str(ROOT)})
+    return done.stderr
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such shell")
+@pytest.mark.parametrize("words, unbuffered", [("--help", ""), ("--version", "1"),
+                                               ("sweep --help", "")])
+def test_help_that_nobody_reads_is_told_as_other_output_is(tmp_path, words, unbuffered):
+    more = {"PYTHONUNBUFFERED": unbuffered}
+    # The reader has gone for sure when its process has ended.
+    gone = f"mkfifo p; (exec 3< p) & exec 4> p; wait; $G {words} >&4; echo $? >&2"
+    assert shell(tmp_path, gone, **more) == "2\n"
+    if os.path.exists("/dev/full"):
+        said = shell(tmp_path, f"$G {words} > /dev/full; echo $? >&2", **more)
+        assert said.startswith("gflow: what is printed cannot be written (no space")
+        assert said.endswith("\n2\n") and said.count("\n") == 2
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no such shell")
+@pytest.mark.parametrize("words", ["integrate {}/t.csv --target y --width 2 --t-max 1",
+                                   "sweep threshold --d 2 --n 2"])
+def test_a_directory_that_is_gone_is_said_to_be(tmp_path, words):
+    (tmp_path / "t.csv").write_text("x,y\n1,1\n-1,0.5\n")
+    said = shell(tmp_path, f"mkdir d; cd d; rmdir ../d; $G {words.format(tmp_path)}; echo $? >&2")
+    assert said.endswith("which has been deleted: change to another one\n2\n")
+    assert said.startswith("gflow: ") and said.count("\n") == 2
+
+
+@pytest.mark.parametrize("error, words", [
+    (OSError(errno.EMFILE, "Too many open files"), "the command cannot go on (too many open"),
+    (OSError(errno.EIO, "Input/output error"), "what is printed cannot be written (input/output"),
+    (OSError(errno.EIO, "Input/output error", "a.db"), "a.db cannot be read or written (inp"),
+    (OSError("in one sentence"), "in one sentence")])
+def test_errors_of_the_system_are_told_as_what_they_are(monkeypatch, capsys, error, words):
+    def fail(argv):
+        raise error
+    monkeypatch.setattr(cli, "_command", fail)
+    monkeypatch.setattr(cli, "_print_nothing", lambda: None)
+    assert main([]) == 2
+    assert capsys.readouterr().err.startswith(f"gflow: {words}")
+
+
+def test_all_pictures_are_in_the_help(capsys):
+    with pytest.raises(SystemExit):
+        main(["plot", "--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert all(re.search(rf"\b{name}\b", said) for name in ("panel", *gflow.plot.NAMES))

@@ -1,10 +1,15 @@
 """Data sets: published numbers, the laws of the random ones, and reading files."""
 
+import argparse
+import time
+import unicodedata
+
 import numpy as np
 import pytest
 from scipy import stats
 
 from gflow import datasets
+from gflow.commands.parser import number
 from gflow.problem.data import Data
 from gflow.init import balanced, unbalanced
 
@@ -236,6 +241,37 @@ def test_csv_errors(tmp_path, text, words):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("field, words", [
+    ("\u00a01", r"has '\\xa01', with NO-BREAK SPACE \(U\+00A0\) in it: "),
+    ("1\u202f000 ", r"has '1\\u202f000', with NARROW NO-BREAK SPACE \(U\+202F\)"),
+    ("\u22121", r"has '\u22121', with MINUS SIGN \(U\+2212\)"),
+    ("1\u200b", "with ZERO WIDTH SPACE"),
+    ("\ufeff1", "with ZERO WIDTH NO-BREAK SPACE"), ("1\ue000", "with a character without a name"),
+    ("gr\u00f6\u00dfe", "has 'gr\u00f6\u00dfe', which is not a number"), ("\u00a0", "has no value"),
+    ("\u0661", "not a number"), ("1\u20ac", r"with EURO SIGN \(U\+20AC\)")])
+def test_what_a_number_has_unseen_is_named(tmp_path, field, words):
+    with pytest.raises(ValueError, match=f"^column 'y', line 2 of .* {words}") as caught:
+        read(tmp_path, f"x,y\n1,{field}\n")
+    assert str(caught.value).isprintable()
+
+
+def test_names_of_columns_may_be_in_any_unicode_form(tmp_path):
+    for form in ("NFC", "NFD"):
+        text = unicodedata.normalize(form, "x,gr\u00f6\u00dfe\n1,2\n")
+        for wanted in ("NFC", "NFD"):
+            assert read(tmp_path, text, unicodedata.normalize(wanted, "gr\u00f6\u00dfe")).y == [2]
+    with pytest.raises(ValueError, match="two columns '\u00fc'"):
+        read(tmp_path, "\u00fc,u\u0308,y\n1,2,3\n")
+
+
+@pytest.mark.parametrize("line", ["sep=;", "SEP=,", '"sep=;"', "sep=\t"])
+def test_a_line_for_excel_is_named(tmp_path, line):
+    for end in ("\n", "\r\n"):
+        with pytest.raises(ValueError, match="^line 1 of .*, a word to Excel .*: take that line"):
+            read(tmp_path, end.join([line, "x;y", "1;2", ""]))
+    assert read(tmp_path, "sep=,y\n1,2\n").y == [2]
+
+
 @pytest.mark.parametrize("mark", [",", ";", "\t"])
 @pytest.mark.parametrize("rows, words", [
     (['x,y', '"2"3,1'], "^line 2 of .* between a closing quote and the end of its field"),
@@ -287,3 +323,15 @@ def test_sets_know_their_teacher():
         np.testing.assert_allclose(data.teacher(data.X), data.y, rtol=1e-13, atol=1e-15)
         assert (pickle.loads(pickle.dumps(data)).teacher.W == data.teacher.W).all()
     assert gflow.Data([[1.0]], [1.0]).teacher is None
+
+
+@pytest.mark.parametrize("field", [
+    "1" * 20_000 + "x", "0." + "1" * 20_000 + "x", "1" * 20_000 + "e", " " * 20_000 + "x",
+    "1" + " " * 20_000 + "x"])
+def test_long_fields_are_refused_in_a_moment(tmp_path, field):
+    begun = time.process_time()
+    with pytest.raises(ValueError, match="line 2 of .* is not a number"):
+        read(tmp_path, f"x,y\n1,{field}\n")
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a number"):
+        number(field)
+    assert time.process_time() - begun < 2

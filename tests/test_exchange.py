@@ -1,5 +1,11 @@
 """Arrays and networks of other packages."""
 
+import copy
+import pickle
+import re
+from contextlib import suppress
+from importlib import import_module
+
 import numpy as np
 import pytest
 
@@ -109,6 +115,131 @@ def test_tables_as_they_are(package):
     table = library.DataFrame({"x": [0.5, -1.0], "one": [1, 1], "y": [1.0, 0.0]})
     data = gflow.Data(table[["x", "one"]], table["y"])
     assert data.X.tolist() == [[0.5, 1.0], [-1.0, 1.0]] and data.y.tolist() == [1.0, 0.0]
+
+
+def labelled(package, values, labels):
+    """A column or a table of pandas or xarray, whose rows have these labels."""
+    if package == "xarray":
+        xarray = pytest.importorskip("xarray")
+        return xarray.DataArray(values, dims=("row", "x")[:np.ndim(values)], coords={"row": labels})
+    pandas = pytest.importorskip("pandas")
+    return (pandas.Series if np.ndim(values) == 1 else pandas.DataFrame)(values, index=labels)
+
+
+PACKAGES = ["pandas", "xarray"]
+
+
+@pytest.mark.parametrize("points", PACKAGES)
+@pytest.mark.parametrize("column", PACKAGES)
+@pytest.mark.parametrize("labels, order, moved", [
+    (list("abcd"), [3, 1, 2, 0], 0), ([0, 1, 2, 3], [0, 2, 1, 3], 1),
+    ([2.5, 0.5, 1, 7], [0, 1, 3, 2], 2)])
+def test_rows_of_other_labels_are_not_paired(points, column, labels, order, moved):
+    """And what the refusal says to do pairs them."""
+    X = labelled(points, [[1.0], [2.0], [3.0], [4.0]], labels)
+    y = labelled(column, np.array([10.0, 20.0, 30.0, 40.0])[order], [labels[k] for k in order])
+    with pytest.raises(ValueError, match=f"^row {moved} is labelled .* in X and .* in y") as caught:
+        gflow.Data(X, y)
+    paired, placed = re.fullmatch(r".*: give (.*), or (X.*) if .*", str(caught.value)).groups()
+    assert gflow.Data(X, eval(paired)).y.tolist() == [10.0, 20.0, 30.0, 40.0]
+    assert gflow.Data(*eval(placed.replace(" and ", ", "))).y[0] == 10.0 * (order[0] + 1)
+    with pytest.raises(ValueError, match="is labelled"):
+        gflow.integrate(([0.1], [[0.1]]), (X, y), 1.0)
+
+
+@pytest.mark.parametrize("points", PACKAGES)
+@pytest.mark.parametrize("column", PACKAGES)
+def test_rows_that_labels_do_not_tell_apart_are_paired_by_place(points, column):
+    for labels in ("ab", [1.0, np.nan], ["a", "a"], [3, 5]):
+        X, y = (labelled(package, values, list(labels)) for package, values in
+                ((points, [[1.0], [2.0]]), (column, [10.0, 20.0])))
+        assert gflow.Data(X, y).n == gflow.Data(X, [1, 2]).n == gflow.Data([[1], [2]], y).n == 2
+    X, y = labelled(points, [[1.0], [2.0]], [0, 1]), labelled(column, [1.0, 2.0], [0, 0])
+    with pytest.raises(ValueError, match="^row 1 is labelled 1 in X and 0 in y: give X.to_numpy"):
+        gflow.Data(X, y)
+
+
+NAMES = ("size", "age")
+
+
+def tables(folder, order, **options):
+    """The same points from a file, and from tables of packages, with columns in this order."""
+    rows = {"size": [1.0, 2.0, -1.0], "age": [0.1, -0.3, 0.5], "price": [2.0, 4.0, -2.0]}
+    file = folder / "table.csv"
+    file.write_text("\n".join(",".join(map(str, row)) for row in zip(*(
+        [name, *rows[name]] for name in ("price", *order)))))
+    yield gflow.datasets.from_csv(file, "price", **options)
+    for package in ("pandas", "polars", "xarray"):
+        with suppress(ImportError):
+            library = import_module(package)
+            X = (library.DataArray(np.transpose([rows[name] for name in order]), dims=("row", "x"),
+                                   coords={"x": list(order)}) if package == "xarray" else
+                 library.DataFrame({name: rows[name] for name in order}))
+            yield gflow.Data(X, rows["price"], **options)
+
+
+@pytest.mark.parametrize("bias", [False, True])
+def test_runs_are_tested_on_the_columns_that_they_know(tmp_path, bias):
+    for data in tables(tmp_path, NAMES, bias=bias):
+        assert data.columns == NAMES == pickle.loads(pickle.dumps(data)).columns
+        assert copy.deepcopy(data).columns == NAMES
+        flow = gflow.integrate(gflow.init.balanced(3, data.d, 1.0), data, 1.0, t_eval=[0, 1],
+                               method="DOP853")
+        flow.save(tmp_path / "run.npz")
+        for run in (flow, gflow.load(tmp_path / "run.npz"), flow.extend(2.0, t_eval=[0, 1])):
+            for same in tables(tmp_path, NAMES, bias=bias):
+                np.testing.assert_allclose(run.test_loss(same), run.loss, rtol=1e-12)
+            for other in tables(tmp_path, NAMES[::-1], bias=bias):
+                with pytest.raises(ValueError, match="^column 0 is 'age' and that of the run is 's"
+                                   "ize': give the columns size, age in this order$"):
+                    run.test_loss(other)
+            # Arrays have no names.
+            np.testing.assert_allclose(run.test_loss((data.X, data.y)), run.loss, rtol=1e-12)
+
+
+def test_predictions_know_columns_too():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame({"size": [1.0, 2.0], "age": [0.5, 0.1]})
+    start = gflow.init.balanced(3, 3, 1.0)
+    for data, loss in ((gflow.Data(X, [0, 1], bias=True), "logistic"), ((X, [0.0, 1.0]), "square")):
+        model = start if loss == "logistic" else gflow.init.balanced(3, 2, 1.0)
+        flow = gflow.integrate(model, data, 1.0, loss=loss)
+        assert flow.data.columns == NAMES and (flow.predict(X) == flow.predict(X.to_numpy())).all()
+        assert not flow.data.bias or (flow.predict(X.assign(one=1)) == flow.predict(X)).all()
+        with pytest.raises(ValueError, match="give the columns size, age in this order"):
+            flow.predict(X[["age", "size"]])
+        plain = X.rename(columns={"size": 0, "age": 1})
+        assert gflow.Data(plain, [0, 1]).columns is None and len(flow.predict(plain[[1, 0]]))
+
+
+def test_a_second_table_is_standardised_as_the_first(tmp_path):
+    train, test = tmp_path / "train.csv", tmp_path / "test.csv"
+    train.write_text("size,age,price\n1,0.1,2\n2,-0.3,4\n3,0.2,1e9\n-1,0.5,-2\n")
+    test.write_text("age,price,size\n0.2,1e9,3\n0.1,2,1\n")
+    data = gflow.datasets.from_csv(train, "price", standardise=True, bias=True)
+    data = pickle.loads(pickle.dumps(data))
+    more = gflow.datasets.from_csv(test, "price", standardise=data, bias=True)
+    assert more.columns == NAMES and (more.X == data.X[[2, 0]]).all()
+    assert (more.y == data.y[[2, 0]]).all() and not data.standard.spread.flags.writeable
+    # One row has no spread of its own, and needs none.
+    test.write_text("size,age,price\n1,0.1,2\n")
+    assert (gflow.datasets.from_csv(test, "price", standardise=more).y == data.y[0]).all()
+    flow = gflow.integrate(gflow.init.balanced(3, 3, 1.0), data, 1.0, t_eval=[0, 1])
+    assert flow.test_loss(more).shape == (2,)
+
+
+@pytest.mark.parametrize("text, target, words", [
+    ("size,price\n1,2\n", "price", "'age' is a column of one of the two only"),
+    ("size,age,sex,price\n1,2,3,4\n", "price", "'sex' is a column of one of the two only"),
+    ("size,age,price\n1,2,3\n", "age", "its labels are not 'age'")])
+def test_a_table_of_other_columns_is_not_standardised_so(tmp_path, text, target, words):
+    (tmp_path / "t.csv").write_text("size,age,price\n1,0.1,2\n2,-0.3,4\n")
+    data = gflow.datasets.from_csv(tmp_path / "t.csv", "price", standardise=True)
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match=words):
+        gflow.datasets.from_csv(tmp_path / "t.csv", target, standardise=data)
+    with pytest.raises(ValueError, match="not standardised itself"):
+        gflow.datasets.from_csv(tmp_path / "t.csv", target, standardise=gflow.Data([[1]], [1]))
 
 
 def test_modules_show_what_is_theirs():

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import gflow
+import gflow.commands.demo
 from gflow.commands.cli import main
 from gflow.commands.outputs import Figure, save_run
 from gflow.problem.files import Output, whole_file
@@ -184,6 +185,30 @@ def test_the_ending_of_a_figure_is_looked_at_first(tmp_path, monkeypatch, capsys
     Figure("/dev/null").write(matplotlib.figure.Figure(), 100)
 
 
+@pytest.mark.parametrize("error", [RuntimeError("no LaTeX"), FileNotFoundError(2, "no", "xelatex"),
+                                   ValueError("too\nlarge"), KeyError("font")])
+def test_a_figure_that_cannot_be_drawn_is_refused_first(flow, tmp_path, monkeypatch, capsys, error):
+    def fail(figure, file, **options):
+        raise error
+    monkeypatch.chdir(tmp_path)
+    flow.save("run.npz")
+    with monkeypatch.context() as patch:
+        patch.setattr(matplotlib.figure.Figure, "savefig", fail)
+        patch.setattr(gflow.commands.demo, "integrate", None)
+        patch.setattr(gflow.plot, "figure", None)
+        for command in ("demo --out a.pgf", "plot run.npz --out a.pgf"):
+            assert main(command.split()) == 2
+            printed = capsys.readouterr()
+            assert printed.err.startswith("gflow: a.pgf cannot be drawn (")
+            assert "another ending, such as .png" in printed.err and printed.err.count("\n") == 1
+    picture = Figure("a.png")
+    monkeypatch.setattr(matplotlib.figure.Figure, "savefig", fail)
+    with pytest.raises(type(error) if isinstance(error, OSError) else ValueError) as caught:
+        picture.write(matplotlib.figure.Figure(), 100)
+    assert isinstance(error, OSError) or "a.png cannot be drawn" in str(caught.value)
+    assert os.listdir() == ["run.npz"]
+
+
 def test_names_that_a_terminal_cannot_show(tmp_path):
     (tmp_path / "t.csv").write_text("x,y\n1,2\n2,1\n")
     done = subprocess.run([sys.executable, "-m", "gflow", "integrate", tmp_path / "t.csv",
@@ -300,6 +325,23 @@ def test_a_name_that_ends_like_a_directory_is_none_of_a_file(tmp_path, flow):
                         (f"{tmp_path}/run.npz/", NotADirectoryError)):
         with pytest.raises(error, match="give the name of a run that flow.save wrote$"):
             gflow.load(name)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no such pipes")
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_run_comes_through_a_pipe(flow, tmp_path, cut):
+    flow.save(tmp_path / "run.npz")
+    content = (tmp_path / "run.npz").read_bytes()
+    os.mkfifo(tmp_path / "pipe")
+    feeder = threading.Thread(target=(tmp_path / "pipe").write_bytes,
+                              args=(content[:len(content) - cut],))
+    feeder.start()
+    if cut:
+        with pytest.raises(ValueError, match="damaged"):
+            gflow.load(tmp_path / "pipe")
+    else:
+        assert (gflow.load(tmp_path / "pipe").W == flow.W).all()
+    feeder.join()
 
 
 # Open files of the program itself

@@ -1,12 +1,15 @@
 """Progress: a bar where it can be drawn again, lines where it cannot."""
 
 import io
+import os
 import sys
 
 import pytest
 
 import gflow
 from gflow.engines import meter
+from gflow.sweeping import report
+from gflow.theory import faces
 
 
 class Terminal(io.StringIO):
@@ -35,6 +38,27 @@ def test_a_terminal_without_tqdm(monkeypatch):
     text, flow = said(Terminal(), monkeypatch)
     assert text.count("\n") == 1 and text.endswith("\n")
     assert f"t = 40 of 40, {len(flow.events)} events" in text.split("\r")[-1]
+
+
+@pytest.mark.parametrize("wide", [200, 80, 60, 40, 20, 2])
+def test_lines_fit_into_the_terminal(monkeypatch, wide):
+    """One that wraps cannot be wiped out."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    monkeypatch.setattr(sys, "stderr", Terminal())
+    monkeypatch.setattr(sys.stderr, "fileno", lambda: 2)
+    monkeypatch.setattr(os, "get_terminal_size", lambda handle: os.terminal_size((wide, 24)))
+    clock = iter([0.0, 3000.0, 6000.0, 9000.0])
+    monkeypatch.setattr(meter.time, "perf_counter", lambda: next(clock))
+    found = meter.Meter(1.234e-11)
+    for share in (0.1, 0.5, 1.0):
+        found.show(share * 1.234e-11, 123456, share)
+    faces._show(10**6, 10**7, 10**6)
+    monkeypatch.setattr(report, "progress_line", lambda store: 100 * "#")
+    report.Meter(None, True)._draw()
+    *lines, of_planes, of_sweep = sys.stderr.getvalue().split("\r\033[K")[1:]
+    assert len(lines) == 3 and max(map(len, (*lines, of_planes, of_sweep))) < wide
+    assert all(("of 1.234e-11" in line) == (wide >= 40) and ("[#" in line) == (wide >= 80)
+               for line in lines[:2])
 
 
 def test_a_terminal_with_tqdm(monkeypatch):

@@ -1,5 +1,6 @@
 """``gflow sweep`` in process, and its ranges."""
 
+import inspect
 import io
 
 import numpy as np
@@ -110,6 +111,10 @@ def test_options_are_numbers_as_people_write_them(option, capsys):
     (["threshold", "--d", "2", "--n", "5", "--out", "no/s.db"], "not a directory"),
     (["threshold", "--d", "2", "--n", "5", "--scheduler", "tcp:/1"], "no address of a scheduler"),
     (["published", "--name", "W1", "--out", ""], "store is ''"),
+    (["published", "--name", "W1,W99"], "--name 'W99' is unknown: choose among W1, W2"),
+    (["published", "--size", "huge"], "--size 'huge' is unknown: choose among full, reduced"),
+    (["alignment", "--data", "mnist"], "--data 'mnist' is unknown: choose among three_points"),
+    (["threshold_trainings", "--d", "2", "--n", "3", "--training", "sgd"], "--training 'sgd' is"),
     (["status", "no.db"], "there is no store"), (["plot", "no.db"], "there is no store"),
 ])
 def test_bad_commands_are_one_sentence(tmp_path, monkeypatch, capsys, arguments, sentence):
@@ -117,3 +122,13 @@ def test_bad_commands_are_one_sentence(tmp_path, monkeypatch, capsys, arguments,
     assert main(["sweep", *arguments]) == 2
     error = capsys.readouterr().err
     assert sentence in error and error.startswith("gflow: ") and error.count("\n") == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_may_be_chosen_is_what_experiments_take():
+    for name, experiment in gflow.experiments.REGISTRY.items():
+        parameters = inspect.signature(experiment.run).parameters
+        texts = [p.name for p in parameters.values() if p.annotation in ("str", str)]
+        assert sorted(texts) == sorted(experiment.choices), name
+        for text, known in experiment.choices.items():
+            assert parameters[text].default in known

@@ -76,6 +76,21 @@ def test_tables(flow):
         "activate", "deactivate", "slide", "release"}
 
 
+def test_tables_are_ones_own(flow):
+    run = gflow.integrate(([0.5], [[0.3, 0.1]]), DATA, 2.0, t_eval=[0, 1, 2],
+                          save=lambda state: {"mass": state.loss, "top": state.W[0]})
+    for one in (flow, run):
+        dataset, table, events = one.to_xarray(), one.to_pandas(), one.events_table()
+        for part in dataset.data_vars.values():
+            part[...] = 7.0
+            part += 1.0
+        for frame in (table, events):
+            frame.loc[:, frame.columns[0]] = 7.0
+            frame[frame.columns[-1]] += 1.0
+        assert all((part == 8).all() for part in dataset.data_vars.values())
+    assert run.saved["mass"].max() < 7 and flow.W.max() < 7 and flow.loss.max() < 7
+
+
 def test_tables_of_what_was_kept():
     run = gflow.integrate(([0.5], [[0.3, 0.1]]), DATA, 2.0, t_eval=[0, 1, 2],
                           save=lambda state: {"mass": state.loss, "top": state.W[0]})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import io
 import os
 import sys
@@ -14,6 +15,9 @@ from ..problem.files import Output, told
 from ..problem.words import cut
 from .loading import patient
 from .parser import LONGEST, Parser, number, whole
+
+PRINTING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN}
+"""Errors of writing: whoever writes to a file says which one."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -41,18 +45,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         _print_nothing()
         return 2
     except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-        words = "there is not enough memory" if isinstance(error, MemoryError) else str(error)
-        if isinstance(error, OSError) and error.strerror is not None:
-            # The system's own words.
-            words = str(told(error, "what is printed cannot be written" if error.filename is None
-                             else f"{cut(str(error.filename), 200)} cannot be read or written"))
-            if error.filename is None:
-                _print_nothing()
+        words = _words(error)
         print(f"gflow: {cut(words, LONGEST)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
         return 130
+
+
+def _words(error: Exception) -> str:
+    """What to say of an error: a sentence of ours, or one about the system's own words."""
+    if isinstance(error, MemoryError):
+        return "there is not enough memory"
+    if not isinstance(error, OSError) or error.strerror is None:
+        return str(error)
+    if error.filename is not None:
+        return str(told(error, f"{cut(str(error.filename), 200)} cannot be read or written"))
+    if error.errno in PRINTING:
+        _print_nothing()
+        return str(told(error, "what is printed cannot be written"))
+    return str(told(error, "the command cannot go on"))
 
 
 def _command(argv: list[str]) -> int:

@@ -1,4 +1,4 @@
-"""Ctrl-C while libraries are loaded."""
+"""Ctrl-C while libraries are loaded, or a run is saved."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 
 @contextmanager
 def patient() -> Iterator[None]:
     """Put Ctrl-C off until what is inside is done: libraries that are half loaded make other errors
-    of it ("the C-extensions failed"). A second one acts at once.
+    of it ("the C-extensions failed"). A second one acts at once. The end of a terminal is put off
+    as well, however often it is told.
 
     Raises
     ------
@@ -24,21 +26,27 @@ def patient() -> Iterator[None]:
     >>> with patient():
     ...     import gflow
     """
-    before = signal.getsignal(signal.SIGINT)
-    if before is not signal.default_int_handler or \
-            threading.current_thread() is not threading.main_thread():
+    ends: dict[int, Any] = {signal.SIGINT: signal.default_int_handler}
+    if hasattr(signal, "SIGHUP"):
+        ends[signal.SIGHUP] = signal.SIG_DFL
+    # Those that would end the program.
+    ends = {number: end for number, end in ends.items() if signal.getsignal(number) == end}
+    if not ends or threading.current_thread() is not threading.main_thread():
         yield
         return
-    pressed: list[int] = []
+    told: list[int] = []
 
     def press(number: int, frame: FrameType | None) -> None:
-        pressed.append(number)
-        signal.signal(number, before)
+        told.append(number)
+        if number == signal.SIGINT:
+            signal.signal(number, ends[number])
 
-    signal.signal(signal.SIGINT, press)
+    for number in ends:
+        signal.signal(number, press)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
-        if pressed:
-            raise KeyboardInterrupt
+        for number, end in ends.items():
+            signal.signal(number, end)
+        for number in told:
+            signal.raise_signal(number)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import tempfile
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from ..problem.files import Output, meets
 from ..flows.flow import Flow
-from ..problem.words import cut, listed
+from ..problem.words import cut, listed, said
 
 
 class Figure(Output):
@@ -23,7 +24,7 @@ class Figure(Output):
     Raises
     ------
     TypeError, ValueError, OSError
-        As `gflow.problem.files.Output`, and if no figure has the ending.
+        As `gflow.problem.files.Output`, and if no figure has the ending, or none can be drawn so.
     """
 
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
@@ -37,11 +38,26 @@ class Figure(Output):
             ending = f"the ending {cut('.' + self.kind, 20)}" if self.kind else "no ending"
             raise ValueError(f"{self.shown} has {ending}: give a figure one of "
                              f"{listed(sorted('.' + kind for kind in known), 20)}")
+        # Some kinds need LaTeX, or libraries that are not everywhere.
+        from matplotlib.figure import Figure as Picture
+        trial = Picture(figsize=(1, 1))
+        trial.text(0.5, 0.5, "$t$")
+        self._draw(trial, io.BytesIO(), 20, OSError)
 
     def write(self, figure: Any, dpi: float) -> None:
         """Draw it; the file appears whole or not at all."""
         with self.writing() as file:
+            self._draw(figure, file, dpi)
+
+    def _draw(self, figure: Any, file: IO[bytes], dpi: float, *also: type[Exception]) -> None:
+        """Draw into a file; what Matplotlib raises of itself is told in a sentence."""
+        try:
             figure.savefig(file, format=self.kind, dpi=dpi)
+        except Exception as error:
+            if isinstance(error, MemoryError | OSError) and not isinstance(error, also):
+                raise
+            raise ValueError(f"{self.shown} cannot be drawn ({said(error, 160)}): give a figure "
+                             "another ending, such as .png") from error
 
 
 def reports(out: Output | str) -> TextIO:

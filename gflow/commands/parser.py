@@ -4,22 +4,46 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from typing import Any, NoReturn
 
 from ..problem.words import cut, short
+from ..problem.written import WRITTEN
 
 LONGEST = 500
 """Letters of a message."""
-WRITTEN = {int: r"[+-]?[0-9]+", float: r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"}
-"""Numbers as people write them: Python's own reading takes 2020_01 and digits of other scripts."""
+NEGATIVE = re.compile(r"-\.?[0-9]")
+"""How a value begins that is no option: argparse knows no exponents, lists and ranges. What is no
+number after all is told by whoever reads it."""
 
 
 class Parser(argparse.ArgumentParser):
     """Says what is wrong with an argument without repeating all of it, and takes no names that are
-    cut short: ``--m`` is no margin."""
+    cut short, ``--m`` is no margin, nor an option twice, of which one would be lost."""
 
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **{"allow_abbrev": False, **options})
+        self._negative_number_matcher = NEGATIVE
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Those of this parser, each option once."""
+        args = sys.argv[1:] if args is None else list(args)
+        given: set[argparse.Action] = set()
+        for word in args[:args.index("--")] if "--" in args else args:
+            option = self._option_string_actions.get(word.partition("=")[0])
+            # One without a value says the same again.
+            if option in given and option is not None and option.nargs != 0:
+                self.error(f"{option.option_strings[-1]} is given twice: give it once")
+            given |= {option} if option is not None else set()
+        return super().parse_known_args(args, namespace)
+
+    def _print_message(self, message: str, file: Any = None) -> None:
+        """Help, or an error: that help was not printed is not passed over as argparse does."""
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+            return
+        file.write(message)
+        file.flush()
 
     def error(self, message: str) -> NoReturn:
         """End with a sentence."""

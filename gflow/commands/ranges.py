@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from ..problem.words import short
+from ..problem.written import WRITTEN
 from ..sweeping.grid import LARGEST
-from .parser import WRITTEN
 
 MOST_VALUES = 100_000
 HELP = "a value, a list 1,2,5, or a range 2:8, 10:50:10, 0:1:lin5, 5:2000:log12"

@@ -24,7 +24,7 @@ def add_parsers(commands: Any) -> None:
     figure.add_argument("file", metavar="RUN.npz", help="from flow.save, or a checkpoint")
     figure.add_argument("--what", default="panel", metavar="PICTURE",
                         help="panel, loss, norms, directions, alignment, events, neurons, polar, "
-                        "boundary, function, kinks or fit (default: panel)")
+                        "boundary, function, kinks, fit or margins (default: panel)")
     figure.add_argument("--time", type=number, default=None, metavar="T",
                         help="flow time (default: the end)")
     figure.add_argument("--film", action="store_true", help="a film of the run")

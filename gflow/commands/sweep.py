@@ -7,6 +7,7 @@ import inspect
 import re
 import sys
 import warnings
+from collections.abc import Collection
 from typing import Any, Callable, Sequence, TextIO
 
 from .. import experiments
@@ -62,12 +63,13 @@ def _parser() -> argparse.ArgumentParser:
     draw.set_defaults(act=_plot)
 
     for name, experiment in experiments.REGISTRY.items():
-        _add_experiment(commands, name, experiment.run)
+        _add_experiment(commands, name, experiment)
     return parser
 
 
-def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
-    """A command whose options are the parameters of ``run``."""
+def _add_experiment(commands: Any, name: str, experiment: experiments.Experiment) -> None:
+    """A command whose options are the parameters of an experiment."""
+    run = experiment.run
     summary = (inspect.getdoc(run) or "").partition("\n")[0]
     own = commands.add_parser(name, help=summary, description=f"{summary} A parameter takes "
                               f"{HELP}; the sweep runs over all combinations.")
@@ -93,7 +95,7 @@ def _add_experiment(commands: Any, name: str, run: Callable[..., Any]) -> None:
     own.add_argument("--retry-failed", action="store_true", help="run failed tasks again")
     own.add_argument("--changed", choices=CHANGED, default="raise",
                      help="about tasks done by other code, default: %(default)s")
-    own.set_defaults(act=_sweep, run=run)
+    own.set_defaults(act=_sweep, run=run, choices=experiment.choices)
 
 
 def _parameters(run: Callable[..., Any]) -> list[inspect.Parameter]:
@@ -129,6 +131,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
         try:
             grid[parameter.name] = ([parameter.default] if text is None else
                                     parse(text, KINDS[_kind(parameter)]))
+            _choose(grid[parameter.name], arguments.choices.get(parameter.name))
         except ValueError as error:
             raise ValueError(f"--{parameter.name.replace('_', '-')} {error}") from None
     report = reports(arguments.out)
@@ -142,6 +145,13 @@ def _sweep(arguments: argparse.Namespace) -> int:
     _say(status(arguments.out), report)
     with Store(arguments.out, read_only=True) as store:
         return 1 if store.count()["failed"] else 0
+
+
+def _choose(values: list[Any], known: Collection[str] | None) -> None:
+    """Refuse values that every task would refuse."""
+    for value in values:
+        if known is not None and value not in known:
+            raise ValueError(f"{short(value)} is unknown: choose among {', '.join(known)}")
 
 
 def _status(arguments: argparse.Namespace) -> int:

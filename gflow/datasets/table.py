@@ -8,16 +8,22 @@ import itertools
 import math
 import os
 import re
+import unicodedata
 from typing import Iterator
 
 import numpy as np
 
 from ..problem.files import told
 from ..problem.words import cut, short
+from ..problem.written import WRITTEN
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
-NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?\s*", re.ASCII)
-"""What is read as a number: Python takes 2020_01 and digits of any script for one as well."""
+NUMBER = re.compile(rf"\s*{WRITTEN[float]}\s*", re.ASCII)
+"""What is read as a number."""
+EXCEL = re.compile(r'"?sep=."?[ \t]*(?=[\r\n]|\Z)', re.IGNORECASE)
+"""A line by which Excel knows the mark between fields."""
+BLANKS = " \t\r\n\v\f"
+"""What may stand around a number."""
 MARKS = ",;\t"
 FIELD = 1 << 30
 """Letters that a field may have; a whole header is one as long as its delimiter is not known."""
@@ -26,7 +32,7 @@ SHOWN = 120
 
 
 def read_table(path: str) -> tuple[list[str], np.ndarray]:
-    """Column names and values (rows, columns) of a text file."""
+    """Column names, in the Unicode form NFC, and values (rows, columns) of a text file."""
     shown = cut(path, SHOWN)
     text = _text(path, shown)
     delimiter = _delimiter(text, shown)
@@ -34,7 +40,7 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
     _, header = next(rows, (0, []))
     if not header:
         raise ValueError(f"{shown} is empty: its first row must name the columns")
-    names = [name.strip() for name in header]
+    names = [composed(name.strip()) for name in header]
     seen: set[str] = set()
     for k, name in enumerate(names):
         if not name:
@@ -57,6 +63,17 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
     return names, np.array(values)
 
 
+def composed(name: str) -> str:
+    """A name in one form: letters with accents can be written in several that look the same.
+
+    Examples
+    --------
+    >>> len("u\u0308"), len(composed("u\u0308"))
+    (2, 1)
+    """
+    return unicodedata.normalize("NFC", name)
+
+
 def _text(path: str, shown: str) -> str:
     if os.path.isdir(path):
         raise IsADirectoryError(f"{shown} is a directory: give the name of a file")
@@ -71,6 +88,9 @@ def _text(path: str, shown: str) -> str:
         raise told(error, f"{shown} cannot be read") from error
     if "\0" in text:
         raise ValueError(f"{shown} is not UTF-8 text, for it has zero bytes: save it as such")
+    if EXCEL.match(text):
+        raise ValueError(f"line 1 of {shown} is {short(text[:5])}, a word to Excel and no names of "
+                         "columns: take that line out")
     return text
 
 
@@ -141,5 +161,11 @@ def _value(field: str, name: str, line: int, shown: str) -> float:
     if number or text.lower().lstrip("+-") in ("inf", "infinity"):
         raise ValueError(f"{where} has {short(text)}, which is not finite: replace it or drop the "
                          "row")
+    odd = [c for c in field if not c.isascii() and not c.isalnum()]
+    if odd and NUMBER.fullmatch("".join(c for c in field if c not in odd)):
+        called = unicodedata.name(odd[0], "a character without a name")
+        raise ValueError(f"{where} has {short(field.strip(BLANKS))}, with {called} "
+                         f"(U+{ord(odd[0]):04X}) in it: write the number without, or with what is "
+                         "on every keyboard")
     raise ValueError(f"{where} has {short(text)}, which is not a number (digits 0 to 9, a decimal "
                      "point, no units): convert or drop the column")

@@ -1,4 +1,5 @@
-"""Ctrl-C, and the signal by which batch systems end a job: a run returns what it has reached."""
+"""Ctrl-C, the signal by which batch systems end a job, and that of a terminal that is closed: a run
+returns what it has reached."""
 
 from __future__ import annotations
 
@@ -12,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, Protocol
 
+HANGUP: int | None = getattr(signal, "SIGHUP", None)
+"""The terminal is closed; not every system has it."""
 TWICE = 1.0
 """Seconds within which a second Ctrl-C means the loop of runs, and not the next run only."""
 CALLERS = 4
@@ -74,29 +77,30 @@ def _callers(frame: FrameType | None) -> list[FrameType]:
 
 @contextmanager
 def catching(run: Interruptible) -> Iterator[None]:
-    """Turn Ctrl-C, and SIGTERM, into a flag read between steps; a second one acts at once.
+    """Turn Ctrl-C, SIGTERM and SIGHUP into a flag read between steps; a second one acts at once,
+    but for SIGHUP, which the shell and the system both send.
 
     Only where they would end the program: a signal that is ignored, or that another program or a
-    function of the user takes care of, stays theirs, and what that raises goes through. SIGTERM is
-    left alone in processes of a pool. In a loop of runs a second Ctrl-C within a second, which
-    meets the next run, raises ``KeyboardInterrupt``. After SIGTERM there is time to save what the
-    run has reached, and none for the next run.
+    function of the user takes care of, stays theirs, and what that raises goes through. Processes
+    of a pool hear Ctrl-C only. In a loop of runs a second Ctrl-C within a second, which meets the
+    next run, raises ``KeyboardInterrupt``. After the others there is time to save what the run has
+    reached, and none for the next run.
 
     Raises
     ------
     SystemExit
-        Where a run of this process has ended by SIGTERM before.
+        Where a run of this process has ended by SIGTERM or SIGHUP before.
     """
-    outer = hasattr(signal.getsignal(signal.SIGTERM), "gflow_run")
-    if _ended and not outer and multiprocessing.parent_process() is None:
-        raise SystemExit(128 + _ended.pop())
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    outer = hasattr(signal.getsignal(signal.SIGTERM), "gflow_run")
+    if _ended and not outer:
+        raise SystemExit(128 + _ended.pop())
     _last.forget()
     numbers: list[int] = [signal.SIGINT]
     if multiprocessing.parent_process() is None:
-        numbers.append(signal.SIGTERM)
+        numbers += [signal.SIGTERM] if HANGUP is None else [signal.SIGTERM, HANGUP]
     caught: list[tuple[int, Any, Any]] = []
     try:
         for number in numbers:
@@ -125,8 +129,8 @@ def _handler(run: Interruptible, before: Any) -> Any:
         if hasattr(before, "gflow_run"):
             # This run is inside a function that the outer run calls.
             return before(number, frame)
-        if number == signal.SIGTERM:
-            if again:
+        if number in (signal.SIGTERM, HANGUP):
+            if again and number == signal.SIGTERM:
                 signal.signal(number, signal.SIG_DFL)
                 os.kill(os.getpid(), number)
         elif again:

@@ -7,12 +7,14 @@ import time
 from contextlib import suppress
 from typing import Any
 
-from ..problem.console import is_terminal, say
+from ..problem.console import is_terminal, redraw, room, say
 
 OFTEN = 0.02
 """Part of the way after which a bar is drawn again."""
 SOON = 0.5
 """Seconds after which it is drawn again."""
+WIDEST, NARROWEST = 30, 5
+"""Letters of the bar; where there is room for less there is none."""
 SELDOM, LATE = 0.1, 30.0
 """The same for lines of a log."""
 
@@ -57,9 +59,9 @@ class Meter:
         taken = now - self.begun
         left = f", about {_duration(taken * (1 - share) / share)} left" if 0 < share < 1 else ""
         if self.alive:
-            drawn = ("#" * int(30 * share)).ljust(30, ".")
-            # What was longer before is wiped out.
-            say(f"\r\033[Kgflow [{drawn}] {text}{left} ")
+            wide = min(WIDEST, room() - len(f"gflow [] {text}{left} "))
+            drawn = ("#" * int(wide * share)).ljust(wide, ".")
+            redraw((f"gflow [{drawn}] " if wide >= NARROWEST else "gflow ") + f"{text}{left} ")
         else:
             say(f"gflow: {text}{left}\n")
 

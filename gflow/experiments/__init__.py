@@ -8,6 +8,8 @@ settings W1 to W14 of the literature by name, and `threshold_diagram` evaluates 
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Callable, NamedTuple
 
 import numpy as np
@@ -19,7 +21,7 @@ from .escalation import Escalation, escalate
 from .jumps import orthogonal_jumps
 from .linear_teacher import threshold
 from .one_neuron import one_neuron_teacher
-from .settings import Setting, published
+from .settings import SIZES, Setting, published
 from .training import Results
 from .trainings import threshold_trainings
 from ..problem.words import short
@@ -46,20 +48,25 @@ class Experiment(NamedTuple):
     figures : dict of callable
         From the record array of a sweep to a matplotlib figure, by name; the first is the one to
         draw if none is asked for.
+    choices : mapping of collections of str
+        Values that a parameter may have, if only some; by name.
     """
 
     run: Callable[..., Results]
     figures: dict[str, Callable[[np.ndarray], Figure]]
+    choices: Mapping[str, Collection[str]] = MappingProxyType({})
 
 
 REGISTRY = {
     "threshold": Experiment(threshold, {"threshold": linear_teacher.figure,
                                         "diagram": diagram.figure}),
-    "threshold_trainings": Experiment(threshold_trainings, {"trainings": trainings.figure}),
-    "alignment": Experiment(alignment, {"alignment": early.figure}),
+    "threshold_trainings": Experiment(threshold_trainings, {"trainings": trainings.figure},
+                                      {"training": trainings.TRAININGS}),
+    "alignment": Experiment(alignment, {"alignment": early.figure}, {"data": early.DATA}),
     "orthogonal_jumps": Experiment(orthogonal_jumps, {"jumps": jumps.figure}),
     "one_neuron_teacher": Experiment(one_neuron_teacher, {"one_neuron": one_neuron.figure}),
-    "published": Experiment(publications.published, {"published": publications.figure}),
+    "published": Experiment(publications.published, {"published": publications.figure},
+                            {"name": published, "size": SIZES}),
 }
 
 

@@ -34,6 +34,7 @@ CEL = "Chistikov, Englert and Lazic, arXiv:2306.06479, published code"
 Kind = Literal["square", "logistic"]
 SQUARE: Kind = "square"
 LOGISTIC: Kind = "logistic"
+SIZES = ("full", "reduced")
 
 
 @dataclass(frozen=True)
@@ -113,7 +114,7 @@ class Setting:
         ValueError
             If ``size`` is neither.
         """
-        if size not in ("full", "reduced"):
+        if size not in SIZES:
             raise ValueError(f"size = {short(size)}: choose \"full\" or \"reduced\"")
         rng = generator(rng)
         data = self.data(rng)

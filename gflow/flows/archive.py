@@ -34,7 +34,8 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
               "path": type(origin(flow.path).path).__name__,
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
-              "loss": loss_entry(flow), "bias": flow.data.bias, **_activation(flow.activation)}
+              "loss": loss_entry(flow), "bias": flow.data.bias, "columns": flow.data.columns,
+              **_activation(flow.activation)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,
                               "initial_pattern": flow.initial_pattern, "choices": flow.choices,

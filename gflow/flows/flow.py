@@ -15,6 +15,7 @@ from ..problem.field import mean_loss
 from ..problem.files import Output
 from ..problem.loss import as_labels
 from ..problem.data import DataLike, as_data
+from ..problem.frames import columns_of, same_columns
 from ..problem.network import ModelPath
 from ..problem.tables import lines_as_html
 from ..theory.ends import Verdict, judge_state
@@ -343,7 +344,7 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If ``X`` is not that.
+            If ``X`` is not that, or its columns have other names than those of the run.
 
         Examples
         --------
@@ -352,6 +353,7 @@ class Flow(Record):
         >>> flow.predict([[1.0], [-1.0]])[0]
         array([0.15, 0.  ])
         """
+        same_columns(self.data.columns, columns_of(X))
         return ModelPath(self.a, self.W, self._one)(X)
 
     def test_loss(self, data: DataLike) -> np.ndarray:
@@ -369,9 +371,11 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If ``data`` is not that, or the loss does not take such labels.
+            If ``data`` is not that, its columns have other names than those of the run, or the loss
+            does not take such labels.
         """
         other = as_data(data)
+        same_columns(self.data.columns, other.columns)
         y = as_labels(self.loss_function, other.y)
         with np.errstate(all="ignore"):
             return np.asarray(mean_loss(self.loss_function, self.predict(other.X), y))

@@ -77,8 +77,9 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     name = plain(file)
     shown = cut(name, 120)
     try:
-        content = open(name, "rb")
-        store = content.peek(len(STORE)).startswith(STORE)
+        content = _opened(name)
+        store = content.read(len(STORE)) == STORE
+        content.seek(0)
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except (IsADirectoryError, NotADirectoryError) as error:
@@ -111,6 +112,16 @@ def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> 
     return flow
 
 
+def _opened(name: str) -> IO[bytes]:
+    """A file to read in any order."""
+    file = open(name, "rb")
+    if file.seekable():
+        return file
+    # What comes through a pipe, such as /dev/stdin, comes once.
+    with file:
+        return io.BytesIO(file.read())
+
+
 def _loss(file: str, entry: dict[str, Any], flow: Flow,
           loss: LossLike | None) -> Loss:
     """The loss of a run whose file says ``entry`` of it."""
@@ -134,7 +145,7 @@ def _loss(file: str, entry: dict[str, Any], flow: Flow,
 
 def _arrays(content: IO[bytes]) -> dict[str, np.ndarray]:
     """The arrays of an archive; no more memory is taken than its size can stand for."""
-    arrays, size = {}, os.fstat(content.fileno()).st_size
+    arrays, size = {}, content.seek(0, os.SEEK_END)
     with zipfile.ZipFile(content) as archive:
         if sum(member.file_size for member in archive.infolist()) > DENSEST * size:
             raise ValueError("it says that it holds more than it can")
@@ -170,6 +181,8 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     if header.get("bias", False):
         data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
+    if header.get("columns") is not None:
+        data.columns = _columns(header["columns"], data)
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
     activation: Activation | Smooth = Activation(header.get("slope", 0.0))
@@ -199,6 +212,14 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     # Of a copy: it would keep a loss that is not known yet.
     repr(copy(flow))
     return flow
+
+
+def _columns(names: Any, data: Data) -> tuple[str, ...]:
+    """Names of the columns of data, as a file says them."""
+    if type(names) is not list or len(names) != data.d - data.bias or any(
+            type(name) is not str for name in names):
+        raise ValueError("the names are those of other columns")
+    return tuple(names)
 
 
 def _setting(settings: dict[str, Any]) -> Setting:

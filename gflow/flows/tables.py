@@ -84,7 +84,8 @@ def to_xarray(flow: Flow) -> xarray.Dataset:
                   "settings": json.dumps(flow.settings, default=str),
                   "stats": json.dumps(flow.stats, default=str)}
     made: xarray.Dataset = xr.Dataset(variables, coords, attributes)
-    return made
+    # A table is the user's to work on, as that of pandas is; the arrays of a run are not.
+    return made.copy(deep=True)
 
 
 def to_pandas(flow: Flow) -> pandas.DataFrame:

@@ -49,13 +49,8 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     if raw.dtype.kind not in "biuf":
         raise TypeError(f"{name} has dtype {cut(str(raw.dtype))}: give real numbers (float64)")
     if raw.ndim != ndim:
-        hint = ""
-        if (raw.ndim, ndim) == (1, 2):
-            hint = f", such as {name}[:, None] for one column or {name}[None] for one row"
-        elif (raw.ndim, ndim) == (2, 1) and 1 in raw.shape:
-            hint = f", such as {name}.ravel()"
         raise ValueError(f"{name} has shape {raw.shape}: give an array with {ndim} "
-                         f"{'axis' if ndim == 1 else 'axes'}{hint}")
+                         f"{'axis' if ndim == 1 else 'axes'}{_hint(value, name, raw, ndim)}")
     with np.errstate(over="ignore"):
         # Long doubles beyond double precision become infinite, which is said below.
         array = np.array(raw, dtype=np.float64, order="C")
@@ -64,6 +59,18 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
         raise ValueError(f"{name} has NaN or infinity (first at index {where}): "
                          "remove or fill these entries")
     return array
+
+
+def _hint(value: Any, name: str, raw: np.ndarray, ndim: int) -> str:
+    """How to get an array of so many axes out of ``value``, which is ``raw`` to NumPy."""
+    # Lists, tables and matrices do otherwise than arrays, and tensors as these.
+    own = type(value) is np.ndarray or hasattr(value, "detach")
+    array = name if own else f"np.asarray({name})"
+    if (raw.ndim, ndim) == (1, 2):
+        return f", such as {array}[:, None] for one column or {array}[None] for one row"
+    if (raw.ndim, ndim) == (2, 1) and 1 in raw.shape:
+        return f", such as {array}.ravel()"
+    return ""
 
 
 def _as_array(value: Any, name: str) -> np.ndarray:

@@ -9,8 +9,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import flag, real_array
+from .frames import columns_of, same_rows
 from .norms import row_norms
 from .quiet import quiet
+from .standard import Standard
 from .value import lock
 from .words import short
 
@@ -61,13 +63,19 @@ class Data:
     teacher : TwoLayerReLU or None
         The network whose outputs are the labels, but for noise, if `gflow.datasets` made them with
         one; files do not keep it.
+    columns : tuple of str or None
+        Names of the columns of ``X``, without that of the bias, if they come from a table. What a
+        run is tested on has the same.
+    standard : object or None
+        How `gflow.datasets.from_csv` has standardised the columns, if it has; files do not keep it.
 
     Raises
     ------
     TypeError
         If an entry is not a real number.
     ValueError
-        If the shapes disagree, are empty, or an entry is NaN or infinite.
+        If the shapes disagree, are empty, or an entry is NaN or infinite; if both are tables of
+        pandas or xarray and their rows have unlike labels.
 
     Examples
     --------
@@ -81,6 +89,8 @@ class Data:
 
     bias = False
     teacher: TwoLayerReLU | None = None
+    columns: tuple[str, ...] | None = None
+    standard: Standard | None = None
 
     def __init__(self, X: ArrayLike, y: ArrayLike, bias: bool = False) -> None:
         self.X = real_array(X, "X", 2)
@@ -90,6 +100,9 @@ class Data:
         if self.X.shape[0] != self.y.shape[0]:
             raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
                              "give as many labels as points")
+        same_rows(X, y)
+        if (names := columns_of(X)) is not None:
+            self.columns = names
         if flag(bias, "bias"):
             self.X, self.bias = with_ones(self.X), True
         lock([self.X, self.y])
@@ -97,7 +110,7 @@ class Data:
     def __setstate__(self, state: dict[str, object]) -> None:
         """Arrays that come out of a pickle can be written to."""
         self.__dict__.update(state)
-        lock([self.X, self.y, self.teacher])
+        lock([self.X, self.y, self.teacher, self.standard])
 
     @property
     def n(self) -> int:
@@ -151,6 +164,21 @@ def as_data(data: DataLike) -> Data:
     if not isinstance(data, tuple | list) or len(data) != 2:
         raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
     return Data(*data)
+
+
+def relabelled(data: Data, y: np.ndarray) -> Data:
+    """The same points with other labels.
+
+    Examples
+    --------
+    >>> relabelled(Data([[1.0]], [0.0]), np.array([5.0])).y
+    array([5.])
+    """
+    made = Data(data.X[:, :-1], y, bias=True) if data.bias else Data(data.X, y)
+    for name in ("columns", "standard"):
+        if name in vars(data):
+            setattr(made, name, getattr(data, name))
+    return made
 
 
 def with_ones(X: np.ndarray) -> np.ndarray:

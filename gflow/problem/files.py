@@ -29,6 +29,7 @@ LINKS = 40
 
 ADVICE = {errno.ENOSPC: "make room there, or choose another directory",
           errno.EDQUOT: "make room there, or choose another directory",
+          errno.EMFILE: "raise the limit on open files (ulimit -n)",
           errno.EFBIG: "raise the limit on the sizes of files (ulimit -f), or write less",
           errno.ELOOP: "its symbolic links lead in a circle, so give another name",
           errno.ENOTDIR: "a part of its name is a file and no directory, so give another name",
@@ -127,6 +128,26 @@ def plain(path: str | os.PathLike[str] | bytes) -> str:
     return name
 
 
+def absolute(name: str) -> str:
+    """A name of a file as it is seen from the root.
+
+    Raises
+    ------
+    FileNotFoundError
+        If it is seen from the present directory, and that has been deleted.
+
+    Examples
+    --------
+    >>> os.path.isabs(absolute("run.npz"))
+    True
+    """
+    try:
+        return os.path.abspath(name)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"{cut(name, 200)} would be in the present directory, which has "
+                                "been deleted: change to another one") from None
+
+
 class Output:
     """A file to be written, looked at before the work that it is for.
 
@@ -155,7 +176,7 @@ class Output:
         if not os.path.basename(self.name):
             # The system's own reading of the name would drop the mark.
             raise IsADirectoryError(f"{self.shown} is the name of a directory: give that of a file")
-        self.target = os.path.abspath(self.name)
+        self.target = absolute(self.name)
         number = descriptor(self.target)
         self.own = number is not None
         self.handle = -1 if number is None else self._again(number)

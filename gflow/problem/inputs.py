@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from .checks import real_array, whole
 from .clock import clocked_times
-from .data import Data, DataLike as DataLike, as_data
+from .data import Data, DataLike as DataLike, as_data, relabelled
 from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
 
@@ -45,8 +45,8 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayer, Data]:
                             "(a, W)")
         model = TwoLayerReLU(*model)
     given, data = data, as_data(data)
-    if data is not given and model.bias and data.d == model.d - 1:
-        data = Data(data.X, data.y, bias=True)
+    if not isinstance(given, Data) and model.bias and data.d == model.d - 1:
+        data = Data(*given, bias=True)
     if data.d != model.d:
         raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
                          "must have the same dimension (Data(X, y, bias=True) appends a bias)")
@@ -82,7 +82,7 @@ def with_loss(data: Data, loss: Any) -> tuple[Data, Loss]:
     found = as_loss(loss, data.y)
     y = as_labels(found, data.y)
     if not (y == data.y).all():
-        data = Data(data.X[:, :-1], y, bias=True) if data.bias else Data(data.X, y)
+        data = relabelled(data, y)
     return data, found
 
 

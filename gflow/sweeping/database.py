@@ -13,7 +13,7 @@ from typing import Any, Iterator, Sequence
 from .._version import __version__
 from .notice import warn
 from .soundness import flaw, renew
-from ..problem.files import LONGEST_PART, descriptor, plain, told
+from ..problem.files import LONGEST_PART, absolute, descriptor, plain, told
 
 APPLICATION = 0x67666C77
 FORMAT = 2
@@ -47,7 +47,7 @@ class Database:
     def __init__(self, path: str | os.PathLike[str] | bytes, read_only: bool = False) -> None:
         if not isinstance(path, str | bytes | os.PathLike) or not os.fspath(path):
             raise TypeError(f"store is {path!r}: give the name of a file")
-        self.path = Path(plain(os.path.abspath(plain(path))))
+        self.path = Path(plain(absolute(plain(path))))
         self.read_only = read_only
         self.patience = BUSY
         _check_place(self.path, read_only)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 
-from ..problem.console import is_terminal, say
+from ..problem.console import is_terminal, redraw, say
 from .notice import headline
 from .store import Store, Sweep
 
@@ -62,7 +62,7 @@ class Meter:
             # A store that cannot be read is no reason to stop here: writing will tell.
             return
         if self.terminal:
-            say(f"\r\x1b[K{line}")
+            redraw(line)
             self.drawn = True
         else:
             say(f"{line}\n")

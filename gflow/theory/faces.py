@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..problem.console import say
+from ..problem.console import redraw, say
 from ..problem.inputs import thread_count
 from ..problem.threads import in_threads
 from ..kernels.faces import SPECIAL, sweep
@@ -106,4 +106,4 @@ def _by_zeros(table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _show(done: int, total: int, found: int) -> None:
     bar = ("#" * int(30 * done / total)).ljust(30, ".")
-    say(f"\rgflow [{bar}] {done} of {total} planes, {found} candidates ")
+    redraw(f"gflow [{bar}] {done} of {total} planes, {found} candidates ")
