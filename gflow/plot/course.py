@@ -13,8 +13,8 @@ from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
 from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, dots,
-                    edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
-                    some, time_axis, turn)
+                    edge_style, edges_label, legend, limits, line, logarithmic, positive, some,
+                    time_axis)
 
 
 LINES = 200
@@ -48,7 +48,7 @@ class OverTime(Picture):
         end; dead ones are faint."""
         end = neurons_at(self.flow, self.flow.t_end)
         m, many = end.weight.size, end.weight.size > MANY
-        up, colours = end.up, pair(self.ax, self.name)
+        up, colours = end.up, self.shared.pair(self.name)
         groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
                   (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
                   (~end.alive, {"color": FAINT, "linestyle": "-" if many else (0, (1, 1))},
@@ -93,7 +93,7 @@ class LossPicture(OverTime):
         """The curve."""
         t, loss = _course(self.flow, "loss")
         values = positive(loss)
-        before = turn(self.ax, self.name)
+        before = self.shared.turn(self.name)
         own = {"color": COLOURS[before % len(COLOURS)],
                "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
@@ -151,6 +151,8 @@ class DirectionsPicture(OverTime):
         self.ax.set_ylabel("angle of $w_i$ (degrees)")
         low, high = limits(np.where(gone, np.nan, angles))
         self._edges(low, high)
+        # Ticks are for what other flows have drawn, too.
+        low, high = (pick([end, *self.room.there["y"]]) for pick, end in ((min, low), (max, high)))
         step = 90 if high - low > 200 else 45 if high - low > 100 else 15
         if self.ax.get_autoscaley_on():
             self.ax.set_yticks(np.arange(step * np.ceil(low / step), high + 1, step))
@@ -236,7 +238,7 @@ class MarginsPicture(OverTime):
 
     def draw(self) -> None:
         """Both curves."""
-        found, late, colours = self.found, self.late, pair(self.ax, self.name)
+        found, late, colours = self.found, self.late, self.shared.pair(self.name)
         # Of matplotlib a logarithmic axis ends before double precision does.
         log = self.flow.log_t[late] / np.log(10)
         for values, own in ((found.smoothed, {**UP, "color": colours[0], "label": "smoothed"}),
@@ -265,7 +267,7 @@ def _over_time(kind: type[OverTime], flow: Flow, t: float | None, ax: Axes | Non
     """A picture against time, with a line at ``t`` if that is given."""
     if t is not None:
         return drawn(kind, flow, t, ax, options)
-    picture = kind(flow, ax, options)
+    picture = kind(flow, options).on(axes(ax, **kind.shape))
     legend(picture.ax, loc=picture.corner)
     return picture.ax
 

@@ -112,7 +112,7 @@ class Film:
         figure, canvas = self._figure(size_of(names))
         pictures = []
         for name, ax in zip(names, laid_out(figure, names)):
-            pictures.append(PICTURES[name](self.flow, ax, self._options, self.times))
+            pictures.append(PICTURES[name](self.flow, self._options, self.times).on(ax))
             # What is there at some time is in the legend at all times.
             for t in self.times[some(self.times.size, LOOKS)].tolist():
                 pictures[-1].move(t)

@@ -105,7 +105,7 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     places = np.array(ax, dtype=object).ravel()
     if places.size != len(names):
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
-    pictures = [PICTURES[name](flow, place, options) for name, place in zip(names, places)]
+    pictures = [PICTURES[name](flow, options).on(place) for name, place in zip(names, places)]
     for picture, place in zip(pictures, places):
         at = flow.t_end if time is None else time
         if time is not None or not isinstance(picture, OverTime):
@@ -146,7 +146,7 @@ def figure(flow: Flow, what: str = "panel", t: float | None = None) -> Figure:
     if what == "panel":
         panel(flow, t, places)
     elif issubclass(PICTURES[names[0]], OverTime) and t is None:
-        picture = PICTURES[names[0]](flow, places[0], {})
+        picture = PICTURES[names[0]](flow, {}).on(places[0])
         legend(picture.ax, loc=picture.corner)
     else:
         drawn(PICTURES[names[0]], flow, t, places[0], {})

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -13,6 +13,7 @@ from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
+from .shared import Room, shared
 from .style import axes, check_flow, legend, line, some
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -148,13 +149,16 @@ class Picture:
     ----------
     flow : Flow
         The run.
-    ax : matplotlib Axes, optional
-        Where to draw; new axes if None.
     options : mapping
         For the artists, by any name of an option of a matplotlib line.
     times : ndarray, optional
         Times that it will be moved to: limits are made for all of them. By default for none: what
         is drawn at one time fills the axes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such picture of the flow, or an option is none of a line.
     """
 
     name = "picture"
@@ -163,15 +167,20 @@ class Picture:
     corner = "best"
     """Where the legend is."""
 
-    def __init__(self, flow: Flow, ax: Axes | None, options: Mapping[str, object],
+    def __init__(self, flow: Flow, options: Mapping[str, object],
                  times: np.ndarray | None = None) -> None:
         check_flow(flow)
         line({}, options)
         self.flow, self.options, self.times = flow, options, times
         self.check()
-        self.ax = axes(ax, **self.shape)
+
+    def on(self, ax: Axes) -> Self:
+        """Draw it on axes."""
+        self.ax, self.shared, self.room = ax, shared(ax), Room(ax)
         self.artists: list[Artist] = []
         self.draw()
+        self.shared.pictures += 1
+        return self
 
     def check(self) -> None:
         """Refuse a flow that has no such picture.
@@ -199,7 +208,7 @@ class Picture:
 def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
           options: Mapping[str, object]) -> Axes:
     """Draw a picture at a time; at the end if that is None."""
-    picture = kind(flow, ax, options, None)
+    picture = kind(flow, options).on(axes(ax, **kind.shape))
     picture.move(flow.t_end if t is None else time_of(flow, t))
     legend(picture.ax, loc=picture.corner)
     return picture.ax

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .picture import MANY, Neurons
-from .style import FAINT, line, pair
+from .shared import shared
+from .style import FAINT, line
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -50,7 +51,7 @@ class Cloud:
                 own = {**common, "marker": "o" if up else "x", "alpha": alpha,
                        "markeredgewidth": 0.3 if up else 1.2, "zorder": 2.0 + low}
                 self.groups.append((low, top, up, ax.plot([], [], **{**own, **given})[0]))
-        colours = pair(ax, name)
+        colours = shared(ax).pair(name)
         for *_, up, points in self.groups:
             if "color" not in given:
                 points.set_color(colours[0 if up else 1])

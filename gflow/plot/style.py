@@ -20,8 +20,6 @@ UP: dict[str, Any] = {"color": "#0072B2", "linestyle": "-"}
 DOWN: dict[str, Any] = {"color": "#D55E00", "linestyle": "--"}
 DARK = COLOURS[0]
 FAINT = "0.6"
-PAIRS = (("#0072B2", "#D55E00"), ("#009E73", "#CC79A7"), ("#56B4E9", "#E69F00"))
-"""Colours of ``a_i > 0`` and ``a_i < 0``, for one flow after another."""
 DASHES = ("-", "--", "-.", ":")
 """Of one curve after another, so that they are told apart in grey too."""
 EDGES = 40
@@ -30,7 +28,7 @@ NARROWER: tuple[dict[str, Any], ...] = (
     {"ncols": 1}, {"fontsize": "xx-small", "handlelength": 1.2, "handletextpad": 0.4},
     {"fontsize": 4.5, "borderpad": 0.2})
 """What makes a legend fit into its axes, one after the other, until it does."""
-LAST = ("least squares line", "data")
+LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
 
@@ -80,18 +78,6 @@ def check_flow(flow: object) -> None:
     if not isinstance(flow, Record):
         raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate, "
                         "gflow.descend or gflow.load")
-
-
-def turn(ax: Axes, name: str) -> int:
-    """How often a picture has been drawn on these axes before; it is noted."""
-    drawn: dict[str, int] = vars(ax).setdefault("_gflow", {})
-    drawn[name] = drawn.get(name, -1) + 1
-    return drawn[name]
-
-
-def pair(ax: Axes, name: str) -> tuple[str, str]:
-    """Colours of ``a_i > 0`` and ``a_i < 0`` for the next flow on these axes."""
-    return PAIRS[turn(ax, name) % len(PAIRS)]
 
 
 def legend(ax: Axes, loc: str, **options: Any) -> None:
