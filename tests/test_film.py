@@ -127,3 +127,89 @@ def test_pictures_of_a_film_are_listed(flow):
     for what, error, words in (([], ValueError, "^what is empty"), (5, TypeError, "^what is 5")):
         with pytest.raises(error, match=words):
             animate(flow, what)
+
+
+def drawn_by(what, times, flow):
+    """What is on the figure of a film of a function of one's own, frame by frame."""
+    found, figures = [], []
+
+    def drawing(t, ax):
+        what(t, ax)
+        figures.append(ax.figure)
+
+    for frame in animate(flow, drawing, times, dpi=30).frames():
+        figure = figures[-1]
+        found.append(([(ax.get_xlim(), ax.get_ylim()) for ax in figure.axes],
+                      [ax.get_position().bounds for ax in figure.axes],
+                      (len(figure.texts), len(figure.legends)), figure.get_suptitle(), frame))
+    return found
+
+
+def bar_of(t, ax):
+    ax.figure.colorbar(ax.imshow([[0.0, 1.0 + t]]), ax=ax)
+
+
+def twin_of(t, ax):
+    line, = ax.plot([0, 1], [0, 1 + t])
+    ax.invert_yaxis()
+    ax.twinx().plot([0, 1], [t, t])
+    ax.figure.text(0.5, 0.5, f"{t}")
+    ax.figure.legend([line], ["line"])
+
+
+@pytest.mark.parametrize("what, words", [(bar_of, (1, 0)), (twin_of, (2, 1))])
+def test_nothing_piles_up_from_frame_to_frame(flow, what, words):
+    found = drawn_by(what, [0.0, 10.0, 20.0, 0.0], flow)
+    for limits, places, texts, title, _ in found:
+        assert len(limits) == 2 and texts == words and title.startswith("$t")
+        assert places == found[0][1]
+    assert (found[0][-1] == found[-1][-1]).all()
+
+
+def test_limits_of_a_film_hold_for_all_axes_and_stay_turned_round(flow):
+    for limits, *_ in drawn_by(twin_of, [0.0, 10.0, 20.0], flow):
+        (_, (bottom, top)), (_, (low, high)) = limits
+        assert bottom == pytest.approx(22.05) and top == pytest.approx(-1.05)
+        assert low < 0 and high > 20
+
+
+def test_a_title_of_the_user_stays(flow):
+    def titled(t, ax):
+        ax.figure.suptitle("mine")
+
+    assert drawn_by(titled, TIMES, flow)[-1][3] == "mine"
+
+
+@pytest.mark.parametrize("looks", [100, 5])
+def test_what_is_there_at_one_time_only_is_not_cut_off(flow, monkeypatch, looks):
+    monkeypatch.setattr("gflow.plot.picture.LOOKS", looks)
+    times = np.linspace(0.0, 20.0, 12)
+
+    def spike(t, ax):
+        ax.plot([0, 1], [0, 100.0 if t == times[3] else 1.0])
+
+    found = drawn_by(spike, times, flow)
+    assert found[3][0][0][1][1] > 100
+    if looks == 100:
+        assert found[0][0] == found[3][0]
+
+
+@pytest.mark.parametrize("name", ["fit", "function", "kinks", "neurons"])
+def test_limits_of_pictures_hold_for_runs_that_swing(monkeypatch, name):
+    run = gflow.descend(gflow.init.balanced(8, 2, 1.0, rng=0), gflow.datasets.three_points(), 3.0,
+                        200)
+    from gflow.plot.panel import PICTURES
+    move, frames = PICTURES[name].move, []
+
+    def moving(self, t):
+        move(self, t)
+        values = [np.nan_to_num(one.get_ydata()) for one in self.artists
+                  if hasattr(one, "get_ydata")]
+        frames.append([(line.min(initial=0.0), line.max(initial=0.0), one.axes.get_ylim())
+                       for line, one in zip(values, self.artists)])
+
+    monkeypatch.setattr(PICTURES[name], "move", moving)
+    film = animate(run, name, dpi=20)
+    assert len(film) == 60 and len(list(film.frames())) == len(film)
+    for low, high, ends in sum(frames[-len(film):], []):
+        assert low >= ends[0] and high <= ends[1]

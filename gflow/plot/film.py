@@ -1,4 +1,4 @@
-"""Films of a run: artists are moved, what does not move is drawn once."""
+"""Films of a run."""
 
 from __future__ import annotations
 
@@ -10,11 +10,7 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
-
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from PIL import Image
 from numpy.typing import ArrayLike
 
@@ -22,9 +18,10 @@ from ..flows.flow import Flow
 from ..problem.checks import positive, real_array
 from ..problem.files import Output
 from ..problem.words import cut, short
-from .panel import PICTURES, known, label, laid_out, size_of, tells
+from .frames import called, moved
+from .panel import known, tells
 from .picture import time_of
-from .style import check_flow, clock, some
+from .style import check_flow, some
 
 
 FRAMES = 60
@@ -32,8 +29,6 @@ SECONDS, FASTEST = 5.0, 25.0
 """How long a film lasts if nobody says so, and the most frames a second then."""
 COLOURS, SAMPLE = 254, 5
 """Colours of a film besides white and black, and the frames that they are chosen from."""
-LOOKS = 8
-"""Times at which limits and legends are looked for."""
 ENDINGS = (".gif", ".mp4", ".html")
 
 What = str | Callable[..., object] | Sequence[str | Callable[..., object]]
@@ -86,9 +81,9 @@ class Film:
         names = self._names()
         if names is None:
             assert callable(self._what)
-            yield from self._called(self._what)
+            yield from called(self._what, self.times, self._dpi)
         else:
-            yield from self._moved(names)
+            yield from moved(self.flow, names, self._options, self.times, self._dpi)
 
     def _names(self) -> list[str] | None:
         """Pictures of the film; None if it is a function of the user."""
@@ -101,69 +96,6 @@ class Film:
                 return None
             return [known(what)]
         return [known(one) for one in what]
-
-    def _figure(self, inches: tuple[float, float]) -> tuple[Figure, Any]:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        figure = Figure(figsize=inches, dpi=self._dpi, layout="constrained")
-        return figure, FigureCanvasAgg(figure)
-
-    def _moved(self, names: list[str]) -> Iterator[np.ndarray]:
-        """Frames of pictures of ours."""
-        figure, canvas = self._figure(size_of(names))
-        pictures = []
-        for name, ax in zip(names, laid_out(figure, names)):
-            pictures.append(PICTURES[name](self.flow, self._options, self.times).on(ax))
-            # What is there at some time is in the legend at all times.
-            for t in self.times[some(self.times.size, LOOKS)].tolist():
-                pictures[-1].move(t)
-            label(pictures[-1], alone=len(names) == 1)
-        title = figure.suptitle(clock(self.times[-1]), x=0.02, ha="left", fontsize="medium")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        moving = [artist for picture in pictures for artist in picture.artists]
-        layers = list(_layers(figure, moving))
-        for artist in (title, *layers):
-            artist.set_animated(True)
-        canvas.draw()
-        still = canvas.copy_from_bbox(figure.bbox)
-        # What passes below a legend is covered by what it looks like on the still.
-        legends = [ax.get_legend() for ax in figure.axes]
-        covers = [canvas.copy_from_bbox(legend.get_window_extent().padded(1))
-                  for legend in legends if legend is not None]
-        for t in self.times.tolist():
-            canvas.restore_region(still)
-            for picture in pictures:
-                picture.move(t)
-            title.set_text(clock(t))
-            for artist in layers:
-                own = artist.axes
-                assert own is not None
-                own.draw_artist(artist)
-            for cover in covers:
-                canvas.restore_region(cover)
-            figure.draw_artist(title)
-            yield _pixels(canvas)
-
-    def _called(self, what: Callable[..., object]) -> Iterator[np.ndarray]:
-        """Frames of a function of a time and axes."""
-        figure, canvas = self._figure(size_of(["one"]))
-        ax = figure.subplots()
-        seen = []
-        for t in self.times[some(self.times.size, LOOKS)].tolist():
-            ax.clear()
-            what(t, ax)
-            seen.append((*ax.get_xlim(), *ax.get_ylim()))
-        ends = np.array(seen)
-        for t in self.times.tolist():
-            ax.clear()
-            what(t, ax)
-            # What was drawn at one of the times fits in the limits of all.
-            ax.set(xlim=(ends[:, 0].min(), ends[:, 1].max()),
-                   ylim=(ends[:, 2].min(), ends[:, 3].max()))
-            figure.suptitle(clock(t), x=0.02, ha="left", fontsize="medium")
-            canvas.draw()
-            figure.set_layout_engine("none")
-            yield _pixels(canvas)
 
     def _images(self) -> Iterator[Image.Image]:
         """Frames in few colours, the same for all."""
@@ -287,7 +219,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         The run.
     what : str or callable, or a list of these
         The name of a picture of this module, or its function; several are shown together. Or a
-        function of your own of ``(t, ax)`` that draws on axes, which are empty each time.
+        function of your own of ``(t, ax)`` that draws on axes, which are new each time, as is all
+        of their figure.
     times : array_like, shape (F,), optional
         Time of every frame. Default: 60 of the reported times, evenly among them.
     file : str or path-like, optional
@@ -368,22 +301,3 @@ def _ffmpeg() -> str:
     if found is None:
         raise ValueError("ffmpeg is not installed: give a name that ends in .gif or .html")
     return found
-
-
-def _layers(figure: Figure, moving: Sequence[Artist]) -> Iterator[Artist]:
-    """What has to be drawn for every frame, lowest first: what moves, and what is above it."""
-    from matplotlib.axis import Axis
-    from matplotlib.legend import Legend
-    from matplotlib.spines import Spine
-    for ax in sorted(figure.axes, key=lambda ax: ax.get_zorder()):
-        own = [artist.get_zorder() for artist in moving if artist.axes is ax]
-        if not own:
-            continue
-        above = [artist for artist in ax.get_children()
-                 if not isinstance(artist, Axis | Legend | Spine) and artist is not ax.patch
-                 and artist.get_zorder() >= min(own)]
-        yield from sorted(above, key=lambda artist: artist.get_zorder())
-
-
-def _pixels(canvas: Any) -> np.ndarray:
-    return np.array(np.asarray(canvas.buffer_rgba())[:, :, :3])

@@ -28,6 +28,8 @@ NUMBERS = 2_000_000
 """Weights that are looked at for lines over time; of wide networks at fewer of the times."""
 FEWEST = 100
 """Of these times, at least."""
+LOOKS = 100
+"""Times of a film at which limits are looked for, at most."""
 EARLY, DECADE = 0.1, 12
 """Reported times that begin later leave out what early alignment does; it is looked at so many
 times in a decade of time from here on."""
@@ -212,6 +214,17 @@ def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
     picture.move(flow.t_end if t is None else time_of(flow, t))
     legend(picture.ax, loc=picture.corner)
     return picture.ax
+
+
+def looks(times: np.ndarray | None) -> list[float]:
+    """Times of a film at which limits are looked for.
+
+    Examples
+    --------
+    >>> looks(None), looks(np.arange(3.0)), len(looks(np.arange(1000.0)))
+    ([], [0.0, 1.0, 2.0], 100)
+    """
+    return [] if times is None else [float(t) for t in times[some(times.size, LOOKS)]]
 
 
 def time_of(flow: Flow, t: object) -> float:

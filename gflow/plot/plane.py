@@ -11,15 +11,13 @@ from matplotlib.colors import Normalize
 from ..flows.flow import Flow
 from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
-from .picture import Picture, drawn, neurons_at
+from .picture import Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
 from .style import EDGES, edge_style, edges_label, limits, line, mark_size, some
 from .targets import inputs_of
 
 
-LOOKS = 12
-"""Times of a film at which limits are looked for."""
 POINTS = 60
 """Data points that are marked on the rim, at most."""
 DECADES = 12.0
@@ -60,12 +58,17 @@ class NeuronsPicture(Picture):
         one, two = self.plane.labels()
         ax.set(aspect="equal", xlabel=one, ylabel=two)
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            self._reach(max(float(np.abs(self._place(t)[0]).max()) for t in looks))
+            self._reach(max(self._far(t) for t in looks(self.times)))
 
     def _place(self, t: float) -> tuple[np.ndarray, Any]:
         found = neurons_at(self.flow, t)
         return found.model.W @ self.plane.frame.T, found
+
+    def _far(self, t: float) -> float:
+        """Where the farthest neuron is at a time of the film; legends say what is there then."""
+        place, found = self._place(t)
+        self.cloud.say(found)
+        return float(np.abs(place).max())
 
     def _reach(self, size: float) -> None:
         there = self.room.there
@@ -109,8 +112,10 @@ class PolarPicture(Picture):
         self.shared.rims += [*self.rays, *self.rim, *self.cloud.artists]
         self.bottom = self.top = np.nan
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            self._radius(np.concatenate([self._log(neurons_at(flow, t)) for t in looks]))
+            found = [neurons_at(flow, t) for t in looks(self.times)]
+            for one in found:
+                self.cloud.say(one)
+            self._radius(np.concatenate([self._log(one) for one in found]))
 
     @staticmethod
     def _log(found: Any) -> np.ndarray:

@@ -68,16 +68,19 @@ class Cloud:
         """What moves."""
         return [self.dead, *(points for *_, points in self.groups)]
 
-    def move(self, place: np.ndarray, neurons: Neurons) -> None:
-        """Put neurons at ``place`` (m, 2)."""
-        self.dead.set_data(*place[~neurons.alive].T)
-        positive = neurons.up
-        shares = neurons.alive & positive, neurons.alive & ~positive, ~neurons.alive
-        for (points, text), own in zip(self.named, shares):
+    def say(self, neurons: Neurons) -> None:
+        """Name in the legend what is there."""
+        alive, positive = neurons.alive, neurons.up
+        for (points, text), own in zip(self.named, (alive & positive, alive & ~positive, ~alive)):
             if own.any():
                 points.set_label(text)
+
+    def move(self, place: np.ndarray, neurons: Neurons) -> None:
+        """Put neurons at ``place`` (m, 2)."""
+        self.say(neurons)
+        self.dead.set_data(*place[~neurons.alive].T)
         for low, top, up, points in self.groups:
-            own = neurons.alive & (positive == up) & (neurons.weight < top)
+            own = neurons.alive & (neurons.up == up) & (neurons.weight < top)
             # Weights may be NaN or 0.
             own &= (neurons.weight >= low) if low > 0 else True
             points.set_data(*place[own].T)

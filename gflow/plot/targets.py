@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from ..flows.flow import Flow
 from ..problem.data import Data
 from ..problem.quiet import quiet
-from .picture import MANY, Picture, drawn, neurons_at
+from .picture import MANY, Picture, drawn, looks, neurons_at
 from .shared import digest, placed
-from .style import COLOURS, DASHES, limits, line, mark_size, some
+from .style import COLOURS, DASHES, limits, line, mark_size
 
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
@@ -21,8 +21,6 @@ PLACES = 200
 """Parts of the width in which kinks of a wide network are added up."""
 FLAT = 1e-3
 """Part of the largest of these sums up to which another one is left out."""
-LOOKS = 12
-"""Times of a film at which limits are looked for."""
 SETS = "osD^v"
 """Marks of the data of one flow after another."""
 
@@ -67,8 +65,7 @@ class OneInput(Picture):
     def film_limits(self) -> None:
         """Limits for all times of a film."""
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            values = [self.flow(float(t))(self.grid) for t in looks]
+            values = [self.flow(t)(self.grid) for t in looks(self.times)]
             self.room.show(x=(self.x[0], self.x[-1]),
                            y=limits(np.concatenate([*values, self.flow.data.y])))
 
@@ -164,9 +161,8 @@ class KinksPicture(OneInput):
         self.twin.set_ylabel(f"change of slope at a kink, {self._formula()}" if m <= MANY else
                              f"changes of slope, added up in {PLACES} parts")
         self.film_limits()
-        if self.times is not None:
-            for t in self.times[some(self.times.size, LOOKS)]:
-                self._height(self._stems(*self._kinks(float(t)))[1])
+        for t in looks(self.times):
+            self._height(self._stems(*self._kinks(t))[1])
 
     def _height(self, weight: np.ndarray) -> None:
         self.highest = max(self.highest, 1.15 * float(np.abs(weight).max(initial=0.0)), 1e-300)
@@ -239,8 +235,7 @@ class FitPicture(Picture):
         self.artists = [self.points]
         ax.set(xlabel="label", ylabel="output")
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            values = [self.flow(float(t))(self.flow.data.X) for t in looks]
+            values = [self.flow(t)(self.flow.data.X) for t in looks(self.times)]
             self.room.show(x=limits(y), y=limits(np.concatenate([*values, y])))
 
     def move(self, t: float) -> None:
