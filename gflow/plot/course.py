@@ -32,6 +32,9 @@ class OverTime(Picture):
 
     corner = "top"
 
+    def check_time(self, t: float) -> None:
+        """A line is there at every time."""
+
     def move(self, t: float) -> None:
         """Put the line at a time."""
         x = self.place(t)
@@ -89,9 +92,13 @@ class LossPicture(OverTime):
     name = "loss"
     corner = "best"
 
+    def check(self) -> None:
+        """The loss is looked up here, and whether it was kept."""
+        self.found = _course(self.flow, "loss")
+
     def draw(self) -> None:
         """The curve."""
-        t, loss = _course(self.flow, "loss")
+        t, loss = self.found
         values = positive(loss)
         before = self.shared.turn(self.name)
         own = {"color": COLOURS[before % len(COLOURS)],
@@ -107,9 +114,13 @@ class NormsPicture(OverTime):
 
     name = "norms"
 
+    def check(self) -> None:
+        """The norms are looked up here, and whether they were kept."""
+        self.found = _course(self.flow, "log_norms")
+
     def draw(self) -> None:
         """The lines."""
-        t, log = _course(self.flow, "log_norms")
+        t, log = self.found
         if self._below(log[:1]):
             # Of matplotlib a logarithmic axis ends before double precision does.
             self.neuron_lines(t, np.where(np.isfinite(log), log / np.log(10), np.nan))
@@ -132,10 +143,14 @@ class DirectionsPicture(OverTime):
 
     name = "directions"
 
+    def check(self) -> None:
+        """The directions are looked up here, and whether they were kept."""
+        self.found = _course(self.flow, "directions")
+
     @quiet
     def draw(self) -> None:
         """The lines."""
-        t, u = _course(self.flow, "directions")
+        t, u = self.found
         gone: np.ndarray = (u == 0).all(axis=2)
         if self.flow.path.d != 2:
             # Of a neuron that has come to rest at 0 the last direction that it had.
@@ -174,10 +189,14 @@ class AlignmentPicture(OverTime):
     name = "alignment"
 
     @quiet
+    def check(self) -> None:
+        """The alignment is found here, and whether there is one."""
+        self.course, self.found = _course(self.flow, "directions"), self.flow.alignment()
+
+    @quiet
     def draw(self) -> None:
         """The lines, and the phases."""
-        t, u = _course(self.flow, "directions")
-        found = self.flow.alignment()
+        (t, u), found = self.course, self.found
         ends = found.early.end_direction
         cosine = np.einsum("tid,id->ti", u, ends)
         angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
@@ -267,9 +286,11 @@ def _over_time(kind: type[OverTime], flow: Flow, t: float | None, ax: Axes | Non
     """A picture against time, with a line at ``t`` if that is given."""
     if t is not None:
         return drawn(kind, flow, t, ax, options)
-    picture = kind(flow, options).on(axes(ax, **kind.shape))
-    legend(picture.ax, loc=picture.corner)
-    return picture.ax
+    picture = kind(flow, options)
+    with axes(ax, **kind.shape) as place:
+        picture.on(place)
+        legend(place, loc=picture.corner)
+    return place
 
 
 def loss(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
@@ -392,12 +413,13 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    ax = axes(ax)
+    own = line({"color": DARK, "marker": "o"}, options)
     shown = positive(far)
-    own: dict[str, Any] = {"color": DARK, "marker": "o"}
-    ax.loglog(lr, shown, **line(own, options))
-    drawn = any(one.get_label() == "slope 1" for one in ax.lines)
-    ax.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
-              label="_slope 1" if drawn else "slope 1")
-    ax.set(xlabel="step size (learning rate)", ylabel="largest distance to the flow, relative")
-    return ax
+    with axes(ax) as place:
+        place.loglog(lr, shown, **own)
+        drawn = any(one.get_label() == "slope 1" for one in place.lines)
+        place.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
+                     label="_slope 1" if drawn else "slope 1")
+        place.set(xlabel="step size (learning rate)",
+                  ylabel="largest distance to the flow, relative")
+    return place

@@ -17,10 +17,10 @@ from numpy.typing import ArrayLike
 from ..flows.flow import Flow
 from ..problem.checks import positive, real_array
 from ..problem.files import Output
+from ..problem.inputs import within
 from ..problem.words import cut, short
 from .frames import called, moved
-from .panel import known, tells
-from .picture import time_of
+from .panel import PICTURES, known, tells
 from .style import check_flow, some
 
 
@@ -96,6 +96,18 @@ class Film:
                 return None
             return [known(what)]
         return [known(one) for one in what]
+
+    def _check(self) -> None:
+        """Refuse what could not be drawn, before the work."""
+        names = self._names()
+        if names is None and self._options:
+            name = next(iter(self._options))
+            raise TypeError(f"a function of yours takes no option {short(name)}: give it to what "
+                            "draws there")
+        for name in names or ():
+            picture = PICTURES[name](self.flow, self._options, self.times)
+            for t in (float(self.times.min()), float(self.times.max())):
+                picture.check_time(t)
 
     def _images(self) -> Iterator[Image.Image]:
         """Frames in few colours, the same for all."""
@@ -261,11 +273,12 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         chosen = real_array(times, "times", 1)
     if not chosen.size:
         raise ValueError("times is empty: give at least one")
-    for t in (float(chosen.min()), float(chosen.max())):
-        time_of(flow, t)
+    chosen = within(chosen, flow.t_end, getattr(times, "dtype", None), f"times reach from "
+                    f"{float(chosen.min())!r} to {float(chosen.max())!r}: some are outside "
+                    f"[0, {flow.t_end!r}], the times reached")
     pace = pace or min(FASTEST, chosen.size / SECONDS)
     film = Film(flow, _listed(what), chosen, pace, dpi, options)
-    film._names()
+    film._check()
     if out is not None:
         film._write(out)
     return film

@@ -15,7 +15,7 @@ from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPic
                      MarginsPicture, NormsPicture, OverTime)
 from .picture import Picture, drawn, time_of
 from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
-from .style import check_flow, clock, legend
+from .style import check_axes, check_flow, clock, closed, legend
 from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
 
 
@@ -98,16 +98,28 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     """
     names = tells(flow)
     time = None if t is None else time_of(flow, t)
+    # Everything is looked at before anything is drawn.
+    pictures = [PICTURES[name](flow, options) for name in names]
+    for picture in pictures:
+        picture.check_time(flow.t_end if time is None else time)
     if ax is None:
         import matplotlib.pyplot as plt
-        figure = plt.figure(figsize=size_of(names), layout="constrained")
-        ax = laid_out(figure, names)
+        made = plt.figure(figsize=size_of(names), layout="constrained")
+        with closed(made):
+            return _four(pictures, np.array(laid_out(made, names), dtype=object), time)
     places = np.array(ax, dtype=object).ravel()
     if places.size != len(names):
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
-    pictures = [PICTURES[name](flow, options).on(place) for name, place in zip(names, places)]
     for picture, place in zip(pictures, places):
-        at = flow.t_end if time is None else time
+        check_axes(place, picture.polar)
+    return _four(pictures, places, time)
+
+
+def _four(pictures: Sequence[Picture], places: np.ndarray, time: float | None) -> np.ndarray:
+    """Draw pictures on axes, those over time without a line if that is None."""
+    for picture, place in zip(pictures, places):
+        at = picture.flow.t_end if time is None else time
+        picture.on(place)
         if time is not None or not isinstance(picture, OverTime):
             picture.move(at)
         if not isinstance(picture, OverTime):

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..problem.checks import non_negative
+from ..problem.checks import finite
+from ..problem.inputs import within
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
 from .shared import Room, shared
-from .style import axes, check_flow, legend, line, some
+from .style import axes, check_axes, check_flow, legend, line, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -164,6 +165,8 @@ class Picture:
     """
 
     name = "picture"
+    polar = False
+    """Whether its axes are polar."""
     shape: Mapping[str, Any] = {}
     """Options of new axes."""
     corner = "best"
@@ -171,13 +174,21 @@ class Picture:
 
     def __init__(self, flow: Flow, options: Mapping[str, object],
                  times: np.ndarray | None = None) -> None:
+        from matplotlib.lines import Line2D
         check_flow(flow)
-        line({}, options)
+        Line2D([], []).set(**line({}, options))
         self.flow, self.options, self.times = flow, options, times
         self.check()
 
     def on(self, ax: Axes) -> Self:
-        """Draw it on axes."""
+        """Draw it on axes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are of another kind.
+        """
+        check_axes(ax, self.polar)
         self.ax, self.shared, self.room = ax, shared(ax), Room(ax)
         self.artists: list[Artist] = []
         self.draw()
@@ -185,13 +196,23 @@ class Picture:
         return self
 
     def check(self) -> None:
-        """Refuse a flow that has no such picture.
+        """Refuse a flow that has no such picture, or has not kept what it needs.
 
         Raises
         ------
         ValueError
             In one sentence.
         """
+
+    def check_time(self, t: float) -> None:
+        """Refuse a time at which what is drawn was not kept.
+
+        Raises
+        ------
+        ValueError
+            In one sentence.
+        """
+        neurons_at(self.flow, t)
 
     def draw(self) -> None:
         """Draw what does not move, and make what does."""
@@ -201,19 +222,17 @@ class Picture:
         """Move to a time."""
         raise NotImplementedError
 
-    def at(self, t: float) -> Sequence[Artist]:
-        """Move to a time; the artists that have changed."""
-        self.move(t)
-        return self.artists
-
 
 def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
           options: Mapping[str, object]) -> Axes:
     """Draw a picture at a time; at the end if that is None."""
-    picture = kind(flow, options).on(axes(ax, **kind.shape))
-    picture.move(flow.t_end if t is None else time_of(flow, t))
-    legend(picture.ax, loc=picture.corner)
-    return picture.ax
+    picture = kind(flow, options)
+    time = flow.t_end if t is None else time_of(flow, t)
+    picture.check_time(time)
+    with axes(ax, kind.polar, **kind.shape) as place:
+        picture.on(place).move(time)
+        legend(place, loc=picture.corner)
+    return place
 
 
 def looks(times: np.ndarray | None) -> list[float]:
@@ -237,10 +256,9 @@ def time_of(flow: Flow, t: object) -> float:
     """
     if hasattr(t, "get_xaxis"):
         raise TypeError("t is axes: write ax=...")
-    time = non_negative(t, "t")
-    if time > flow.t_end:
-        raise ValueError(f"t = {short(t)} is outside [0, {flow.t_end!r}], the times reached")
-    return time
+    time = np.array([finite(t, "t")])
+    return float(within(time, flow.t_end, getattr(t, "dtype", None),
+                        f"t = {short(t)} is outside [0, {flow.t_end!r}], the times reached")[0])
 
 
 def bundles(values: np.ndarray, weight: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

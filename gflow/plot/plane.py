@@ -88,6 +88,7 @@ class PolarPicture(Picture):
     """See `polar`."""
 
     name = "polar"
+    polar = True
     # The legend beside it is as long as the words for the boundaries.
     shape = {"subplot_kw": {"projection": "polar"}, "figsize": (7.6, 4.8)}
     corner = "outside"
@@ -95,9 +96,6 @@ class PolarPicture(Picture):
     def draw(self) -> None:
         """The rim, boundaries, and points that will move."""
         ax, flow = self.ax, self.flow
-        if ax.name != "polar":
-            raise ValueError("these axes are not polar: make them with projection=\"polar\", or "
-                             "leave ax= away")
         self.plane = Plane(flow)
         # Static parts are drawn in units of the radius, which is known when neurons are.
         self.rays = ax.plot([], [], **edge_style(min(EDGES, len(flow.data.arrangement.normal))))

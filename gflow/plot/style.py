@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engines.record import Record
 from ..problem.words import short
+from .shared import placed
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -32,21 +35,61 @@ LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
 
-def axes(ax: Axes | None, **options: Any) -> Axes:
-    """The axes given, or new ones that nothing is cut off of when they are saved.
+def check_axes(ax: Any, polar: bool = False) -> None:
+    """Refuse what is no axes, or not those that a picture needs.
 
     Raises
     ------
-    TypeError
-        If they are no axes.
+    TypeError, ValueError
+        In one sentence.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> check_axes(Figure().subplots())
+    """
+    if not hasattr(ax, "get_xaxis"):
+        raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
+    if not placed(ax):
+        raise ValueError("ax was removed from its figure: give axes that are in one, or leave ax= "
+                         "away")
+    if polar and ax.name != "polar":
+        raise ValueError("these axes are not polar: make them with projection=\"polar\", or "
+                         "leave ax= away")
+    if not polar and (hasattr(ax, "get_zlim") or hasattr(ax, "transProjection")):
+        raise ValueError(f"these axes are of another kind ({short(ax.name)}): make them without "
+                         "projection=, or leave ax= away")
+
+
+@contextmanager
+def axes(ax: Axes | None, polar: bool = False, **options: Any) -> Iterator[Axes]:
+    """The axes given, or new ones that nothing is cut off of when they are saved; these are closed
+    if what is drawn on them fails.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no axes, or of another kind.
     """
     if ax is not None:
-        if not hasattr(ax, "get_xaxis"):
-            raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
-        return ax
+        check_axes(ax, polar)
+        yield ax
+        return
     import matplotlib.pyplot as plt
-    made: Axes = plt.subplots(layout="constrained", **options)[1]
-    return made
+    figure, made = plt.subplots(layout="constrained", **options)
+    with closed(figure):
+        yield made
+
+
+@contextmanager
+def closed(figure: Figure) -> Iterator[None]:
+    """Close a figure of pyplot if drawing on it fails."""
+    import matplotlib.pyplot as plt
+    try:
+        yield
+    except BaseException:
+        plt.close(figure)
+        raise
 
 
 def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
