@@ -1,6 +1,9 @@
 """Films: frames that do not depend on what was shown before, and files of them."""
 
+import os
+import signal
 import sys
+import time
 
 import matplotlib
 import numpy as np
@@ -84,6 +87,48 @@ def test_mp4_goes_through_ffmpeg(flow, tmp_path, monkeypatch):
     script.write_text("#!/bin/sh\necho no codec >&2\nexit 1\n")
     with pytest.raises(OSError, match="no codec"):
         animate(flow, "loss", TIMES, tmp_path / "film.mp4", dpi=50)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script in place of ffmpeg")
+def test_ffmpeg_may_say_much_and_does_not_outlive_a_film(flow, tmp_path, monkeypatch):
+    monkeypatch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", str(tmp_path / "ffmpeg"))
+    script = tmp_path / "ffmpeg"
+    script.write_text("#!/bin/sh\necho $$ > \"$0.pid\"\nhead -c 300000 /dev/zero >&2\n"
+                      "cat > /dev/null\nfor last; do :; done\necho done > \"$last\"\n")
+    script.chmod(0o755)
+
+    def hangs(*_):
+        raise TimeoutError("it waits for ever")
+
+    signal.signal(signal.SIGALRM, hangs)
+    signal.alarm(30)
+    try:
+        animate(flow, "loss", TIMES, tmp_path / "film.mp4", dpi=50)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    assert (tmp_path / "film.mp4").read_text() == "done\n"
+    script.write_text("#!/bin/sh\necho $$ > \"$0.pid\"\nexec cat > /dev/null\n")
+    shown = []
+
+    def raising(t, ax):
+        shown.append(t)
+        if len(shown) > 4:
+            while not (tmp_path / "ffmpeg.pid").exists():
+                time.sleep(0.01)
+            raise (BrokenPipeError if t == 6.0 else ZeroDivisionError)("mine")
+
+    for times, error in ((TIMES, BrokenPipeError), (TIMES[::2], ZeroDivisionError)):
+        shown[:] = [] if len(times) == 3 else [0.0]
+        (tmp_path / "ffmpeg.pid").unlink()
+        with pytest.raises(error, match="mine"):
+            animate(flow, raising, times, tmp_path / "film.mp4", dpi=20)
+        with pytest.raises(ProcessLookupError):
+            os.kill(int((tmp_path / "ffmpeg.pid").read_text()), 0)
+    script.write_text("#!/bin/sh\nexit 0\n")
+    with pytest.raises(OSError, match="ffmpeg failed"):
+        animate(flow, "loss", np.linspace(0.0, 20.0, 30), tmp_path / "film.mp4", dpi=50)
+    assert (tmp_path / "film.mp4").read_text() == "done\n"
 
 
 def test_what_is_refused(flow, tmp_path):

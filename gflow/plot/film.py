@@ -10,6 +10,8 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO
+
 import numpy as np
 from PIL import Image
 from numpy.typing import ArrayLike
@@ -146,26 +148,27 @@ class Film:
             target.write(content)
 
     def _mp4(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as words:
             name = os.path.join(folder, "film.mp4")
-            process = None
-            for frame in self.frames():
-                # Its format wants even sides.
-                frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
-                if process is None:
-                    process = subprocess.Popen(
-                        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt",
-                         "rgb24", "-s", f"{frame.shape[1]}x{frame.shape[0]}", "-r",
-                         str(self.fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
-                        stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-                assert process.stdin is not None
-                try:
-                    process.stdin.write(frame.tobytes())
-                except BrokenPipeError:
-                    break
-            assert process is not None
-            said = process.communicate()[1].decode(errors="replace")
-            if process.returncode:
+            process, whole = None, True
+            try:
+                for frame in self.frames():
+                    # Its format wants even sides.
+                    frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
+                    process = process or _encoder(name, frame.shape, self.fps, words)
+                    whole = _sent(process, frame)
+                    if not whole:
+                        break
+                assert process is not None
+                process.communicate()
+            except BaseException:
+                if process is not None:
+                    process.kill()
+                    process.communicate()
+                raise
+            if process.returncode or not whole:
+                words.seek(0)
+                said = words.read().decode(errors="replace")
                 raise OSError(f"ffmpeg failed ({cut(said, 200)}): write a .gif instead")
             with open(name, "rb") as file:
                 return file.read()
@@ -314,3 +317,23 @@ def _ffmpeg() -> str:
     if found is None:
         raise ValueError("ffmpeg is not installed: give a name that ends in .gif or .html")
     return found
+
+
+def _encoder(name: str, shape: tuple[int, ...], fps: float, words: IO[bytes]
+             ) -> subprocess.Popen[bytes]:
+    """An ffmpeg that waits for frames of a shape; what it says goes to a file, as a pipe that
+    nobody reads would stop it when it is full."""
+    return subprocess.Popen(
+        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
+         f"{shape[1]}x{shape[0]}", "-r", str(fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
+        stdin=subprocess.PIPE, stderr=words)
+
+
+def _sent(process: subprocess.Popen[bytes], frame: np.ndarray) -> bool:
+    """Hand a frame on; whether it was taken."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(frame.tobytes())
+    except BrokenPipeError:
+        return False
+    return True
