@@ -258,3 +258,46 @@ def test_limits_of_pictures_hold_for_runs_that_swing(monkeypatch, name):
     assert len(film) == 60 and len(list(film.frames())) == len(film)
     for low, high, ends in sum(frames[-len(film):], []):
         assert low >= ends[0] and high <= ends[1]
+
+
+def test_ones_own_function_is_told_by_what_it_is_and_not_by_its_name(flow):
+    seen = []
+
+    def norms(t, ax):
+        seen.append(t)
+
+    for what in (norms, [norms]):
+        assert len(list(animate(flow, what, TIMES, dpi=10).frames())) == 3
+        assert seen == 2 * TIMES
+        seen.clear()
+    with pytest.raises(ValueError, match="norms.* is a function of yours among other.*alone"):
+        animate(flow, ["loss", norms])
+    with pytest.raises(ValueError, match="no picture .*step_sizes"):
+        animate(flow, gflow.plot.step_sizes)
+    for panel in ("panel", gflow.plot.panel):
+        film = animate(flow, [panel, "norms"], TIMES, dpi=50)
+        assert next(film.frames()).shape == (540, 460, 3)
+
+
+@pytest.mark.parametrize("fps", [7, 15, 30, 35, 45, 50])
+def test_a_gif_has_the_pace_that_was_asked_for(flow, tmp_path, fps):
+    animate(flow, "loss", np.linspace(0.0, 20.0, 30), tmp_path / "film.gif", fps=fps, dpi=10)
+    with Image.open(tmp_path / "film.gif") as image:
+        lasts = []
+        for k in range(image.n_frames):
+            image.seek(k)
+            lasts.append(image.info["duration"])
+    assert sum(lasts) == pytest.approx(30_000 / fps, abs=5) and min(lasts) >= 20
+
+
+def test_paces_and_sizes_that_no_film_has_are_refused_at_the_door(flow, tmp_path, monkeypatch):
+    monkeypatch.setattr("gflow.plot.film.Film.frames", lambda film: pytest.fail("it was drawn"))
+    for name, values in (("fps", (1e-3, 1e-310, 1e4)), ("dpi", (1, 0.01, 1e5))):
+        for value in values:
+            with pytest.raises(ValueError, match=f"^{name} = .*give a number from"):
+                animate(flow, "loss", TIMES, tmp_path / "film.gif", **{name: value})
+    for file in ("film.gif", "film.GIF"):
+        with pytest.raises(ValueError, match="more than a GIF has: give at most 50"):
+            animate(flow, "loss", TIMES, tmp_path / file, fps=51)
+        with pytest.raises(ValueError, match="more than a GIF"):
+            animate(flow, "loss", TIMES, fps=51).save(tmp_path / file)

@@ -22,7 +22,7 @@ from ..problem.files import Output
 from ..problem.inputs import within
 from ..problem.words import cut, short
 from .frames import called, moved
-from .panel import PICTURES, known, tells
+from .panel import PICTURES, known, panel, tells
 from .style import check_flow, some
 
 
@@ -31,6 +31,10 @@ SECONDS, FASTEST = 5.0, 25.0
 """How long a film lasts if nobody says so, and the most frames a second then."""
 COLOURS, SAMPLE = 254, 5
 """Colours of a film besides white and black, and the frames that they are chosen from."""
+SHORTEST = 2
+"""Hundredths of a second that a frame of a GIF lasts at least: shorter ones are shown slowly."""
+SPEEDS, RESOLUTIONS = (0.01, 1000.0), (10.0, 600.0)
+"""Frames a second and pixels an inch that a film may have."""
 ENDINGS = (".gif", ".mp4", ".html")
 
 What = str | Callable[..., object] | Sequence[str | Callable[..., object]]
@@ -90,14 +94,19 @@ class Film:
     def _names(self) -> list[str] | None:
         """Pictures of the film; None if it is a function of the user."""
         what = self._what
-        if isinstance(what, str) or callable(what):
-            if what == "panel" or getattr(what, "__module__", "") == tells.__module__:
-                return list(tells(self.flow))
-            if callable(what) and getattr(what, "__module__", "").split(".")[:2] != \
-                    __name__.split(".")[:2]:
+        several = [what] if isinstance(what, str) or callable(what) else what
+        names: list[str] = []
+        for one in several:
+            if one is panel or isinstance(one, str) and one == "panel":
+                names += tells(self.flow)
+            elif not callable(one) or _is_ours(one):
+                names.append(known(one))
+            elif len(several) > 1:
+                raise ValueError(f"{short(one)} is a function of yours among other pictures: give "
+                                 "it alone, as it may draw what it likes on ax.figure")
+            else:
                 return None
-            return [known(what)]
-        return [known(one) for one in what]
+        return names
 
     def _check(self) -> None:
         """Refuse what could not be drawn, before the work."""
@@ -129,7 +138,15 @@ class Film:
         TypeError, ValueError, OSError
             If ``file`` is no name of such a file, it cannot be written, or ffmpeg is not installed.
         """
-        self._write(_output(file))
+        out = _output(file)
+        self._fits(out)
+        self._write(out)
+
+    def _fits(self, out: Output) -> None:
+        """Refuse a pace that a file has not."""
+        if out.name.lower().endswith(".gif") and self.fps > 100 / SHORTEST:
+            raise ValueError(f"fps = {self.fps:g} is more than a GIF has: give at most "
+                             f"{100 // SHORTEST}, or a name that ends in .html or .mp4")
 
     def _write(self, out: Output) -> None:
         ending = os.path.splitext(out.name)[1].lower()
@@ -142,7 +159,7 @@ class Film:
             first, *rest = self._images()
             buffer = io.BytesIO()
             first.save(buffer, "GIF", save_all=True, append_images=rest, loop=0,
-                       duration=max(20, round(1000 / self.fps)), optimize=False)
+                       duration=_durations(len(self), self.fps), optimize=False)
             content = buffer.getvalue()
         with out.writing() as target:
             target.write(content)
@@ -232,18 +249,20 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     ----------
     flow : Flow
         The run.
-    what : str or callable, or a list of these
-        The name of a picture of this module, or its function; several are shown together. Or a
-        function of your own of ``(t, ax)`` that draws on axes, which are new each time, as is all
-        of their figure.
+    what : str or callable, or a list of pictures
+        The name of a picture of this module, or its function; several in a list are shown
+        together. Or, alone, a function of your own of ``(t, ax)`` that draws on axes, which are new
+        each time, as is all of their figure.
     times : array_like, shape (F,), optional
         Time of every frame. Default: 60 of the reported times, evenly among them.
     file : str or path-like, optional
         Where to write it at once: ``.gif``, ``.html``, or ``.mp4`` where ffmpeg is installed.
     fps : float, optional
-        Frames a second. Default: such that the film lasts five seconds, but at most 25.
+        Frames a second, 0.01 to 1000; at most 50 as a GIF, whose frames last hundredths of a
+        second. Default: such that the film lasts five seconds, but at most 25.
     dpi : float
-        Pixels an inch; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel 9.2 by 7.2.
+        Pixels an inch, 10 to 600; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel
+        9.2 by 7.2.
     **options
         For the artists.
 
@@ -267,8 +286,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     (Film(3 frames, t = 0 to 2, 0.6 a second), (480, 640, 3))
     """
     check_flow(flow)
-    dpi = positive(dpi, "dpi")
-    pace = None if fps is None else positive(fps, "fps")
+    dpi = _between(dpi, "dpi", *RESOLUTIONS)
+    pace = None if fps is None else _between(fps, "fps", *SPEEDS)
     out = None if file is None else _output(file)
     if times is None:
         chosen = flow.t[some(flow.t.size, FRAMES)]
@@ -283,8 +302,13 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     film = Film(flow, _listed(what), chosen, pace, dpi, options)
     film._check()
     if out is not None:
+        film._fits(out)
         film._write(out)
     return film
+
+
+def _is_ours(what: Callable[..., object]) -> bool:
+    return getattr(what, "__module__", "").split(".")[:2] == __name__.split(".")[:2]
 
 
 def _listed(what: What) -> What:
@@ -297,7 +321,26 @@ def _listed(what: What) -> What:
     several = list(what)
     if not several:
         raise ValueError("what is empty: name at least one picture")
-    return several
+    return several if len(several) > 1 else several[0]
+
+
+def _between(value: object, name: str, low: float, high: float) -> float:
+    number = positive(value, name)
+    if not low <= number <= high:
+        raise ValueError(f"{name} = {short(number)}: give a number from {low:g} to {high:g}")
+    return number
+
+
+def _durations(count: int, fps: float) -> list[int]:
+    """Milliseconds of the frames of a GIF, which has hundredths of a second: they add up.
+
+    Examples
+    --------
+    >>> _durations(4, 30)
+    [30, 40, 30, 30]
+    """
+    ends = np.round(100 * np.arange(count + 1) / fps).astype(int)
+    return [10 * int(part) for part in np.diff(ends)]
 
 
 def _output(file: str | os.PathLike[str] | Output) -> Output:

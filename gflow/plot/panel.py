@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from ..flows.flow import Flow
 from ..problem.words import short
 from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
-                     MarginsPicture, NormsPicture, OverTime)
+                     MarginsPicture, NormsPicture, OverTime, alignment, directions, events, loss,
+                     margins, norms)
 from .picture import Picture, drawn, time_of
-from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
+from .plane import BoundaryPicture, NeuronsPicture, PolarPicture, boundary, neurons, polar
 from .style import check_axes, check_flow, clock, closed, legend
-from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
+from .targets import (FitPicture, FunctionPicture, KinksPicture, fit, function, inputs_of,
+                      kinks)
 
 
 Name = Literal["loss", "norms", "directions", "alignment", "events", "neurons", "polar",
@@ -27,6 +29,9 @@ PICTURES: Mapping[str, type[Picture]] = {
         LossPicture, NormsPicture, DirectionsPicture, AlignmentPicture, EventsPicture,
         NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture,
         MarginsPicture)}
+DRAWS: Mapping[str, Callable[..., Axes]] = dict(zip(PICTURES, (
+    loss, norms, directions, alignment, events, neurons, polar, boundary, function, kinks, fit,
+    margins)))
 TALL, WIDE = 3.6, 4.6
 """Inches of a picture among others."""
 
@@ -191,8 +196,9 @@ def known(what: object) -> str:
     ValueError
         If there is no such picture.
     """
-    name = what if isinstance(what, str) else getattr(what, "__name__", "")
-    if name not in PICTURES:
-        raise ValueError(f"there is no picture {short(what)}: choose among panel, "
-                         f"{', '.join(PICTURES)}")
-    return name
+    for name, draw in DRAWS.items():
+        # A function of somebody else may have the same name.
+        if what is draw or isinstance(what, str) and what == name:
+            return name
+    raise ValueError(f"there is no picture {short(what)}: choose among panel, "
+                     f"{', '.join(PICTURES)}")
