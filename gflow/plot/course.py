@@ -12,9 +12,9 @@ from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
-from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, dots,
-                    edge_style, edges_label, legend, limits, line, logarithmic, positive, some,
-                    time_axis)
+from .style import (DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, colour, dots,
+                    edge_style, edges_label, grey, legend, limits, line, logarithmic, positive,
+                    some, time_axis)
 
 
 LINES = 200
@@ -39,7 +39,8 @@ class OverTime(Picture):
         """Put the line at a time."""
         x = self.place(t)
         if not self.artists:
-            self.artists = [self.ax.axvline(x, color="0.2", linewidth=1.4, alpha=0.8, zorder=4)]
+            self.artists = [self.ax.axvline(x, color=grey(self.ax, 0.2), linewidth=1.4, alpha=0.8,
+                                            zorder=4)]
         self.artists[0].set(xdata=[x, x])
 
     def place(self, t: float) -> float:
@@ -54,8 +55,8 @@ class OverTime(Picture):
         up, colours = end.up, self.shared.pair(self.name)
         groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
                   (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
-                  (~end.alive, {"color": FAINT, "linestyle": "-" if many else (0, (1, 1))},
-                   "dead at the end")]
+                  (~end.alive, {"color": grey(self.ax, FAINT),
+                                "linestyle": "-" if many else (0, (1, 1))}, "dead at the end")]
         own = {"alpha": max(0.4, min(1.0, 25 / m)), "linewidth": 1.0, **dots(t)}
         given = line({}, self.options)
         label = given.pop("label", None)
@@ -101,7 +102,7 @@ class LossPicture(OverTime):
         t, loss = self.found
         values = positive(loss)
         before = self.shared.turn(self.name)
-        own = {"color": COLOURS[before % len(COLOURS)],
+        own = {"color": colour(self.ax, before),
                "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
         time_axis(self.ax, t)
@@ -180,7 +181,7 @@ class DirectionsPicture(OverTime):
         label = edges_label(shown.size, len(normal))
         for edge in edges:
             for place in np.arange(low + (edge - low) % 180, high, 180):
-                self.ax.axhline(place, label=label, **edge_style(shown.size))
+                self.ax.axhline(place, label=label, **edge_style(self.ax, shown.size))
 
 
 class AlignmentPicture(OverTime):
@@ -206,7 +207,7 @@ class AlignmentPicture(OverTime):
         for time, style, label in ((phases.alignment, "--", "aligned"),
                                    (phases.escape, ":", "escape of the loss")):
             if 0 < time < np.inf:
-                self.ax.axvline(time, color="k", linestyle=style, linewidth=1.2,
+                self.ax.axvline(time, color=grey(self.ax, 0.0), linestyle=style, linewidth=1.2,
                                 label=f"{label}, {clock(time)}")
         self.ax.set_ylabel("angle to where the early flow leads (degrees)")
 
@@ -229,9 +230,9 @@ class EventsPicture(OverTime):
         for kind in KINDS:
             own = flow.events[flow.events["kind"] == kind]
             if len(own):
-                colour, mark = MARKS[kind]
+                shade, mark = MARKS[kind]
                 ax.plot(own["time"], rows[own["neuron"]], **line(
-                    {"linestyle": "", "color": colour, "marker": mark, "markersize": size,
+                    {"linestyle": "", "color": shade, "marker": mark, "markersize": size,
                      "markeredgewidth": 0, "label": f"{kind} ({len(own)})"}, self.options))
         ax.plot([0, flow.t_end], [0, flow.path.m - 1], alpha=0)
         time_axis(ax, np.array([0.0, flow.t_end]))
@@ -413,12 +414,12 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    own = line({"color": DARK, "marker": "o"}, options)
+    line({}, options)
     shown = positive(far)
     with axes(ax) as place:
-        place.loglog(lr, shown, **own)
+        place.loglog(lr, shown, **line({"color": colour(place, 0), "marker": "o"}, options))
         drawn = any(one.get_label() == "slope 1" for one in place.lines)
-        place.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
+        place.loglog(lr, shown[0] * lr / lr[0], color=grey(place, 0.8), linewidth=7, zorder=1,
                      label="_slope 1" if drawn else "slope 1")
         place.set(xlabel="step size (learning rate)",
                   ylabel="largest distance to the flow, relative")

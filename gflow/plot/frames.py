@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib import rcParams
 from matplotlib.figure import Figure
 
 from .panel import PICTURES, label, laid_out, size_of
 from .picture import looks
-from .style import clock, some
+from .style import clock, light, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -157,4 +158,11 @@ def _layers(figure: Figure, moving: Sequence[Artist]) -> Iterator[Artist]:
 
 
 def _pixels(canvas: Any) -> np.ndarray:
-    return np.array(np.asarray(canvas.buffer_rgba())[:, :, :3])
+    shown = np.asarray(canvas.buffer_rgba())
+    alpha = shown[:, :, 3:]
+    if (alpha == 255).all():
+        return np.array(shown[:, :, :3])
+    # What is transparent is on paper, or on black if the words of a dark style are light.
+    ground = 0.0 if light(rcParams["text.color"]) else 255.0
+    part = alpha / 255.0
+    return np.asarray(np.rint(part * shown[:, :, :3] + (1 - part) * ground), dtype=np.uint8)

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 
 from ..flows.flow import Flow
 from ..problem.network import TwoLayer
@@ -14,7 +15,7 @@ from ..problem.quiet import quiet
 from .picture import Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
-from .style import EDGES, edge_style, edges_label, limits, line, mark_size, some
+from .style import EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark, some
 from .targets import inputs_of
 
 
@@ -51,7 +52,7 @@ class NeuronsPicture(Picture):
             label = edges_label(shown.size, len(normal))
             if not self.shared.has("edges", digest(normal)):
                 self.shared.keep([ax.axline((0, 0), (-v[1], v[0]), label=label,
-                                            **edge_style(shown.size))
+                                            **edge_style(ax, shown.size))
                                   for v in normal[shown]], "edges", digest(normal))
         self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
         self.artists = list(self.cloud.artists)
@@ -98,10 +99,12 @@ class PolarPicture(Picture):
         ax, flow = self.ax, self.flow
         self.plane = Plane(flow)
         # Static parts are drawn in units of the radius, which is known when neurons are.
-        self.rays = ax.plot([], [], **edge_style(min(EDGES, len(flow.data.arrangement.normal))))
+        self.rays = ax.plot([], [], **edge_style(ax, min(EDGES, len(
+            flow.data.arrangement.normal))))
         marks: tuple[dict[str, Any], ...] = ({"marker": "^"},
-                                             {"marker": "v", "markerfacecolor": "white"})
-        self.rim = [ax.plot([], [], **{"linestyle": "", "color": "k",
+                                             {"marker": "v",
+                                              "markerfacecolor": grey(ax, 1.0)})
+        self.rim = [ax.plot([], [], **{"linestyle": "", "color": grey(ax, 0.0),
                                        "markersize": mark_size(flow.data.n, 6.0),
                                        "clip_on": False, "zorder": 3, **style})[0]
                     for style in marks]
@@ -142,11 +145,11 @@ class PolarPicture(Picture):
         decades = decades[clear] if clear.any() else decades
         decades = decades[::-1][::-(-decades.size // 4) or 1]
         ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
-                      color="0.3")
+                      color=grey(ax, 0.3))
         ax.set_rlabel_position(67.5)
         ax.set_xticks(np.radians(np.arange(0, 360, 45)))
         ax.tick_params(axis="x", labelsize="small", pad=7)
-        ax.grid(color="0.9", linewidth=0.6)
+        ax.grid(color=grey(ax, 0.9), linewidth=0.6)
         ax.set_xlabel("angle of $w_i$, and norm $|w_i|$" if self.plane.whole else
                       "angle of $w_i$ in the plane of the principal directions\n"
                       f"({100 * self.plane.share.sum():.0f}% of $\\sum |w_i|^2$), and norm $|w_i|$")
@@ -236,6 +239,10 @@ class BoundaryPicture(Picture):
         own_line = line({"color": "black", "linewidth": 2.0, "label": f"output {self.level:.3g}"},
                         self.options)
         self.line = ax.plot([], [], **{**own_line, "zorder": 2})[0]
+        if on_dark(ax):
+            # In the legend, too.
+            rim = withStroke(linewidth=self.line.get_linewidth() + 1.5, foreground=grey(ax, 0.3))
+            self.line.set_path_effects([rim])
         self.artists = [self.image, self.fold, self.line]
         ax.set(xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
                ylabel=f"input $x_{{{self.columns[1] + 1}}}$")

@@ -9,7 +9,7 @@ import numpy as np
 
 from .picture import MANY, Neurons
 from .shared import shared
-from .style import FAINT, line
+from .style import FAINT, grey, line
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -41,8 +41,8 @@ class Cloud:
         given = line({}, options)
         label = given.pop("label", None)
         common: dict[str, Any] = {"linestyle": "", "markersize": size}
-        dead = {**common, "marker": ".", "color": FAINT, "alpha": 0.12 if m > MANY else 0.5,
-                "markeredgewidth": 0, "zorder": 1.9}
+        dead = {**common, "marker": ".", "color": grey(ax, FAINT),
+                "alpha": 0.12 if m > MANY else 0.5, "markeredgewidth": 0, "zorder": 1.9}
         self.dead: Line2D = ax.plot([], [], **{**dead, **given})[0]
         self.groups: list[tuple[float, float, bool, Line2D]] = []
         tops = [low for low, _ in self.levels[1:]] + [np.inf]

@@ -22,7 +22,8 @@ COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 UP: dict[str, Any] = {"color": "#0072B2", "linestyle": "-"}
 DOWN: dict[str, Any] = {"color": "#D55E00", "linestyle": "--"}
 DARK = COLOURS[0]
-FAINT = "0.6"
+FAINT = 0.6
+"""Grey of what is dead."""
 DASHES = ("-", "--", "-.", ":")
 """Of one curve after another, so that they are told apart in grey too."""
 EDGES = 40
@@ -251,10 +252,51 @@ def some(count: int, most: int) -> np.ndarray:
         np.empty(0, dtype=int)
 
 
-def edge_style(count: int) -> dict[str, Any]:
+def light(colour: Any) -> bool:
+    """Whether a colour is nearer to white than to black.
+
+    Examples
+    --------
+    >>> light("white"), light("#0072B2")
+    (True, False)
+    """
+    from matplotlib.colors import to_rgb
+    return bool(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5)
+
+
+def on_dark(ax: Axes) -> bool:
+    """Whether the ground is dark; where none is drawn, words that are light say so."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_rgba
+    for face in (ax.get_facecolor(), ax.figure.get_facecolor()):
+        if to_rgba(face)[3] > 0.5:
+            return not light(face)
+    return light(rcParams["text.color"])
+
+
+def grey(ax: Axes, level: float) -> str:
+    """A grey, 0 to 1 as it is on white; on a dark ground it is as far from that.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> grey(Figure().subplots(), 0.2), grey(Figure().add_subplot(facecolor="black"), 0.2)
+    ('0.2', '0.8')
+    """
+    return f"{1 - level if on_dark(ax) else level:.3g}"
+
+
+def colour(ax: Axes, turn: int) -> str:
+    """Of one flow after another: the first one is dark, or light on a dark ground."""
+    place = turn % len(COLOURS)
+    return COLOURS[place] if place or not on_dark(ax) else grey(ax, 0.2)
+
+
+def edge_style(ax: Axes, count: int) -> dict[str, Any]:
     """How activation boundaries are drawn: the paler the more there are."""
-    return {"color": "0.5", "linestyle": "-.", "linewidth": 0.8, "zorder": 1} if count <= 12 else \
-        {"color": "0.75", "linestyle": "-", "linewidth": 0.6, "zorder": 1}
+    return {"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1} \
+        if count <= 12 else \
+        {"linestyle": "-", "color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1}
 
 
 def mark_size(count: int, size: float) -> float:

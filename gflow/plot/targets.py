@@ -12,7 +12,7 @@ from ..problem.data import Data
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, drawn, looks, neurons_at
 from .shared import digest, placed
-from .style import COLOURS, DASHES, limits, line, mark_size
+from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size
 
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
@@ -69,7 +69,7 @@ class OneInput(Picture):
             self.room.show(x=(self.x[0], self.x[-1]),
                            y=limits(np.concatenate([*values, self.flow.data.y])))
 
-    def data_points(self, colour: Any) -> bool:
+    def data_points(self, shade: Any) -> bool:
         """Marks of the data, if no flow on these axes has had the same; whether they were drawn.
 
         Those of the first flow are full, and others have the colour of their network."""
@@ -79,7 +79,7 @@ class OneInput(Picture):
             return False
         k = shared.count("data")
         own: dict[str, Any] = {"color": "#0072B2", "markeredgecolor": "white"} if not k else \
-            {"color": colour, "markerfacecolor": "white", "markeredgewidth": 1.6}
+            {"color": shade, "markerfacecolor": grey(self.ax, 1.0), "markeredgewidth": 1.6}
         shared.keep(self.ax.plot(
             self.points, data.y, linestyle="", marker=SETS[k % len(SETS)], zorder=3,
             markersize=mark_size(self.points.size, 7.0), label=f"data {k + 1}" if k else "data",
@@ -98,7 +98,7 @@ class FunctionPicture(OneInput):
         self.prepare()
         ax, data = self.ax, self.flow.data
         before = self.shared.turn(self.name)
-        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network",
+        own = {"color": colour(ax, before), "linewidth": 1.8, "label": "network",
                "linestyle": DASHES[before % len(DASHES)]}
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
         if self.data_points(self.curve.get_color()):
@@ -137,20 +137,20 @@ class KinksPicture(OneInput):
             # Stems of other flows stay in sight.
             self.highest = float(np.abs(self.shared.twin.get_ylim()).max())
         self.twin = self.shared.twin
-        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=COLOURS[before % len(COLOURS)],
+        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=colour(ax, before),
                              linewidth=1.8, label="network")[0]
         self.data_points(self.curve.get_color())
         colours = self.shared.pair("stems")
         self.stems: list[tuple[bool, Any]] = []
-        for up, colour, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
-                                       (False, colours[1], "x", "$a_i < 0$")):
-            own = {"color": colour, "linewidth": 0.7, "linestyle": "-", "marker": mark,
+        for up, shade, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
+                                      (False, colours[1], "x", "$a_i < 0$")):
+            own = {"color": shade, "linewidth": 0.7, "linestyle": "-", "marker": mark,
                    "markersize": 4.5, "zorder": 2,
                    "alpha": 0.8 if m > MANY else max(0.3, min(0.8, 120 / m))}
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
             ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
         if not any(line.get_zorder() == 0 for line in self.twin.lines):
-            self.twin.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+            self.twin.axhline(0, color=grey(ax, 0.8), linewidth=0.7, zorder=0)
         # The function is above the stems.
         ax.set_zorder(self.twin.get_zorder() + 1)
         ax.patch.set_visible(False)
@@ -226,8 +226,8 @@ class FitPicture(Picture):
         ax, y = self.ax, self.flow.data.y
         before = self.shared.turn(self.name)
         if not self.shared.has("diagonal"):
-            self.shared.keep([ax.axline((0.0, 0.0), slope=1, color="0.6", linewidth=1.0, zorder=1,
-                                        label="output = label")], "diagonal")
+            self.shared.keep([ax.axline((0.0, 0.0), slope=1, color=grey(ax, 0.6), linewidth=1.0,
+                                        zorder=1, label="output = label")], "diagonal")
         own = {"linestyle": "", "marker": "o", "markersize": mark_size(y.size, 6.0),
                "alpha": 0.7,
                "color": COLOURS[(before + 1) % len(COLOURS)], "label": "points"}
