@@ -12,9 +12,9 @@ from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
-from .style import (COLOURS, DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, dots,
-                    edge_style, edges_label, legend, limits, line, logarithmic, pair, positive,
-                    some, time_axis, turn)
+from .style import (DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, colour, dots,
+                    edge_style, edges_label, grey, legend, limits, line, logarithmic, positive,
+                    some, time_axis)
 
 
 LINES = 200
@@ -32,11 +32,15 @@ class OverTime(Picture):
 
     corner = "top"
 
+    def check_time(self, t: float) -> None:
+        """A line is there at every time."""
+
     def move(self, t: float) -> None:
         """Put the line at a time."""
         x = self.place(t)
         if not self.artists:
-            self.artists = [self.ax.axvline(x, color="0.2", linewidth=1.4, alpha=0.8, zorder=4)]
+            self.artists = [self.ax.axvline(x, color=grey(self.ax, 0.2), linewidth=1.4, alpha=0.8,
+                                            zorder=4)]
         self.artists[0].set(xdata=[x, x])
 
     def place(self, t: float) -> float:
@@ -48,11 +52,11 @@ class OverTime(Picture):
         end; dead ones are faint."""
         end = neurons_at(self.flow, self.flow.t_end)
         m, many = end.weight.size, end.weight.size > MANY
-        up, colours = end.up, pair(self.ax, self.name)
+        up, colours = end.up, self.shared.pair(self.name)
         groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
                   (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
-                  (~end.alive, {"color": FAINT, "linestyle": "-" if many else (0, (1, 1))},
-                   "dead at the end")]
+                  (~end.alive, {"color": grey(self.ax, FAINT),
+                                "linestyle": "-" if many else (0, (1, 1))}, "dead at the end")]
         own = {"alpha": max(0.4, min(1.0, 25 / m)), "linewidth": 1.0, **dots(t)}
         given = line({}, self.options)
         label = given.pop("label", None)
@@ -89,12 +93,16 @@ class LossPicture(OverTime):
     name = "loss"
     corner = "best"
 
+    def check(self) -> None:
+        """The loss is looked up here, and whether it was kept."""
+        self.found = _course(self.flow, "loss")
+
     def draw(self) -> None:
         """The curve."""
-        t, loss = _course(self.flow, "loss")
+        t, loss = self.found
         values = positive(loss)
-        before = turn(self.ax, self.name)
-        own = {"color": COLOURS[before % len(COLOURS)],
+        before = self.shared.turn(self.name)
+        own = {"color": colour(self.ax, before),
                "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
         time_axis(self.ax, t)
@@ -107,9 +115,13 @@ class NormsPicture(OverTime):
 
     name = "norms"
 
+    def check(self) -> None:
+        """The norms are looked up here, and whether they were kept."""
+        self.found = _course(self.flow, "log_norms")
+
     def draw(self) -> None:
         """The lines."""
-        t, log = _course(self.flow, "log_norms")
+        t, log = self.found
         if self._below(log[:1]):
             # Of matplotlib a logarithmic axis ends before double precision does.
             self.neuron_lines(t, np.where(np.isfinite(log), log / np.log(10), np.nan))
@@ -132,10 +144,14 @@ class DirectionsPicture(OverTime):
 
     name = "directions"
 
+    def check(self) -> None:
+        """The directions are looked up here, and whether they were kept."""
+        self.found = _course(self.flow, "directions")
+
     @quiet
     def draw(self) -> None:
         """The lines."""
-        t, u = _course(self.flow, "directions")
+        t, u = self.found
         gone: np.ndarray = (u == 0).all(axis=2)
         if self.flow.path.d != 2:
             # Of a neuron that has come to rest at 0 the last direction that it had.
@@ -151,6 +167,8 @@ class DirectionsPicture(OverTime):
         self.ax.set_ylabel("angle of $w_i$ (degrees)")
         low, high = limits(np.where(gone, np.nan, angles))
         self._edges(low, high)
+        # Ticks are for what other flows have drawn, too.
+        low, high = (pick([end, *self.room.there["y"]]) for pick, end in ((min, low), (max, high)))
         step = 90 if high - low > 200 else 45 if high - low > 100 else 15
         if self.ax.get_autoscaley_on():
             self.ax.set_yticks(np.arange(step * np.ceil(low / step), high + 1, step))
@@ -163,7 +181,7 @@ class DirectionsPicture(OverTime):
         label = edges_label(shown.size, len(normal))
         for edge in edges:
             for place in np.arange(low + (edge - low) % 180, high, 180):
-                self.ax.axhline(place, label=label, **edge_style(shown.size))
+                self.ax.axhline(place, label=label, **edge_style(self.ax, shown.size))
 
 
 class AlignmentPicture(OverTime):
@@ -172,10 +190,14 @@ class AlignmentPicture(OverTime):
     name = "alignment"
 
     @quiet
+    def check(self) -> None:
+        """The alignment is found here, and whether there is one."""
+        self.course, self.found = _course(self.flow, "directions"), self.flow.alignment()
+
+    @quiet
     def draw(self) -> None:
         """The lines, and the phases."""
-        t, u = _course(self.flow, "directions")
-        found = self.flow.alignment()
+        (t, u), found = self.course, self.found
         ends = found.early.end_direction
         cosine = np.einsum("tid,id->ti", u, ends)
         angles = np.degrees(np.arccos(np.clip(cosine, -1, 1)))
@@ -185,7 +207,7 @@ class AlignmentPicture(OverTime):
         for time, style, label in ((phases.alignment, "--", "aligned"),
                                    (phases.escape, ":", "escape of the loss")):
             if 0 < time < np.inf:
-                self.ax.axvline(time, color="k", linestyle=style, linewidth=1.2,
+                self.ax.axvline(time, color=grey(self.ax, 0.0), linestyle=style, linewidth=1.2,
                                 label=f"{label}, {clock(time)}")
         self.ax.set_ylabel("angle to where the early flow leads (degrees)")
 
@@ -208,9 +230,9 @@ class EventsPicture(OverTime):
         for kind in KINDS:
             own = flow.events[flow.events["kind"] == kind]
             if len(own):
-                colour, mark = MARKS[kind]
+                shade, mark = MARKS[kind]
                 ax.plot(own["time"], rows[own["neuron"]], **line(
-                    {"linestyle": "", "color": colour, "marker": mark, "markersize": size,
+                    {"linestyle": "", "color": shade, "marker": mark, "markersize": size,
                      "markeredgewidth": 0, "label": f"{kind} ({len(own)})"}, self.options))
         ax.plot([0, flow.t_end], [0, flow.path.m - 1], alpha=0)
         time_axis(ax, np.array([0.0, flow.t_end]))
@@ -236,7 +258,7 @@ class MarginsPicture(OverTime):
 
     def draw(self) -> None:
         """Both curves."""
-        found, late, colours = self.found, self.late, pair(self.ax, self.name)
+        found, late, colours = self.found, self.late, self.shared.pair(self.name)
         # Of matplotlib a logarithmic axis ends before double precision does.
         log = self.flow.log_t[late] / np.log(10)
         for values, own in ((found.smoothed, {**UP, "color": colours[0], "label": "smoothed"}),
@@ -265,9 +287,11 @@ def _over_time(kind: type[OverTime], flow: Flow, t: float | None, ax: Axes | Non
     """A picture against time, with a line at ``t`` if that is given."""
     if t is not None:
         return drawn(kind, flow, t, ax, options)
-    picture = kind(flow, ax, options)
-    legend(picture.ax, loc=picture.corner)
-    return picture.ax
+    picture = kind(flow, options)
+    with axes(ax, **kind.shape) as place:
+        picture.on(place)
+        legend(place, loc=picture.corner)
+    return place
 
 
 def loss(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object) -> Axes:
@@ -390,12 +414,13 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    ax = axes(ax)
+    line({}, options)
     shown = positive(far)
-    own: dict[str, Any] = {"color": DARK, "marker": "o"}
-    ax.loglog(lr, shown, **line(own, options))
-    drawn = any(one.get_label() == "slope 1" for one in ax.lines)
-    ax.loglog(lr, shown[0] * lr / lr[0], color="0.8", linewidth=7, zorder=1,
-              label="_slope 1" if drawn else "slope 1")
-    ax.set(xlabel="step size (learning rate)", ylabel="largest distance to the flow, relative")
-    return ax
+    with axes(ax) as place:
+        place.loglog(lr, shown, **line({"color": colour(place, 0), "marker": "o"}, options))
+        drawn = any(one.get_label() == "slope 1" for one in place.lines)
+        place.loglog(lr, shown[0] * lr / lr[0], color=grey(place, 0.8), linewidth=7, zorder=1,
+                     label="_slope 1" if drawn else "slope 1")
+        place.set(xlabel="step size (learning rate)",
+                  ylabel="largest distance to the flow, relative")
+    return place

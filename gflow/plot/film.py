@@ -1,4 +1,4 @@
-"""Films of a run: artists are moved, what does not move is drawn once."""
+"""Films of a run."""
 
 from __future__ import annotations
 
@@ -10,21 +10,20 @@ import shutil
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Any
+from typing import IO
 
 import numpy as np
-from matplotlib.artist import Artist
-from matplotlib.figure import Figure
 from PIL import Image
 from numpy.typing import ArrayLike
 
 from ..flows.flow import Flow
 from ..problem.checks import positive, real_array
 from ..problem.files import Output
+from ..problem.inputs import within
 from ..problem.words import cut, short
-from .panel import PICTURES, known, label, laid_out, size_of, tells
-from .picture import time_of
-from .style import check_flow, clock, some
+from .frames import called, moved
+from .panel import PICTURES, known, panel, tells
+from .style import check_flow, some
 
 
 FRAMES = 60
@@ -32,8 +31,10 @@ SECONDS, FASTEST = 5.0, 25.0
 """How long a film lasts if nobody says so, and the most frames a second then."""
 COLOURS, SAMPLE = 254, 5
 """Colours of a film besides white and black, and the frames that they are chosen from."""
-LOOKS = 8
-"""Times at which limits and legends are looked for."""
+SHORTEST = 2
+"""Hundredths of a second that a frame of a GIF lasts at least: shorter ones are shown slowly."""
+SPEEDS, RESOLUTIONS = (0.01, 1000.0), (10.0, 600.0)
+"""Frames a second and pixels an inch that a film may have."""
 ENDINGS = (".gif", ".mp4", ".html")
 
 What = str | Callable[..., object] | Sequence[str | Callable[..., object]]
@@ -86,84 +87,38 @@ class Film:
         names = self._names()
         if names is None:
             assert callable(self._what)
-            yield from self._called(self._what)
+            yield from called(self._what, self.times, self._dpi)
         else:
-            yield from self._moved(names)
+            yield from moved(self.flow, names, self._options, self.times, self._dpi)
 
     def _names(self) -> list[str] | None:
         """Pictures of the film; None if it is a function of the user."""
         what = self._what
-        if isinstance(what, str) or callable(what):
-            if what == "panel" or getattr(what, "__module__", "") == tells.__module__:
-                return list(tells(self.flow))
-            if callable(what) and getattr(what, "__module__", "").split(".")[:2] != \
-                    __name__.split(".")[:2]:
+        several = [what] if isinstance(what, str) or callable(what) else what
+        names: list[str] = []
+        for one in several:
+            if one is panel or isinstance(one, str) and one == "panel":
+                names += tells(self.flow)
+            elif not callable(one) or _is_ours(one):
+                names.append(known(one))
+            elif len(several) > 1:
+                raise ValueError(f"{short(one)} is a function of yours among other pictures: give "
+                                 "it alone, as it may draw what it likes on ax.figure")
+            else:
                 return None
-            return [known(what)]
-        return [known(one) for one in what]
+        return names
 
-    def _figure(self, inches: tuple[float, float]) -> tuple[Figure, Any]:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        figure = Figure(figsize=inches, dpi=self._dpi, layout="constrained")
-        return figure, FigureCanvasAgg(figure)
-
-    def _moved(self, names: list[str]) -> Iterator[np.ndarray]:
-        """Frames of pictures of ours."""
-        figure, canvas = self._figure(size_of(names))
-        pictures = []
-        for name, ax in zip(names, laid_out(figure, names)):
-            pictures.append(PICTURES[name](self.flow, ax, self._options, self.times))
-            # What is there at some time is in the legend at all times.
-            for t in self.times[some(self.times.size, LOOKS)].tolist():
-                pictures[-1].move(t)
-            label(pictures[-1], alone=len(names) == 1)
-        title = figure.suptitle(clock(self.times[-1]), x=0.02, ha="left", fontsize="medium")
-        figure.draw_without_rendering()
-        figure.set_layout_engine("none")
-        moving = [artist for picture in pictures for artist in picture.artists]
-        layers = list(_layers(figure, moving))
-        for artist in (title, *layers):
-            artist.set_animated(True)
-        canvas.draw()
-        still = canvas.copy_from_bbox(figure.bbox)
-        # What passes below a legend is covered by what it looks like on the still.
-        legends = [ax.get_legend() for ax in figure.axes]
-        covers = [canvas.copy_from_bbox(legend.get_window_extent().padded(1))
-                  for legend in legends if legend is not None]
-        for t in self.times.tolist():
-            canvas.restore_region(still)
-            for picture in pictures:
-                picture.move(t)
-            title.set_text(clock(t))
-            for artist in layers:
-                own = artist.axes
-                assert own is not None
-                own.draw_artist(artist)
-            for cover in covers:
-                canvas.restore_region(cover)
-            figure.draw_artist(title)
-            yield _pixels(canvas)
-
-    def _called(self, what: Callable[..., object]) -> Iterator[np.ndarray]:
-        """Frames of a function of a time and axes."""
-        figure, canvas = self._figure(size_of(["one"]))
-        ax = figure.subplots()
-        seen = []
-        for t in self.times[some(self.times.size, LOOKS)].tolist():
-            ax.clear()
-            what(t, ax)
-            seen.append((*ax.get_xlim(), *ax.get_ylim()))
-        ends = np.array(seen)
-        for t in self.times.tolist():
-            ax.clear()
-            what(t, ax)
-            # What was drawn at one of the times fits in the limits of all.
-            ax.set(xlim=(ends[:, 0].min(), ends[:, 1].max()),
-                   ylim=(ends[:, 2].min(), ends[:, 3].max()))
-            figure.suptitle(clock(t), x=0.02, ha="left", fontsize="medium")
-            canvas.draw()
-            figure.set_layout_engine("none")
-            yield _pixels(canvas)
+    def _check(self) -> None:
+        """Refuse what could not be drawn, before the work."""
+        names = self._names()
+        if names is None and self._options:
+            name = next(iter(self._options))
+            raise TypeError(f"a function of yours takes no option {short(name)}: give it to what "
+                            "draws there")
+        for name in names or ():
+            picture = PICTURES[name](self.flow, self._options, self.times)
+            for t in (float(self.times.min()), float(self.times.max())):
+                picture.check_time(t)
 
     def _images(self) -> Iterator[Image.Image]:
         """Frames in few colours, the same for all."""
@@ -183,7 +138,15 @@ class Film:
         TypeError, ValueError, OSError
             If ``file`` is no name of such a file, it cannot be written, or ffmpeg is not installed.
         """
-        self._write(_output(file))
+        out = _output(file)
+        self._fits(out)
+        self._write(out)
+
+    def _fits(self, out: Output) -> None:
+        """Refuse a pace that a file has not."""
+        if out.name.lower().endswith(".gif") and self.fps > 100 / SHORTEST:
+            raise ValueError(f"fps = {self.fps:g} is more than a GIF has: give at most "
+                             f"{100 // SHORTEST}, or a name that ends in .html or .mp4")
 
     def _write(self, out: Output) -> None:
         ending = os.path.splitext(out.name)[1].lower()
@@ -196,32 +159,33 @@ class Film:
             first, *rest = self._images()
             buffer = io.BytesIO()
             first.save(buffer, "GIF", save_all=True, append_images=rest, loop=0,
-                       duration=max(20, round(1000 / self.fps)), optimize=False)
+                       duration=_durations(len(self), self.fps), optimize=False)
             content = buffer.getvalue()
         with out.writing() as target:
             target.write(content)
 
     def _mp4(self) -> bytes:
-        with tempfile.TemporaryDirectory() as folder:
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile() as words:
             name = os.path.join(folder, "film.mp4")
-            process = None
-            for frame in self.frames():
-                # Its format wants even sides.
-                frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
-                if process is None:
-                    process = subprocess.Popen(
-                        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt",
-                         "rgb24", "-s", f"{frame.shape[1]}x{frame.shape[0]}", "-r",
-                         str(self.fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
-                        stdin=subprocess.PIPE, stderr=subprocess.PIPE)
-                assert process.stdin is not None
-                try:
-                    process.stdin.write(frame.tobytes())
-                except BrokenPipeError:
-                    break
-            assert process is not None
-            said = process.communicate()[1].decode(errors="replace")
-            if process.returncode:
+            process, whole = None, True
+            try:
+                for frame in self.frames():
+                    # Its format wants even sides.
+                    frame = frame[:frame.shape[0] // 2 * 2, :frame.shape[1] // 2 * 2]
+                    process = process or _encoder(name, frame.shape, self.fps, words)
+                    whole = _sent(process, frame)
+                    if not whole:
+                        break
+                assert process is not None
+                process.communicate()
+            except BaseException:
+                if process is not None:
+                    process.kill()
+                    process.communicate()
+                raise
+            if process.returncode or not whole:
+                words.seek(0)
+                said = words.read().decode(errors="replace")
                 raise OSError(f"ffmpeg failed ({cut(said, 200)}): write a .gif instead")
             with open(name, "rb") as file:
                 return file.read()
@@ -285,17 +249,20 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     ----------
     flow : Flow
         The run.
-    what : str or callable, or a list of these
-        The name of a picture of this module, or its function; several are shown together. Or a
-        function of your own of ``(t, ax)`` that draws on axes, which are empty each time.
+    what : str or callable, or a list of pictures
+        The name of a picture of this module, or its function; several in a list are shown
+        together. Or, alone, a function of your own of ``(t, ax)`` that draws on axes, which are new
+        each time, as is all of their figure.
     times : array_like, shape (F,), optional
         Time of every frame. Default: 60 of the reported times, evenly among them.
     file : str or path-like, optional
         Where to write it at once: ``.gif``, ``.html``, or ``.mp4`` where ffmpeg is installed.
     fps : float, optional
-        Frames a second. Default: such that the film lasts five seconds, but at most 25.
+        Frames a second, 0.01 to 1000; at most 50 as a GIF, whose frames last hundredths of a
+        second. Default: such that the film lasts five seconds, but at most 25.
     dpi : float
-        Pixels an inch; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel 9.2 by 7.2.
+        Pixels an inch, 10 to 600; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel
+        9.2 by 7.2.
     **options
         For the artists.
 
@@ -319,8 +286,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
     (Film(3 frames, t = 0 to 2, 0.6 a second), (480, 640, 3))
     """
     check_flow(flow)
-    dpi = positive(dpi, "dpi")
-    pace = None if fps is None else positive(fps, "fps")
+    dpi = _between(dpi, "dpi", *RESOLUTIONS)
+    pace = None if fps is None else _between(fps, "fps", *SPEEDS)
     out = None if file is None else _output(file)
     if times is None:
         chosen = flow.t[some(flow.t.size, FRAMES)]
@@ -328,14 +295,20 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         chosen = real_array(times, "times", 1)
     if not chosen.size:
         raise ValueError("times is empty: give at least one")
-    for t in (float(chosen.min()), float(chosen.max())):
-        time_of(flow, t)
+    chosen = within(chosen, flow.t_end, getattr(times, "dtype", None), f"times reach from "
+                    f"{float(chosen.min())!r} to {float(chosen.max())!r}: some are outside "
+                    f"[0, {flow.t_end!r}], the times reached")
     pace = pace or min(FASTEST, chosen.size / SECONDS)
     film = Film(flow, _listed(what), chosen, pace, dpi, options)
-    film._names()
+    film._check()
     if out is not None:
+        film._fits(out)
         film._write(out)
     return film
+
+
+def _is_ours(what: Callable[..., object]) -> bool:
+    return getattr(what, "__module__", "").split(".")[:2] == __name__.split(".")[:2]
 
 
 def _listed(what: What) -> What:
@@ -348,7 +321,26 @@ def _listed(what: What) -> What:
     several = list(what)
     if not several:
         raise ValueError("what is empty: name at least one picture")
-    return several
+    return several if len(several) > 1 else several[0]
+
+
+def _between(value: object, name: str, low: float, high: float) -> float:
+    number = positive(value, name)
+    if not low <= number <= high:
+        raise ValueError(f"{name} = {short(number)}: give a number from {low:g} to {high:g}")
+    return number
+
+
+def _durations(count: int, fps: float) -> list[int]:
+    """Milliseconds of the frames of a GIF, which has hundredths of a second: they add up.
+
+    Examples
+    --------
+    >>> _durations(4, 30)
+    [30, 40, 30, 30]
+    """
+    ends = np.round(100 * np.arange(count + 1) / fps).astype(int)
+    return [10 * int(part) for part in np.diff(ends)]
 
 
 def _output(file: str | os.PathLike[str] | Output) -> Output:
@@ -370,20 +362,21 @@ def _ffmpeg() -> str:
     return found
 
 
-def _layers(figure: Figure, moving: Sequence[Artist]) -> Iterator[Artist]:
-    """What has to be drawn for every frame, lowest first: what moves, and what is above it."""
-    from matplotlib.axis import Axis
-    from matplotlib.legend import Legend
-    from matplotlib.spines import Spine
-    for ax in sorted(figure.axes, key=lambda ax: ax.get_zorder()):
-        own = [artist.get_zorder() for artist in moving if artist.axes is ax]
-        if not own:
-            continue
-        above = [artist for artist in ax.get_children()
-                 if not isinstance(artist, Axis | Legend | Spine) and artist is not ax.patch
-                 and artist.get_zorder() >= min(own)]
-        yield from sorted(above, key=lambda artist: artist.get_zorder())
+def _encoder(name: str, shape: tuple[int, ...], fps: float, words: IO[bytes]
+             ) -> subprocess.Popen[bytes]:
+    """An ffmpeg that waits for frames of a shape; what it says goes to a file, as a pipe that
+    nobody reads would stop it when it is full."""
+    return subprocess.Popen(
+        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
+         f"{shape[1]}x{shape[0]}", "-r", str(fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
+        stdin=subprocess.PIPE, stderr=words)
 
 
-def _pixels(canvas: Any) -> np.ndarray:
-    return np.array(np.asarray(canvas.buffer_rgba())[:, :, :3])
+def _sent(process: subprocess.Popen[bytes], frame: np.ndarray) -> bool:
+    """Hand a frame on; whether it was taken."""
+    assert process.stdin is not None
+    try:
+        process.stdin.write(frame.tobytes())
+    except BrokenPipeError:
+        return False
+    return True

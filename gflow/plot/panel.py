@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -12,11 +12,13 @@ from matplotlib.figure import Figure
 from ..flows.flow import Flow
 from ..problem.words import short
 from .course import (AlignmentPicture, DirectionsPicture, EventsPicture, LossPicture,
-                     MarginsPicture, NormsPicture, OverTime)
+                     MarginsPicture, NormsPicture, OverTime, alignment, directions, events, loss,
+                     margins, norms)
 from .picture import Picture, drawn, time_of
-from .plane import BoundaryPicture, NeuronsPicture, PolarPicture
-from .style import check_flow, clock, legend
-from .targets import FitPicture, FunctionPicture, KinksPicture, inputs_of
+from .plane import BoundaryPicture, NeuronsPicture, PolarPicture, boundary, neurons, polar
+from .style import check_axes, check_flow, clock, closed, legend
+from .targets import (FitPicture, FunctionPicture, KinksPicture, fit, function, inputs_of,
+                      kinks)
 
 
 Name = Literal["loss", "norms", "directions", "alignment", "events", "neurons", "polar",
@@ -27,6 +29,9 @@ PICTURES: Mapping[str, type[Picture]] = {
         LossPicture, NormsPicture, DirectionsPicture, AlignmentPicture, EventsPicture,
         NeuronsPicture, PolarPicture, BoundaryPicture, FunctionPicture, KinksPicture, FitPicture,
         MarginsPicture)}
+DRAWS: Mapping[str, Callable[..., Axes]] = dict(zip(PICTURES, (
+    loss, norms, directions, alignment, events, neurons, polar, boundary, function, kinks, fit,
+    margins)))
 TALL, WIDE = 3.6, 4.6
 """Inches of a picture among others."""
 
@@ -98,16 +103,28 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     """
     names = tells(flow)
     time = None if t is None else time_of(flow, t)
+    # Everything is looked at before anything is drawn.
+    pictures = [PICTURES[name](flow, options) for name in names]
+    for picture in pictures:
+        picture.check_time(flow.t_end if time is None else time)
     if ax is None:
         import matplotlib.pyplot as plt
-        figure = plt.figure(figsize=size_of(names), layout="constrained")
-        ax = laid_out(figure, names)
+        made = plt.figure(figsize=size_of(names), layout="constrained")
+        with closed(made):
+            return _four(pictures, np.array(laid_out(made, names), dtype=object), time)
     places = np.array(ax, dtype=object).ravel()
     if places.size != len(names):
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
-    pictures = [PICTURES[name](flow, place, options) for name, place in zip(names, places)]
     for picture, place in zip(pictures, places):
-        at = flow.t_end if time is None else time
+        check_axes(place, picture.polar)
+    return _four(pictures, places, time)
+
+
+def _four(pictures: Sequence[Picture], places: np.ndarray, time: float | None) -> np.ndarray:
+    """Draw pictures on axes, those over time without a line if that is None."""
+    for picture, place in zip(pictures, places):
+        at = picture.flow.t_end if time is None else time
+        picture.on(place)
         if time is not None or not isinstance(picture, OverTime):
             picture.move(at)
         if not isinstance(picture, OverTime):
@@ -146,7 +163,7 @@ def figure(flow: Flow, what: str = "panel", t: float | None = None) -> Figure:
     if what == "panel":
         panel(flow, t, places)
     elif issubclass(PICTURES[names[0]], OverTime) and t is None:
-        picture = PICTURES[names[0]](flow, places[0], {})
+        picture = PICTURES[names[0]](flow, {}).on(places[0])
         legend(picture.ax, loc=picture.corner)
     else:
         drawn(PICTURES[names[0]], flow, t, places[0], {})
@@ -179,8 +196,9 @@ def known(what: object) -> str:
     ValueError
         If there is no such picture.
     """
-    name = what if isinstance(what, str) else getattr(what, "__name__", "")
-    if name not in PICTURES:
-        raise ValueError(f"there is no picture {short(what)}: choose among panel, "
-                         f"{', '.join(PICTURES)}")
-    return name
+    for name, draw in DRAWS.items():
+        # A function of somebody else may have the same name.
+        if what is draw or isinstance(what, str) and what == name:
+            return name
+    raise ValueError(f"there is no picture {short(what)}: choose among panel, "
+                     f"{', '.join(PICTURES)}")

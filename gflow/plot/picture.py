@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from ..problem.checks import non_negative
+from ..problem.checks import finite
+from ..problem.inputs import within
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
-from .style import axes, check_flow, legend, line, some
+from .shared import Room, shared
+from .style import axes, check_axes, check_flow, legend, line, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -27,6 +29,8 @@ NUMBERS = 2_000_000
 """Weights that are looked at for lines over time; of wide networks at fewer of the times."""
 FEWEST = 100
 """Of these times, at least."""
+LOOKS = 100
+"""Times of a film at which limits are looked for, at most."""
 EARLY, DECADE = 0.1, 12
 """Reported times that begin later leave out what early alignment does; it is looked at so many
 times in a decade of time from here on."""
@@ -148,39 +152,67 @@ class Picture:
     ----------
     flow : Flow
         The run.
-    ax : matplotlib Axes, optional
-        Where to draw; new axes if None.
     options : mapping
         For the artists, by any name of an option of a matplotlib line.
     times : ndarray, optional
         Times that it will be moved to: limits are made for all of them. By default for none: what
         is drawn at one time fills the axes.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If there is no such picture of the flow, or an option is none of a line.
     """
 
     name = "picture"
+    polar = False
+    """Whether its axes are polar."""
     shape: Mapping[str, Any] = {}
     """Options of new axes."""
     corner = "best"
     """Where the legend is."""
 
-    def __init__(self, flow: Flow, ax: Axes | None, options: Mapping[str, object],
+    def __init__(self, flow: Flow, options: Mapping[str, object],
                  times: np.ndarray | None = None) -> None:
+        from matplotlib.lines import Line2D
         check_flow(flow)
-        line({}, options)
+        Line2D([], []).set(**line({}, options))
         self.flow, self.options, self.times = flow, options, times
         self.check()
-        self.ax = axes(ax, **self.shape)
+
+    def on(self, ax: Axes) -> Self:
+        """Draw it on axes.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If they are of another kind.
+        """
+        check_axes(ax, self.polar)
+        self.ax, self.shared, self.room = ax, shared(ax), Room(ax)
         self.artists: list[Artist] = []
         self.draw()
+        self.shared.pictures += 1
+        return self
 
     def check(self) -> None:
-        """Refuse a flow that has no such picture.
+        """Refuse a flow that has no such picture, or has not kept what it needs.
 
         Raises
         ------
         ValueError
             In one sentence.
         """
+
+    def check_time(self, t: float) -> None:
+        """Refuse a time at which what is drawn was not kept.
+
+        Raises
+        ------
+        ValueError
+            In one sentence.
+        """
+        neurons_at(self.flow, t)
 
     def draw(self) -> None:
         """Draw what does not move, and make what does."""
@@ -190,19 +222,28 @@ class Picture:
         """Move to a time."""
         raise NotImplementedError
 
-    def at(self, t: float) -> Sequence[Artist]:
-        """Move to a time; the artists that have changed."""
-        self.move(t)
-        return self.artists
-
 
 def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
           options: Mapping[str, object]) -> Axes:
     """Draw a picture at a time; at the end if that is None."""
-    picture = kind(flow, ax, options, None)
-    picture.move(flow.t_end if t is None else time_of(flow, t))
-    legend(picture.ax, loc=picture.corner)
-    return picture.ax
+    picture = kind(flow, options)
+    time = flow.t_end if t is None else time_of(flow, t)
+    picture.check_time(time)
+    with axes(ax, kind.polar, **kind.shape) as place:
+        picture.on(place).move(time)
+        legend(place, loc=picture.corner)
+    return place
+
+
+def looks(times: np.ndarray | None) -> list[float]:
+    """Times of a film at which limits are looked for.
+
+    Examples
+    --------
+    >>> looks(None), looks(np.arange(3.0)), len(looks(np.arange(1000.0)))
+    ([], [0.0, 1.0, 2.0], 100)
+    """
+    return [] if times is None else [float(t) for t in times[some(times.size, LOOKS)]]
 
 
 def time_of(flow: Flow, t: object) -> float:
@@ -215,10 +256,9 @@ def time_of(flow: Flow, t: object) -> float:
     """
     if hasattr(t, "get_xaxis"):
         raise TypeError("t is axes: write ax=...")
-    time = non_negative(t, "t")
-    if time > flow.t_end:
-        raise ValueError(f"t = {short(t)} is outside [0, {flow.t_end!r}], the times reached")
-    return time
+    time = np.array([finite(t, "t")])
+    return float(within(time, flow.t_end, getattr(t, "dtype", None),
+                        f"t = {short(t)} is outside [0, {flow.t_end!r}], the times reached")[0])
 
 
 def bundles(values: np.ndarray, weight: np.ndarray, most: int) -> tuple[np.ndarray, np.ndarray]:

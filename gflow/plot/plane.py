@@ -6,18 +6,19 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import Normalize
+from matplotlib.patheffects import withStroke
 
 from ..flows.flow import Flow
 from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
-from .picture import Picture, drawn, neurons_at
+from .picture import Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
-from .style import EDGES, edge_style, edges_label, limits, line, mark_size, some, turn
+from .shared import digest, placed
+from .style import EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark, some
 from .targets import inputs_of
 
 
-LOOKS = 12
-"""Times of a film at which limits are looked for."""
 POINTS = 60
 """Data points that are marked on the rim, at most."""
 DECADES = 12.0
@@ -28,6 +29,9 @@ CELLS = 2e8
 """Neurons times cells of a picture of the outputs; as it takes about a second."""
 SMALLEST, LARGEST = 60, 200
 """Cells along a side."""
+EXTEND = {(False, False): "neither", (True, False): "min", (False, True): "max",
+          (True, True): "both"}
+"""Sides of a colour bar that images have more of than it shows: below, above."""
 CROSSING = 40
 """Neurons whose hyperplanes are drawn, at most."""
 
@@ -46,27 +50,31 @@ class NeuronsPicture(Picture):
             normal = flow.data.arrangement.normal
             shown = some(len(normal), EDGES)
             label = edges_label(shown.size, len(normal))
-            if turn(ax, "neurons edges") == 0:
-                for v in normal[shown]:
-                    ax.axline((0, 0), (-v[1], v[0]), label=label, **edge_style(shown.size))
+            if not self.shared.has("edges", digest(normal)):
+                self.shared.keep([ax.axline((0, 0), (-v[1], v[0]), label=label,
+                                            **edge_style(ax, shown.size))
+                                  for v in normal[shown]], "edges", digest(normal))
         self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
         self.artists = list(self.cloud.artists)
         one, two = self.plane.labels()
         ax.set(aspect="equal", xlabel=one, ylabel=two)
-        self.reach = 0.0
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            self._reach(max(float(np.abs(self._place(t)[0]).max()) for t in looks))
+            self._reach(max(self._far(t) for t in looks(self.times)))
 
     def _place(self, t: float) -> tuple[np.ndarray, Any]:
         found = neurons_at(self.flow, t)
         return found.model.W @ self.plane.frame.T, found
 
+    def _far(self, t: float) -> float:
+        """Where the farthest neuron is at a time of the film; legends say what is there then."""
+        place, found = self._place(t)
+        self.cloud.say(found)
+        return float(np.abs(place).max())
+
     def _reach(self, size: float) -> None:
-        ax = self.ax
-        before = vars(ax).get("_gflow_reach", 0.0)
-        reach = vars(ax)["_gflow_reach"] = max(before, 1.1 * size, 1e-300)
-        ax.set(xlim=(-reach, reach), ylim=(-reach, reach))
+        there = self.room.there
+        reach = max(1.1 * size, 1e-300, *np.abs(there["x"] + there["y"]))
+        self.room.show(x=(-reach, reach), y=(-reach, reach))
 
     @quiet
     def move(self, t: float) -> None:
@@ -81,6 +89,7 @@ class PolarPicture(Picture):
     """See `polar`."""
 
     name = "polar"
+    polar = True
     # The legend beside it is as long as the words for the boundaries.
     shape = {"subplot_kw": {"projection": "polar"}, "figsize": (7.6, 4.8)}
     corner = "outside"
@@ -88,24 +97,26 @@ class PolarPicture(Picture):
     def draw(self) -> None:
         """The rim, boundaries, and points that will move."""
         ax, flow = self.ax, self.flow
-        if ax.name != "polar":
-            raise ValueError("these axes are not polar: make them with projection=\"polar\", or "
-                             "leave ax= away")
         self.plane = Plane(flow)
         # Static parts are drawn in units of the radius, which is known when neurons are.
-        self.rays = ax.plot([], [], **edge_style(min(EDGES, len(flow.data.arrangement.normal))))
+        self.rays = ax.plot([], [], **edge_style(ax, min(EDGES, len(
+            flow.data.arrangement.normal))))
         marks: tuple[dict[str, Any], ...] = ({"marker": "^"},
-                                             {"marker": "v", "markerfacecolor": "white"})
-        self.rim = [ax.plot([], [], **{"linestyle": "", "color": "k",
+                                             {"marker": "v",
+                                              "markerfacecolor": grey(ax, 1.0)})
+        self.rim = [ax.plot([], [], **{"linestyle": "", "color": grey(ax, 0.0),
                                        "markersize": mark_size(flow.data.n, 6.0),
                                        "clip_on": False, "zorder": 3, **style})[0]
                     for style in marks]
         self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
         self.artists = list(self.cloud.artists)
+        self.shared.rims += [*self.rays, *self.rim, *self.cloud.artists]
         self.bottom = self.top = np.nan
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            self._radius(np.concatenate([self._log(neurons_at(flow, t)) for t in looks]))
+            found = [neurons_at(flow, t) for t in looks(self.times)]
+            for one in found:
+                self.cloud.say(one)
+            self._radius(np.concatenate([self._log(one) for one in found]))
 
     @staticmethod
     def _log(found: Any) -> np.ndarray:
@@ -119,9 +130,14 @@ class PolarPicture(Picture):
         low = float(np.quantile(finite, 0.001)) if finite.size else -1.0
         top = np.floor(top) + 1
         bottom = max(np.floor(low), top - DECADES) - 0.5
-        before = vars(ax).get("_gflow_radius", (np.inf, -np.inf))
+        before = self.shared.radius
         self.bottom, self.top = min(bottom, before[0]), max(top, before[1])
-        vars(ax)["_gflow_radius"] = self.bottom, self.top
+        self.shared.radius = self.bottom, self.top
+        for drawn_line in self.shared.rims:
+            # What ends at the rim, or in the middle, does so if another flow reaches further.
+            radius = np.array(drawn_line.get_ydata(), dtype=float)
+            drawn_line.set_ydata(np.where(radius == before[0], self.bottom, np.where(
+                radius == before[1], self.top, radius)))
         ax.set_ylim(self.bottom, self.top)
         decades = np.arange(np.ceil(self.bottom), self.top)
         # A label next to the rim would be crossed by it.
@@ -129,16 +145,18 @@ class PolarPicture(Picture):
         decades = decades[clear] if clear.any() else decades
         decades = decades[::-1][::-(-decades.size // 4) or 1]
         ax.set_yticks(decades, [f"$10^{{{int(k)}}}$" for k in decades], fontsize="x-small",
-                      color="0.3")
+                      color=grey(ax, 0.3))
         ax.set_rlabel_position(67.5)
         ax.set_xticks(np.radians(np.arange(0, 360, 45)))
         ax.tick_params(axis="x", labelsize="small", pad=7)
-        ax.grid(color="0.9", linewidth=0.6)
+        ax.grid(color=grey(ax, 0.9), linewidth=0.6)
         ax.set_xlabel("angle of $w_i$, and norm $|w_i|$" if self.plane.whole else
                       "angle of $w_i$ in the plane of the principal directions\n"
                       f"({100 * self.plane.share.sum():.0f}% of $\\sum |w_i|^2$), and norm $|w_i|$")
-        if self.plane.whole and turn(ax, "polar rim") == 0:
+        key = digest(self.flow.data.X, self.flow.data.y)
+        if self.plane.whole and not self.shared.has("rim", key):
             self._data()
+            self.shared.keep([*self.rays, *self.rim], "rim", key)
 
     def _data(self) -> None:
         """Activation boundaries as rays, data points on the rim."""
@@ -203,11 +221,10 @@ class BoundaryPicture(Picture):
         reach = float(np.abs(y - self.level).max()) or 1.0
         self.image = ax.imshow(np.zeros((side, side)), extent=(*ends[0], *ends[1]),
                                origin="lower", cmap="cividis", aspect="auto", zorder=0,
-                               interpolation="bilinear", vmin=self.level - 1.25 * reach,
-                               vmax=self.level + 1.25 * reach)
-        bar = None if turn(ax, self.name) else ax.figure.colorbar(self.image, ax=ax, label="output")
-        if bar is not None:
-            bar.ax.axhline(self.level, color="k", linewidth=1.5)
+                               interpolation="bilinear", norm=self._norm(1.25 * reach))
+        self.shared.images.append(self.image)
+        if self.times is not None:
+            self._bar("both")
         for own, mark, face, text in ((y > self.level, "o", "white", "above"),
                                       (y <= self.level, "s", "black", "below")):
             ax.plot(*x[own].T, linestyle="", marker=mark, markerfacecolor=face,
@@ -222,9 +239,41 @@ class BoundaryPicture(Picture):
         own_line = line({"color": "black", "linewidth": 2.0, "label": f"output {self.level:.3g}"},
                         self.options)
         self.line = ax.plot([], [], **{**own_line, "zorder": 2})[0]
+        if on_dark(ax):
+            # In the legend, too.
+            rim = withStroke(linewidth=self.line.get_linewidth() + 1.5, foreground=grey(ax, 0.3))
+            self.line.set_path_effects([rim])
         self.artists = [self.image, self.fold, self.line]
-        ax.set(xlim=ends[0], ylim=ends[1], xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
+        ax.set(xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
                ylabel=f"input $x_{{{self.columns[1] + 1}}}$")
+        self.room.show(x=ends[0], y=ends[1])
+
+    def _norm(self, reach: float) -> Normalize:
+        """Of all images on these axes, as they have one colour bar: outputs up to ``reach`` from
+        the level are in it."""
+        low, high = self.level - reach, self.level + reach
+        norm = self.shared.norm
+        if norm is None:
+            norm = self.shared.norm = Normalize(low, high)
+        else:
+            assert norm.vmin is not None and norm.vmax is not None
+            norm.vmin, norm.vmax = min(norm.vmin, low), max(norm.vmax, high)
+        return norm
+
+    def _bar(self, extend: str) -> None:
+        """The colour bar, with points on the sides where images have more than it shows."""
+        shared = self.shared
+        new = shared.bar is None or shared.bar.extend != extend or not placed(shared.bar.ax)
+        if new:
+            shared.unbar()
+            shared.bar = self.ax.figure.colorbar(self.image, ax=self.ax, label="output",
+                                                 extend=extend)
+        assert shared.bar is not None
+        if self.level not in shared.levels:
+            shared.levels.append(self.level)
+            new = True
+        for level in shared.levels if new else ():
+            shared.bar.ax.axhline(level, color="k", linewidth=1.5)
 
     @quiet
     def move(self, t: float) -> None:
@@ -234,6 +283,12 @@ class BoundaryPicture(Picture):
         side = self.x[0].size
         values = outputs(found.model, self.grid).reshape(side, side)
         self.image.set_data(values)
+        if self.times is None:
+            norm, seen = self.shared.norm, [np.asarray(image.get_array())
+                                            for image in self.shared.images]
+            assert norm is not None and norm.vmin is not None and norm.vmax is not None
+            low, high = min(one.min() for one in seen), max(one.max() for one in seen)
+            self._bar(EXTEND[bool(low < norm.vmin), bool(high > norm.vmax)])
         lines = contour_generator(self.x[0], self.x[1], values).lines(self.level)
         hole = np.full((1, 2), np.nan)
         path = np.concatenate([hole, *(part for one in lines for part in (one, hole))])

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .picture import MANY, Neurons
-from .style import FAINT, line, pair
+from .shared import shared
+from .style import FAINT, grey, line
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -40,8 +41,8 @@ class Cloud:
         given = line({}, options)
         label = given.pop("label", None)
         common: dict[str, Any] = {"linestyle": "", "markersize": size}
-        dead = {**common, "marker": ".", "color": FAINT, "alpha": 0.12 if m > MANY else 0.5,
-                "markeredgewidth": 0, "zorder": 1.9}
+        dead = {**common, "marker": ".", "color": grey(ax, FAINT),
+                "alpha": 0.12 if m > MANY else 0.5, "markeredgewidth": 0, "zorder": 1.9}
         self.dead: Line2D = ax.plot([], [], **{**dead, **given})[0]
         self.groups: list[tuple[float, float, bool, Line2D]] = []
         tops = [low for low, _ in self.levels[1:]] + [np.inf]
@@ -50,7 +51,7 @@ class Cloud:
                 own = {**common, "marker": "o" if up else "x", "alpha": alpha,
                        "markeredgewidth": 0.3 if up else 1.2, "zorder": 2.0 + low}
                 self.groups.append((low, top, up, ax.plot([], [], **{**own, **given})[0]))
-        colours = pair(ax, name)
+        colours = shared(ax).pair(name)
         for *_, up, points in self.groups:
             if "color" not in given:
                 points.set_color(colours[0 if up else 1])
@@ -67,16 +68,19 @@ class Cloud:
         """What moves."""
         return [self.dead, *(points for *_, points in self.groups)]
 
-    def move(self, place: np.ndarray, neurons: Neurons) -> None:
-        """Put neurons at ``place`` (m, 2)."""
-        self.dead.set_data(*place[~neurons.alive].T)
-        positive = neurons.up
-        shares = neurons.alive & positive, neurons.alive & ~positive, ~neurons.alive
-        for (points, text), own in zip(self.named, shares):
+    def say(self, neurons: Neurons) -> None:
+        """Name in the legend what is there."""
+        alive, positive = neurons.alive, neurons.up
+        for (points, text), own in zip(self.named, (alive & positive, alive & ~positive, ~alive)):
             if own.any():
                 points.set_label(text)
+
+    def move(self, place: np.ndarray, neurons: Neurons) -> None:
+        """Put neurons at ``place`` (m, 2)."""
+        self.say(neurons)
+        self.dead.set_data(*place[~neurons.alive].T)
         for low, top, up, points in self.groups:
-            own = neurons.alive & (positive == up) & (neurons.weight < top)
+            own = neurons.alive & (neurons.up == up) & (neurons.weight < top)
             # Weights may be NaN or 0.
             own &= (neurons.weight >= low) if low > 0 else True
             points.set_data(*place[own].T)

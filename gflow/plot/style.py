@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from ..engines.record import Record
 from ..problem.words import short
+from .shared import placed
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
     from matplotlib.legend import Legend
 
 COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
@@ -19,9 +22,8 @@ COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#5
 UP: dict[str, Any] = {"color": "#0072B2", "linestyle": "-"}
 DOWN: dict[str, Any] = {"color": "#D55E00", "linestyle": "--"}
 DARK = COLOURS[0]
-FAINT = "0.6"
-PAIRS = (("#0072B2", "#D55E00"), ("#009E73", "#CC79A7"), ("#56B4E9", "#E69F00"))
-"""Colours of ``a_i > 0`` and ``a_i < 0``, for one flow after another."""
+FAINT = 0.6
+"""Grey of what is dead."""
 DASHES = ("-", "--", "-.", ":")
 """Of one curve after another, so that they are told apart in grey too."""
 EDGES = 40
@@ -30,25 +32,65 @@ NARROWER: tuple[dict[str, Any], ...] = (
     {"ncols": 1}, {"fontsize": "xx-small", "handlelength": 1.2, "handletextpad": 0.4},
     {"fontsize": 4.5, "borderpad": 0.2})
 """What makes a legend fit into its axes, one after the other, until it does."""
-LAST = ("least squares line", "data")
+LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
 
-def axes(ax: Axes | None, **options: Any) -> Axes:
-    """The axes given, or new ones that nothing is cut off of when they are saved.
+def check_axes(ax: Any, polar: bool = False) -> None:
+    """Refuse what is no axes, or not those that a picture needs.
 
     Raises
     ------
-    TypeError
-        If they are no axes.
+    TypeError, ValueError
+        In one sentence.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> check_axes(Figure().subplots())
+    """
+    if not hasattr(ax, "get_xaxis"):
+        raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
+    if not placed(ax):
+        raise ValueError("ax was removed from its figure: give axes that are in one, or leave ax= "
+                         "away")
+    if polar and ax.name != "polar":
+        raise ValueError("these axes are not polar: make them with projection=\"polar\", or "
+                         "leave ax= away")
+    if not polar and (hasattr(ax, "get_zlim") or hasattr(ax, "transProjection")):
+        raise ValueError(f"these axes are of another kind ({short(ax.name)}): make them without "
+                         "projection=, or leave ax= away")
+
+
+@contextmanager
+def axes(ax: Axes | None, polar: bool = False, **options: Any) -> Iterator[Axes]:
+    """The axes given, or new ones that nothing is cut off of when they are saved; these are closed
+    if what is drawn on them fails.
+
+    Raises
+    ------
+    TypeError, ValueError
+        If they are no axes, or of another kind.
     """
     if ax is not None:
-        if not hasattr(ax, "get_xaxis"):
-            raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
-        return ax
+        check_axes(ax, polar)
+        yield ax
+        return
     import matplotlib.pyplot as plt
-    made: Axes = plt.subplots(layout="constrained", **options)[1]
-    return made
+    figure, made = plt.subplots(layout="constrained", **options)
+    with closed(figure):
+        yield made
+
+
+@contextmanager
+def closed(figure: Figure) -> Iterator[None]:
+    """Close a figure of pyplot if drawing on it fails."""
+    import matplotlib.pyplot as plt
+    try:
+        yield
+    except BaseException:
+        plt.close(figure)
+        raise
 
 
 def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
@@ -80,18 +122,6 @@ def check_flow(flow: object) -> None:
     if not isinstance(flow, Record):
         raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate, "
                         "gflow.descend or gflow.load")
-
-
-def turn(ax: Axes, name: str) -> int:
-    """How often a picture has been drawn on these axes before; it is noted."""
-    drawn: dict[str, int] = vars(ax).setdefault("_gflow", {})
-    drawn[name] = drawn.get(name, -1) + 1
-    return drawn[name]
-
-
-def pair(ax: Axes, name: str) -> tuple[str, str]:
-    """Colours of ``a_i > 0`` and ``a_i < 0`` for the next flow on these axes."""
-    return PAIRS[turn(ax, name) % len(PAIRS)]
 
 
 def legend(ax: Axes, loc: str, **options: Any) -> None:
@@ -222,10 +252,51 @@ def some(count: int, most: int) -> np.ndarray:
         np.empty(0, dtype=int)
 
 
-def edge_style(count: int) -> dict[str, Any]:
+def light(colour: Any) -> bool:
+    """Whether a colour is nearer to white than to black.
+
+    Examples
+    --------
+    >>> light("white"), light("#0072B2")
+    (True, False)
+    """
+    from matplotlib.colors import to_rgb
+    return bool(np.dot(to_rgb(colour), (0.299, 0.587, 0.114)) > 0.5)
+
+
+def on_dark(ax: Axes) -> bool:
+    """Whether the ground is dark; where none is drawn, words that are light say so."""
+    from matplotlib import rcParams
+    from matplotlib.colors import to_rgba
+    for face in (ax.get_facecolor(), ax.figure.get_facecolor()):
+        if to_rgba(face)[3] > 0.5:
+            return not light(face)
+    return light(rcParams["text.color"])
+
+
+def grey(ax: Axes, level: float) -> str:
+    """A grey, 0 to 1 as it is on white; on a dark ground it is as far from that.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> grey(Figure().subplots(), 0.2), grey(Figure().add_subplot(facecolor="black"), 0.2)
+    ('0.2', '0.8')
+    """
+    return f"{1 - level if on_dark(ax) else level:.3g}"
+
+
+def colour(ax: Axes, turn: int) -> str:
+    """Of one flow after another: the first one is dark, or light on a dark ground."""
+    place = turn % len(COLOURS)
+    return COLOURS[place] if place or not on_dark(ax) else grey(ax, 0.2)
+
+
+def edge_style(ax: Axes, count: int) -> dict[str, Any]:
     """How activation boundaries are drawn: the paler the more there are."""
-    return {"color": "0.5", "linestyle": "-.", "linewidth": 0.8, "zorder": 1} if count <= 12 else \
-        {"color": "0.75", "linestyle": "-", "linewidth": 0.6, "zorder": 1}
+    return {"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1} \
+        if count <= 12 else \
+        {"linestyle": "-", "color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1}
 
 
 def mark_size(count: int, size: float) -> float:

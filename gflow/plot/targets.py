@@ -10,8 +10,9 @@ from matplotlib.axes import Axes
 from ..flows.flow import Flow
 from ..problem.data import Data
 from ..problem.quiet import quiet
-from .picture import MANY, Picture, drawn, neurons_at
-from .style import COLOURS, DASHES, limits, line, mark_size, pair, some, turn
+from .picture import MANY, Picture, drawn, looks, neurons_at
+from .shared import digest, placed
+from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size
 
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
@@ -20,8 +21,8 @@ PLACES = 200
 """Parts of the width in which kinks of a wide network are added up."""
 FLAT = 1e-3
 """Part of the largest of these sums up to which another one is left out."""
-LOOKS = 12
-"""Times of a film at which limits are looked for."""
+SETS = "osD^v"
+"""Marks of the data of one flow after another."""
 
 
 def inputs_of(data: Data) -> tuple[np.ndarray, int | None]:
@@ -61,19 +62,29 @@ class OneInput(Picture):
         self.grid = np.tile(data.X[0], (count, 1))
         self.grid[:, self.column] = self.x
 
-    def room(self) -> None:
+    def film_limits(self) -> None:
         """Limits for all times of a film."""
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            values = [self.flow(float(t))(self.grid) for t in looks]
-            self.ax.set_ylim(limits(np.concatenate([*values, self.flow.data.y])))
-            self.ax.set_xlim(self.x[0], self.x[-1])
+            values = [self.flow(t)(self.grid) for t in looks(self.times)]
+            self.room.show(x=(self.x[0], self.x[-1]),
+                           y=limits(np.concatenate([*values, self.flow.data.y])))
 
-    def data_points(self) -> None:
-        """Marks of the data."""
-        self.ax.plot(self.points, self.flow.data.y, "o", color="#0072B2", zorder=3,
-                     markersize=mark_size(self.points.size, 7.0),
-                     markeredgecolor="white", label="data")
+    def data_points(self, shade: Any) -> bool:
+        """Marks of the data, if no flow on these axes has had the same; whether they were drawn.
+
+        Those of the first flow are full, and others have the colour of their network."""
+        data, shared = self.flow.data, self.shared
+        key = digest(data.X, data.y)
+        if shared.has("data", key):
+            return False
+        k = shared.count("data")
+        own: dict[str, Any] = {"color": "#0072B2", "markeredgecolor": "white"} if not k else \
+            {"color": shade, "markerfacecolor": grey(self.ax, 1.0), "markeredgewidth": 1.6}
+        shared.keep(self.ax.plot(
+            self.points, data.y, linestyle="", marker=SETS[k % len(SETS)], zorder=3,
+            markersize=mark_size(self.points.size, 7.0), label=f"data {k + 1}" if k else "data",
+            **own), "data", key)
+        return True
 
 
 class FunctionPicture(OneInput):
@@ -86,19 +97,17 @@ class FunctionPicture(OneInput):
         """Data and the least squares line, and the curve that will move."""
         self.prepare()
         ax, data = self.ax, self.flow.data
-        before = turn(ax, self.name)
-        if before == 0:
-            fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
-            ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
-                    alpha=0.45, label="least squares line")
-        own = {"color": COLOURS[before % len(COLOURS)], "linewidth": 1.8, "label": "network",
+        before = self.shared.turn(self.name)
+        own = {"color": colour(ax, before), "linewidth": 1.8, "label": "network",
                "linestyle": DASHES[before % len(DASHES)]}
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
-        if before == 0:
-            self.data_points()
+        if self.data_points(self.curve.get_color()):
+            fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
+            ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
+                    alpha=0.45, zorder=1.9, label="least squares line")
         self.artists = [self.curve]
         ax.set(xlabel="input $x$", ylabel="output")
-        self.room()
+        self.film_limits()
 
     def move(self, t: float) -> None:
         """Move to a time."""
@@ -120,36 +129,40 @@ class KinksPicture(OneInput):
         """Data, the curve and the stems that will move."""
         self.prepare()
         ax, m = self.ax, self.flow.path.m
-        before = turn(ax, self.name)
-        self.twin = vars(ax).get("_gflow_twin") or ax.twinx()
-        vars(ax)["_gflow_twin"] = self.twin
-        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=COLOURS[before % len(COLOURS)],
+        before = self.shared.turn(self.name)
+        self.highest = 0.0
+        if self.shared.twin is None or not placed(self.shared.twin):
+            self.shared.twin = ax.twinx()
+        else:
+            # Stems of other flows stay in sight.
+            self.highest = float(np.abs(self.shared.twin.get_ylim()).max())
+        self.twin = self.shared.twin
+        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=colour(ax, before),
                              linewidth=1.8, label="network")[0]
-        if before == 0:
-            self.data_points()
-        colours = pair(self.twin, self.name)
+        self.data_points(self.curve.get_color())
+        colours = self.shared.pair("stems")
         self.stems: list[tuple[bool, Any]] = []
-        for up, colour, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
-                                       (False, colours[1], "x", "$a_i < 0$")):
-            own = {"color": colour, "linewidth": 0.7, "linestyle": "-", "marker": mark,
+        for up, shade, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
+                                      (False, colours[1], "x", "$a_i < 0$")):
+            own = {"color": shade, "linewidth": 0.7, "linestyle": "-", "marker": mark,
                    "markersize": 4.5, "zorder": 2,
                    "alpha": 0.8 if m > MANY else max(0.3, min(0.8, 120 / m))}
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
             ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
-        self.twin.axhline(0, color="0.8", linewidth=0.7, zorder=0)
+        if not any(line.get_zorder() == 0 for line in self.twin.lines):
+            self.twin.axhline(0, color=grey(ax, 0.8), linewidth=0.7, zorder=0)
         # The function is above the stems.
         ax.set_zorder(self.twin.get_zorder() + 1)
         ax.patch.set_visible(False)
         self.twin.patch.set_visible(True)
         self.artists = [*(stem for _, stem in self.stems), self.curve]
-        ax.set(xlabel="input $x$, and kinks", ylabel="output", xlim=(self.x[0], self.x[-1]))
+        ax.set(xlabel="input $x$, and kinks", ylabel="output")
+        self.room.show(x=(self.x[0], self.x[-1]))
         self.twin.set_ylabel(f"change of slope at a kink, {self._formula()}" if m <= MANY else
                              f"changes of slope, added up in {PLACES} parts")
-        self.room()
-        self.highest = 0.0
-        if self.times is not None:
-            for t in self.times[some(self.times.size, LOOKS)]:
-                self._height(self._stems(*self._kinks(float(t)))[1])
+        self.film_limits()
+        for t in looks(self.times):
+            self._height(self._stems(*self._kinks(t))[1])
 
     def _height(self, weight: np.ndarray) -> None:
         self.highest = max(self.highest, 1.15 * float(np.abs(weight).max(initial=0.0)), 1e-300)
@@ -211,10 +224,10 @@ class FitPicture(Picture):
     def draw(self) -> None:
         """The diagonal, and points that will move."""
         ax, y = self.ax, self.flow.data.y
-        before = turn(ax, self.name)
-        if before == 0:
-            ax.axline((0.0, 0.0), slope=1, color="0.6", linewidth=1.0, zorder=1,
-                      label="output = label")
+        before = self.shared.turn(self.name)
+        if not self.shared.has("diagonal"):
+            self.shared.keep([ax.axline((0.0, 0.0), slope=1, color=grey(ax, 0.6), linewidth=1.0,
+                                        zorder=1, label="output = label")], "diagonal")
         own = {"linestyle": "", "marker": "o", "markersize": mark_size(y.size, 6.0),
                "alpha": 0.7,
                "color": COLOURS[(before + 1) % len(COLOURS)], "label": "points"}
@@ -222,9 +235,8 @@ class FitPicture(Picture):
         self.artists = [self.points]
         ax.set(xlabel="label", ylabel="output")
         if self.times is not None:
-            looks = self.times[some(self.times.size, LOOKS)]
-            values = [self.flow(float(t))(self.flow.data.X) for t in looks]
-            ax.set(ylim=limits(np.concatenate([*values, y])), xlim=limits(y))
+            values = [self.flow(t)(self.flow.data.X) for t in looks(self.times)]
+            self.room.show(x=limits(y), y=limits(np.concatenate([*values, y])))
 
     def move(self, t: float) -> None:
         """Move to a time."""
@@ -232,7 +244,7 @@ class FitPicture(Picture):
         self.points.set_ydata(values)
         if self.times is None:
             y = self.flow.data.y
-            self.ax.set(xlim=limits(y), ylim=limits(np.concatenate([values, y])))
+            self.room.show(x=limits(y), y=limits(np.concatenate([values, y])))
 
 
 def function(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object

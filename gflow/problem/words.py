@@ -64,6 +64,17 @@ def _line(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
+def plain(text: str) -> str:
+    """A text that is no formula to Matplotlib, whatever dollars are in it.
+
+    Examples
+    --------
+    >>> print(plain("$5 to $10"))
+    \\$5 to \\$10
+    """
+    return text.replace("$", r"\$")
+
+
 def listed(names: Iterable[Any], most: int = FEW) -> str:
     """Names joined by commas; of many the first ones, and how many more there are.
 

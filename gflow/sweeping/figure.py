@@ -6,6 +6,8 @@ from typing import Any, Sequence
 
 import numpy as np
 
+from ..problem.words import plain
+
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = "osD^vPX"
 WIDE = 10.0
@@ -38,11 +40,21 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
     ValueError
         If there is no such column, or it has no numbers.
     """
-    if ax is None:
-        import matplotlib.pyplot as plt
-        ax = plt.subplots()[1]
     x, by = axes_of(table, x, by)
     values = _numbers(table, y)
+    if ax is not None:
+        return _drawn(table, y, values, x, by, ax)
+    import matplotlib.pyplot as plt
+    fig, ax = plt.subplots()
+    try:
+        return _drawn(table, y, values, x, by, ax)
+    except BaseException:
+        plt.close(fig)
+        raise
+
+
+def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None, ax: Any) -> Any:
+    """The curves of a result with these values, on axes."""
     groups = np.unique(table[by]) if by else [None]
     for i, group in enumerate(groups):
         chosen = np.ones(len(table), dtype=bool) if by is None else _equal(table[by], group)
@@ -50,7 +62,7 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
         samples = [values[chosen & _equal(table[x], point)] for point in points]
         samples = [sample[~np.isnan(sample)] for sample in samples]
         style = {"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)],
-                 "markersize": 4, "label": None if by is None else f"{by} = {group}"}
+                 "markersize": 4, "label": None if by is None else plain(f"{by} = {group}")}
         if table[y].dtype == bool:
             ax.plot(points, [sample.mean() for sample in samples], **style)
             continue
@@ -59,7 +71,7 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
         ax.plot(points, middle, **style)
         ax.fill_between(points, low, high, color=style["color"], alpha=0.2, linewidth=0)
     share = table[y].dtype == bool
-    ax.set(xlabel=x, ylabel=f"share of {y}" if share else y)
+    ax.set(xlabel=plain(x), ylabel=plain(f"share of {y}" if share else y))
     if _spans(table[x]):
         ax.set_xscale("log")
         # Ticks where there are points: those of a logarithmic axis overlap.
