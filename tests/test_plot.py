@@ -137,9 +137,10 @@ def test_other_scales_of_time(flow, name):
         assert low < high and high >= flow.t_end and (low > 0) == (scale == "log")
 
 
-def test_nothing_is_cut_off(flow, tmp_path):
+@pytest.mark.parametrize("draw", [gflow.plot.polar, gflow.plot.neurons])
+def test_nothing_is_cut_off(flow, draw):
     import matplotlib.pyplot as plt
-    axes = gflow.plot.polar(flow)
+    axes = draw(flow)
     figure = axes.figure
     figure.canvas.draw()
     inside = figure.bbox
@@ -152,13 +153,13 @@ def test_nothing_is_cut_off(flow, tmp_path):
 def test_legends_cover_nothing_and_fit():
     data = gflow.datasets.linear_teacher(80, 2, rng=0)
     run = gflow.integrate(gflow.init.balanced(30, 2, 1e-3), data, 20.0, rtol=1e-6)
-    for name in ("norms", "directions", "alignment", "events", "polar"):
+    for name in ("norms", "directions", "alignment", "events", "polar", "neurons"):
         figure = in_a_figure(run, name)
         FigureCanvasAgg(figure).draw()
         axes = figure.axes[0]
         box = axes.get_legend().get_window_extent()
         assert box.x0 >= 0 and box.x1 <= figure.bbox.x1 and box.y1 <= figure.bbox.y1, name
-        if name == "polar":
+        if name in ("polar", "neurons"):
             assert box.x0 > axes.get_window_extent().x1
             continue
         ends = [line.get_ydata() for line in axes.lines if len(line.get_ydata()) > 2]

@@ -32,6 +32,8 @@ PICTURES: Mapping[str, type[Picture]] = {
 DRAWS: Mapping[str, Callable[..., Axes]] = dict(zip(PICTURES, (
     loss, norms, directions, alignment, events, neurons, polar, boundary, function, kinks, fit,
     margins)))
+ORDINARY = (6.4, 4.8)
+"""Inches of one picture, if it needs no more room."""
 TALL, WIDE = 3.6, 4.6
 """Inches of a picture among others."""
 
@@ -69,7 +71,8 @@ def size_of(names: Sequence[str]) -> tuple[float, float]:
     ((6.4, 4.8), (9.2, 7.2))
     """
     if len(names) == 1:
-        return (7.6, 4.8) if names[0] == "polar" else (6.4, 4.8)
+        kind = PICTURES.get(names[0])
+        return kind.shape.get("figsize", ORDINARY) if kind else ORDINARY
     columns = len(names) if len(names) <= 3 else 2
     return WIDE * columns, TALL * -(-len(names) // columns)
 

@@ -40,6 +40,8 @@ class NeuronsPicture(Picture):
     """See `neurons`."""
 
     name = "neurons"
+    # With room for the legend.
+    shape = {"figsize": (7.6, 4.8)}
     corner = "outside"
 
     def draw(self) -> None:
