@@ -8,6 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 import gflow
+from validation import faults
 
 settings.register_profile("ci", derandomize=True, deadline=None, max_examples=25, database=None)
 settings.register_profile("explore", deadline=None, max_examples=500,
@@ -22,6 +23,12 @@ def interrupts():
     signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def patience():
+    """No test fails because kernels are compiled in it, or because the machine is busy."""
+    faults.STOP = 600.0
 
 
 @pytest.fixture

@@ -23,7 +23,8 @@ T = TypeVar("T")
 
 OUTCOMES = {
     "finished": "reached t_max",
-    "interrupted": "interrupted from the keyboard, or by SIGTERM; this is what was reached",
+    "interrupted": "interrupted from the keyboard, by SIGTERM, or by a closed terminal; this is "
+                   "what was reached",
     "max_events": "reached max_events; raise it to go on",
     "step_too_small": "the step size fell below rounding",
     "non_finite": "a weight became infinite or NaN; rescale the data or start smaller",
