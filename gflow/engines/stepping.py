@@ -214,9 +214,7 @@ class Stepping:
         if self.lopsided is not None:
             own = self.lopsided.sizes(a, W)
             sizes = np.where(own > 0.0, np.minimum(sizes, own), sizes)
-        given = self.local_rtol * sizes
-        # SciPy never ends a step of tolerance 0: where the processor has no subnormal numbers.
-        return np.where(given > 0.0, given, TINY)
+        return np.asarray(self.local_rtol * sizes)
 
     def _lopsided(self, a: np.ndarray, W: np.ndarray) -> Lopsided | None:
         """How to measure neurons, if not by their norms alone."""
@@ -237,6 +235,9 @@ class Stepping:
             self.wanted = min(h, self.longest)
             options["first_step"] = min(self.wanted, self.run.t_max - self.t)
         self.given = self.tolerance(self.state)
+        if not self.given.all():
+            # Where the processor has no subnormal numbers; SciPy never ends such a step.
+            self.fail(self.state, "a tolerance is less than numbers are")
         with self._foreign():
             made = getattr(scipy.integrate, self.method)(
                 loosely(self.velocity), self.t, self.state, self.run.t_max, max_step=self.longest,
