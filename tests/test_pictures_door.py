@@ -28,6 +28,8 @@ def bare():
 
 @pytest.fixture(autouse=True)
 def no_figures():
+    # Other tests leave some.
+    plt.close("all")
     yield
     plt.close("all")
 
