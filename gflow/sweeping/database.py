@@ -183,8 +183,10 @@ class Database:
     def _check_whole(self) -> None:
         """A file whose sweep was cut off and that has no log: is it a copy?"""
         log = self._log()
-        if not self._ask("SELECT count(*) FROM sweeps WHERE ended IS NULL")[0][0] or \
-                self._logged():
+        # A sweep and its tasks are written at once: where all are done, nothing is missing.
+        if self._logged() or not self._ask(
+                "SELECT count(*) FROM sweeps WHERE ended IS NULL AND EXISTS "
+                "(SELECT * FROM tasks WHERE status NOT IN ('done', 'failed'))")[0][0]:
             return
         warn(f"{self.path} was left in the middle of a sweep and {log.name} is not beside it: if "
              "this is a copy, the results of the last moment may be missing; copy both files "
