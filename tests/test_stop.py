@@ -300,3 +300,11 @@ def test_threads_that_cannot_be_had_are_done_without(monkeypatch):
         assert crew.share(lambda i: done.append(i) or i, 5) == list(range(5))
         assert crew.threads == 1 and sorted(done) == list(range(5))
     assert list(in_threads(abs, range(9), 4)) == list(range(9))
+
+
+@pytest.mark.parametrize("given, threads", [("3", 3), ("3,2", 3), (" 3 , 1", 3)])
+def test_threads_of_the_environment(monkeypatch, given, threads):
+    # A list has the numbers of nested levels.
+    from gflow.problem.inputs import thread_count
+    monkeypatch.setenv("OMP_NUM_THREADS", given)
+    assert thread_count() == threads and thread_count(2) == 2
