@@ -301,3 +301,10 @@ def test_paces_and_sizes_that_no_film_has_are_refused_at_the_door(flow, tmp_path
             animate(flow, "loss", TIMES, tmp_path / file, fps=51)
         with pytest.raises(ValueError, match="more than a GIF"):
             animate(flow, "loss", TIMES, fps=51).save(tmp_path / file)
+
+
+@pytest.mark.parametrize("name, inches", [("loss", (6.4, 4.8)), ("polar", (7.6, 4.8)),
+                                          ("neurons", (7.6, 4.8)), ("panel", (9.2, 7.2))])
+def test_films_have_the_size_that_is_said(flow, name, inches):
+    frame = next(gflow.plot.animate(flow, name, times=[1.0], dpi=50).frames())
+    assert frame.shape[1::-1] == tuple(round(50 * side) for side in inches)

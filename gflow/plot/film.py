@@ -261,8 +261,8 @@ def animate(flow: Flow, what: What = "panel", times: ArrayLike | None = None,
         Frames a second, 0.01 to 1000; at most 50 as a GIF, whose frames last hundredths of a
         second. Default: such that the film lasts five seconds, but at most 25.
     dpi : float
-        Pixels an inch, 10 to 600; a picture has 6.4 by 4.8 inches (`polar` 7.6 by 4.8), a panel
-        9.2 by 7.2.
+        Pixels an inch, 10 to 600; a picture has 6.4 by 4.8 inches (`neurons` and `polar` 7.6 by
+        4.8), a panel 9.2 by 7.2.
     **options
         For the artists.
 
