@@ -175,6 +175,19 @@ def test_layers_that_are_unlike_are_right_or_no_success(method, width):
     assert method != "DOP853" or flow.success
 
 
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
+def test_neurons_that_no_point_activates_put_out_nothing_to_measure_others_by(method):
+    """Label 0 and one neuron that sees its point: a' = -w^2 a, and w stays."""
+    dead = gflow.TwoLayerReLU([1e-10, 1.0], [[1.0], [-1.0]])
+    flow = gflow.integrate(dead, ([[1.0]], [0.0]), 3.0, method=method)
+    if method == "waveform":
+        assert flow.status == "refused"
+    else:
+        np.testing.assert_allclose(flow.a[:, 0], 1e-10 * np.exp(-flow.t), rtol=1e-5)
+    alike = gflow.TwoLayerReLU([1e-5, 1e-9], [[1e-5], [-1.0]])
+    assert gflow.integrate(alike, ([[1.0]], [0.0]), 3.0, method=method).success
+
+
 @pytest.mark.parametrize("seed", [0, 1, 2, 15])
 def test_engines_agree_on_layers_that_are_unlike(seed):
     g = np.random.default_rng(seed)

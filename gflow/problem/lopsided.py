@@ -3,7 +3,8 @@
 Errors of a neuron are measured relative to its norm ``|u|``, ``u = (a, w)``. What it puts out then
 errs by ``rtol |u|^2 |x|``, which is ``rtol`` of its output ``|a| |w| |x|`` or of the labels, unless
 one layer is far larger than the other: beside ``|w| = 1e5`` an output weight of 1e-5 matters, and
-is nothing. There the smaller layer is measured by itself.
+is nothing. There the smaller layer is measured by itself. Neurons that no point activates put out
+nothing, and never move.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from .field import Field
-from .norms import row_norms
+from .norms import row_norms, unit_rows
 
 MOST = 1e3
 """Square of a norm, over the largest ``|a| |w|`` or what is worth a label, from which on layers
@@ -37,8 +38,8 @@ class Lopsided:
     Attributes
     ----------
     log_excess : ndarray, shape (m,)
-        Logarithm of ``|u|^2 / S``, with S the largest ``|a| |w|``, or what is worth a label at the
-        longest point.
+        Logarithm of ``|u|^2 / S``, with S the largest output of a neuron, or label, over the length
+        of the longest point; 0 for a neuron that no point activates.
 
     Examples
     --------
@@ -52,16 +53,19 @@ class Lopsided:
     def __init__(self, field: Field, a: np.ndarray, W: np.ndarray,
                  power: np.ndarray | None = None) -> None:
         unit = np.zeros(a.size) if power is None else power * np.log(2.0)
-        lengths = row_norms(field.data.X)
+        longest = float(row_norms(field.data.X).max(initial=0.0))
         with np.errstate(all="ignore"):
             out, hidden = np.log(np.abs(a)) + unit, np.log(row_norms(W)) + unit
             # A label is where the pull would vanish if the loss was a parabola.
             none = np.zeros(field.data.n)
             labels = np.log(np.abs(field.first_pulls).max()) - np.log(field.curvature(none).max())
-            labels -= np.log(lengths.max(initial=0.0))
-            self.worth = float(np.fmax(labels, (out + hidden).max(initial=-np.inf)))
+            z = unit_rows(W) @ (field.data.X / longest).T
+            seen = np.log(np.abs(field.activation(z)).max(axis=1, initial=0.0))
+            self.worth = float(np.fmax(labels - np.log(longest),
+                                       (out + hidden + seen).max(initial=-np.inf)))
             excess = np.logaddexp(2 * out, 2 * hidden) - self.worth
-        self.log_excess = np.where(np.isfinite(excess), excess, 0.0)
+        dead = (z < 0.0).all(axis=1) & (field.activation.slope == 0.0)
+        self.log_excess = np.where(np.isfinite(excess) & ~dead, excess, 0.0)
 
     @property
     def any(self) -> bool:
