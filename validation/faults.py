@@ -15,9 +15,13 @@ out nothing, outputs are less than it. Whether a case
 is well-conditioned is judged by experiment: the start is perturbed by 1e-10, relative to every
 entry, three times, and run again by the other engine at 1e-12. If outputs change by more than 1e-7
 (the perturbation grew a thousandfold), or if a run does not end well, nothing can be said, and the
-case is ``unclear``. So is one whose solution is not unique.
+case is ``unclear``. So is one whose solution is not unique. Where starts do not matter but inputs
+do, the case is ``inputs``, and no fault: perturbed three times by rtol, relative to every entry,
+they move outputs by more than 1e3 rtol in at least one, as points of almost one direction do whose
+order decides.
 
-With ``--settings`` problems have other losses, slopes, decays and speeds of layers besides.
+With ``--settings`` problems have other losses, slopes, decays and speeds of layers besides; with
+``--mixed`` they are those of `validation.mixtures`.
 """
 
 from __future__ import annotations
@@ -39,6 +43,7 @@ import numpy as np
 
 import gflow
 
+from . import mixtures
 from .runs import processor_time
 
 ENGINES = ("DOP853", "waveform")
@@ -152,6 +157,18 @@ def draw_setting(seed: int) -> tuple[str, Problem]:
             Problem(a, W, problem.log_scale, X, y, t_max, slope, options))
 
 
+def draw_mixed(seed: int) -> tuple[str, Problem]:
+    """A problem in which several extremes meet, and of what kind: `validation.mixtures`.
+
+    Examples
+    --------
+    >>> draw_mixed(0)[0]
+    'integers'
+    """
+    kind, (a, W, X, y), t_max = mixtures.draw(seed)
+    return kind, Problem(a, W, np.zeros(len(a)), X, y, t_max)
+
+
 def run(problem: Problem, method: str, rtol: float) -> gflow.Flow:
     """The run of a problem."""
     start = gflow.TwoLayerReLU(problem.a, problem.W, problem.log_scale, slope=problem.slope)
@@ -171,17 +188,19 @@ def outputs(flow: gflow.Flow) -> np.ndarray:
     return np.asarray(last.sum(axis=1) / size if size > 0 else last.sum(axis=1))
 
 
-def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any) -> bool:
-    """Whether perturbed starts end close by."""
+def well_conditioned(problem: Problem, method: str, expected: np.ndarray, tell: Any,
+                     what: tuple[str, ...] = ("a", "W"), size: float = PERTURBED) -> bool:
+    """Whether starts, or ``what`` else is perturbed by ``size``, end close by."""
     g = np.random.default_rng(0)
     for _ in range(3):
-        a = problem.a * (1 + PERTURBED * g.uniform(-1, 1, problem.a.shape))
-        W = problem.W * (1 + PERTURBED * g.uniform(-1, 1, problem.W.shape))
+        entries = {name: getattr(problem, name) for name in what}
         tell("perturbed")
-        flow = run(problem._replace(a=a, W=W), method, TIGHT)
+        flow = run(problem._replace(**{
+            name: old * (1 + size * g.uniform(-1, 1, old.shape)) for name, old in entries.items()}),
+            method, TIGHT)
         if flow.status != "finished":
             return False
-        if not np.abs(outputs(flow) - expected).max() <= PERTURBED * GROWN:
+        if not np.abs(outputs(flow) - expected).max() <= size * GROWN:
             return False
     return True
 
@@ -219,7 +238,10 @@ def examine(kind: str, problem: Problem, tell: Any) -> list[str]:
             continue
         good = not exact.stats["ambiguous"] and well_conditioned(problem, other, expected, tell)
         trusted = ", certificate ok" if flow.certificate(PIECES).ok else ""
-        word = "wrong" if good else "unclear"
+        word = "unclear"
+        if good:
+            inputs = well_conditioned(problem, other, expected, tell, ("X",), RTOL)
+            word = "wrong" if inputs else "inputs"
         found.append(f"{word} {method}: outputs off by {off:.1e}{trusted}")
     return found
 
@@ -306,11 +328,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split(":")[0])
     parser.add_argument("count", type=int, nargs="?", default=100, help="problems (100)")
     parser.add_argument("--first", type=int, default=0, help="first seed (0)")
-    parser.add_argument("--settings", action="store_true",
-                        help="other losses, slopes, decays and speeds of layers too")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--settings", dest="of", action="store_const", const=draw_setting,
+                       help="other losses, slopes, decays and speeds of layers too")
+    which.add_argument("--mixed", dest="of", action="store_const", const=draw_mixed,
+                       help="several extremes at once")
     given = parser.parse_args(arguments)
-    counts = search(range(given.first, given.first + given.count),
-                    draw_setting if given.settings else draw)
+    counts = search(range(given.first, given.first + given.count), given.of or draw)
     for what, count in sorted(counts.items()):
         print(f"{count:6d} {what}")
     faults = sum(count for what, count in counts.items()
