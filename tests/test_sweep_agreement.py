@@ -104,6 +104,22 @@ def test_what_was_set_or_drawn_in_the_session_must_be_carried(loaded, go, monkey
         assert go(functools.partial(module.scaled, scale=5), ThreadPoolExecutor(1)) == [5, 10]
 
 
+def test_a_worker_with_one_thread_says_so_of_what_may_be_their_number(loaded, go, monkeypatch):
+    module = loaded()
+    monkeypatch.setattr(module, "SCALE", 5)
+    with pytest.raises(SweepError, match="SCALE is other .*it is 1 here, where workers have one"):
+        go(module.scaled)
+
+
+def test_what_run_holds_is_that_of_one_sweep(go):
+    """Two sweeps of one session, and of one run, do not share what tasks note in it."""
+    def run(n, rng, seen):
+        return {"x": len(seen.append(n) or seen)}
+    with ThreadPoolExecutor(1) as pool:
+        assert go(functools.partial(run, seen=[]), pool) == [1, 2]
+        assert go(functools.partial(run, seen=[]), pool) == [1, 2]
+
+
 def test_code_that_was_edited_after_it_was_loaded_is_not_run(loaded, tmp_path, go):
     module, path = loaded(), tmp_path / "loaded.py"
     job = Job(pack(module.run), 0, code="a", claims=claims(module.run))

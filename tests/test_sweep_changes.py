@@ -1,8 +1,10 @@
 """What a change is to a sweep: ways to write code and data, seen if they change, and only then."""
 
 import importlib
+import importlib.util
 import linecache
 import sys
+import zipfile
 
 import pytest
 
@@ -93,6 +95,17 @@ SEEN = {
         "import typing\nclass C:\n    a: [int, float][VALUE > 1]" +
         RUN.format("[kind(1) for kind in typing.get_type_hints(C).values()]"),
     "the text of a class": "class C:\n    'VALUE'" + RUN.format("C.__doc__"),
+    "an attribute of an option": "import enum\nclass E(enum.Enum):\n    A = 1\n"
+        "for e in E: e.k = VALUE" + RUN.format("[e.k for e in E]"),
+    "what a pattern takes": "class C:\n    __match_args__ = ('b', 'a')[VALUE > 1],\n"
+        "    a, b = 1, 2\ndef h(c):\n    match c:\n        case C(x): return x" +
+        RUN.format("h(C())"),
+    "an attribute of a cached function": "import functools\n@functools.cache\n"
+        "def h(): return h.k\nh.k = VALUE" + RUN.format("h()"),
+    "the class of what cannot be pickled": "class C:\n    def __getstate__(self): 1 / 0\n"
+        "    def k(self): return VALUE\nO = C()" + RUN.format("O.k()"),
+    "what that holds": "import threading\nclass C(threading.local):\n    pass\n"
+        "O = C()\nO.k = VALUE" + RUN.format("O.k"),
     "a flag": "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 1 + VALUE\n" +
         RUN.format("(F.A | F.B).value"),
 }
@@ -109,6 +122,37 @@ def packages(request):
 def test_it_is_seen_if_it_changes_and_only_then(load, text):
     one, moved, other = same_and_other(load, text)
     assert one == moved != other
+
+
+@pytest.mark.parametrize("where", ["archive", "finder", "finder, loaded"])
+def test_what_run_imports_may_stand_in_an_archive_or_be_found_by_a_hook(load, tmp_path, monkeypatch,
+                                                                        where):
+    """As in packages that are installed to be edited."""
+    found = {}
+
+    class Finder:
+        @staticmethod
+        def find_spec(name, path=None, target=None):
+            return found.get(name)
+
+    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder])
+    hashed = []
+    for value in "12":
+        place = tmp_path / f"place{value}"
+        place.mkdir()
+        if where == "archive":
+            with zipfile.ZipFile(place / "lib.zip", "w") as archive:
+                archive.writestr("helper.py", f"K = {value}")
+            monkeypatch.syspath_prepend(place / "lib.zip")
+        else:
+            (place / "helper.py").write_text(f"K = {value}")
+            found["helper"] = importlib.util.spec_from_file_location("helper", place / "helper.py")
+        run = load("def run(n, rng):\n    import helper\n    return {'x': helper.K}\n").run
+        monkeypatch.delitem(sys.modules, "helper", raising=False)
+        if where.endswith("loaded"):
+            assert run(1, None) == {"x": int(value)}
+        hashed.append(fingerprint(run))
+    assert hashed[0] != hashed[1]
 
 
 PLUG = "CONSTANT = VALUE\ndef helper():\n    return VALUE\nclass C:\n    k = VALUE\n"

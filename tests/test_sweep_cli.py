@@ -132,3 +132,18 @@ def test_what_may_be_chosen_is_what_experiments_take():
         assert sorted(texts) == sorted(experiment.choices), name
         for text, known in experiment.choices.items():
             assert parameters[text].default in known
+
+
+def test_the_exit_code_is_of_this_call_and_names_of_experiments_are_free(
+        tmp_path, monkeypatch, capsys, sweep):
+    monkeypatch.chdir(tmp_path)
+    common = ["threshold", "--n", "4", "--width", "3", "--t-max", "1", "--workers", "1"]
+    assert main(["sweep", *common, "--d", "0"]) == 1
+    assert main(["sweep", *common, "--d", "2"]) == 0
+    assert "failed     1" in capsys.readouterr().out
+
+    def threshold(n, rng):
+        return {"x": n}
+
+    sweep(threshold, {"n": [1, 2]}, store="own.db")
+    assert main(["sweep", "plot", "own.db"]) == 0

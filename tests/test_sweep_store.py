@@ -153,6 +153,14 @@ def test_a_torn_copy_is_refused_and_the_sentence_names_the_log(tmp_path):
         gflow.load_sweep(tmp_path / "copy.db")
 
 
+def test_a_store_beside_the_log_of_another_file_names_the_log(tmp_path):
+    path = tmp_path / "s.db"
+    path.write_bytes(b"SQLite format 3\0" + bytes(4080))
+    (tmp_path / "s.db-wal").write_bytes(b"x")
+    with pytest.raises(ValueError, match="if another file was put in its place, remove s.db-wal"):
+        gflow.load_sweep(path)
+
+
 def test_a_flipped_bit_is_noticed(tmp_path):
     """Nothing but the right table, or a sentence."""
     with committed(tmp_path / "s.db", 5) as store:

@@ -219,3 +219,38 @@ def test_names_that_reach_run_are_taken():
     assert tasks({"\u00b5": [1], "\u03bc": [2]}, run=lambda rng, **others: {})
     assert tasks({"self": [1], "b": [2]}, run=functools.partial(lambda a, rng, b, **k: {}, 1))
     assert tasks({"self": [1]}, run=lambda self, rng: {}) and tasks({"this": [1]}, run=Object().run)
+
+
+@pytest.mark.parametrize("value", [np.zeros((1,) * 32 * (1 + (np.lib.NumpyVersion(
+    np.__version__) >= "2.0.0"))), np.zeros((0, 10**10))], ids=["deep", "wide"])
+def test_arrays_that_no_table_takes_are_objects_of_one(sweep, value):
+    table = sweep(lambda n, rng: {"x": value}, {"n": [1]})
+    assert table["x"][0].shape == value.shape
+
+
+def test_arrays_with_units_are_no_results(sweep, tmp_path):
+    class Metres(np.ndarray):
+        unit = "m"
+
+    class Odd(float):
+        def __float__(self):
+            return 99.0
+
+    with pytest.warns(RuntimeWarning, match="as a Metres, of which only the entries would be kept"):
+        sweep(lambda n, rng: {"x": np.ones(2).view(Metres)}, {"n": [1]})
+    assert sweep(lambda n, rng: {"x": Odd(5.0)}, {"n": [1]},
+                 store=tmp_path / "t.db")["x"].tolist() == [5.0]
+
+
+def test_a_list_as_a_parameter_is_no_coordinate_and_the_sentence_says_why(sweep, tmp_path):
+    pytest.importorskip("xarray")
+    sweep(lambda n, rng: {"x": 1}, {"n": [[1, 2]]})
+    with pytest.raises(ValueError, match="'n' has values of mixed types, lists or None"):
+        gflow.load_sweep(tmp_path / "s.db", form="xarray")
+
+
+def test_names_in_shared_count_once(sweep):
+    def run(n, s, rng):
+        return {"x": 1}
+    assert sweep(run, {"n": [1], "s": [1]}, shared=["s"]).size == \
+        sweep(run, {"n": [1], "s": [1]}, shared=["s", "s"]).size

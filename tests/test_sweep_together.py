@@ -67,6 +67,18 @@ def test_a_sweep_that_was_taken_for_dead_writes_nothing_beside_other_code(tmp_pa
         assert new.exchange([], [task], 1) == {task: "ours"}
 
 
+def test_a_sweep_that_stood_still_does_not_go_on_after_one_of_other_code(tmp_path):
+    path, wanted = tmp_path / "s.db", tasks({"n": [1]})
+    with Store(path) as old, Store(path) as new:
+        task, = old.begin(wanted, {"run": "x:run"}, "old")
+        OURS.clear()
+        new.begin(wanted, {"run": "x:run"}, "new")
+        new.end()
+        with pytest.raises(ValueError, match="used by a sweep of other code .* stood still"):
+            old.exchange([(task, Outcome("{}", {}, None))], [], 0)
+        assert new.count() == {"pending": 1, "done": 0, "failed": 0}
+
+
 def test_a_store_without_the_code_of_its_sweeps_is_gone_on_with(sweep, tmp_path):
     """As an older gflow leaves it."""
     sweep(sweep_tasks.nap, {"n": [1]})

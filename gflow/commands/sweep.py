@@ -14,9 +14,11 @@ from .. import experiments
 from .outputs import Figure, reports
 from .parser import Parser, whole
 from .ranges import HELP, parse
+from ..sweeping.grid import tasks
 from ..sweeping.records import load_sweep
 from ..sweeping.report import status
 from ..sweeping.session import CHANGED, sweep
+from ..sweeping.sources import PACKAGE
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
 from ..problem.words import short
@@ -138,13 +140,14 @@ def _sweep(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # Failed tasks are in the report below.
         warnings.simplefilter("ignore", RuntimeWarning)
-        sweep(arguments.run, grid, store=arguments.out, executor=arguments.scheduler,
-              seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
-              shared=[name for name in arguments.shared.split(",") if name],
-              retry_failed=arguments.retry_failed, changed=arguments.changed)
+        shared = [name for name in arguments.shared.split(",") if name]
+        table = sweep(arguments.run, grid, store=arguments.out, executor=arguments.scheduler,
+                      seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
+                      shared=shared, retry_failed=arguments.retry_failed,
+                      changed=arguments.changed)
     _say(status(arguments.out), report)
-    with Store(arguments.out, read_only=True) as store:
-        return 1 if store.count()["failed"] else 0
+    # The store may have failed tasks of other calls.
+    return 1 if len(table) < len(tasks(grid, arguments.seeds, shared)) else 0
 
 
 def _choose(values: list[Any], known: Collection[str] | None) -> None:
@@ -166,8 +169,9 @@ def _plot(arguments: argparse.Namespace) -> int:
     report = reports(out)
     table = load_sweep(arguments.file)
     with Store(arguments.file, read_only=True) as store:
-        name = store.settings().get("run", "").rpartition(":")[2]
-    own = experiments.REGISTRY[name].figures if name in experiments.REGISTRY else {}
+        module, _, name = store.settings().get("run", "").rpartition(":")
+    ready = module.startswith(f"{PACKAGE}.") and name in experiments.REGISTRY
+    own = experiments.REGISTRY[name].figures if ready else {}
     free = (arguments.x, arguments.y, arguments.by) != (None, None, None)
     if arguments.figure is not None:
         if arguments.figure not in own:

@@ -53,6 +53,9 @@ ATOMS = {int, float, complex, bool, str, bytes, type(None), np.ndarray}
 AGREED: set[tuple[str, str, bytes]] = set()
 """What this process has had as the session: what tasks change later is no new code."""
 
+NUMBERS: dict[str, int] = {}
+"""What this process has as whole numbers that the session has otherwise."""
+
 
 def claims(run: Callable[..., Any]) -> Claims:
     """What a worker that loads ``run`` must have as this process has it.
@@ -89,11 +92,13 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
             continue
         module, name, code = thing
         try:
-            mine = digest.thing(_find(module, name))
+            value = _find(module, name)
+            mine = digest.thing(value)
         except Exception:
             # Not loaded yet, or not to be compared: a task that needs it will say so.
             continue
         if mine and mine != code:
+            NUMBERS[f"{module}.{name}"] = value if type(value) is int else 0
             return f"{module}.{name}"
         AGREED.add(thing)
     return None

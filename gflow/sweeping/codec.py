@@ -20,6 +20,9 @@ LARGEST = 100_000_000
 """Bytes that the arrays of one result may take."""
 DECIMAL = 4096
 """Bits of the whole numbers that are written with decimals: Python reads no more than 4300."""
+KEPT = {np.ndarray, np.matrix, np.memmap, np.recarray, np.ma.MaskedArray, np.char.chararray}
+"""Arrays that are no more than their entries, or that are refused if they are; others may have
+units."""
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -126,7 +129,7 @@ def decode(scalars: str, arrays: Mapping[str, bytes]) -> dict[str, Any]:
 
 def _scalar(value: Any) -> Any:
     """What JSON keeps of a scalar; NotImplemented for anything else."""
-    if isinstance(value, np.ma.MaskedArray):
+    if isinstance(value, np.ma.MaskedArray) or _more(value):
         return NotImplemented
     if isinstance(value, np.generic) or isinstance(value, np.ndarray) and value.ndim == 0:
         # Dates would become whole numbers, or None.
@@ -139,12 +142,20 @@ def _scalar(value: Any) -> Any:
         return value
     if isinstance(value, float):
         if math.isfinite(value):
-            return float(value)
+            return float.__float__(value)
         return {"float": "nan" if math.isnan(value) else "inf" if value > 0 else "-inf"}
     return NotImplemented
 
 
+def _more(value: Any) -> bool:
+    """Whether a value is an array that may be more than its entries."""
+    return isinstance(value, np.ndarray) and type(value) not in KEPT
+
+
 def _array(name: str, value: Any) -> bytes:
+    if _more(value):
+        raise TypeError(f"run returned {name!r} as a {type(value).__name__}, of which only the "
+                        "entries would be kept: return np.asarray of it")
     if np.ma.is_masked(value):
         raise ValueError(f"run returned {name!r} with masked entries: fill them, or return the "
                          "mask too")

@@ -235,9 +235,13 @@ class Database:
     def damaged(self, what: object) -> ValueError:
         """The error of a file that does not hold what was written."""
         words = " ".join(str(what).split())[:400]
+        log = self._log()
+        if log.exists():
+            hint = f"if another file was put in its place, remove {log.name}"
+        else:
+            hint = f"if it is a copy, copy {log.name} together with it"
         return ValueError(f"{self.path} is damaged or no store of a sweep ({words}): give "
-                          f"another file, or if it is a copy, copy {self._log().name} together "
-                          "with it")
+                          f"another file, or {hint}")
 
 
 def _check_place(path: Path, read_only: bool) -> None:

@@ -165,7 +165,7 @@ class Digest:
                     f"a {type(value).__qualname__} ({error})") from None
             # Only this: what stands beside it counts.
             self.left_out += 1
-            found = joined("unknown", type(value).__qualname__)
+            found = joined("unknown", type(value).__qualname__, *self._own_parts(value))
         finally:
             self.open.pop()
         if self.lowest >= depth:
@@ -176,6 +176,17 @@ class Digest:
         else:
             self.lowest = min(outer, self.lowest)
         return found
+
+    def _own_parts(self, value: Any) -> list[bytes]:
+        """Class and attributes of an object of the user that cannot be pickled."""
+        try:
+            if not self.sources.holds(type(value), self.home):
+                return []
+            return [self.of(type(value)), self.of(_state(value))]
+        except TooMuch:
+            raise
+        except Exception:
+            return []
 
     def _compound(self, value: Any) -> bytes:
         kind = type(value)
@@ -284,7 +295,9 @@ class Digest:
         if isinstance(value, functools.cached_property):
             return joined("cached property", self.of(value.func))
         if isinstance(value, functools._lru_cache_wrapper):
-            return joined("cached", self.of(value.__wrapped__))
+            own = {name: item for name, item in vars(value).items()
+                   if name[:2] != "__" and vars(value.__wrapped__).get(name) is not item}
+            return joined("cached", self.of(value.__wrapped__), *self._items(own.items()))
         if (function := inner(value)) is not None:
             # Compiled; what Numba pickles has a random name in it.
             return joined("compiled", self.of(function),
@@ -364,9 +377,11 @@ class Digest:
         return parts
 
     def _class(self, kind: type) -> bytes:
+        made = "__dataclass_fields__" in vars(kind)
         members = [joined(name, self._leniently(member)) for name, member in
                    sorted(members_of(kind).items()) if name not in BOOKKEEPING or
-                   name == "__hash__" and self._written(member)]
+                   name == "__hash__" and self._written(member) or
+                   name == "__match_args__" and not made and member != vars(kind).get("_fields")]
         meta = type(kind)
         # That of a base counts there.
         if meta is not type and all(type(base) is not meta for base in kind.__bases__):

@@ -80,6 +80,9 @@ def members_of(kind: type) -> dict[str, Any]:
         found |= {name: {value: item for value, item in found[name].items()
                          if named.get(item._name_) is item}
                   for name in found.keys() & {"_value2member_map_"}}
+        found |= {f"of {name}": own for name, member in named.items()
+                  if (own := {word: item for word, item in vars(member).items()
+                              if word[:1] != "_"})}
     if found.get("_is_protocol") is False and any(
             vars(base).get("__init__") is found.get("__init__") for base in kind.__mro__[1:]):
         # Classes under a protocol get that of a base with their first object.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
 
 import numpy as np
@@ -177,7 +178,10 @@ def _column(values: list[Any]) -> np.ndarray:
     missing = any(value is None for value in values)
     if kinds == {np.ndarray}:
         if not missing and len({(value.shape, value.dtype) for value in values}) == 1:
-            return np.stack(values)
+            # NumPy has limits: of dimensions, and of the size of a record.
+            with suppress(ValueError, IndexError):
+                np.dtype([("", values[0].dtype, values[0].shape)])
+                return np.stack(values)
     elif kinds == {int} and not missing and all(-2**63 <= value < 2**63 for value in values):
         return np.array(values, dtype=np.int64)
     elif kinds <= {int, float} and kinds:
@@ -240,8 +244,8 @@ def _dataset(columns: dict[str, np.ndarray], parameters: list[str]) -> Dataset:
     axes = {}
     for name in (*parameters, "seed"):
         if columns[name].dtype == object:
-            raise ValueError(f"{name!r} has values of mixed types, which are no coordinates: use "
-                             "form=\"records\" or \"pandas\"")
+            raise ValueError(f"{name!r} has values of mixed types, lists or None, which are no "
+                             "coordinates: use form=\"records\" or \"pandas\"")
         values, place = np.unique(columns[name], return_inverse=True)
         if name == "seed" or len(values) > 1:
             axes[name] = (values, place)

@@ -8,6 +8,7 @@ import itertools
 import multiprocessing
 import os
 import queue
+import secrets
 import time
 import traceback
 from collections import Counter, deque
@@ -145,10 +146,10 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     wanted = tasks(grid, seeds, shared, run if callable(run) else None)
     packed, code = pack(run), fingerprint(run)
     job = Job(packed, root, code=code, claims=claims(run))
-    settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted(shared))}
+    settings = {"run": title(run), "rng": str(root), "shared": " ".join(sorted({*shared}))}
     with Store(store) as opened:
         todo = opened.begin(wanted, settings, code, changed, retry_failed)
-        job = job._replace(taken=tuple(opened.parameters()))
+        job = job._replace(taken=tuple(opened.parameters()), token=secrets.token_hex(8))
         try:
             if todo:
                 _work(opened, job, todo, executor, workers, Meter(opened, progress))
@@ -197,8 +198,10 @@ def _check_workers(pool: Executor, job: Job, meter: Meter) -> None:
         try:
             future = pool.submit(greet, job)
         except Exception as error:
-            raise SweepError(f"the executor takes no tasks ({type(error).__name__}: {error}): give "
-                             "one that runs") from error
+            what, hint = (("no worker can be started", "see what keeps this process from it") if
+                          isinstance(pool, LocalPool) else
+                          ("the executor takes no tasks", "give one that runs"))
+            raise SweepError(f"{what} ({type(error).__name__}: {error}): {hint}") from error
         try:
             while not concurrent.futures.wait([future], 5.0).done:
                 meter.say("waiting for a worker")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dis
 import importlib.machinery
+import importlib.util
 import inspect
 import linecache
 import sys
@@ -137,15 +138,23 @@ class Sources:
             return None
         for i in range(len(words)):
             try:
-                spec = importlib.machinery.PathFinder.find_spec(".".join(words[:i + 1]), path)
-            except (ImportError, ValueError):
+                # Packages that are installed to be edited have finders of their own.
+                spec = (importlib.util.find_spec(words[0]) if i == 0 else
+                        importlib.machinery.PathFinder.find_spec(".".join(words[:i + 1]), path))
+            except (ImportError, ValueError, AttributeError):
                 return None
             if spec is None:
                 return None
             path = spec.submodule_search_locations
         if spec is None or not spec.has_location or not self._own_file(str(spec.origin)):
             return None
-        return _read(str(spec.origin))
+        if Path(spec.origin).is_file():
+            return _read(str(spec.origin))
+        try:
+            # In an archive.
+            return spec.loader.get_source(name)  # type: ignore[union-attr]
+        except Exception:
+            return None
 
 
 def _read(file: str) -> str:

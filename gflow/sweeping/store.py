@@ -218,6 +218,14 @@ class Store(Database):
                                  f"or of another gflow (on {sweep.host}, process {sweep.pid}): "
                                  "wait until it ends, end it, or use another store")
 
+    def _check_later(self) -> None:
+        """Refuse to go on where a sweep of other code has come since, taking this one for dead."""
+        for sweep in self.sweeps():
+            if sweep.id > self.sweep and sweep.code not in (None, f"{__version__} {self.code}"):
+                raise ValueError(f"{self.path} was used by a sweep of other code or data of run, "
+                                 f"or of another gflow (on {sweep.host}, process {sweep.pid}), "
+                                 "while this one stood still: start it anew, with another store")
+
     def _number(self, sweep: int) -> tuple[int, int, int]:
         return self._file.st_dev, self._file.st_ino, sweep
 
@@ -287,6 +295,7 @@ class Store(Database):
                             (now - (time.monotonic() - self.begun), now, self.sweep))
             going_on = [sweep for sweep in self.alive(wait=True) if sweep.id != self.sweep]
             self._check_others(going_on)
+            self._check_later()
             others = {sweep.id for sweep in going_on}
             answers: dict[int, str] = {}
             for task in wanted:

@@ -15,7 +15,7 @@ from typing import Any, Callable, Iterator, NamedTuple
 
 from .._version import __version__
 from ..problem.words import said
-from .agreement import Claims, disagreement
+from .agreement import NUMBERS, Claims, disagreement
 from .codec import encode, writable
 from .grid import Task, spawned
 
@@ -49,6 +49,8 @@ class Job(NamedTuple):
         What the session has loaded, and a worker must have too.
     taken : tuple of str
         Parameters of the store, which are no names of results.
+    token : str
+        Another one for every sweep: what ``run`` holds may change under one, and not for the next.
     """
 
     run: bytes
@@ -57,6 +59,7 @@ class Job(NamedTuple):
     code: str = ""
     claims: Claims = Claims()
     taken: tuple[str, ...] = ()
+    token: str = ""
 
 
 class Outcome(NamedTuple):
@@ -117,7 +120,7 @@ def perform(job: Job, task: Task) -> Outcome:
     arrays: dict[str, bytes] = {}
     error = None
     try:
-        run = _load(job.run, job.code, job.claims)
+        run = _load(job.run, job.code, job.claims, job.token)
         with _same_directory():
             result = run(**params, rng=spawned(job.root, task.spawn))
         scalars, arrays = encode(result, {*params, *job.taken})
@@ -172,7 +175,7 @@ def greet(job: Job) -> str:
     if job.version != __version__:
         return _mismatch(job)
     try:
-        _load(job.run, job.code, job.claims)
+        _load(job.run, job.code, job.claims, job.token)
     except _Other as error:
         return str(error)
     except BaseException as error:
@@ -211,11 +214,13 @@ def pack(run: Callable[..., Any]) -> bytes:
 
 
 @functools.lru_cache(maxsize=4)
-def _load(packed: bytes, code: str, claims: Claims) -> Callable[..., Any]:
-    """``run`` as this process has it; once for each fingerprint, since modules are reloaded."""
+def _load(packed: bytes, code: str, claims: Claims, token: str) -> Callable[..., Any]:
+    """``run`` as this process has it; once for each sweep, and fingerprint, since modules are
+    reloaded."""
     run: Callable[..., Any] = pickle.loads(packed)
     thing = disagreement(run, claims)
     if thing is not None:
+        hint = " (it is 1 here, where workers have one thread)" if NUMBERS.get(thing) == 1 else ""
         raise _Other(f"its {thing} is other code or data than the session's: start both anew, or "
-                     "carry what was set or drawn with functools.partial")
+                     f"carry what was set or drawn with functools.partial{hint}")
     return run
