@@ -87,3 +87,22 @@ def test_a_function_may_keep_quantities_of_ours(method):
     assert "loss" not in repr(kept)
     with pytest.raises(ValueError, match="kept only loss, n|kept only n, loss"):
         kept.loss
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_gradient_norms_within_a_piece_are_those_of_the_pattern_there(method):
+    data = gflow.datasets.linear_teacher(30, 3, noise=0.5, rng=2)
+    start, times = gflow.init.balanced(30, 3, scale=0.1, rng=2), np.linspace(0.1, 20.0, 60)
+    options = {"method": method, "t_eval": times}
+    kept = gflow.integrate(start, data, 20.0, save=["grad_norm"], **options).saved["grad_norm"]
+    flow = gflow.integrate(start, data, 20.0, **options)
+    compared = 0
+    for t, a, W, norm in zip(flow.t, flow.a, flow.W, kept):
+        codes = flow.pattern(t)
+        if (codes == 2).any():
+            continue
+        on, compared = (codes == 1).astype(float), compared + 1
+        D = on * (data.y - a @ (on * (W @ data.X.T))) @ data.X / data.n
+        assert norm == pytest.approx(np.sqrt(((W * D).sum(axis=1)**2).sum()
+                                             + ((a[:, None] * D)**2).sum()), rel=1e-6)
+    assert compared > 10

@@ -119,9 +119,9 @@ class Waveform:
     def measure(self, t: float, state: Callable[[], np.ndarray]
                 ) -> tuple[Callable[[], float], Callable[[], float]]:
         """Functions that give the loss, and the norm of the min-norm gradient, of the ``state`` at
-        ``t`` on the pattern of now."""
+        ``t`` of the last window."""
         m, d, field = self.path.m, self.path.d, self.field
-        side, patterns, latest = self.side, self.patterns, self.latest
+        sides, latest = self.path.last_sides(t, self.side), self.latest
 
         def parts() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             a, W = state()[:m], state()[m:].reshape(m, d)
@@ -133,6 +133,8 @@ class Waveform:
 
         def gradient_norm() -> float:
             a, W, h = parts()
+            side = sides()
+            patterns = self.marcher.patterns(side)
             D = field.fields(codes_of(self.data.arrangement, side[patterns.first]), field.pulls(h))
             # A ReLU neuron at w = 0 stays there, whatever its sides were.
             moves = (W != 0).any(axis=1, keepdims=True) | bool(self.activation.slope)

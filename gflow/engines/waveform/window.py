@@ -54,6 +54,14 @@ class Window:
                        values=np.ascontiguousarray(chebvander(nodes(degree), degree) @ series),
                        events=np.empty((0, 5)))
 
+    def sides(self, side: np.ndarray, t: float = np.inf) -> np.ndarray:
+        """Sides (m, C) at ``t``, of neurons that begin the window on ``side``."""
+        log = self.events
+        log = log[(log[:, 2] >= 0) & (self.t0 + (log[:, 1] + 1) / 2 * (self.t1 - self.t0) <= t)]
+        side = side.copy()
+        side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
+        return side
+
     def loose_on(self, shape: tuple[int, ...]) -> np.ndarray:
         """``loose`` as a mask (m, C)."""
         mask = np.zeros(shape, dtype=bool)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
-from typing import Any
+from functools import partial
+from typing import Any, Callable
 
 import numpy as np
 
@@ -211,18 +212,19 @@ class Windows:
         begin, side = self._known
         if p < begin:
             begin, side = 0, self.first_side
-        changed = False
-        for q in range(begin, p):
-            window = self.pieces[q]
-            if isinstance(window, Calm) or not len(window.events):
-                continue
-            if not changed:
-                side, changed = side.copy(), True
-            log = window.events
-            log = log[log[:, 2] >= 0]
-            side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
+        for window in self.pieces[begin:p]:
+            if isinstance(window, Window) and len(window.events):
+                side = window.sides(side)
         self._known = (p, side)
         return side
+
+    def last_sides(self, t: float, now: np.ndarray) -> Callable[[], np.ndarray]:
+        """What gives the sides (m, C) at a time of the last window, at whose end they are
+        ``now``; it does not mind what the path forgets meanwhile."""
+        window = self.pieces[-1] if self.pieces else None
+        if not isinstance(window, Window) or t >= window.t1 or not len(window.events):
+            return lambda: now
+        return partial(window.sides, self.side_at(len(self.pieces) - 1), t)
 
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Plain arrays, for saving."""
