@@ -335,3 +335,16 @@ def test_long_fields_are_refused_in_a_moment(tmp_path, field):
     with pytest.raises(argparse.ArgumentTypeError, match="is not a number"):
         number(field)
     assert time.process_time() - begun < 2
+
+
+@pytest.mark.parametrize("header, target, taken", [
+    ("0.3,1", "1", False), ("5,3", "3", False), ("1e3,2", "2", False), ("0,1", "1", True),
+    ("1,2", "2", True), ("2019,2020", "2020", True), ("0.3,y", "y", True)])
+def test_a_first_point_is_not_taken_for_a_header(tmp_path, header, target, taken):
+    path = tmp_path / "t.csv"
+    path.write_text(f"{header}\n0.7,0\n0.9,1\n")
+    if taken:
+        assert datasets.from_csv(path, target).n == 2
+    else:
+        with pytest.raises(ValueError, match="line 1 of .* has numbers and no names: put a header"):
+            datasets.from_csv(path, target)

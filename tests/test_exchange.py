@@ -212,6 +212,32 @@ def test_predictions_know_columns_too():
         assert gflow.Data(plain, [0, 1]).columns is None and len(flow.predict(plain[[1, 0]]))
 
 
+def test_all_that_knows_columns_refuses_others():
+    """Also one more column, which would be taken for that of the bias, and networks of a run."""
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame({"size": [1.0, 2.0], "age": [0.5, 0.1]})
+    data = gflow.Data(X, [0.0, 1.0], bias=True)
+    flow = gflow.integrate(gflow.init.balanced(3, 3, 1.0), data, 1.0, t_eval=[0, 1])
+    turned, more = X[["age", "size"]], X.assign(three=3.0)
+    path, last = flow([0.2, 0.5]), flow.model
+    for table in (turned, more):
+        for use in (flow.predict, path, path[0], last, last.like(last.a, last.W)):
+            with pytest.raises(ValueError, match="column 0 is|stands where the network has its"):
+                use(table)
+        for use in (flow.test_loss, path.loss, last.loss, last.gradient):
+            with pytest.raises(ValueError, match="column 0 is|stands where|the same ones"):
+                use(gflow.Data(table, [0.0, 1.0], bias=len(table.columns) == 2))
+    with pytest.raises(ValueError, match="the columns are size, age, three, one, and those of the "
+                                         "run size, age: give the same ones"):
+        last.loss(gflow.Data(more.assign(one=1.0), [0.0, 1.0]))
+    assert last.loss(gflow.Data(X.assign(one=1.0), [0.0, 1.0])) == last.loss(data)
+    with pytest.raises(ValueError, match=r"X\[1, 2\] = 3 stands where the network has its bias"):
+        last([[1.0, 2.0, 1.0], [1.0, 2.0, 3.0]])
+    plain = gflow.integrate(gflow.init.balanced(3, 3, 1.0), ([[1.0, 2.0, 3.0]], [1.0]), 1.0)
+    with pytest.raises(ValueError, match="the data have a bias, and the run has none"):
+        plain.test_loss(data)
+
+
 def test_a_second_table_is_standardised_as_the_first(tmp_path):
     train, test = tmp_path / "train.csv", tmp_path / "test.csv"
     train.write_text("size,age,price\n1,0.1,2\n2,-0.3,4\n3,0.2,1e9\n-1,0.5,-2\n")

@@ -265,6 +265,32 @@ def test_networks_of_results_are_their_own():
     assert gflow.integrate(data.teacher, data, 0.1).success
 
 
+@pytest.mark.parametrize("name", ["X", "y", "bias", "columns", "teacher", "n"])
+def test_data_cannot_be_changed_under_a_run(name):
+    data = gflow.Data([[1.0, 2.0]], [1.0])
+    for each in (data, pickle.loads(pickle.dumps(data)), copy.deepcopy(data)):
+        with pytest.raises(AttributeError, match=f"{name} of a Data cannot be set.*Data.X, y"):
+            setattr(each, name, [[3.0, 4.0]])
+        with pytest.raises(AttributeError, match=f"{name} of a Data cannot be deleted"):
+            delattr(each, name)
+        each.note = "one's own"
+    assert (data.X == [[1.0, 2.0]]).all() and data.y == [1.0] and not data.bias
+
+
+def test_weights_that_are_set_are_looked_at():
+    start = gflow.TwoLayerReLU([1.0, 2.0], [[1.0], [2.0]])
+    start.a *= 2
+    start.W = [[3.0], [4.0]]
+    assert start.a.tolist() == [2.0, 4.0] and start([[1.0]])[0] == 22.0
+    for name, value, words in (("a", [np.nan, 1.0], "NaN"), ("W", [[1.0]], "had .2, 1.: make"),
+                               ("a", ["x", "y"], "real numbers"), ("log_scale", 1.0, "shape")):
+        with pytest.raises((TypeError, ValueError), match=words):
+            setattr(start, name, value)
+    teacher = gflow.datasets.relu_teacher(9, 2).teacher
+    with pytest.raises(AttributeError, match="part of a result cannot be set: make another one"):
+        teacher.a = [1.0]
+
+
 @pytest.mark.parametrize("name", ["waveform", "saved", "descent"])
 def test_attributes_of_a_run_stay(results, name):
     flow = copy.copy(results[name])

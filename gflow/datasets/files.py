@@ -7,10 +7,9 @@ import os
 import numpy as np
 
 from ..problem.checks import flag
-from ..problem.data import Data
+from ..problem.data import Data, note
 from ..problem.files import plain
 from ..problem.standard import Standard, constant
-from ..problem.value import lock
 from ..problem.words import cut, listed, short
 from .table import SHOWN, composed, read_table
 
@@ -100,9 +99,9 @@ def from_csv(path: str | os.PathLike[str], target: str, *,
         table = scale(table)
     k = names.index(target)
     data = Data(np.delete(table, k, axis=1), table[:, k], bias=bias)
-    data.columns = tuple(names[:k] + names[k + 1:])
+    note(data, columns=tuple(names[:k] + names[k + 1:]))
     if scale is not None:
-        data.standard = lock(scale)
+        note(data, standard=scale)
     return data
 
 

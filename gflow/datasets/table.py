@@ -41,6 +41,8 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
     if not header:
         raise ValueError(f"{shown} is empty: its first row must name the columns")
     names = [composed(name.strip()) for name in header]
+    if _are_points(names):
+        raise ValueError(f"line 1 of {shown} has numbers and no names: put a header above it")
     seen: set[str] = set()
     for k, name in enumerate(names):
         if not name:
@@ -143,6 +145,16 @@ def _broken(error: str, first: int, last: int, shown: str) -> str:
         return (f"{where} of {shown} has letters between a closing quote and the end of its field: "
                 "take the quotes away, or put them around the whole field")
     return f"line {last} of {shown} cannot be read ({error}): mend it, or save the table anew"
+
+
+def _are_points(names: list[str]) -> bool:
+    """Whether a header is the first point of a table without one: numbers, other than those that
+    pandas gives to columns without names, or years."""
+    if not all(map(NUMBER.fullmatch, names)):
+        return False
+    if not all(name.isascii() and name.isdecimal() for name in names):
+        return True
+    return [int(name) - int(names[0]) for name in names] != list(range(len(names)))
 
 
 def _value(field: str, name: str, line: int, shown: str) -> float:

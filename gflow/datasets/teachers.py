@@ -8,10 +8,9 @@ from scipy.special import betainc, betaincinv
 
 from ..problem.inputs import ModelLike
 from ..problem.checks import flag, generator, non_negative, real_array, sizes
-from ..problem.data import Data
+from ..problem.data import Data, note
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
-from ..problem.value import lock
 from .common import STREAM, orthonormal, unit
 
 SMALLEST_SHARE = 1e-280
@@ -246,7 +245,7 @@ def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: b
 
 def _taught(data: Data, teacher: TwoLayerReLU) -> Data:
     # Its own: the user may go on with the arrays of his network.
-    data.teacher = lock(teacher.like(teacher.a, teacher.W, teacher.log_scale))
+    note(data, teacher=teacher.like(teacher.a, teacher.W, teacher.log_scale))
     return data
 
 

@@ -250,7 +250,7 @@ class Record:
     @property
     def _one(self) -> TwoLayer:
         """What the networks of the run are like."""
-        return blank(self.activation, self.path.m, self.path.d, self.data.bias)
+        return blank(self.activation, self.path.m, self.data)
 
     def pattern(self, t: float) -> np.ndarray:
         """Ternary activation pattern at time ``t``, just after any event there.

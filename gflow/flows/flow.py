@@ -15,7 +15,7 @@ from ..problem.field import mean_loss
 from ..problem.files import Output
 from ..problem.loss import as_labels
 from ..problem.data import DataLike, as_data
-from ..problem.frames import columns_of, same_columns
+from ..problem.frames import same_columns
 from ..problem.network import ModelPath
 from ..problem.tables import lines_as_html
 from ..theory.ends import Verdict, judge_state
@@ -353,7 +353,6 @@ class Flow(Record):
         >>> flow.predict([[1.0], [-1.0]])[0]
         array([0.15, 0.  ])
         """
-        same_columns(self.data.columns, columns_of(X))
         return ModelPath(self.a, self.W, self._one)(X)
 
     def test_loss(self, data: DataLike) -> np.ndarray:
@@ -375,7 +374,10 @@ class Flow(Record):
             does not take such labels.
         """
         other = as_data(data)
-        same_columns(self.data.columns, other.columns)
+        same_columns(self.data.columns, other.columns, self.data.bias)
+        if other.bias and not self.data.bias and (self.data.X[:, -1] != 1.0).any():
+            raise ValueError("the data have a bias, and the run has none: give its inputs, "
+                             "Data(X, y)")
         y = as_labels(self.loss_function, other.y)
         with np.errstate(all="ignore"):
             return np.asarray(mean_loss(self.loss_function, self.predict(other.X), y))

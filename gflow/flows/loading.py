@@ -26,7 +26,7 @@ from ..engines.waveform.windows import Windows
 from ..problem.activation import Activation
 from ..problem.clock import Clock
 from ..problem.files import plain, told
-from ..problem.data import Data
+from ..problem.data import Data, note
 from ..problem.loss import SQUARE, Loss, LossLike, as_loss, loss_label
 from ..problem.ragged import unpack
 from ..problem.rates import Rates, as_rates
@@ -182,7 +182,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
     if header.get("columns") is not None:
-        data.columns = _columns(header["columns"], data)
+        note(data, columns=_columns(header["columns"], data))
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
     activation: Activation | Smooth = Activation(header.get("slope", 0.0))

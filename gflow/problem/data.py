@@ -46,7 +46,7 @@ class Arrangement(NamedTuple):
 
 
 class Data:
-    """A regression data set: inputs ``X`` and labels ``y``.
+    """A regression data set: inputs ``X`` and labels ``y``. It cannot be changed: results hold it.
 
     Parameters
     ----------
@@ -93,24 +93,39 @@ class Data:
     standard: Standard | None = None
 
     def __init__(self, X: ArrayLike, y: ArrayLike, bias: bool = False) -> None:
-        self.X = real_array(X, "X", 2)
-        self.y = _labels(y)
-        if self.X.size == 0:
-            raise ValueError(f"X has shape {self.X.shape}: give at least one point and one column")
-        if self.X.shape[0] != self.y.shape[0]:
-            raise ValueError(f"X has {self.X.shape[0]} rows but y has {self.y.shape[0]} entries: "
+        points, labels = real_array(X, "X", 2), _labels(y)
+        if points.size == 0:
+            raise ValueError(f"X has shape {points.shape}: give at least one point and one column")
+        if points.shape[0] != labels.shape[0]:
+            raise ValueError(f"X has {points.shape[0]} rows but y has {labels.shape[0]} entries: "
                              "give as many labels as points")
         same_rows(X, y)
         if (names := columns_of(X)) is not None:
-            self.columns = names
+            note(self, columns=names)
         if flag(bias, "bias"):
-            self.X, self.bias = with_ones(self.X), True
-        lock([self.X, self.y])
+            points = with_ones(points)
+            note(self, bias=True)
+        note(self, X=points, y=labels)
+
+    if TYPE_CHECKING:  # pragma: no cover
+        X: np.ndarray
+        y: np.ndarray
+    else:
+        def __setattr__(self, name: str, value: object) -> None:
+            """Runs that hold these data would be other ones."""
+            if name in OWN:
+                raise AttributeError(f"{name} of a Data cannot be set, since results hold it: make "
+                                     "another one with gflow.Data(X, y)")
+            super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        if name in OWN:
+            raise AttributeError(f"{name} of a Data cannot be deleted, since results hold it")
+        super().__delattr__(name)
 
     def __setstate__(self, state: dict[str, object]) -> None:
         """Arrays that come out of a pickle can be written to."""
-        self.__dict__.update(state)
-        lock([self.X, self.y, self.teacher, self.standard])
+        note(self, **state)
 
     @property
     def n(self) -> int:
@@ -131,6 +146,16 @@ class Data:
     def __repr__(self) -> str:
         bias = ", bias=True" if self.bias else ""
         return f"Data(n={self.n}, d={self.d}{bias})"
+
+
+OWN = {"X", "y", "bias", "teacher", "columns", "standard", "arrangement", "n", "d"}
+"""What a data set is made of."""
+
+
+def note(data: Data, **parts: object) -> None:
+    """Attributes of a data set that is being made."""
+    vars(data).update(parts)
+    lock([part for name, part in parts.items() if name in OWN])
 
 
 def _labels(y: ArrayLike) -> np.ndarray:
@@ -175,9 +200,7 @@ def relabelled(data: Data, y: np.ndarray) -> Data:
     array([5.])
     """
     made = Data(data.X[:, :-1], y, bias=True) if data.bias else Data(data.X, y)
-    for name in ("columns", "standard"):
-        if name in vars(data):
-            setattr(made, name, getattr(data, name))
+    note(made, **{name: vars(data)[name] for name in ("columns", "standard") if name in vars(data)})
     return made
 
 

@@ -94,13 +94,15 @@ def columns_of(table: Any) -> tuple[str, ...] | None:
     return names if names and all(isinstance(name, str) for name in names) else None
 
 
-def same_columns(ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None) -> None:
-    """Refuse inputs whose columns have other names, or another order, than those of a run.
+def same_columns(ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None,
+                 bias: bool = False) -> None:
+    """Refuse inputs whose columns have other names, or another order, than those of a run; where
+    that has a ``bias``, one more of any name may stand for it.
 
     Raises
     ------
     ValueError
-        If both have names, and the columns of one place have not the same.
+        If both have names, and not the same ones in the same places.
 
     Examples
     --------
@@ -109,6 +111,11 @@ def same_columns(ours: tuple[str, ...] | None, theirs: tuple[str, ...] | None) -
         ...
     ValueError: column 0 is 'y' and that of the run is 'x': give the columns x, y in this order
     """
+    if bias and ours and theirs and len(theirs) == len(ours) + 1:
+        theirs = theirs[:-1]
+    if ours and theirs and len(ours) != len(theirs):
+        raise ValueError(f"the columns are {listed(theirs)}, and those of the run {listed(ours)}: "
+                         "give the same ones")
     for k, (our, their) in enumerate(zip(ours or (), theirs or ())):
         if our != their:
             raise ValueError(f"column {k} is {short(their, 30)} and that of the run is "

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike
 
 from .activation import RELU, Activation
 from .checks import finite, flag, real_array
-from .data import DataLike, as_data, with_ones
+from .data import Data, DataLike, as_data, with_ones
 from .field import mean_loss, outputs
+from .frames import columns_of, same_columns
 from .loss import LossLike, as_labels, as_loss
 from .modules import module_of, weights_of
 from .norms import row_norms
@@ -27,6 +28,7 @@ if TYPE_CHECKING:  # pragma: no cover
 
 FARTHEST = 1e18
 """Largest size of a ``log_scale``: powers of two are whole numbers of 64 bits."""
+WEIGHTS = ("a", "W", "log_scale")
 CHUNK = 4_000_000
 """Products of neurons and points that are made at once."""
 
@@ -75,6 +77,8 @@ class TwoLayer(Held):
     """
 
     activation: Activation | Smooth
+    columns: tuple[str, ...] | None = None
+    """Names of the columns of its inputs, if it is of a run on a table."""
 
     def __init__(self, a: ArrayLike, W: ArrayLike, *, activation: ActivationLike = "gelu",
                  bias: bool = False) -> None:
@@ -82,16 +86,33 @@ class TwoLayer(Held):
         self.activation = as_activation(activation)
 
     def _set(self, a: ArrayLike, W: ArrayLike, bias: bool) -> None:
-        self.a = real_array(a, "a", 1)
-        self.W = real_array(W, "W", 2)
-        if self.a.shape[0] != self.W.shape[0]:
-            raise ValueError(f"a has {self.a.shape[0]} entries but W has {self.W.shape[0]} rows: "
+        out, hidden = real_array(a, "a", 1), real_array(W, "W", 2)
+        if out.shape[0] != hidden.shape[0]:
+            raise ValueError(f"a has {out.shape[0]} entries but W has {hidden.shape[0]} rows: "
                              "give one output weight and one row of W a neuron")
-        if self.W.size == 0:
-            raise ValueError(f"W has shape {self.W.shape}: a network needs at least one neuron "
+        if hidden.size == 0:
+            raise ValueError(f"W has shape {hidden.shape}: a network needs at least one neuron "
                              "and one input")
-        self.log_scale = np.zeros(self.m)
-        self.bias = flag(bias, "bias")
+        vars(self).update(a=out, W=hidden, log_scale=np.zeros(len(out)), bias=flag(bias, "bias"))
+
+    if TYPE_CHECKING:  # pragma: no cover
+        a: np.ndarray
+        W: np.ndarray
+        log_scale: np.ndarray
+        bias: bool
+    else:
+        def __setattr__(self, name: str, value: object) -> None:
+            """Weights are looked at as those of a new network are."""
+            old = vars(self).get(name) if name in WEIGHTS else None
+            if old is not None:
+                if not old.flags.writeable:
+                    raise AttributeError(f"{name} of a network that is part of a result cannot be "
+                                         "set: make another one with its like(a, W)")
+                value = real_array(value, name, old.ndim)
+                if value.shape != old.shape:
+                    raise ValueError(f"{name} has shape {value.shape} and had {old.shape}: make "
+                                     "another network with like(a, W)")
+            super().__setattr__(name, value)
 
     def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> Self:
         """A network with other weights, and whatever else this one has."""
@@ -131,7 +152,8 @@ class TwoLayer(Held):
 
         With ``bias`` a constant column is appended if ``X`` is (n, d - 1).
         """
-        return outputs(points_of(X, self.d, self.bias), *self._weights(), self.activation)
+        points = points_of(X, self.d, self.bias, self.columns)
+        return outputs(points, *self._weights(), self.activation)
 
     def _weights(self) -> tuple[np.ndarray, np.ndarray]:
         """With their scale: each by itself, for its square leaves the range of doubles first."""
@@ -151,6 +173,7 @@ class TwoLayer(Held):
             As in `gflow.integrate`: :math:`\ell = (h - y)^2 / 2` if nothing else is given.
         """
         data = as_data(data)
+        same_columns(self.columns, data.columns, self.bias)
         chosen = as_loss(loss, data.y)
         return float(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
@@ -180,6 +203,7 @@ class TwoLayer(Held):
         Gradient(a=array([-1.]), W=array([[-0.5]]))
         """
         data, (a, W) = as_data(data), self._weights()
+        same_columns(self.columns, data.columns, self.bias)
         chosen = as_loss(loss, data.y)
         X = points_of(data.X, self.d, self.bias)
         # l' of the mean over points; its minus is the pull.
@@ -239,12 +263,13 @@ class TwoLayerReLU(TwoLayer):
     def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
                  slope: float = 0.0, bias: bool = False) -> None:
         self._set(a, W, bias)
-        self.log_scale = real_array(log_scale if np.ndim(log_scale)
-                                    else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
-        if self.log_scale.shape != self.a.shape:
-            raise ValueError(f"log_scale has {self.log_scale.size} entries but there are "
+        log_scale = real_array(log_scale if np.ndim(log_scale)
+                               else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
+        if log_scale.shape != self.a.shape:
+            raise ValueError(f"log_scale has {log_scale.size} entries but there are "
                              f"{self.m} neurons: give one number, or one for each")
-        far = self.log_scale[np.abs(self.log_scale) > FARTHEST]
+        vars(self)["log_scale"] = log_scale
+        far = log_scale[np.abs(log_scale) > FARTHEST]
         if far.size:
             raise ValueError(f"log_scale = {far[0]:g} is beyond {FARTHEST:g} either way: give one "
                              "nearer to 0")
@@ -255,7 +280,9 @@ class TwoLayerReLU(TwoLayer):
 
     def like(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0) -> TwoLayerReLU:
         """A network with other weights, and whatever else this one has."""
-        return TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+        other = TwoLayerReLU(a, W, log_scale, slope=self.slope, bias=self.bias)
+        other.columns = self.columns
+        return other
 
     @classmethod
     def from_torch(cls, module: torch.nn.Module) -> TwoLayerReLU:
@@ -308,12 +335,14 @@ class TwoLayerReLU(TwoLayer):
         return f"TwoLayerReLU(m={self.m}, d={self.d}{slope})"
 
 
-def blank(activation: Activation | Smooth, m: int, d: int, bias: bool) -> TwoLayer:
-    """A network of that kind, all of whose weights are 0."""
-    a, W = np.zeros(m), np.zeros((m, d))
-    if isinstance(activation, Smooth):
-        return TwoLayer(a, W, activation=activation, bias=bias)
-    return TwoLayerReLU(a, W, slope=activation.slope, bias=bias)
+def blank(activation: Activation | Smooth, m: int, data: Data) -> TwoLayer:
+    """A network of that kind for inputs like those of ``data``, all of whose weights are 0."""
+    a, W = np.zeros(m), np.zeros((m, data.d))
+    made = (TwoLayer(a, W, activation=activation, bias=data.bias)
+            if isinstance(activation, Smooth) else
+            TwoLayerReLU(a, W, slope=activation.slope, bias=data.bias))
+    made.columns = data.columns
+    return made
 
 
 class ModelPath:
@@ -378,8 +407,9 @@ class ModelPath:
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Outputs (T, n) at the rows of ``X`` (n, d)."""
         T, m, d = self.W.shape
-        points = points_of(X, d, self.one is not None and self.one.bias)
-        activation = RELU if self.one is None else self.one.activation
+        one = self.one
+        points = points_of(X, d) if one is None else points_of(X, d, one.bias, one.columns)
+        activation = RELU if one is None else one.activation
         h = np.empty((T, len(points)))
         rows = max(1, CHUNK // m)
         for k in range(0, len(points), rows):
@@ -391,6 +421,8 @@ class ModelPath:
     def loss(self, data: DataLike, loss: LossLike = "square") -> np.ndarray:
         """Loss (T,) on data, as that of `TwoLayerReLU`."""
         data = as_data(data)
+        if self.one is not None:
+            same_columns(self.one.columns, data.columns, self.one.bias)
         chosen = as_loss(loss, data.y)
         return np.asarray(mean_loss(chosen, self(data.X), as_labels(chosen, data.y)))
 
@@ -407,14 +439,16 @@ class ModelPath:
         return f"ModelPath(times={len(self)}, m={self.W.shape[1]}, d={self.W.shape[2]})"
 
 
-def points_of(X: ArrayLike, d: int, bias: bool) -> np.ndarray:
+def points_of(X: ArrayLike, d: int, bias: bool = False,
+              columns: tuple[str, ...] | None = None) -> np.ndarray:
     """Inputs (n, d) of a network, the constant column appended if it has a ``bias`` and they are
-    without it.
+    without it; ``columns`` are the names that it knows.
 
     Raises
     ------
     TypeError, ValueError
-        If they are no real numbers, or of another dimension.
+        If they are no real numbers, of another dimension, have other names, or something else than
+        ones where the bias is.
 
     Examples
     --------
@@ -422,8 +456,13 @@ def points_of(X: ArrayLike, d: int, bias: bool) -> np.ndarray:
     array([[3., 1.]])
     """
     points = real_array(X, "X", 2)
+    same_columns(columns, columns_of(X), bias)
     if bias and points.shape[1] == d - 1:
         points = with_ones(points)
+    elif bias and points.shape[1] == d and (points[:, -1] != 1.0).any():
+        k = int(np.argmax(points[:, -1] != 1.0))
+        raise ValueError(f"X[{k}, {d - 1}] = {points[k, -1]:g} stands where the network has its "
+                         f"bias: give the {d - 1} inputs only, or 1 there")
     if points.shape[1] != d:
         raise ValueError(f"X has {points.shape[1]} columns but W has {d}: inputs and hidden "
                          "weights must have the same dimension")

@@ -295,9 +295,9 @@ class Digest:
         if isinstance(value, functools.cached_property):
             return joined("cached property", self.of(value.func))
         if isinstance(value, functools._lru_cache_wrapper):
-            own = {name: item for name, item in vars(value).items()
-                   if name[:2] != "__" and vars(value.__wrapped__).get(name) is not item}
-            return joined("cached", self.of(value.__wrapped__), *self._items(own.items()))
+            notes = {name: item for name, item in vars(value).items()
+                     if name[:2] != "__" and vars(value.__wrapped__).get(name) is not item}
+            return joined("cached", self.of(value.__wrapped__), *self._items(notes.items()))
         if (function := inner(value)) is not None:
             # Compiled; what Numba pickles has a random name in it.
             return joined("compiled", self.of(function),

@@ -148,13 +148,17 @@ class Sources:
             path = spec.submodule_search_locations
         if spec is None or not spec.has_location or not self._own_file(str(spec.origin)):
             return None
-        if Path(spec.origin).is_file():
+        if Path(str(spec.origin)).is_file():
             return _read(str(spec.origin))
-        try:
-            # In an archive.
-            return spec.loader.get_source(name)  # type: ignore[union-attr]
-        except Exception:
-            return None
+        return _packed(spec.loader, name)
+
+
+def _packed(loader: Any, name: str) -> str | None:
+    """Text of a module in an archive."""
+    try:
+        return str(loader.get_source(name))
+    except Exception:
+        return None
 
 
 def _read(file: str) -> str:
