@@ -8,6 +8,7 @@ import zipfile
 
 import pytest
 
+from gflow.sweeping.agreement import claims
 from gflow.sweeping.identity import fingerprint
 
 RUN = "\ndef run(n, rng):\n    return {{'x': {}}}\n"
@@ -122,6 +123,34 @@ def packages(request):
 def test_it_is_seen_if_it_changes_and_only_then(load, text):
     one, moved, other = same_and_other(load, text)
     assert one == moved != other
+
+
+ALIASES = {
+    "by its name": "import config" + RUN.format("config.SCALE"),
+    "another name": "import config\ndef run(n, rng):\n    c = config\n    return {'x': c.SCALE}\n",
+    "an argument": "import config\ndef h(c): return c.SCALE" + RUN.format("h(config)"),
+    "a default": "import config\ndef run(n, rng, c=config): return {'x': c.SCALE}\n",
+    "a class": "import config\nclass C: c = config" + RUN.format("C.c.SCALE"),
+    "a mapping": "import config\nM = {1: config}" + RUN.format("M[1].SCALE"),
+    "a text": "import config" + RUN.format("getattr(config, 'SCALE')"),
+    "imported inside": "def run(n, rng):\n    import config\n    return {'x': config.SCALE}\n",
+    "its name imported inside":
+        "def run(n, rng):\n    from config import SCALE\n    return {'x': SCALE}\n",
+}
+
+
+@pytest.mark.parametrize("text", ALIASES.values(), ids=ALIASES)
+def test_what_is_set_in_a_module_counts_however_it_is_read(load, monkeypatch, text):
+    config = "SCALE = 1\nOTHER = 1\nimport time\nSTART = time.time()\n"
+    run = load(text, config=config).run
+    importlib.import_module("config")
+    before = fingerprint(run)
+    assert ("config", "SCALE") in [thing[:2] for thing in claims(run).things]
+    monkeypatch.setattr("config.OTHER", 2)
+    monkeypatch.setattr("config.START", 2.0)
+    assert fingerprint(run) == before
+    monkeypatch.setattr("config.SCALE", 2)
+    assert fingerprint(run) != before and run(1, None) == {"x": 2}
 
 
 @pytest.mark.parametrize("where", ["archive", "finder", "finder, loaded"])

@@ -8,6 +8,7 @@ text: files are edited while sweeps go on.
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.machinery
 import inspect
 import sys
@@ -16,9 +17,9 @@ from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
-from .identity import BOOKKEEPING, COMMON, Digest, TooMuch, title
+from .identity import BOOKKEEPING, COMMON, CONTAINERS, Digest, TooMuch, title
 from .installed import Installed
-from .names import imported, reads
+from .names import imported, imports, of_modules, reads, words
 from .packages import inner
 from .sources import Sources
 
@@ -106,7 +107,7 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
 
 def _find(module: str, name: str) -> Any:
     """What this process has under a name."""
-    value: Any = sys.modules[module]
+    value: Any = importlib.import_module(module)
     if _hooked(value):
         raise LookupError(module)
     for word in name.split("."):
@@ -192,12 +193,28 @@ class _Walk:
         self.travels = _by_value()
         self.found: dict[tuple[str, str], Any] = {}
         self.seen: dict[tuple[int, bool], Any] = {}
+        self.modules: dict[str, ModuleType] = {}
+        self.words: set[str] = set()
+        self.held: set[tuple[str, str]] = set()
         self.todo: list[tuple[Any, bool]] = [(run, False)]
         while self.todo and len(self.seen) < MOST:
             thing, lives = self.todo.pop()
             if (id(thing), lives) not in self.seen:
                 self.seen[id(thing), lives] = thing
                 self._look(thing, lives)
+            if not self.todo:
+                self.todo += self._of_modules()
+
+    def _of_modules(self) -> list[tuple[Any, bool]]:
+        """What is read of modules that code has as values; of it plain data is claimed, and not
+        what differs from process to process."""
+        found = [item for item in of_modules(self.modules, self.words) if item[:2] not in self.held]
+        for module, name, value in found:
+            self.held.add((module, name))
+            if type(value) in ATOMS or isinstance(value, CONTAINERS):
+                self._claim(module, name, value)
+        return [(part, True) for _, _, value in found for part in
+                ([value] if isinstance(value, FunctionType | type) else self._parts(value))]
 
     def _look(self, thing: Any, lives: bool) -> None:
         if isinstance(thing, FunctionType | type):
@@ -208,6 +225,8 @@ class _Walk:
                     thing.__module__ not in self.travels:
                 lives = True
                 self._claim(thing.__module__, thing.__qualname__, thing)
+        if isinstance(thing, ModuleType):
+            self._noted(thing.__name__, thing)
         if isinstance(thing, FunctionType):
             self.todo += self._read(thing, lives)
         self.todo += [(part, lives) for part in self._parts(thing) if type(part) not in ATOMS]
@@ -246,6 +265,9 @@ class _Walk:
         if not self.sources.own(names.get("__name__"), self.home):
             return
         lives = lives and home is not None and vars(home) is names
+        self.words |= words(function.__code__)
+        for name in imports(function.__code__, names.get("__package__") or ""):
+            self._noted(name, sys.modules.get(name))
         for chain in sorted(set(reads(function.__code__))):
             if chain[0] not in names:
                 continue
@@ -258,10 +280,16 @@ class _Walk:
                 place, through = (value.__name__, word), True
                 value = getattr(value, word)
             if isinstance(value, ModuleType):
+                self._noted(value.__name__, value)
                 continue
             if through:
                 self._claim(*place, value)
             yield value, through
+
+    def _noted(self, name: str, module: Any) -> None:
+        """Look at a module of the user, if it is loaded."""
+        if isinstance(module, ModuleType) and self.sources.own(name, self.home):
+            self.modules[name] = module
 
     def _claim(self, module: str, name: str, value: Any) -> None:
         if module in self.travels or _hooked(sys.modules.get(module)) or \

@@ -22,7 +22,7 @@ import numpy as np
 
 from .hashes import joined, plain
 from .installed import Installed
-from .names import asks, imported, imports, reads
+from .names import asks, imported, imports, of_modules, reads, words
 from .packages import essence, inner, members_of, settled
 from .sources import Sources, in_python
 
@@ -118,6 +118,8 @@ class Digest:
         self.missed: list[str] = []
         self.notes: dict[int, type] = {}
         self.asked: set[str] = set()
+        self.words: set[str] = set()
+        self.modules: dict[str, ModuleType] = {}
         self.carries = False
 
     def root(self, run: Any) -> bytes:
@@ -125,12 +127,21 @@ class Digest:
         first = self._function(run) if isinstance(run, FunctionType) else self.of(run)
         self.strict = False
         done: dict[int, bytes] = {id(run): b""}
-        while self.waiting:
-            key, thing = self.waiting.popitem()
-            if key not in done:
-                done[key] = (self._class(thing) if isinstance(thing, type) else
-                             self._function(thing))
-        return joined("run", first, *sorted(done.values()), *self._notes())
+        held: dict[tuple[str, str], bytes] = {}
+        more = True
+        while more or self.waiting:
+            while self.waiting:
+                key, thing = self.waiting.popitem()
+                if key not in done:
+                    done[key] = (self._class(thing) if isinstance(thing, type) else
+                                 self._function(thing))
+            new = [item for item in of_modules(self.modules, self.words) if item[:2] not in held]
+            for module, name, value in new:
+                held[module, name] = joined("of module", module, name,
+                                            self._leniently(value, f"{module}.{name}"))
+            more = bool(new)
+        return joined("run", first, *sorted(done.values()), *sorted(held.values()),
+                      *self._notes())
 
     def of(self, value: Any) -> bytes:
         """Hash of a value."""
@@ -279,7 +290,7 @@ class Digest:
                 return joined("builtin", str(value.__module__), value.__qualname__)
             return joined("method", value.__qualname__, self.of(owner))
         if isinstance(value, ModuleType):
-            own = self.sources.holds(value, self.home)
+            own = self._noted(value.__name__, value)
             return joined("module", value.__name__, own and self.sources.of(value) or "")
         if isinstance(value, CodeType):
             return self._code(value)
@@ -373,8 +384,16 @@ class Digest:
         for name in sorted(set(imports(function.__code__, package))):
             text = self.sources.module(name)
             if text is not None:
+                self._noted(name, sys.modules.get(name))
                 parts.append(joined("import", name, text))
         return parts
+
+    def _noted(self, name: str, module: Any) -> bool:
+        """Whether a module is the user's and loaded: what code may read of it counts then."""
+        own = isinstance(module, ModuleType) and self.sources.holds(module, self.home)
+        if own:
+            self.modules[name] = module
+        return own
 
     def _class(self, kind: type) -> bytes:
         made = "__dataclass_fields__" in vars(kind)
@@ -426,6 +445,7 @@ class Digest:
 
     def _code(self, code: CodeType, module: Any = None) -> bytes:
         self.asked |= asks(code)
+        self.words |= words(code)
         text = self.sources.text(code, module)
         if text is not None:
             return joined("source", text)

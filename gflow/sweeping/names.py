@@ -6,7 +6,8 @@ import dis
 import importlib.util
 import inspect
 import sys
-from types import CodeType
+from collections.abc import Mapping
+from types import CodeType, ModuleType
 from typing import Any, Iterator
 
 MODULES_OWN = frozenset(
@@ -49,6 +50,21 @@ def asks(code: CodeType) -> set[str]:
     """All names of globals and attributes in a piece of code."""
     return set(code.co_names).union(*(asks(item) for item in code.co_consts
                                       if isinstance(item, CodeType)))
+
+
+def words(code: CodeType) -> set[str]:
+    """The same, and words in texts: ``getattr(module, "name")`` asks for one too."""
+    texts = {item for item in code.co_consts if isinstance(item, str) and item.isidentifier()}
+    return texts.union(code.co_names, *(words(item) for item in code.co_consts
+                                        if isinstance(item, CodeType)))
+
+
+def of_modules(modules: Mapping[str, ModuleType], asked: set[str]
+               ) -> list[tuple[str, str, Any]]:
+    """What modules that code has as values, not by their names, hold of what is asked for
+    anywhere: module, name and value."""
+    return [(module, name, vars(modules[module])[name]) for module in sorted(modules)
+            for name in sorted(asked & vars(modules[module]).keys()) if name not in MODULES_OWN]
 
 
 def imports(code: CodeType, package: str) -> Iterator[str]:
