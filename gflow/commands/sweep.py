@@ -141,13 +141,14 @@ def _sweep(arguments: argparse.Namespace) -> int:
         # Failed tasks are in the report below.
         warnings.simplefilter("ignore", RuntimeWarning)
         shared = [name for name in arguments.shared.split(",") if name]
-        table = sweep(arguments.run, grid, store=arguments.out, executor=arguments.scheduler,
-                      seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers,
-                      shared=shared, retry_failed=arguments.retry_failed,
-                      changed=arguments.changed)
+        sweep(arguments.run, grid, store=arguments.out, executor=arguments.scheduler,
+              seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers, shared=shared,
+              retry_failed=arguments.retry_failed, changed=arguments.changed)
     _say(status(arguments.out), report)
     # The store may have failed tasks of other calls.
-    return 1 if len(table) < len(tasks(grid, arguments.seeds, shared)) else 0
+    wanted = {(task.params, task.seed) for task in tasks(grid, arguments.seeds, shared)}
+    with Store(arguments.out, read_only=True) as store:
+        return int(any((row.params, row.seed) in wanted for row in store.rows("failed")))
 
 
 def _choose(values: list[Any], known: Collection[str] | None) -> None:
