@@ -115,6 +115,17 @@ def test_a_slide_crosses_them_on_its_first_step(method):
     assert abs(release - 3.3090428) < 1e-6
 
 
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_a_slide_on_a_line_meets_hyperplanes_of_almost_its_direction_at_zero(method):
+    """Points 4e-7 apart: where |w| is 1e-12 rounding had the neuron meet their hyperplanes, and go
+    on beside them, without a word."""
+    problem = faults.draw(20082575)[1]
+    exact = faults.outputs(faults.run(problem, "waveform", 1e-12))
+    for rtol in (1e-8, 1e-9, 1e-10, 1e-11):
+        flow = faults.run(problem, method, rtol)
+        assert np.abs(faults.outputs(flow) - exact).max() < 1e2 * rtol and len(flow.events) == 14
+
+
 def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
     steps = []
     assert faults.examine(*faults.draw(0), steps.append) is not None and len(steps) >= 2

@@ -297,6 +297,19 @@ class Pattern:
         waiting = (self.begun[small] < np.inf) & (size > 0) & (speed > 0)
         return float(LAUNCH * (size[waiting] / speed[waiting]).min(initial=np.inf))
 
+    def in_reach(self, W: np.ndarray) -> np.ndarray:
+        """Sides (m, C), 0 also where neurons ``W`` (m, d) cannot come before they are at w = 0:
+        of those that slide on a line, but for what they come to at the greatest angle. Rounding
+        would have them meet those first that are close to the line."""
+        on_line = [i for i, slide in self.slides.items() if len(slide.basis) == self.data.d - 1]
+        if self.activation.slope or not on_line:
+            return self.side
+        side = self.side.copy()
+        for i in on_line:
+            along = np.where(side[i] != 0, np.abs(self.arrangement.normal @ W[i]), -1.0)
+            side[i, np.arange(along.size) != along.argmax()] = 0
+        return side
+
     def tighten(self, W: np.ndarray, band: float) -> None:
         """Forget the hyperplanes that neurons have clearly left; see `crossings.tighten`."""
         if self.loose.any():

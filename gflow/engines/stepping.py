@@ -485,8 +485,8 @@ class Stepping:
             window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
-            who, what, when = crossings(W, pattern.side, pattern.loose, self._bands(W[0]), normal,
-                                        halves(degree), window)
+            who, what, when = crossings(W, pattern.in_reach(W[0]), pattern.loose,
+                                        self._bands(W[0]), normal, halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
                 found += sliding.contacts(self, early, t0, part * (t1 - t0))

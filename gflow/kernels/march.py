@@ -103,11 +103,11 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     switched, gap, lenient = not rest, 2.0, 1.0
     fresh = rescanned = rest and switched
     sign = sign_at_start(u, D)
-    count, exit_s, exit_plane, exit_kind = 0, 2.0, -1, RELEASE_BELOW
+    count, line, exit_s, exit_plane, exit_kind = 0, False, 2.0, -1, RELEASE_BELOW
     for _ in range(PIECES + PIECES_A_PLANE * C):
         if switched:
-            count, exit_s, exit_plane, exit_kind = aim(s, sign, side, slides, D, geometry, force,
-                                                       work)
+            count, line, exit_s, exit_plane, exit_kind = aim(s, sign, side, slides, D, geometry,
+                                                             force, work)
         F = work.P if count > 0 else D
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
@@ -120,8 +120,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         # 2. Its first contact.
         hits, first, released = 0, 2.0 * x + 1e-300, False
         if not rest:
-            hits, first, released = first_contact(s, x, K, sign, count, exit_s, exit_plane, side,
-                                                  loose, near_count, geometry, force, lenient,
+            hits, first, released = first_contact(s, x, K, sign, count, line, exit_s, exit_plane,
+                                                  side, loose, near_count, geometry, force, lenient,
                                                   work)
         ends = hits > 0 or released
         x_end = lesser(first, x) if ends else x
@@ -147,7 +147,7 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
             return FULL
         rest = comes_to_rest(neuron, u, s, begun, slope != 0.0, log, room, work.w)
         if rest:
-            count, exit_s = 0, 2.0
+            count, line, exit_s = 0, False, 2.0
             continue
         before = room[0]
         blunt = not released and work.touched[0] >= 0
@@ -221,18 +221,20 @@ def sign_at_start(u, D):
 
 @leaf
 def aim(s, sign, side, slides, D, geometry, force, work):
-    """After a switch: number of sliding hyperplanes, with the projected field in ``work.P``; time
-    (2 if none), hyperplane and kind of the first release."""
+    """After a switch: number of sliding hyperplanes, with the projected field in ``work.P``, and
+    whether they leave a line; time (2 if none), hyperplane and kind of the first release."""
     planes = work.planes
     count = sliding_planes(side, planes, slides)
     if count == 0:
-        return 0, 2.0, -1, RELEASE_BELOW
+        return 0, False, 2.0, -1, RELEASE_BELOW
     rank = project(planes, count, geometry.normal, D, work.P, work.basis)
     exit_s, exit_plane, exit_kind = slide_exit(
         s, sign, planes, count, rank, work.basis, D, force.plus, force.minus, side,
         force.plus_error, force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam,
         work.solve, work.z, work.tail)
-    return count, exit_s, exit_plane, exit_kind
+    # A leaky neuron goes on beyond w = 0, and meets them all there.
+    line = geometry.slope == 0.0 and rank == D.shape[1] - 1
+    return count, line, exit_s, exit_plane, exit_kind
 
 
 @leaf
@@ -278,11 +280,11 @@ def piece(u, s, x, F, rest, side, near_count, fresh, columns, accuracy, T, U, w,
 
 
 @leaf
-def first_contact(s, x, K, sign, count, exit_s, exit_plane, side, loose, near_count, geometry,
+def first_contact(s, x, K, sign, count, line, exit_s, exit_plane, side, loose, near_count, geometry,
                   force, lenient, work):
     """What ends a piece: number of `contacts`, put in ``work.touched``, its length up to there,
     and whether it is nothing but a release."""
-    hits, first = contacts(work.U, K, x, sign, count > 0, side, loose, work.near, near_count,
+    hits, first = contacts(work.U, K, x, sign, count > 0, line, side, loose, work.near, near_count,
                            geometry.normal, force.band * lenient, ON_SURFACE, force.unit_u,
                            force.split_u, work.touched, work.when, work.z, work.series)
     released = False

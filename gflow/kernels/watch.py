@@ -128,8 +128,23 @@ def allowed(u, speed, axis):
 
 
 @leaf
-def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band, thin, from_unit,
-             split, touched, when, z, series):
+def steepest(U, side, near, near_count, normal):
+    """The hyperplane that a neuron on a line comes to at the greatest angle: it meets all others
+    where it meets that one, at w = 0, but rounding would have it meet those first that are close
+    to the line."""
+    best, most = np.int64(-1), -1.0
+    for q in range(near_count):
+        plane, along = near[q], 0.0
+        for c in range(normal.shape[1]):
+            along += U[0, 1 + c] * normal[plane, c]
+        if side[plane] != 0 and abs(along) > most:
+            best, most = np.int64(plane), abs(along)
+    return best
+
+
+@leaf
+def contacts(U, K, x, sign, sliding, line, side, loose, near, near_count, normal, band, thin,
+             from_unit, split, touched, when, z, series):
     """First contacts of a neuron on a piece: with near hyperplanes, and of a slider with a = 0.
 
     Parameters
@@ -137,7 +152,8 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
     U, K, x : Taylor series of the neuron, its order, and the length of the piece
     sign : float
         Sign of the output weight.
-    sliding : bool
+    sliding, line : bool
+        Whether the neuron slides, and on so many hyperplanes that they leave a line.
     side, loose : arrays (C,)
     near, near_count : hyperplanes to look at
     normal : array (C, d)
@@ -169,10 +185,11 @@ def contacts(U, K, x, sign, sliding, side, loose, near, near_count, normal, band
         power *= x
         reach += np.sqrt(square) * power
     reach *= x
+    alone = steepest(U, side, near, near_count, normal) if line else np.int64(-1)
     for q in range(near_count + (1 if sliding else 0)):
         plane = near[q] if q < near_count else -1
         if plane >= 0:
-            if side[plane] == 0:
+            if side[plane] == 0 or line and plane != alone:
                 continue
             total, slope = 0.0, 0.0
             if d < LONG:
