@@ -266,6 +266,41 @@ def test_rules_on_the_loss_find_the_first_step(teacher, batch):
     np.testing.assert_array_equal(states(twin)[-1], states(every)[expected])
 
 
+@pytest.mark.parametrize("every", [1, 400])
+def test_the_rule_that_holds_first_ends_training_in_any_order(teacher, every):
+    """Several begin to hold between two saved steps, and a callback holds at the second."""
+    start, data = teacher
+    path = gflow.descend(start, data, 0.05, 400, save_every=1).loss
+    first, second = (gflow.stop.loss_below((path[k - 1] + path[k]) / 2) for k in (30, 90))
+    same = gflow.stop.Rule(first.test, "same", "as early", locate=True)
+    late = gflow.stop.Rule(lambda state: state.loss < path[100], "late", "at saved steps")
+    for order, status in (([first, second], "loss_below"), ([second, late, first], "loss_below"),
+                          ([late, second, same, first], "same"), ([first, same], "loss_below")):
+        twin = gflow.descend(start, data, 0.05, 400, save_every=every, stop=order)
+        assert (twin.saved["step"][-1], twin.status) == (30, status)
+        assert twin.message != second.message
+    # At one step the order of the list decides, also between those that are located and others.
+    end = gflow.stop.loss_below((path[399] + path[400]) / 2)
+    for order in ([late, end], [end, late]) if every == 400 else ():
+        twin = gflow.descend(start, data, 0.05, 400, save_every=every, stop=order)
+        assert (twin.saved["step"][-1], twin.status) == (400, order[0].status)
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum"])
+def test_a_rule_that_held_before_training_diverged_is_heard(teacher, optimizer):
+    def large(state):
+        return abs(state.a).max() > 1e3
+
+    options = {"lr": 100.0, "steps": 200, "save_every": 100, "optimizer": optimizer}
+    twin = gflow.descend(*teacher, **options, stop=gflow.stop.Rule(large, "large", "large", True))
+    assert twin.status == "large" and abs(twin.a[-1]).max() > 1e3
+    every = gflow.descend(*teacher, **{**options, "save_every": 1})
+    assert every.status == "non_finite"
+    assert twin.saved["step"][-1] == every.saved["step"][(abs(every.a) > 1e3).any(axis=1)][0]
+    # One that is asked at saved steps only does not hide how training has ended before.
+    assert gflow.descend(*teacher, **options, stop=large).status == "non_finite"
+
+
 def test_other_rules_and_interrupts(teacher):
     start, data = teacher
     seen = []
