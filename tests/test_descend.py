@@ -408,6 +408,49 @@ def test_a_loaded_twin_is_one(tmp_path):
         again.certificate()
 
 
+PARTS = sorted(name for name in dir(gflow.Flow) if not name.startswith("_")) + [
+    "__call__", "__repr__", "_repr_html_"]
+NOT_THERE = {"certificate": "compare it with", "conditioning": "ask gflow.integrate",
+             "extend": "call gflow.descend"}
+
+
+@pytest.fixture(scope="module")
+def descents(tmp_path_factory):
+    """Descents of every kind."""
+    start = gflow.init.balanced(6, 3, 0.1, rng=1)
+    data = gflow.datasets.linear_teacher(12, 3, noise=0.5, rng=0)
+    signs = gflow.Data(data.X, np.sign(data.y))
+    leaky = gflow.TwoLayerReLU(start.a, start.W, slope=0.1)
+    smooth = gflow.TwoLayer(start.a, start.W, activation="tanh")
+    options = [{}, {"batch": 3, "noise": 0.1}, {"optimizer": "adam"}, {"decay": 0.1},
+               {"rates": (0, 1)}, {"stop": lambda state: True}]
+    file = tmp_path_factory.mktemp("descents") / "run.npz"
+    found = [gflow.descend(start, data, 0.05, 40, **more) for more in options]
+    found += [gflow.descend(model, data, 0.05, 40) for model in (leaky, smooth)]
+    found += [gflow.descend(start, signs, 0.5, 400, loss="logistic"),
+              gflow.descend(start, data, 1e3, 40)]
+    found[0].save(file)
+    return [*found, gflow.load(file)]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_of_a_descent_answers_or_says_why_not(descents, name, tmp_path):
+    for twin in descents:
+        given = {"extend": (9.0,), "pattern": (twin.t_end / 2,), "__call__": (twin.t_end / 2,),
+                 "predict": (twin.data.X,), "test_loss": (twin.data,), "save": (tmp_path / "f",)}
+        method = callable(getattr(gflow.Flow, name))
+        try:
+            answer = getattr(twin, name)
+            if method:
+                answer = answer(*given.get(name, ()))
+        except ValueError as error:
+            # Nothing else is raised, and this is documented and says what to do.
+            assert "ValueError" in getattr(gflow.Flow, name).__doc__
+            assert NOT_THERE.get(name, ":") in str(error) and "\n" not in str(error)
+        else:
+            assert name not in NOT_THERE and (answer is not None or name in ("save", "checked"))
+
+
 @pytest.mark.parametrize("run", [{"batch": 2}, {"noise": 0.1},
                                  {"batch": 2, "noise": 0.1, "optimizer": "momentum"}])
 def test_what_is_kept_and_where_a_rule_stops_do_not_change_the_steps(run):
