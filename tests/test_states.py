@@ -47,6 +47,24 @@ def test_states_that_are_kept_stay_right(method, save):
                     array[0] = 0
 
 
+@pytest.mark.parametrize("options", [{}, {"decay": 0.1}, {"rates": (0, 1)}, {"rates": (1, 0)},
+                                     {"rates": (0, 1), "decay": 0.1}, {"rates": (2, 1)}])
+def test_the_gradient_norm_is_that_of_the_objective_in_what_moves(options):
+    decay, moves = options.get("decay", 0.0), np.array(options.get("rates", (1, 1))) > 0
+    seen = []
+    # Nothing slides where these begin.
+    gflow.integrate(START, DATA, 0.1, method="DOP853", stop=seen.append, **options)
+    gflow.descend(START, DATA, 0.05, 40, stop=seen.append, **options)
+    assert len(seen) > 5
+    for state in seen:
+        Z = DATA.X @ state.W.T
+        part = (np.maximum(Z, 0.0) @ state.a - DATA.y) / DATA.n
+        g_a = part @ np.maximum(Z, 0.0) + decay * state.a
+        g_W = state.a[:, None] * (((Z > 0) * part[:, None]).T @ DATA.X) + decay * state.W
+        norms = np.array([np.linalg.norm(g_a), np.linalg.norm(g_W)])
+        assert state.grad_norm == pytest.approx(np.linalg.norm(norms * moves), rel=1e-9)
+
+
 def test_states_made_by_hand_leave_arrays_to_their_owner():
     W = np.ones((1, 2))
     state = gflow.stop.State(0.0, np.ones(1), W, 0.1, 0.2, 0.3)

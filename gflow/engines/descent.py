@@ -199,6 +199,11 @@ class Trainer:
         h, g, _ = self._slopes(theta, self.X, self.y, False)
         return float(self.field.value(h)), g
 
+    def grad_norm(self, theta: np.ndarray) -> float:
+        """Norm of the gradient of the objective, of the weights that move: that of a layer that
+        stays does not vanish at rest."""
+        return float(row_norms(self.gradient(theta)[1] * (self.speeds > 0)))
+
     def pattern(self) -> np.ndarray:
         """1 where neurons are active and 0 elsewhere, int8, shape (m, n); 0 if they are smooth."""
         if self.field.activation.smooth:
@@ -339,8 +344,7 @@ class Training:
         trainer, theta = self.trainer, self.trainer.theta.copy()
         return State(self.clock(trainer.step), read_only(trainer.a.copy()),
                      read_only(trainer.W.copy()),
-                     trainer.loss, lambda: float(row_norms(trainer.gradient(theta)[1])),
-                     self.record.wall)
+                     trainer.loss, lambda: trainer.grad_norm(theta), self.record.wall)
 
     def _keep(self) -> None:
         """Save the present step."""
