@@ -107,7 +107,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     IntegrationError
         With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
     Exception
-        What a rule raises; what was reached is then its attribute ``flow``.
+        What a rule raises; what was reached is then its attribute ``flow``, or if it comes out of
+        another run, inside the rule, the last of its ``outer_flows``.
 
     References
     ----------
@@ -187,7 +188,7 @@ def descend(model: ModelLike, data: DataLike, lr: float,
                    settings=settings, saved=saved, loss=loss, activation=model.activation,
                    setting=setting)
     if raised is not None:
-        raise with_flow(raised, flow)
+        raise with_flow(raised, flow, training.record.started)
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow

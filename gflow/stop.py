@@ -159,7 +159,8 @@ def gradient_below(value: float) -> Rule:
     Parameters
     ----------
     value : float
-        Positive bound on the norm of the element of least norm of the subdifferential.
+        Positive bound on the norm of the element of least norm of the subdifferential, as
+        `State.grad_norm` has it: with weight decay, and without a layer that stays.
 
     Raises
     ------

@@ -73,11 +73,40 @@ class OwnSquare:
         return np.ones_like(h)
 
 
+class SquaredHinge:
+    """``max(0, 1 - y h)^2 / 2``, which bends at the label, if that is 1 or -1."""
+
+    def value(self, h, y):
+        return np.maximum(0.0, 1 - y * h) ** 2 / 2
+
+    def pull(self, h, y):
+        return y * np.maximum(0.0, 1 - y * h)
+
+    def curvature(self, h, y):
+        return y**2 * (y * h < 1)
+
+
+class Tube:
+    """``max(0, |h - y| - width)^2 / 2``: flat about the label."""
+
+    def __init__(self, width):
+        self.width = width
+
+    def value(self, h, y):
+        return np.maximum(0.0, np.abs(h - y) - self.width) ** 2 / 2
+
+    def pull(self, h, y):
+        return np.sign(y - h) * np.maximum(0.0, np.abs(h - y) - self.width)
+
+    def curvature(self, h, y):
+        return 1.0 * (np.abs(h - y) > self.width)
+
+
 class Changed:
     """A loss of which something was replaced."""
 
-    def __init__(self, **methods):
-        self.loss, self.methods = PseudoHuber(), methods
+    def __init__(self, loss=PseudoHuber(), **methods):
+        self.loss, self.methods = loss, methods
 
     def __getattr__(self, name):
         if name.startswith("__") or name not in ("value", "pull", "curvature"):

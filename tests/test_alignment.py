@@ -99,6 +99,11 @@ def test_groups_of_a_start(three_points):
         alignment.groups(angle=0)
     with pytest.raises(ValueError, match="outside"):
         alignment.groups(1e3)
+    for wrong in ([1.0, 2.0], "3", np.array([1.0]), True):
+        with pytest.raises(TypeError, match="^t is .*: give a number$"):
+            alignment.groups(wrong)
+    with pytest.raises(ValueError, match="^t = nan"):
+        alignment.groups(np.nan)
 
 
 def test_plateaus_are_the_saddles_of_the_jump_process():

@@ -208,6 +208,31 @@ def test_a_checkpoint_is_never_replaced_by_a_shorter_one(tmp_path):
         gflow.resume(file)
 
 
+def test_a_run_that_had_failed_and_does_not_go_on_is_no_success(tmp_path):
+    file = tmp_path / "run.npz"
+    flow = gflow.integrate(MODEL, DATA, 20.0, checkpoint=file, max_events=4)
+    with pytest.raises(gflow.IntegrationError, match="max_events") as caught:
+        gflow.resume(file, strict=True)
+    assert caught.value.flow.t_end == flow.t_end and len(caught.value.flow.events) == 4
+    assert gflow.resume(file).status == "max_events"
+    gflow.integrate(MODEL, DATA, 20.0, checkpoint=file)
+    assert gflow.resume(file, strict=True).status == "finished"
+    for wrong in ({"strict": 2}, {"progress": "no"}, {"threads": 0}, {"stop": 3}, {"every": -1.0}):
+        with pytest.raises((TypeError, ValueError), match=f"{next(iter(wrong))}"):
+            gflow.resume(file, **wrong)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_what_has_reached_its_end_is_not_kept_as_under_way(method, tmp_path, monkeypatch):
+    monkeypatch.setattr("gflow.engines.run.RARELY", 0.0)
+    kept = []
+    monkeypatch.setattr("gflow.flows.checkpoint.save",
+                        lambda record, name: kept.append((record.status, record.t_end)))
+    gflow.integrate(MODEL, DATA, 20.0, method=method, checkpoint=tmp_path / "run.npz", every=1e-9)
+    assert len(kept) > 2 and kept[-1] == ("finished", 20.0)
+    assert all(status == "interrupted" and t < 20.0 for status, t in kept[:-1])
+
+
 def press(state):
     signal.raise_signal(signal.SIGINT)
 

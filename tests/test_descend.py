@@ -266,6 +266,41 @@ def test_rules_on_the_loss_find_the_first_step(teacher, batch):
     np.testing.assert_array_equal(states(twin)[-1], states(every)[expected])
 
 
+@pytest.mark.parametrize("every", [1, 400])
+def test_the_rule_that_holds_first_ends_training_in_any_order(teacher, every):
+    """Several begin to hold between two saved steps, and a callback holds at the second."""
+    start, data = teacher
+    path = gflow.descend(start, data, 0.05, 400, save_every=1).loss
+    first, second = (gflow.stop.loss_below((path[k - 1] + path[k]) / 2) for k in (30, 90))
+    same = gflow.stop.Rule(first.test, "same", "as early", locate=True)
+    late = gflow.stop.Rule(lambda state: state.loss < path[100], "late", "at saved steps")
+    for order, status in (([first, second], "loss_below"), ([second, late, first], "loss_below"),
+                          ([late, second, same, first], "same"), ([first, same], "loss_below")):
+        twin = gflow.descend(start, data, 0.05, 400, save_every=every, stop=order)
+        assert (twin.saved["step"][-1], twin.status) == (30, status)
+        assert twin.message != second.message
+    # At one step the order of the list decides, also between those that are located and others.
+    end = gflow.stop.loss_below((path[399] + path[400]) / 2)
+    for order in ([late, end], [end, late]) if every == 400 else ():
+        twin = gflow.descend(start, data, 0.05, 400, save_every=every, stop=order)
+        assert (twin.saved["step"][-1], twin.status) == (400, order[0].status)
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum"])
+def test_a_rule_that_held_before_training_diverged_is_heard(teacher, optimizer):
+    def large(state):
+        return abs(state.a).max() > 1e3
+
+    options = {"lr": 100.0, "steps": 200, "save_every": 100, "optimizer": optimizer}
+    twin = gflow.descend(*teacher, **options, stop=gflow.stop.Rule(large, "large", "large", True))
+    assert twin.status == "large" and abs(twin.a[-1]).max() > 1e3
+    every = gflow.descend(*teacher, **{**options, "save_every": 1})
+    assert every.status == "non_finite"
+    assert twin.saved["step"][-1] == every.saved["step"][(abs(every.a) > 1e3).any(axis=1)][0]
+    # One that is asked at saved steps only does not hide how training has ended before.
+    assert gflow.descend(*teacher, **options, stop=large).status == "non_finite"
+
+
 def test_other_rules_and_interrupts(teacher):
     start, data = teacher
     seen = []
@@ -371,6 +406,49 @@ def test_a_loaded_twin_is_one(tmp_path):
     assert type(again) is type(twin) and (again(1.23).W == twin(1.23).W).all()
     with pytest.raises(ValueError, match="no certificate"):
         again.certificate()
+
+
+PARTS = sorted(name for name in dir(gflow.Flow) if not name.startswith("_")) + [
+    "__call__", "__repr__", "_repr_html_"]
+NOT_THERE = {"certificate": "compare it with", "conditioning": "ask gflow.integrate",
+             "extend": "call gflow.descend"}
+
+
+@pytest.fixture(scope="module")
+def descents(tmp_path_factory):
+    """Descents of every kind."""
+    start = gflow.init.balanced(6, 3, 0.1, rng=1)
+    data = gflow.datasets.linear_teacher(12, 3, noise=0.5, rng=0)
+    signs = gflow.Data(data.X, np.sign(data.y))
+    leaky = gflow.TwoLayerReLU(start.a, start.W, slope=0.1)
+    smooth = gflow.TwoLayer(start.a, start.W, activation="tanh")
+    options = [{}, {"batch": 3, "noise": 0.1}, {"optimizer": "adam"}, {"decay": 0.1},
+               {"rates": (0, 1)}, {"stop": lambda state: True}]
+    file = tmp_path_factory.mktemp("descents") / "run.npz"
+    found = [gflow.descend(start, data, 0.05, 40, **more) for more in options]
+    found += [gflow.descend(model, data, 0.05, 40) for model in (leaky, smooth)]
+    found += [gflow.descend(start, signs, 0.5, 400, loss="logistic"),
+              gflow.descend(start, data, 1e3, 40)]
+    found[0].save(file)
+    return [*found, gflow.load(file)]
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_every_part_of_a_descent_answers_or_says_why_not(descents, name, tmp_path):
+    for twin in descents:
+        given = {"extend": (9.0,), "pattern": (twin.t_end / 2,), "__call__": (twin.t_end / 2,),
+                 "predict": (twin.data.X,), "test_loss": (twin.data,), "save": (tmp_path / "f",)}
+        method = callable(getattr(gflow.Flow, name))
+        try:
+            answer = getattr(twin, name)
+            if method:
+                answer = answer(*given.get(name, ()))
+        except ValueError as error:
+            # Nothing else is raised, and this is documented and says what to do.
+            assert "ValueError" in getattr(gflow.Flow, name).__doc__
+            assert NOT_THERE.get(name, ":") in str(error) and "\n" not in str(error)
+        else:
+            assert name not in NOT_THERE and (answer is not None or name in ("save", "checked"))
 
 
 @pytest.mark.parametrize("run", [{"batch": 2}, {"noise": 0.1},

@@ -19,7 +19,7 @@ from gflow.problem.data import Data
 from gflow.problem.field import Field, velocity
 from gflow.problem.loss import SQUARE, as_loss, loss_label
 from gflow.problem.network import TwoLayerReLU
-from losses import Changed, LogCosh, OwnSquare, Pinball, PseudoHuber
+from losses import Changed, LogCosh, OwnSquare, Pinball, PseudoHuber, SquaredHinge, Tube
 from problems import problems, random_problem, relative_errors, same_events, solve
 from validation import faults
 
@@ -339,6 +339,45 @@ def test_right_formulas_pass_and_wrong_ones_do_not(loss, power, seed, factor):
         parts[name] = lambda h, y: factor * getattr(loss, name)(h, y)
         with pytest.raises(ValueError):
             as_loss(Changed(**parts), y)
+
+
+FLAT = [(SquaredHinge(), np.array([1.0, 1.0, -1.0])), (SquaredHinge(), -np.ones(4)),
+        *((Tube(width), np.array([1.0, 0.5, -1.0])) for width in (1e-4, 1e-3, 0.01, 0.1, 0.5))]
+
+
+@pytest.mark.parametrize("loss, y", FLAT)
+def test_losses_that_are_flat_beyond_a_bend_pass(loss, y):
+    assert as_loss(loss, y) is loss
+
+
+@pytest.mark.parametrize("factor", [0.9, 1.01, 1.1, 2.0, -1.0, 0.0])
+@pytest.mark.parametrize("loss, y", FLAT)
+def test_wrong_formulas_do_not_hide_behind_a_bend(loss, y, factor):
+    for name in ("value", "pull", "curvature"):
+        wrong = Changed(loss, **{name: lambda h, y: factor * getattr(loss, name)(h, y)})
+        with pytest.raises(ValueError, match="is not -d|negative"):
+            as_loss(wrong, y)
+
+
+@pytest.mark.parametrize("loss, name, wrong", [
+    (SquaredHinge(), "pull", lambda h, y: np.maximum(0.0, 1 - y * h)),
+    (SquaredHinge(), "curvature", lambda h, y: 1.0 * (h < 1)),
+    (SquaredHinge(), "curvature", lambda h, y: np.ones_like(h)),
+    (Tube(0.1), "curvature", lambda h, y: np.ones_like(h)),
+    (Tube(0.1), "curvature", lambda h, y: 1.0 * (np.abs(h - 1) > 0.1))])
+def test_labels_that_were_forgotten_are_found(loss, name, wrong):
+    with pytest.raises(ValueError, match=f"loss.{name} is not -d"):
+        as_loss(Changed(loss, **{name: wrong}), np.array([1.0, -1.0]))
+
+
+def test_the_squared_hinge_runs():
+    start = gflow.init.balanced(6, 2, 0.3, rng=0)
+    data = [[1.0, 0.2], [0.3, 1.0], [-1.0, -0.5]], [1.0, 1.0, -1.0]
+    one, two = (gflow.integrate(start, data, 5.0, loss=SquaredHinge(), method=method)
+                for method in ("DOP853", "waveform"))
+    np.testing.assert_allclose(one.loss, two.loss, rtol=1e-6)
+    twin = gflow.descend(start, data, 1e-3, 5000, loss=SquaredHinge())
+    assert abs(twin.loss[-1] - one.loss[-1]) < 1e-3 and one.loss[-1] < 0.9 * one.loss[0]
 
 
 def test_the_noise_of_a_slide_is_that_of_its_own_points():

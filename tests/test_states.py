@@ -47,6 +47,24 @@ def test_states_that_are_kept_stay_right(method, save):
                     array[0] = 0
 
 
+@pytest.mark.parametrize("options", [{}, {"decay": 0.1}, {"rates": (0, 1)}, {"rates": (1, 0)},
+                                     {"rates": (0, 1), "decay": 0.1}, {"rates": (2, 1)}])
+def test_the_gradient_norm_is_that_of_the_objective_in_what_moves(options):
+    decay, moves = options.get("decay", 0.0), np.array(options.get("rates", (1, 1))) > 0
+    seen = []
+    # Nothing slides where these begin.
+    gflow.integrate(START, DATA, 0.1, method="DOP853", stop=seen.append, **options)
+    gflow.descend(START, DATA, 0.05, 40, stop=seen.append, **options)
+    assert len(seen) > 5
+    for state in seen:
+        Z = DATA.X @ state.W.T
+        part = (np.maximum(Z, 0.0) @ state.a - DATA.y) / DATA.n
+        g_a = part @ np.maximum(Z, 0.0) + decay * state.a
+        g_W = state.a[:, None] * (((Z > 0) * part[:, None]).T @ DATA.X) + decay * state.W
+        norms = np.array([np.linalg.norm(g_a), np.linalg.norm(g_W)])
+        assert state.grad_norm == pytest.approx(np.linalg.norm(norms * moves), rel=1e-9)
+
+
 def test_states_made_by_hand_leave_arrays_to_their_owner():
     W = np.ones((1, 2))
     state = gflow.stop.State(0.0, np.ones(1), W, 0.1, 0.2, 0.3)
@@ -107,6 +125,77 @@ def test_what_was_reached_survives_a_function_that_raises(method, where, tmp_pat
     else:
         np.testing.assert_allclose(flow(9.0).W, run()(9.0).W, atol=1e-7)
         assert type(pickle.loads(pickle.dumps(caught.value))) is Odd
+
+
+def strict_flow(state=None):
+    gflow.integrate(START, DATA, 50.0, max_events=1, strict=True)
+
+
+def strict_steps(state=None):
+    gflow.descend(START, DATA, 1e3, 50, strict=True)
+
+
+def odd(state=None):
+    raise Odd("here")
+
+
+def odd_within(state=None):
+    gflow.integrate(START, DATA, 50.0, stop=odd)
+
+
+@pytest.mark.parametrize("inner", [strict_flow, strict_steps, odd_within])
+@pytest.mark.parametrize("outer", [
+    lambda **what: gflow.integrate(START, DATA, 20.0, **what),
+    lambda **what: gflow.descend(START, DATA, 0.1, 200, save_every=1, **what)])
+def test_runs_within_runs_keep_what_each_has_reached(inner, outer):
+    with pytest.raises((gflow.IntegrationError, Odd)) as alone:
+        inner()
+    assert alone.value.outer_flows == ()
+
+    def between(state):
+        if state.t > 0.5:
+            gflow.integrate(START, DATA, 30.0, stop=lambda state: state.t > 0.1 and inner())
+
+    with pytest.raises(type(alone.value)) as caught:
+        outer(stop=between)
+    error = caught.value
+    assert error.flow.settings == alone.value.flow.settings
+    assert error.flow.status == alone.value.flow.status
+    first, last = error.outer_flows
+    assert first.settings["t_max"] == 30.0 and last.settings["t_max"] == 20.0
+    assert first.status == last.status == "exception" and 0.5 < last.t_end < 20.0
+    for k, note in enumerate(error.__notes__[-2:]):
+        assert f"outer_flows[{k}]" in note
+    if isinstance(error, gflow.IntegrationError):
+        back = pickle.loads(pickle.dumps(error))
+        assert [flow.t_end for flow in back.outer_flows] == [first.t_end, last.t_end]
+
+
+def test_an_exception_that_is_raised_again_belongs_to_its_last_run():
+    error = Odd("one for all runs")
+
+    def fail(state):
+        raise error
+
+    for t_max in (10.0, 20.0):
+        with pytest.raises(Odd):
+            gflow.integrate(START, DATA, t_max, stop=fail)
+        assert error.flow.settings["t_max"] == t_max and error.outer_flows == ()
+
+
+def test_a_check_that_raises_leaves_the_run():
+    seen = []
+
+    def second(state):
+        seen.append(state.t)
+        if len(seen) > 2 and state.t < seen[-2]:
+            raise Odd("in the second run")
+
+    with pytest.raises(Odd) as caught:
+        run(stop=second, check=True)
+    whole, = caught.value.outer_flows
+    assert whole.status == "finished" and whole.t_end == 20.0
+    assert caught.value.flow.settings["rtol"] < whole.settings["rtol"]
 
 
 class Mute(Exception):

@@ -199,6 +199,11 @@ class Trainer:
         h, g, _ = self._slopes(theta, self.X, self.y, False)
         return float(self.field.value(h)), g
 
+    def grad_norm(self, theta: np.ndarray) -> float:
+        """Norm of the gradient of the objective, of the weights that move: that of a layer that
+        stays does not vanish at rest."""
+        return float(row_norms(self.gradient(theta)[1] * (self.speeds > 0)))
+
     def pattern(self) -> np.ndarray:
         """1 where neurons are active and 0 elsewhere, int8, shape (m, n); 0 if they are smooth."""
         if self.field.activation.smooth:
@@ -287,17 +292,37 @@ class Training:
 
     def _reach(self, number: int) -> None:
         """Go on to the step ``number``, or to the first step before where a rule holds."""
-        again = any(rule.locate for rule in self.record.rules)
-        origin = self.trainer.copy() if again else self.trainer
-        self._advance(number)
-        rule = self._rule_that_holds()
-        if rule:
-            if rule.locate:
-                self.trainer = origin
-                self._advance(origin.step + 1)
-                while origin.step < number and not asked(rule, self._state()):
-                    self._advance(origin.step + 1)
-            raise Stop(rule.status, rule.message)
+        rules = self.record.rules
+        located = tuple(rule for rule in rules if rule.locate)
+        origin = self.trainer.copy() if located else self.trainer
+        begin = self.trainer.step
+        try:
+            self._advance(number)
+        except Stop as end:
+            # What held before training diverged has ended it, though no saved step was reached.
+            if end.status == "non_finite" and self.trainer.step > begin:
+                self._stop_if_asked(located, origin)
+            raise
+        self._stop_if_asked(rules, origin)
+
+    def _stop_if_asked(self, rules: tuple[Rule, ...], origin: Trainer) -> None:
+        """Stop if one of the rules holds: at the first step since ``origin`` at which a located one
+        does, whatever the order of the list, which decides between those of one step."""
+        state, last = self._state(), self.trainer.step
+        held = [rule for rule in rules if asked(rule, state)]
+        located = [rule for rule in held if rule.locate]
+        if located:
+            self.trainer = origin
+            sooner: list[Rule] = []
+            while not sooner:
+                self._advance(self.trainer.step + 1)
+                if self.trainer.step == last:
+                    break
+                state = self._state()
+                sooner = [rule for rule in located if asked(rule, state)]
+            held = sooner or held
+        if held:
+            raise Stop(held[0].status, held[0].message)
 
     def _advance(self, number: int) -> None:
         while self.trainer.step < number:
@@ -319,8 +344,7 @@ class Training:
         trainer, theta = self.trainer, self.trainer.theta.copy()
         return State(self.clock(trainer.step), read_only(trainer.a.copy()),
                      read_only(trainer.W.copy()),
-                     trainer.loss, lambda: float(row_norms(trainer.gradient(theta)[1])),
-                     self.record.wall)
+                     trainer.loss, lambda: trainer.grad_norm(theta), self.record.wall)
 
     def _keep(self) -> None:
         """Save the present step."""

@@ -42,7 +42,10 @@ class State:
     loss : float
         Loss ``1/(2n) sum (h(x_k) - y_k)^2``, or that which the run was given.
     grad_norm : float
-        Norm of the element of least norm of the subdifferential of the loss.
+        Norm of the element of least norm of the subdifferential of what is descended: of the loss,
+        with weight decay of the loss and that (`gflow.Flow.objective`), and if a layer stays of the
+        weights of the other one only. Speeds of layers do not scale it. In a descent it is that of
+        the derivative that its steps use, on all points, without noise.
     wall : float
         Seconds since the start of the run.
     field : Field or None

@@ -183,7 +183,9 @@ class Run:
             self.said = self.wall
         if self.recorder:
             self.collect(measure)
-        if self.snapshot is not None and self.wall >= self.next and not again:
+        # What has come to its end is kept as that, and not as a run under way.
+        going = not again and self.path.t_end < self.last
+        if self.snapshot is not None and self.wall >= self.next and going:
             self.take_snapshot(self.snapshot)
 
     def take_snapshot(self, snapshot: Callable[[], None]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import cache
+from time import perf_counter
 from typing import Callable, Literal, TypeVar, get_args
 
 import numpy as np
@@ -152,7 +153,8 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     Raises
     ------
     Exception
-        What a rule or ``quantities`` raise, with what was reached as its attribute ``flow``.
+        What a rule or ``quantities`` raise, with what was reached as its attribute ``flow``; see
+        `with_flow`.
 
     Examples
     --------
@@ -216,7 +218,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
     if keep is not None and record.t_end >= run.since:
         keep(record)
     if raised is not None:
-        raise with_flow(raised, record)
+        raise with_flow(raised, record, run.started)
     return record
 
 
@@ -370,10 +372,24 @@ def _own(error: BaseException) -> BaseException:
     return error.error if isinstance(error, Foreign) else error
 
 
-def with_flow(error: BaseException, record: Record) -> BaseException:
-    """An exception that goes through a run, with what was reached."""
+def with_flow(error: BaseException, record: Record, since: float = -np.inf) -> BaseException:
+    """An exception that goes through a run, with what was reached.
+
+    If another run, made by a rule of this one, has put its own there, that stays, and this one is
+    added to ``outer_flows``. ``since`` is when this run began, by `time.perf_counter`: what was put
+    there before is of an earlier run that raised the same exception, and is replaced.
+    """
     with suppress(Exception):
-        error.flow = record  # type: ignore[attr-defined]
-        error.add_note(f"What the run has reached, up to t = {record.t_end:.6g}, is in the "
-                       "attribute flow of this exception.")
+        inner, known = getattr(error, "flow", None), getattr(error, "outer_flows", ())
+        # What has no time has been made with its flow.
+        if isinstance(inner, Record) and getattr(error, "_flow_put", np.inf) > since:
+            error.outer_flows = (*known, record)  # type: ignore[attr-defined]
+            what = f"What a run around that one has reached, up to t = {record.t_end:.6g}"
+            where = f"outer_flows[{len(known)}]"
+        else:
+            error.flow, error.outer_flows = record, ()  # type: ignore[attr-defined]
+            error._flow_put = perf_counter()  # type: ignore[attr-defined]
+            what = f"What the run has reached, up to t = {record.t_end:.6g}"
+            where = "flow"
+        error.add_note(f"{what}, is in the attribute {where} of this exception.")
     return error

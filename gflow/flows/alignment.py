@@ -14,7 +14,7 @@ from typing import Iterator, NamedTuple
 import numpy as np
 
 from ..problem.bisection import bisect
-from ..problem.checks import positive
+from ..problem.checks import finite, positive
 from ..problem.data import Data
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
@@ -245,10 +245,10 @@ class Alignment(Value):
         Raises
         ------
         TypeError, ValueError
-            If ``t`` was not reached or ``angle`` is not positive.
+            If ``t`` is no time that was reached or ``angle`` is not positive.
         """
         angle = positive(angle, "angle")
-        time = self.flow.t_end if t is None else float(t)
+        time = self.flow.t_end if t is None else finite(t, "t")
         alive = self.flow.pattern(time).any(axis=1) | bool(self.flow.activation.slope)
         a, W, unit = (part[0] for part in self._neurons(np.array([time])))
         norms = row_norms(W)

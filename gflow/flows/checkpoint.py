@@ -10,12 +10,14 @@ from typing import Callable
 import numpy as np
 
 from ..engines.record import Record
-from ..engines.rules import StopLike
-from ..problem.checks import positive
+from ..engines.rules import StopLike, as_rules
+from ..problem.checks import flag, positive
 from ..problem.files import Output
+from ..problem.inputs import thread_count
 from ..problem.loss import LossLike
 from .archive import save
 from .discrete import Descent
+from .errors import IntegrationError
 from .extension import extend
 from .flow import Flow
 from .loading import load
@@ -84,7 +86,7 @@ def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every
     FileNotFoundError, TypeError, ValueError, OSError
         If there is no such run, or it cannot be written to.
     IntegrationError
-        With ``strict=True``, if the run fails.
+        With ``strict=True``, if the run fails, or had failed and does not go on.
 
     Examples
     --------
@@ -98,9 +100,15 @@ def resume(file: str | os.PathLike[str] | bytes, *, stop: StopLike = None, every
     flow = load(file, loss)
     if isinstance(flow, Descent):
         flow.extend(flow.settings["t_max"])
+    # Also of a run that has nothing left to do.
+    progress, strict = flag(progress, "progress"), flag(strict, "strict")
+    as_rules(stop)
+    thread_count(threads)
     keep, every = keeper(file, every)
     t_max, most = flow.settings["t_max"], flow.settings.get("max_events")
     if flow.t_end >= t_max or most is not None and len(flow.events) >= most:
+        if strict and not flow.success:
+            raise IntegrationError(flow)
         return flow
     wanted = flow.settings.get("t_eval")
     return extend(flow, t_max, wanted, stop, most, progress, strict, threads, keep, every)

@@ -19,7 +19,7 @@ class Descent(Flow):
     line, which is no step of the training unless every step was saved. Events are changes of the
     pattern from one saved step to the next, at the time of the latter, so that ``pattern(t)`` is
     that of the last saved step; a step has no sliding, and never a code 2. There is no
-    certificate.
+    certificate, no conditioning, and no `extend`.
 
     Attributes
     ----------
@@ -50,6 +50,17 @@ class Descent(Flow):
         raise ValueError("a descent with a finite step has no certificate, which is evidence that "
                          "a path is the gradient flow: compare it with gflow.integrate from the "
                          "same start (gflow.descent.distances)")
+
+    def conditioning(self, most: int = 50, *, progress: bool = False) -> NoReturn:
+        """Not there: it is found from the equations that neurons of a flow obey between events.
+
+        Raises
+        ------
+        ValueError
+            Always.
+        """
+        raise ValueError("a descent with a finite step has no conditioning, which is that of the "
+                         "equations of the flow: ask gflow.integrate from the same start for it")
 
     def extend(self, t_max: float, **options: object) -> NoReturn:
         """Not there: steps of a descent are not what a flow goes on with.

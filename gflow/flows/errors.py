@@ -14,7 +14,12 @@ class IntegrationError(RuntimeError):
     ----------
     flow : Flow or Descent
         What was reached before the failure; nothing already computed is lost.
+    outer_flows : tuple of Flow or Descent
+        What other runs have reached that it went through, from the inside out: those in whose rules
+        the run was made.
     """
+
+    outer_flows: tuple[Record, ...] = ()
 
     def __init__(self, flow: Record) -> None:
         super().__init__(f"{flow.status}: {flow.message}")

@@ -159,7 +159,13 @@ class Flow(Record):
         return certify(self, most, progress)
 
     def alignment(self) -> Alignment:
-        """How neurons align: with their fields, with extremal vectors, in groups, and when."""
+        """How neurons align: with their fields, with extremal vectors, in groups, and when.
+
+        Raises
+        ------
+        ValueError
+            If the run kept only some quantities.
+        """
         self._whole("what an alignment needs")
         return Alignment(self)
 
@@ -212,6 +218,11 @@ class Flow(Record):
 
         See `gflow.theory.verdict`, which takes any network.
 
+        Raises
+        ------
+        ValueError
+            If the run is not of a plain ReLU network under a loss that has a least value.
+
         Examples
         --------
         >>> import gflow
@@ -244,7 +255,8 @@ class Flow(Record):
         Raises
         ------
         ValueError
-            If the run kept only some quantities, is leaky, or has decay or speeds of layers.
+            If the run kept only some quantities, or has no plain ReLU network under a loss that has
+            a least value: it is leaky or smooth, or has decay or speeds of layers.
 
         Examples
         --------

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 
 from ..engines.recorder import SaveLike, as_quantities
 from ..engines.rules import Rule, StopLike, as_rules
-from ..engines.solve import METHODS, Method, choose, lacking, solve
+from ..engines.solve import METHODS, Method, choose, lacking, solve, with_flow
 from ..engines.twotime import optimum
 from ..problem.checks import flag, positive, whole
 from ..problem.field import Field
@@ -143,7 +143,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         With ``strict=True``, if the run fails; its attribute ``flow`` is what was reached.
     Exception
         What a function handed in as ``stop`` or ``save`` raises; what was reached is then its
-        attribute ``flow``.
+        attribute ``flow``, or if it comes out of another run, inside that function, the last of its
+        ``outer_flows``. So is the run itself if the second one of ``check=True`` raises.
 
     References
     ----------
@@ -202,10 +203,18 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
 
     flow = run(rtol, keep)
     if check:
-        vars(flow)["checked"] = compare(flow, run(FINER * rtol))
+        vars(flow)["checked"] = compare(flow, _again(flow, lambda: run(FINER * rtol)))
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+def _again(flow: Flow, run: Callable[[], Flow]) -> Flow:
+    """A second run; what it raises takes the first one along."""
+    try:
+        return run()
+    except BaseException as error:
+        raise with_flow(error, flow)
 
 
 def _fits(method: str, model: TwoLayer, field: Field, t_max: float,

@@ -24,6 +24,8 @@ SURE = 1e-5
 formulas are off by more."""
 FEW = 0.1
 """Part of the points at which differences may contradict a formula: wrong ones are so at more."""
+VAGUE = 0.1
+"""Part of a difference that its error may be, if it is to speak for a formula."""
 LABELS = 5
 """Labels that a loss is tried on: it is a formula, that is right or wrong at all of them."""
 NEAR = 1e-2
@@ -293,7 +295,8 @@ def _check_jumps(loss: Any, h: np.ndarray, y: np.ndarray, span: float) -> None:
 
 def _compare(loss: Any, name: str, other: str, formula: str, h: np.ndarray, y: np.ndarray,
              steps: np.ndarray) -> None:
-    """Compare ``other`` with minus the differences of ``name``, of the step that tells most."""
+    """Compare ``other`` with minus the differences of ``name``: of the step that tells most, and of
+    those that no bend is in reach of. What agrees with either is right."""
     up, down = h + steps[:, None, None], h - steps[:, None, None]
     high, low = _called(loss, name, up, y), _called(loss, name, down, y)
     slope = (high - low) / (up - down)
@@ -303,16 +306,37 @@ def _compare(loss: Any, name: str, other: str, formula: str, h: np.ndarray, y: n
     rounding = 8 * EPS * (np.abs(high) + np.abs(low) + np.abs(slope) * np.abs(h)) / (up - down)
     change = np.abs(np.diff(slope, axis=0))
     error = np.maximum(change[:-1], change[1:]) + rounding[1:-1]
+    slope = -slope[1:-1]
+    spread = 10 * error + SURE * np.abs(slope)
     # Relative: steps far longer than a loss bends give slopes that are small, and alike.
-    share = error / np.abs(slope[1:-1])
+    share = error / np.abs(slope)
     share[~np.isfinite(share)] = np.inf
     best = share.argmin(axis=0)[None]
-    error = np.take_along_axis(error, best, axis=0)[0]
-    slope = -np.take_along_axis(slope[1:-1], best, axis=0)[0]
-    off = np.abs(slope - claimed) - 10 * error - SURE * np.abs(slope)
+    found, wide = (np.take_along_axis(part, best, axis=0)[0] for part in (slope, spread))
+    off = np.abs(found - claimed) - wide
+    off[wide > VAGUE * np.abs(found)] = np.inf
+    near, close = _nearby(slope, spread)
+    found = np.where(np.abs(near - claimed) - close < off, near, found)
+    off = np.fmin(off, np.abs(near - claimed) - close)
     off[~np.isfinite(off)] = -np.inf
     # Rounding, or a bend of the loss, may mislead at a few points.
     if np.mean(off > 0) > FEW:
         j, k = np.unravel_index(int(off.argmax()), off.shape)
         raise ValueError(f"loss.{other} is not {formula}: at h = {h[j, k]:g}, y = {y[k]:g} it is "
-                         f"{claimed[j, k]:.6g}, differences say {slope[j, k]:.6g}")
+                         f"{claimed[j, k]:.6g}, differences say {found[j, k]:.6g}")
+
+
+def _nearby(slope: np.ndarray, spread: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Slopes (...) and their spread, from slopes (S, ...) of steps that shorten.
+
+    Longer and longer steps narrow a slope down, until one contradicts those before: it reaches
+    over a bend, and tells as little as those that are longer still. Where the loss is flat on one
+    side of a bend this finds 0, which no relative error is small beside.
+    """
+    wide = np.where(np.isfinite(slope + spread), spread, np.inf)
+    slope = np.where(np.isfinite(slope), slope, 0.0)
+    least = np.maximum.accumulate((slope - wide)[::-1])
+    most = np.minimum.accumulate((slope + wide)[::-1])
+    last = np.maximum((least <= most).sum(axis=0) - 1, 0)[None]
+    least, most = (np.take_along_axis(part, last, axis=0)[0] for part in (least, most))
+    return (least + most) / 2, (most - least) / 2
