@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,6 +33,11 @@ NARROWER: tuple[dict[str, Any], ...] = (
     {"ncols": 1}, {"fontsize": "xx-small", "handlelength": 1.2, "handletextpad": 0.4},
     {"fontsize": 4.5, "borderpad": 0.2})
 """What makes a legend fit into its axes, one after the other, until it does."""
+BARE: Mapping[str, Any] = {
+    "linestyle": "-", "marker": "None", "fillstyle": "full", "markerfacecolor": "auto",
+    "markeredgecolor": "auto", "markeredgewidth": 1.0}
+"""What every line and every mark says of itself, as settings and cycles of matplotlib (a style of
+hollow marks, say) would take things away, or what their colours and marks mean."""
 LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
@@ -93,8 +99,26 @@ def closed(figure: Figure) -> Iterator[None]:
         raise
 
 
-def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
-    """Options for a line: those given, under any name that matplotlib knows, before our own.
+def line(own: Mapping[str, Any], options: Mapping[str, object] = MappingProxyType({})
+         ) -> dict[str, Any]:
+    """Options for a line: those given, under any name that matplotlib knows, before our own, and
+    these before settings of matplotlib.
+
+    Raises
+    ------
+    TypeError
+        If a line has no such option.
+
+    Examples
+    --------
+    >>> line({"color": "red", "linewidth": 2.0}, {"c": "blue"})["color"]
+    'blue'
+    """
+    return {**BARE, **own, **given(options)}
+
+
+def given(options: Mapping[str, object]) -> dict[str, Any]:
+    """Options of users by their long names.
 
     Raises
     ------
@@ -103,12 +127,12 @@ def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
     """
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
-    found = normalize_kwargs(dict(given), Line2D)
+    found = normalize_kwargs(dict(options), Line2D)
     for name in found:
         if not hasattr(Line2D, f"set_{name}"):
             raise TypeError(f"there is no option {short(name)}: give those of a matplotlib line, "
                             "such as color, linewidth or alpha")
-    return {**own, **found}
+    return found
 
 
 def check_flow(flow: object) -> None:
@@ -294,9 +318,8 @@ def colour(ax: Axes, turn: int) -> str:
 
 def edge_style(ax: Axes, count: int) -> dict[str, Any]:
     """How activation boundaries are drawn: the paler the more there are."""
-    return {"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1} \
-        if count <= 12 else \
-        {"linestyle": "-", "color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1}
+    return line({"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1}
+                if count <= 12 else {"color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1})
 
 
 def mark_size(count: int, size: float) -> float:
