@@ -106,7 +106,7 @@ class LossPicture(OverTime):
                "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
         time_axis(self.ax, t)
-        logarithmic(self.ax, values)
+        logarithmic(self.ax)
         self.ax.set_ylabel("loss $L$")
 
 
@@ -130,7 +130,7 @@ class NormsPicture(OverTime):
         norms = _course(self.flow, "norms")[1]
         values = positive(np.where(norms < SMALLEST, 0.0, norms))
         self.neuron_lines(t, values)
-        logarithmic(self.ax, values)
+        logarithmic(self.ax)
         self.ax.set_ylabel("norm $|w_i|$")
 
     @staticmethod

@@ -167,6 +167,8 @@ class Picture:
     name = "picture"
     polar = False
     """Whether its axes are polar."""
+    linear = False
+    """Whether its axes have to be linear."""
     shape: Mapping[str, Any] = {}
     """Options of new axes."""
     corner = "best"
@@ -188,7 +190,7 @@ class Picture:
         TypeError, ValueError
             If they are of another kind.
         """
-        check_axes(ax, self.polar)
+        check_axes(ax, self.polar, self.linear)
         self.ax, self.shared, self.room = ax, shared(ax), Room(ax)
         self.artists: list[Artist] = []
         self.draw()
@@ -229,7 +231,7 @@ def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
     picture = kind(flow, options)
     time = flow.t_end if t is None else time_of(flow, t)
     picture.check_time(time)
-    with axes(ax, kind.polar, **kind.shape) as place:
+    with axes(ax, kind.polar, kind.linear, **kind.shape) as place:
         picture.on(place).move(time)
         legend(place, loc=picture.corner)
     return place

@@ -40,6 +40,7 @@ class NeuronsPicture(Picture):
     """See `neurons`."""
 
     name = "neurons"
+    linear = True
     # With room for the legend.
     shape = {"figsize": (7.6, 4.8)}
     corner = "outside"
@@ -91,7 +92,7 @@ class PolarPicture(Picture):
     """See `polar`."""
 
     name = "polar"
-    polar = True
+    polar = linear = True
     # The legend beside it is as long as the words for the boundaries.
     shape = {"subplot_kw": {"projection": "polar"}, "figsize": (7.6, 4.8)}
     corner = "outside"
@@ -195,6 +196,7 @@ class BoundaryPicture(Picture):
     """See `boundary`."""
 
     name = "boundary"
+    linear = True
     corner = "top"
 
     def check(self) -> None:

@@ -122,6 +122,7 @@ class KinksPicture(OneInput):
     """See `kinks`."""
 
     name = "kinks"
+    linear = True
     # Kinks may be anywhere, and move.
     corner = "above"
 
@@ -220,6 +221,7 @@ class FitPicture(Picture):
     """See `fit`."""
 
     name = "fit"
+    linear = True
     corner = "upper left"
 
     def draw(self) -> None:
