@@ -116,7 +116,7 @@ def test_none_is_not_given(flow, name):
 @pytest.mark.parametrize("option", ["xdata", "ydata", "data", "figure", "transform"])
 def test_options_that_are_what_is_drawn(flow, option):
     for draw in (gflow.plot.loss, gflow.plot.neurons):
-        with pytest.raises(TypeError, match=f"^there is no option '{option}': give those of how "):
+        with pytest.raises(TypeError, match=f"^there is no option '{option}': give those of a "):
             draw(flow, ax=axes_for("loss"), **{option: 3})
 
 

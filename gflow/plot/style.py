@@ -144,8 +144,8 @@ def given(options: Mapping[str, object]) -> dict[str, Any]:
     found = normalize_kwargs(dict(options), Line2D)
     for name in found:
         if not hasattr(Line2D, f"set_{name}") or name in WHAT:
-            raise TypeError(f"there is no option {short(name)}: give those of how a matplotlib "
-                            "line looks, such as color, linewidth or alpha")
+            raise TypeError(f"there is no option {short(name)}: give those of a matplotlib line, "
+                            "such as color, linewidth or alpha")
     # Without alpha is a way to look; other options are not given.
     return {name: value for name, value in found.items() if value is not None or name == "alpha"}
 
