@@ -14,7 +14,7 @@ from .._version import __version__
 from ..problem.files import Output, told
 from ..problem.words import cut
 from .loading import patient
-from .parser import LONGEST, Parser, number, whole
+from .parser import LONGEST, Parser, number, spelled, whole
 
 PRINTING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN}
 """Errors of writing: whoever writes to a file says which one."""
@@ -101,7 +101,8 @@ def _parser() -> argparse.ArgumentParser:
 
     table = commands.add_parser("integrate", help="the flow on a table of your own")
     table.add_argument("file", metavar="FILE.csv", help="table with a header row")
-    table.add_argument("--target", required=True, metavar="COLUMN", help="column of the labels")
+    table.add_argument("--target", type=spelled, required=True, metavar="COLUMN",
+                       help="column of the labels")
     table.add_argument("--width", type=whole, default=200, help="neurons, default: %(default)s")
     table.add_argument("--scale", type=number, default=1e-3, help="of the start, default: 1e-3")
     table.add_argument("--loss", default="square",

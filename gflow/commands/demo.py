@@ -12,6 +12,7 @@ from ..flows.flow import Flow
 from ..init import balanced
 from ..flows.integration import integrate
 from ..stop import gradient_below
+from ..plot.style import line
 from .outputs import Figure, reports
 
 STATIONARY = 1e-8
@@ -120,8 +121,9 @@ def figure(flow: Flow) -> Any:
     axes[1].set_title("then those that aligned grow")
     plot.function(flow, ax=axes[2])
     order = np.argsort(flow.data.X[:, 0])
-    axes[2].plot(flow.data.X[order, 0], flow.data.y[order], linestyle=":", color="#009E73",
-                 linewidth=1.5, label="an interpolation (loss 0)")
+    axes[2].plot(flow.data.X[order, 0], flow.data.y[order], **line({
+        "linestyle": ":", "color": "#009E73", "linewidth": 1.5,
+        "label": "an interpolation (loss 0)"}))
     axes[2].set_title(f"and training ends stuck at loss {flow.loss[-1]:.4f}")
     axes[2].legend(fontsize="small")
     return fig

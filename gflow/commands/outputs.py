@@ -29,6 +29,7 @@ class Figure(Output):
 
     def __init__(self, path: str | os.PathLike[str] | bytes) -> None:
         super().__init__(path)
+        _no_dash(self.name)
         from matplotlib.backend_bases import FigureCanvasBase
         known = FigureCanvasBase.get_supported_filetypes()
         self.kind = os.path.splitext(self.name)[1].lower().removeprefix(".")
@@ -60,6 +61,27 @@ class Figure(Output):
                              "another ending, such as .png") from error
 
 
+def _no_dash(name: str) -> None:
+    """Refuse what is stdout to other programs, and would be a file that is hard to remove."""
+    if name == "-":
+        raise ValueError("- is not taken for stdout: write /dev/stdout, or ./- for a file of that "
+                         "name")
+
+
+def default_name(read: str, stem: str, ending: str) -> str:
+    """The name of a figure beside the file that is read.
+
+    Raises
+    ------
+    ValueError
+        If that is a pipe or a device: nothing belongs beside these.
+    """
+    if os.path.exists(read) and not os.path.isfile(read):
+        raise ValueError(f"{cut(read, 200)} is no regular file, beside which a figure could be: "
+                         "say with --out where to write it")
+    return stem + ending
+
+
 def reports(out: Output | str) -> TextIO:
     """Where to print what is said of the work: on stderr if ``out`` is what stdout is, so that the
     one does not get into the other.
@@ -67,8 +89,9 @@ def reports(out: Output | str) -> TextIO:
     Raises
     ------
     ValueError
-        If stderr is, too.
+        If stderr is, too, or if ``out`` is ``-``.
     """
+    _no_dash(out.name if isinstance(out, Output) else out)
     name = out.target if isinstance(out, Output) else os.path.expanduser(out)
     if not meets(sys.stdout, name):
         return sys.stdout

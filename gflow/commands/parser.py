@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from typing import Any, NoReturn
@@ -48,6 +49,37 @@ class Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """End with a sentence."""
         super().error(cut(message, LONGEST))
+
+
+def spelled(word: str) -> str:
+    """A name of a column, for an option: as it is in UTF-8 where the locale has no such letters,
+    as Python keeps these as bytes then (``LC_ALL=C``).
+
+    Examples
+    --------
+    >>> spelled("width")
+    'width'
+    """
+    try:
+        word.encode()
+        return word
+    except UnicodeEncodeError:
+        pass
+    try:
+        return os.fsencode(word).decode()
+    except UnicodeError:
+        return word
+
+
+def words(joined: str) -> list[str]:
+    """Names that are joined by commas, with or without blanks.
+
+    Examples
+    --------
+    >>> words("loss, other")
+    ['loss', 'other']
+    """
+    return [word.strip() for word in joined.split(",")]
 
 
 def whole(word: str) -> int:

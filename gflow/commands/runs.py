@@ -60,9 +60,11 @@ def draw(arguments: argparse.Namespace) -> int:
     """Draw a figure or a film of a run."""
     from .. import plot
     from ..flows.loading import load
-    from .outputs import Figure, reports
-    stem = os.path.splitext(arguments.file)[0]
-    out = arguments.out or stem + (".gif" if arguments.film else ".png")
+    from .outputs import Figure, default_name, reports
+    out = arguments.out
+    if out is None:
+        out = default_name(arguments.file, os.path.splitext(arguments.file)[0],
+                           ".gif" if arguments.film else ".png")
     what = arguments.what
     if what != "panel" and what not in plot.NAMES:
         raise ValueError(f"there is no picture {short(what)}: choose among panel, "

@@ -11,8 +11,8 @@ from collections.abc import Collection
 from typing import Any, Callable, Sequence, TextIO
 
 from .. import experiments
-from .outputs import Figure, reports
-from .parser import Parser, whole
+from .outputs import Figure, default_name, reports
+from .parser import Parser, spelled, whole, words
 from .ranges import HELP, parse
 from ..sweeping.grid import tasks
 from ..sweeping.records import load_sweep
@@ -59,9 +59,9 @@ def _parser() -> argparse.ArgumentParser:
     draw.add_argument("--figure", metavar="NAME", help="of a ready experiment: " + "; ".join(
         f"{', '.join(experiment.figures)} (of {name})"
         for name, experiment in experiments.REGISTRY.items()) + "; default: the first")
-    draw.add_argument("--x", help="parameter for the horizontal axis")
-    draw.add_argument("--y", help="results to draw, joined by commas")
-    draw.add_argument("--by", help="parameter for the lines")
+    draw.add_argument("--x", type=spelled, help="parameter for the horizontal axis")
+    draw.add_argument("--y", type=spelled, help="results to draw, joined by commas")
+    draw.add_argument("--by", type=spelled, help="parameter for the lines")
     draw.set_defaults(act=_plot)
 
     for name, experiment in experiments.REGISTRY.items():
@@ -140,7 +140,7 @@ def _sweep(arguments: argparse.Namespace) -> int:
     with warnings.catch_warnings():
         # Failed tasks are in the report below.
         warnings.simplefilter("ignore", RuntimeWarning)
-        shared = [name for name in arguments.shared.split(",") if name]
+        shared = [name for name in words(arguments.shared) if name]
         sweep(arguments.run, grid, store=arguments.out, executor=arguments.scheduler,
               seeds=arguments.seeds, rng=arguments.rng, workers=arguments.workers, shared=shared,
               retry_failed=arguments.retry_failed, changed=arguments.changed)
@@ -165,7 +165,8 @@ def _status(arguments: argparse.Namespace) -> int:
 
 def _plot(arguments: argparse.Namespace) -> int:
     from ..sweeping.figure import overview
-    out = Figure(arguments.out or f"{arguments.file.removesuffix('.db')}.png")
+    out = Figure(default_name(arguments.file, arguments.file.removesuffix(".db"), ".png")
+                 if arguments.out is None else arguments.out)
     out.spare(arguments.file)
     report = reports(out)
     table = load_sweep(arguments.file)
@@ -184,7 +185,7 @@ def _plot(arguments: argparse.Namespace) -> int:
     if own and not free and len(table):
         fig = own[arguments.figure or next(iter(own))](table)
     else:
-        fig = overview(table, arguments.y.split(",") if arguments.y else None, arguments.x,
+        fig = overview(table, None if arguments.y is None else words(arguments.y), arguments.x,
                        arguments.by)
     out.write(fig, dpi=150)
     _say(f"figure of {len(table)} tasks written to {out.shown}", report)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..problem.activation import RELU, Activation
-from ..problem.checks import real_array
+from ..problem.checks import one_or_more
 from ..problem.data import Data
 from ..problem.field import Field
 from ..problem.inputs import within
@@ -270,7 +270,7 @@ class Record:
         return codes
 
     def _reached(self, t: ArrayLike) -> np.ndarray:
-        times = real_array(np.atleast_1d(t), "t", 1)
+        times = one_or_more(t, "t")
         wrong = [float(s) for s in times[(times < 0) | (times > self.t_end)][:1]]
         return within(times, self.t_end, getattr(t, "dtype", None), f"t = {wrong} is outside "
                       f"[0, {self.t_end!r}], the times reached")

@@ -13,8 +13,8 @@ from ..engines.events import KINDS
 from ..problem.quiet import quiet
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
 from .style import (DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, colour, dots,
-                    edge_style, edges_label, grey, legend, limits, line, logarithmic, positive,
-                    some, time_axis)
+                    edge_style, edges_label, given, grey, legend, limits, line, logarithmic,
+                    positive, some, time_axis)
 
 
 LINES = 200
@@ -39,8 +39,8 @@ class OverTime(Picture):
         """Put the line at a time."""
         x = self.place(t)
         if not self.artists:
-            self.artists = [self.ax.axvline(x, color=grey(self.ax, 0.2), linewidth=1.4, alpha=0.8,
-                                            zorder=4)]
+            self.artists = [self.ax.axvline(x, **line({
+                "color": grey(self.ax, 0.2), "linewidth": 1.4, "alpha": 0.8, "zorder": 4}))]
         self.artists[0].set(xdata=[x, x])
 
     def place(self, t: float) -> float:
@@ -58,8 +58,8 @@ class OverTime(Picture):
                   (~end.alive, {"color": grey(self.ax, FAINT),
                                 "linestyle": "-" if many else (0, (1, 1))}, "dead at the end")]
         own = {"alpha": max(0.4, min(1.0, 25 / m)), "linewidth": 1.0, **dots(t)}
-        given = line({}, self.options)
-        label = given.pop("label", None)
+        users = given(self.options)
+        label = users.pop("label", None)
         heaviest = 0.0
         drawn_lines: list[tuple[Any, float]] = []
         for group, style, name in groups:
@@ -68,7 +68,7 @@ class OverTime(Picture):
                 continue
             most = max(FEW, round(LINES * mine.size / m)) if many else mine.size
             chosen, mass = bundles(values[:, mine], end.weight[mine], most)
-            options = {**own, **style, **given}
+            options = line({**own, **style}, users)
             lines = self.ax.plot(t, values[:, mine[chosen]], **options)
             drawn_lines += zip(lines, mass.tolist())
             heaviest = max(heaviest, float(mass.max()))
@@ -76,7 +76,7 @@ class OverTime(Picture):
             said = f"{name} ({_count(mine.size, len(lines))})" if label is None else label
             self.ax.plot([], [], **{**options, "alpha": None, "label": said})
             label = label and "_" + str(label).lstrip("_")
-        if many and "alpha" not in given:
+        if many and "alpha" not in users:
             for one, own_mass in drawn_lines:
                 share = (own_mass / (heaviest or 1.0))**0.5
                 one.set(alpha=0.15 + 0.85 * share, linewidth=one.get_linewidth() * (1 + share))
@@ -106,7 +106,7 @@ class LossPicture(OverTime):
                "linestyle": DASHES[before % len(DASHES)], **dots(t)}
         self.ax.plot(t, values, **line(own, self.options))
         time_axis(self.ax, t)
-        logarithmic(self.ax, values)
+        logarithmic(self.ax)
         self.ax.set_ylabel("loss $L$")
 
 
@@ -130,7 +130,7 @@ class NormsPicture(OverTime):
         norms = _course(self.flow, "norms")[1]
         values = positive(np.where(norms < SMALLEST, 0.0, norms))
         self.neuron_lines(t, values)
-        logarithmic(self.ax, values)
+        logarithmic(self.ax)
         self.ax.set_ylabel("norm $|w_i|$")
 
     @staticmethod
@@ -207,8 +207,9 @@ class AlignmentPicture(OverTime):
         for time, style, label in ((phases.alignment, "--", "aligned"),
                                    (phases.escape, ":", "escape of the loss")):
             if 0 < time < np.inf:
-                self.ax.axvline(time, color=grey(self.ax, 0.0), linestyle=style, linewidth=1.2,
-                                label=f"{label}, {clock(time)}")
+                self.ax.axvline(time, **line({
+                    "color": grey(self.ax, 0.0), "linestyle": style, "linewidth": 1.2,
+                    "label": f"{label}, {clock(time)}"}))
         self.ax.set_ylabel("angle to where the early flow leads (degrees)")
 
 
@@ -234,7 +235,7 @@ class EventsPicture(OverTime):
                 ax.plot(own["time"], rows[own["neuron"]], **line(
                     {"linestyle": "", "color": shade, "marker": mark, "markersize": size,
                      "markeredgewidth": 0, "label": f"{kind} ({len(own)})"}, self.options))
-        ax.plot([0, flow.t_end], [0, flow.path.m - 1], alpha=0)
+        ax.plot([0, flow.t_end], [0, flow.path.m - 1], **line({"color": "none", "alpha": 0}))
         time_axis(ax, np.array([0.0, flow.t_end]))
         ax.set_ylabel(label)
 
@@ -414,13 +415,14 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
         raise ValueError("there are no twins: give at least one run of gflow.descend")
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    line({}, options)
+    given(options)
     shown = positive(far)
     with axes(ax) as place:
         place.loglog(lr, shown, **line({"color": colour(place, 0), "marker": "o"}, options))
         drawn = any(one.get_label() == "slope 1" for one in place.lines)
-        place.loglog(lr, shown[0] * lr / lr[0], color=grey(place, 0.8), linewidth=7, zorder=1,
-                     label="_slope 1" if drawn else "slope 1")
+        place.loglog(lr, shown[0] * lr / lr[0], **line({
+            "color": grey(place, 0.8), "linewidth": 7, "zorder": 1,
+            "label": "_slope 1" if drawn else "slope 1"}))
         place.set(xlabel="step size (learning rate)",
                   ylabel="largest distance to the flow, relative")
     return place

@@ -119,7 +119,7 @@ def panel(flow: Flow, t: float | None = None, ax: Sequence[Axes] | None = None,
     if places.size != len(names):
         raise ValueError(f"ax has {places.size} axes: give four, the third one polar, or none")
     for picture, place in zip(pictures, places):
-        check_axes(place, picture.polar)
+        check_axes(place, picture.polar, picture.linear)
     return _four(pictures, places, time)
 
 

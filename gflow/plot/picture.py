@@ -15,7 +15,7 @@ from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
 from .shared import Room, shared
-from .style import axes, check_axes, check_flow, legend, line, some
+from .style import axes, check_axes, check_flow, given, legend, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -167,6 +167,8 @@ class Picture:
     name = "picture"
     polar = False
     """Whether its axes are polar."""
+    linear = False
+    """Whether its axes have to be linear."""
     shape: Mapping[str, Any] = {}
     """Options of new axes."""
     corner = "best"
@@ -176,7 +178,7 @@ class Picture:
                  times: np.ndarray | None = None) -> None:
         from matplotlib.lines import Line2D
         check_flow(flow)
-        Line2D([], []).set(**line({}, options))
+        Line2D([], []).set(**given(options))
         self.flow, self.options, self.times = flow, options, times
         self.check()
 
@@ -188,7 +190,7 @@ class Picture:
         TypeError, ValueError
             If they are of another kind.
         """
-        check_axes(ax, self.polar)
+        check_axes(ax, self.polar, self.linear)
         self.ax, self.shared, self.room = ax, shared(ax), Room(ax)
         self.artists: list[Artist] = []
         self.draw()
@@ -229,7 +231,7 @@ def drawn(kind: type[Picture], flow: Flow, t: float | None, ax: Axes | None,
     picture = kind(flow, options)
     time = flow.t_end if t is None else time_of(flow, t)
     picture.check_time(time)
-    with axes(ax, kind.polar, **kind.shape) as place:
+    with axes(ax, kind.polar, kind.linear, **kind.shape) as place:
         picture.on(place).move(time)
         legend(place, loc=picture.corner)
     return place

@@ -40,6 +40,7 @@ class NeuronsPicture(Picture):
     """See `neurons`."""
 
     name = "neurons"
+    linear = True
     # With room for the legend.
     shape = {"figsize": (7.6, 4.8)}
     corner = "outside"
@@ -91,7 +92,7 @@ class PolarPicture(Picture):
     """See `polar`."""
 
     name = "polar"
-    polar = True
+    polar = linear = True
     # The legend beside it is as long as the words for the boundaries.
     shape = {"subplot_kw": {"projection": "polar"}, "figsize": (7.6, 4.8)}
     corner = "outside"
@@ -106,10 +107,9 @@ class PolarPicture(Picture):
         marks: tuple[dict[str, Any], ...] = ({"marker": "^"},
                                              {"marker": "v",
                                               "markerfacecolor": grey(ax, 1.0)})
-        self.rim = [ax.plot([], [], **{"linestyle": "", "color": grey(ax, 0.0),
-                                       "markersize": mark_size(flow.data.n, 6.0),
-                                       "clip_on": False, "zorder": 3, **style})[0]
-                    for style in marks]
+        self.rim = [ax.plot([], [], **line({
+            "linestyle": "", "color": grey(ax, 0.0), "markersize": mark_size(flow.data.n, 6.0),
+            "clip_on": False, "zorder": 3, **style}))[0] for style in marks]
         self.cloud = Cloud(ax, self.name, flow.path.m, self.options)
         self.artists = list(self.cloud.artists)
         self.shared.rims += [*self.rays, *self.rim, *self.cloud.artists]
@@ -196,6 +196,7 @@ class BoundaryPicture(Picture):
     """See `boundary`."""
 
     name = "boundary"
+    linear = True
     corner = "top"
 
     def check(self) -> None:
@@ -229,12 +230,14 @@ class BoundaryPicture(Picture):
             self._bar("both")
         for own, mark, face, text in ((y > self.level, "o", "white", "above"),
                                       (y <= self.level, "s", "black", "below")):
-            ax.plot(*x[own].T, linestyle="", marker=mark, markerfacecolor=face,
-                    markersize=mark_size(data.n, 6.5),
-                    markeredgecolor="black" if face == "white" else "white", zorder=3,
-                    markeredgewidth=mark_size(data.n, 1.0),
-                    label=f"label {text} {self.level:.3g}" if own.any() else None)
-        self.fold = ax.plot([], [], color="#CC79A7", linewidth=1.0, zorder=1)[0]
+            ax.plot(*x[own].T, **line({
+                "color": "black", "linestyle": "", "marker": mark, "markerfacecolor": face,
+                "markersize": mark_size(data.n, 6.5), "zorder": 3,
+                "markeredgecolor": "black" if face == "white" else "white",
+                "markeredgewidth": mark_size(data.n, 1.0),
+                "label": f"label {text} {self.level:.3g}" if own.any() else None}))
+        self.fold = ax.plot([], [], **line({
+            "color": "#CC79A7", "linewidth": 1.0, "zorder": 1}))[0]
         count = min(CROSSING, flow.path.m)
         self.fold.set_label("kinks of the neurons" if count == flow.path.m
                             else f"kinks of the {count} heaviest neurons")
@@ -275,7 +278,7 @@ class BoundaryPicture(Picture):
             shared.levels.append(self.level)
             new = True
         for level in shared.levels if new else ():
-            shared.bar.ax.axhline(level, color="k", linewidth=1.5)
+            shared.bar.ax.axhline(level, **line({"color": "k", "linewidth": 1.5}))
 
     @quiet
     def move(self, t: float) -> None:

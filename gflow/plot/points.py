@@ -9,7 +9,7 @@ import numpy as np
 
 from .picture import MANY, Neurons
 from .shared import shared
-from .style import FAINT, grey, line
+from .style import FAINT, given, grey, line
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
@@ -38,24 +38,24 @@ class Cloud:
     def __init__(self, ax: Axes, name: str, m: int, options: Mapping[str, object]) -> None:
         self.levels = LEVELS if m > MANY else ((0.0, 0.8),)
         size = 3.0 if m > MANY else 5.5
-        given = line({}, options)
-        label = given.pop("label", None)
+        users = given(options)
+        label = users.pop("label", None)
         common: dict[str, Any] = {"linestyle": "", "markersize": size}
         dead = {**common, "marker": ".", "color": grey(ax, FAINT),
                 "alpha": 0.12 if m > MANY else 0.5, "markeredgewidth": 0, "zorder": 1.9}
-        self.dead: Line2D = ax.plot([], [], **{**dead, **given})[0]
+        self.dead: Line2D = ax.plot([], [], **line(dead, users))[0]
         self.groups: list[tuple[float, float, bool, Line2D]] = []
         tops = [low for low, _ in self.levels[1:]] + [np.inf]
         for (low, alpha), top in zip(self.levels, tops):
             for up in (True, False):
                 own = {**common, "marker": "o" if up else "x", "alpha": alpha,
                        "markeredgewidth": 0.3 if up else 1.2, "zorder": 2.0 + low}
-                self.groups.append((low, top, up, ax.plot([], [], **{**own, **given})[0]))
+                self.groups.append((low, top, up, ax.plot([], [], **line(own, users))[0]))
         colours = shared(ax).pair(name)
         for *_, up, points in self.groups:
-            if "color" not in given:
+            if "color" not in users:
                 points.set_color(colours[0 if up else 1])
-            if up and "markeredgecolor" not in given and "color" not in given:
+            if up and "markeredgecolor" not in users and "color" not in users:
                 points.set_markeredgecolor("white")
         # The heaviest of each sign speak for all in the legend.
         names = ["$a_i > 0$", "$a_i < 0$", "dead"]

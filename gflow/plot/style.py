@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -32,12 +33,24 @@ NARROWER: tuple[dict[str, Any], ...] = (
     {"ncols": 1}, {"fontsize": "xx-small", "handlelength": 1.2, "handletextpad": 0.4},
     {"fontsize": 4.5, "borderpad": 0.2})
 """What makes a legend fit into its axes, one after the other, until it does."""
+BARE: Mapping[str, Any] = {
+    "linestyle": "-", "marker": "None", "fillstyle": "full", "markerfacecolor": "auto",
+    "markeredgecolor": "auto", "markeredgewidth": 1.0}
+"""What every line and every mark says of itself, as settings and cycles of matplotlib (a style of
+hollow marks, say) would take things away, or what their colours and marks mean."""
+LIKE, SAME, AROUND = 1e-4, 1e-12, 0.03
+"""Values that differ by less than the first part of them are told apart on no logarithmic axis, by
+less than the second one on none; these have the third part of them as room on both sides."""
+WHAT = ("data", "xdata", "ydata", "figure", "transform")
+"""What matplotlib takes for options of lines, but says what is drawn, and where."""
+SHORTEST = 1e-280
+"""Time that an axis which is logarithmic in part has room for."""
 LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
 
-def check_axes(ax: Any, polar: bool = False) -> None:
-    """Refuse what is no axes, or not those that a picture needs.
+def check_axes(ax: Any, polar: bool = False, linear: bool = False) -> None:
+    """Refuse what is no axes, or not those that a picture needs: polar ones, or linear scales.
 
     Raises
     ------
@@ -60,10 +73,17 @@ def check_axes(ax: Any, polar: bool = False) -> None:
     if not polar and (hasattr(ax, "get_zlim") or hasattr(ax, "transProjection")):
         raise ValueError(f"these axes are of another kind ({short(ax.name)}): make them without "
                          "projection=, or leave ax= away")
+    for name in "xy" if linear else "":
+        scale = getattr(ax, f"get_{name}scale")()
+        if scale != "linear":
+            raise ValueError(f"these axes have the scale {short(scale)}, on which this picture "
+                             f"cannot be drawn: make them linear, ax.set_{name}scale(\"linear\"), "
+                             "or leave ax= away")
 
 
 @contextmanager
-def axes(ax: Axes | None, polar: bool = False, **options: Any) -> Iterator[Axes]:
+def axes(ax: Axes | None, polar: bool = False, linear: bool = False, **options: Any
+         ) -> Iterator[Axes]:
     """The axes given, or new ones that nothing is cut off of when they are saved; these are closed
     if what is drawn on them fails.
 
@@ -73,7 +93,7 @@ def axes(ax: Axes | None, polar: bool = False, **options: Any) -> Iterator[Axes]
         If they are no axes, or of another kind.
     """
     if ax is not None:
-        check_axes(ax, polar)
+        check_axes(ax, polar, linear)
         yield ax
         return
     import matplotlib.pyplot as plt
@@ -93,8 +113,26 @@ def closed(figure: Figure) -> Iterator[None]:
         raise
 
 
-def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
-    """Options for a line: those given, under any name that matplotlib knows, before our own.
+def line(own: Mapping[str, Any], options: Mapping[str, object] = MappingProxyType({})
+         ) -> dict[str, Any]:
+    """Options for a line: those given, under any name that matplotlib knows, before our own, and
+    these before settings of matplotlib.
+
+    Raises
+    ------
+    TypeError
+        If a line has no such option.
+
+    Examples
+    --------
+    >>> line({"color": "red", "linewidth": 2.0}, {"c": "blue"})["color"]
+    'blue'
+    """
+    return {**BARE, **own, **given(options)}
+
+
+def given(options: Mapping[str, object]) -> dict[str, Any]:
+    """Options of users by their long names.
 
     Raises
     ------
@@ -103,12 +141,13 @@ def line(own: Mapping[str, Any], given: Mapping[str, object]) -> dict[str, Any]:
     """
     from matplotlib.cbook import normalize_kwargs
     from matplotlib.lines import Line2D
-    found = normalize_kwargs(dict(given), Line2D)
+    found = normalize_kwargs(dict(options), Line2D)
     for name in found:
-        if not hasattr(Line2D, f"set_{name}"):
+        if not hasattr(Line2D, f"set_{name}") or name in WHAT:
             raise TypeError(f"there is no option {short(name)}: give those of a matplotlib line, "
                             "such as color, linewidth or alpha")
-    return {**own, **found}
+    # Without alpha is a way to look; other options are not given.
+    return {name: value for name, value in found.items() if value is not None or name == "alpha"}
 
 
 def check_flow(flow: object) -> None:
@@ -145,6 +184,9 @@ def legend(ax: Axes, loc: str, **options: Any) -> None:
     if loc == "top":
         # Lines at one time pass below it.
         own["framealpha"] = 1.0
+    if loc == "top" or ax.images:
+        # Of styles without frames its letters would be on what is drawn.
+        own["frameon"] = True
     made = ax.legend([first[text] for text in texts], texts, **own)
     if loc == "top":
         wide = _settled(made) > ax.get_window_extent().width
@@ -187,6 +229,10 @@ def _headroom(ax: Axes, points: float) -> None:
         return
     # What an earlier flow on these axes was given is given again.
     ax.relim()
+    if not np.isfinite(ax.dataLim.intervaly).all():
+        # Nothing can be drawn, nor be below a legend.
+        return
+    _apart(ax)
     ax.autoscale_view(scalex=False)
     share = min(0.5, (1.3 * points + 8.0) / (ax.get_window_extent().height * 72 / ax.figure.dpi))
     scale = ax.yaxis.get_transform()
@@ -197,8 +243,9 @@ def _headroom(ax: Axes, points: float) -> None:
 
 
 def dots(t: np.ndarray) -> dict[str, Any]:
-    """A line through one time would not be seen."""
-    return {"marker": "o"} if t.size == 1 else {}
+    """A line through one time would not be seen, nor one through times that axes do not tell
+    apart."""
+    return {"marker": "o"} if t.size == 1 or 0 < np.ptp(t) <= SHORTEST else {}
 
 
 def positive(values: Any) -> np.ndarray:
@@ -213,10 +260,42 @@ def positive(values: Any) -> np.ndarray:
     return np.where(np.isfinite(values) & (values > 0), values, np.nan)
 
 
-def logarithmic(ax: Axes, values: np.ndarray) -> None:
-    """A logarithmic axis, if there is anything that it can show."""
-    if np.isfinite(values).any():
+def logarithmic(ax: Axes) -> None:
+    """A logarithmic axis, if there is anything that it can show: not of values that hardly differ,
+    of which all its labels would be the same.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> _ = ax.plot([0, 1], [0.3, 0.3 + 1e-7])
+    >>> logarithmic(ax)
+    >>> ax.get_yscale()
+    'linear'
+    """
+    low, high = _ends(ax)
+    if high - low > LIKE * high:
         ax.set_yscale("log")
+    elif ax.get_yscale() == "linear":
+        ax.ticklabel_format(axis="y", useOffset=True)
+        _apart(ax)
+
+
+def _ends(ax: Axes) -> tuple[float, float]:
+    """The smallest and the largest positive value of all lines; NaN if there is none."""
+    values = [positive(one.get_ydata()) for one in ax.lines if one.get_transform() == ax.transData]
+    found = np.concatenate([np.empty(0), *values])
+    found = found[np.isfinite(found)]
+    return (float(found.min()), float(found.max())) if found.size else (np.nan, np.nan)
+
+
+def _apart(ax: Axes) -> None:
+    """Room around values that are the same up to rounding, which would fill axes otherwise."""
+    low, high = ax.dataLim.intervaly
+    if 0 <= high - low <= SAME * abs(high):
+        room = AROUND * abs(high)
+        ax.update_datalim([(ax.dataLim.x0, low - room), (ax.dataLim.x1, high + room)],
+                          updatex=False)
 
 
 def time_axis(ax: Axes, t: np.ndarray) -> None:
@@ -225,7 +304,11 @@ def time_axis(ax: Axes, t: np.ndarray) -> None:
     Limits are left to matplotlib: they hold on other scales too (``ax.set_xscale("log")``), and for
     flows that are drawn on top.
     """
-    if t.size and t[-1] > 0 and ax.get_xscale() == "linear":
+    if t.size and not ax.dataLim.x0 <= t[0] <= t[-1] <= ax.dataLim.x1:
+        # What cannot be drawn, such as angles of neurons at 0, has times as well.
+        ax.plot(t[[0, -1]], [0.0, 0.0], transform=ax.get_xaxis_transform(),
+                **line({"linestyle": "", "color": "none"}))
+    if t.size and t[-1] > SHORTEST and ax.get_xscale() == "linear":
         linear = float(min(0.1, t[-1] / 100))
         # What is linear has room for its labels, however many decades follow.
         decades = max(1.0, (np.log10(t[-1]) - np.log10(linear)) / 12)
@@ -294,9 +377,8 @@ def colour(ax: Axes, turn: int) -> str:
 
 def edge_style(ax: Axes, count: int) -> dict[str, Any]:
     """How activation boundaries are drawn: the paler the more there are."""
-    return {"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1} \
-        if count <= 12 else \
-        {"linestyle": "-", "color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1}
+    return line({"linestyle": "-.", "color": grey(ax, 0.5), "linewidth": 0.8, "zorder": 1}
+                if count <= 12 else {"color": grey(ax, 0.75), "linewidth": 0.6, "zorder": 1})
 
 
 def mark_size(count: int, size: float) -> float:

@@ -80,10 +80,10 @@ class OneInput(Picture):
         k = shared.count("data")
         own: dict[str, Any] = {"color": "#0072B2", "markeredgecolor": "white"} if not k else \
             {"color": shade, "markerfacecolor": grey(self.ax, 1.0), "markeredgewidth": 1.6}
-        shared.keep(self.ax.plot(
-            self.points, data.y, linestyle="", marker=SETS[k % len(SETS)], zorder=3,
-            markersize=mark_size(self.points.size, 7.0), label=f"data {k + 1}" if k else "data",
-            **own), "data", key)
+        own |= {"linestyle": "", "marker": SETS[k % len(SETS)], "zorder": 3,
+                "markersize": mark_size(self.points.size, 7.0),
+                "label": f"data {k + 1}" if k else "data"}
+        shared.keep(self.ax.plot(self.points, data.y, **line(own)), "data", key)
         return True
 
 
@@ -103,8 +103,9 @@ class FunctionPicture(OneInput):
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line(own, self.options))[0]
         if self.data_points(self.curve.get_color()):
             fit = np.linalg.lstsq(data.X, data.y, rcond=None)[0]
-            ax.plot(self.x, self.grid @ fit, color="#E69F00", linestyle="-", linewidth=5,
-                    alpha=0.45, zorder=1.9, label="least squares line")
+            ax.plot(self.x, self.grid @ fit, **line({
+                "color": "#E69F00", "linewidth": 5, "alpha": 0.45, "zorder": 1.9,
+                "label": "least squares line"}))
         self.artists = [self.curve]
         ax.set(xlabel="input $x$", ylabel="output")
         self.film_limits()
@@ -121,6 +122,7 @@ class KinksPicture(OneInput):
     """See `kinks`."""
 
     name = "kinks"
+    linear = True
     # Kinks may be anywhere, and move.
     corner = "above"
 
@@ -137,8 +139,8 @@ class KinksPicture(OneInput):
             # Stems of other flows stay in sight.
             self.highest = float(np.abs(self.shared.twin.get_ylim()).max())
         self.twin = self.shared.twin
-        self.curve = ax.plot(self.x, np.zeros(self.x.size), color=colour(ax, before),
-                             linewidth=1.8, label="network")[0]
+        self.curve = ax.plot(self.x, np.zeros(self.x.size), **line({
+            "color": colour(ax, before), "linewidth": 1.8, "label": "network"}))[0]
         self.data_points(self.curve.get_color())
         colours = self.shared.pair("stems")
         self.stems: list[tuple[bool, Any]] = []
@@ -150,7 +152,7 @@ class KinksPicture(OneInput):
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
             ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
         if not any(line.get_zorder() == 0 for line in self.twin.lines):
-            self.twin.axhline(0, color=grey(ax, 0.8), linewidth=0.7, zorder=0)
+            self.twin.axhline(0, **line({"color": grey(ax, 0.8), "linewidth": 0.7, "zorder": 0}))
         # The function is above the stems.
         ax.set_zorder(self.twin.get_zorder() + 1)
         ax.patch.set_visible(False)
@@ -219,6 +221,7 @@ class FitPicture(Picture):
     """See `fit`."""
 
     name = "fit"
+    linear = True
     corner = "upper left"
 
     def draw(self) -> None:
@@ -226,8 +229,9 @@ class FitPicture(Picture):
         ax, y = self.ax, self.flow.data.y
         before = self.shared.turn(self.name)
         if not self.shared.has("diagonal"):
-            self.shared.keep([ax.axline((0.0, 0.0), slope=1, color=grey(ax, 0.6), linewidth=1.0,
-                                        zorder=1, label="output = label")], "diagonal")
+            self.shared.keep([ax.axline((0.0, 0.0), slope=1, **line({
+                "color": grey(ax, 0.6), "linewidth": 1.0, "zorder": 1,
+                "label": "output = label"}))], "diagonal")
         own = {"linestyle": "", "marker": "o", "markersize": mark_size(y.size, 6.0),
                "alpha": 0.7,
                "color": COLOURS[(before + 1) % len(COLOURS)], "label": "points"}

@@ -61,6 +61,24 @@ def real_array(value: ArrayLike, name: str, ndim: int) -> np.ndarray:
     return array
 
 
+def one_or_more(value: ArrayLike, name: str) -> np.ndarray:
+    """`real_array` of one axis, of a single number too. What is said of others is about what was
+    given, a list or an array.
+
+    Raises
+    ------
+    TypeError, ValueError
+        As `real_array`.
+
+    Examples
+    --------
+    >>> one_or_more(2, "t"), one_or_more([1, 2], "t")
+    (array([2.]), array([1., 2.]))
+    """
+    raw = _as_array(value, name)
+    return real_array(value if raw.ndim else raw[None], name, 1)
+
+
 def _hint(value: Any, name: str, raw: np.ndarray, ndim: int) -> str:
     """How to get an array of so many axes out of ``value``, which is ``raw`` to NumPy."""
     # Lists, tables and matrices do otherwise than arrays, and tensors as these.

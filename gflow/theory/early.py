@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..problem.balance import Balance
-from ..problem.checks import real_array
+from ..problem.checks import one_or_more
 from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
@@ -287,7 +287,7 @@ class EarlyFlow(Value):
 
     def _at(self, t: ArrayLike) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (T, m, d + 1) and the logarithms (T, m) of their units."""
-        times = real_array(np.atleast_1d(t), "t", 1)
+        times = one_or_more(t, "t")
         if times.size and times.min() < 0:
             raise ValueError(f"t = {times.min():g} is negative: the early flow starts at 0")
         order = np.argsort(times, kind="stable")

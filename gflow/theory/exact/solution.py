@@ -9,7 +9,7 @@ from typing import Callable, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ...problem.checks import real_array
+from ...problem.checks import one_or_more
 from ...problem.data import Data
 from ...problem.field import mean_loss
 from ...problem.loss import SQUARE
@@ -95,7 +95,7 @@ class ExactFlow(Value):
         return float(losses[0]) if np.ndim(t) == 0 else np.asarray(losses)
 
     def _times(self, t: ArrayLike) -> np.ndarray:
-        times = real_array(np.atleast_1d(t), "t", 1)
+        times = one_or_more(t, "t")
         if times.size and (times.min() < 0 or times.max() > self.until):
             wrong = times[(times < 0) | (times > self.until)][0]
             raise ValueError(f"t = {wrong:g} is outside [0, {self.until:g}], where the closed form "

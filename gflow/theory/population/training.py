@@ -12,7 +12,7 @@ from scipy.integrate import DOP853, OdeSolution
 from scipy.optimize import brentq
 
 from ...problem.balance import Balance
-from ...problem.checks import non_negative, positive, real_array
+from ...problem.checks import non_negative, one_or_more, positive
 from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
 from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
@@ -206,7 +206,7 @@ class PopulationFlow(Value):
         ValueError
             If a time was not reached.
         """
-        times = real_array(np.atleast_1d(t), "t", 1)
+        times = one_or_more(t, "t")
         if times.size and (times.min() < 0 or times.max() > self.t_end):
             wrong = times[(times < 0) | (times > self.t_end)][0]
             raise ValueError(f"t = {wrong:g} is outside [0, {self.t_end:g}], the times reached")

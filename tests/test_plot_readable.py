@@ -1,0 +1,126 @@
+"""Axes, legends and messages of pictures of runs that are out of the ordinary."""
+
+import matplotlib
+import matplotlib.figure
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import gflow
+
+matplotlib.use("Agg")
+NAMES = [name for name in gflow.plot.NAMES if name != "margins"]
+X = np.random.default_rng(0).standard_normal((6, 2))
+
+
+@pytest.fixture(scope="module")
+def flow():
+    return gflow.integrate(gflow.init.balanced(5, 2, 0.1, rng=0), (X, X[:, 0]), 2.0)
+
+
+def axes_for(name):
+    return matplotlib.figure.Figure(layout="constrained").subplots(
+        subplot_kw={"projection": "polar"} if name == "polar" else {})
+
+
+def early(t_max, scale=1e-3):
+    start = gflow.init.balanced(6, 2, scale, rng=0)
+    return gflow.integrate(start, gflow.datasets.three_points(), t_max)
+
+
+def labels(axis):
+    """Those in sight."""
+    axis.axes.figure.draw_without_rendering()
+    low, high = sorted(axis.get_view_interval())
+    both = zip([*axis.get_ticklocs(), *axis.get_ticklocs(minor=True)],
+               [*axis.get_ticklabels(), *axis.get_ticklabels(minor=True)])
+    return [text.get_text() for place, text in both if low <= place <= high and text.get_text()]
+
+
+@pytest.mark.parametrize("t_max", [2.0, 0.1, 1e-4])
+def test_labels_of_a_loss_that_hardly_changes_are_told_apart(t_max):
+    run = early(t_max)
+    assert 0 < np.ptp(run.loss) < 1e-4 * run.loss[0]
+    axes = gflow.plot.loss(run, ax=axes_for("loss"))
+    found = labels(axes.yaxis)
+    assert len(found) > 2 and len(set(found)) == len(found)
+    assert axes.yaxis.get_offset_text().get_text()
+    # With one that changes beside it, the axis is logarithmic again.
+    assert gflow.plot.loss(early(30.0), ax=axes).get_yscale() == "log"
+    assert gflow.plot.loss(run, ax=axes).get_yscale() == "log"
+
+
+@pytest.mark.parametrize("name", ["loss", "norms"])
+def test_values_that_are_the_same_up_to_rounding_have_room_around_them(name):
+    if name == "loss":
+        run = early(1e-12)
+        assert np.ptp(run.loss) <= 2e-16
+    else:
+        run = gflow.integrate(([0.0], [[0.3, 0.0]]), (np.eye(2), [0.0, 0.0]), 2.0)
+    axes = getattr(gflow.plot, name)(run, ax=axes_for(name))
+    value, (low, high) = getattr(run, name).flat[0], axes.get_ylim()
+    assert low < 0.98 * value and 1.02 * value < high < 1.5 * value
+    found = labels(axes.yaxis)
+    assert len(found) > 2 and len(set(found)) == len(found)
+
+
+@pytest.mark.parametrize("name", ["norms", "directions", "loss"])
+def test_time_of_what_cannot_be_drawn(name):
+    still = gflow.integrate(([0.0, 0.0], np.zeros((2, 2))), (X, 0 * X[:, 0]), 20.0)
+    axes = getattr(gflow.plot, name)(still, ax=axes_for(name))
+    axes.figure.draw_without_rendering()
+    assert np.allclose(axes.get_xlim(), (0.0, 20.0))
+    getattr(gflow.plot, name)(still, ax=axes)
+    assert np.allclose(axes.get_xlim(), (0.0, 20.0))
+
+
+@pytest.mark.parametrize("name", ["loss", "norms", "events"])
+@pytest.mark.parametrize("t_max", [1e-270, 1e-290, 5e-324])
+def test_labels_of_the_shortest_runs(name, t_max):
+    axes = getattr(gflow.plot, name)(early(t_max), ax=axes_for(name))
+    assert 2 <= len(labels(axes.xaxis)) <= 10
+
+
+@pytest.mark.parametrize("name", ["boundary", "norms", "directions"])
+@pytest.mark.parametrize("style", ["default", "seaborn-v0_8"])
+def test_legends_on_what_is_drawn_have_a_ground(flow, name, style):
+    with plt.style.context(style):
+        legend = getattr(gflow.plot, name)(flow, ax=axes_for(name)).get_legend()
+    assert legend.get_frame_on() and legend.get_frame().get_alpha() == 1.0
+
+
+@pytest.mark.parametrize("name", ["fit", "neurons", "boundary", "kinks", "polar"])
+@pytest.mark.parametrize("scale", ["log", "symlog"])
+def test_scales_that_a_picture_cannot_have(flow, name, scale):
+    run = early(0.1) if name == "kinks" else flow
+    for axis in "y" if name == "polar" else "xy":
+        axes = axes_for(name)
+        getattr(axes, f"set_{axis}scale")(scale)
+        with pytest.raises(ValueError, match=f"scale '{scale}'.*: make them linear, "
+                                             rf"ax.set_{axis}scale\(\"linear\"\), or"):
+            getattr(gflow.plot, name)(run, ax=axes)
+        assert not axes.has_data()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_none_is_not_given(flow, name):
+    run = early(0.1) if name in ("function", "kinks") else flow
+
+    def colours(**options):
+        axes = getattr(gflow.plot, name)(run, ax=axes_for(name), **options)
+        return [(one.get_color(), one.get_linewidth(), one.get_marker()) for one in axes.lines]
+
+    assert colours(color=None, mfc=None, lw=None, marker=None) == colours()
+
+
+@pytest.mark.parametrize("option", ["xdata", "ydata", "data", "figure", "transform"])
+def test_options_that_are_what_is_drawn(flow, option):
+    for draw in (gflow.plot.loss, gflow.plot.neurons):
+        with pytest.raises(TypeError, match=f"^there is no option '{option}': give those of a "):
+            draw(flow, ax=axes_for("loss"), **{option: 3})
+
+
+def test_what_is_said_of_lists_of_times_is_of_lists(flow):
+    for given, name in (([[0.0, 1.0]], r"np.asarray\(t\)"), (np.array([[0.0, 1.0]]), "t")):
+        with pytest.raises(ValueError, match=rf"such as {name}.ravel\(\)$"):
+            flow(given)
