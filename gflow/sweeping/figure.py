@@ -55,16 +55,17 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
 
 def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None, ax: Any) -> Any:
     """The curves of a result with these values, on axes."""
-    # Sweeps that are not drawn do without pictures.
-    from ..plot.style import line
     groups = np.unique(table[by]) if by else [None]
     for i, group in enumerate(groups):
         chosen = np.ones(len(table), dtype=bool) if by is None else _equal(table[by], group)
         points = np.unique(table[x][chosen])
         samples = [values[chosen & _equal(table[x], point)] for point in points]
         samples = [sample[~np.isnan(sample)] for sample in samples]
-        style = line({"color": COLOURS[i % len(COLOURS)], "marker": MARKERS[i % len(MARKERS)],
-                      "markersize": 4, "label": None if by is None else plain(f"{by} = {group}")})
+        colour = COLOURS[i % len(COLOURS)]
+        # Whatever the settings of matplotlib say.
+        style = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": 4,
+                 "fillstyle": "full", "markerfacecolor": colour, "markeredgecolor": colour,
+                 "label": None if by is None else plain(f"{by} = {group}")}
         if table[y].dtype == bool:
             ax.plot(points, [sample.mean() for sample in samples], **style)
             continue
