@@ -32,7 +32,7 @@ from ..problem.checks import positive
 from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, ModelLike, model_and_data, with_loss
-from ..problem.loss import LossLike, is_quadratic
+from ..problem.loss import LossLike
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
@@ -42,6 +42,7 @@ from .faces import checks
 from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
+from .least import least_loss
 from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
 from .waking import waking
 
@@ -212,7 +213,8 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
     """The verdict on a state, with times that count from ``-since``."""
     field = stand.field
     zero = float(field.value(np.zeros(field.data.n)))
-    best = least_loss(field)
+    # What is reached can be reached: the bound has rounding of its own.
+    best = min(least_loss(field), stand.loss)
     limit = max(stand.loss - stand.fall, 0.0)
     if _fits(stand, best + FITTED * zero):
         return _fitted(stand, best)
@@ -458,34 +460,3 @@ def failures(stand: Standstill, found: ExtremalVectors,
     return np.empty(0, dtype=np.int64), (
         "a local minimum: near every neuron sgn(a) G <= 0, and G = 0 where a = 0; a new neuron "
         f"could grow at rates up to {strongest:.6g}{partly}")
-
-
-def least_loss(field: Field) -> float:
-    """The least loss over networks of any width: on distinct rays outputs are free, on one they are
-    proportional, and 0 at the origin.
-
-    Examples
-    --------
-    >>> least_loss(Field(Data([[1.0], [1.0], [-1.0], [0.0]], [1.0, 2.0, 5.0, 0.5])))
-    0.09375
-    """
-    from scipy.optimize import minimize_scalar
-    data, A = field.data, field.data.arrangement
-    h = np.zeros(data.n)
-    for c in range(len(A.normal)):
-        for side in (1.0, -1.0):
-            own = np.flatnonzero((A.label == c) & (side * A.length > 0))
-            if not own.size:
-                continue
-            x, y = np.abs(A.length[own]), data.y[own]
-            # Only the shape counts: squares of lengths may be beyond double precision.
-            x /= x.max()
-            if is_quadratic(field.loss):
-                # Pulls at 0 over curvature 1 are what outputs should be.
-                slope = float(x @ field.first_pulls[own]) / float(x @ x)
-            else:
-                slope = float(minimize_scalar(
-                    lambda s: float(field.loss.value(s * x, y).sum())).x)
-            h[own] = slope * x
-    value = float(field.value(h))
-    return 0.0 if value <= 1e-28 * float(field.value(np.zeros(data.n))) else value
