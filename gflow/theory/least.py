@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, NamedTuple
 
 import numpy as np
 
 from ..problem.bisection import bisect
 from ..problem.field import Field
 from ..problem.loss import is_quadratic
+from ..problem.norms import row_norms
 from ..problem.theirs import theirs
 
 NOTHING = 1e-28
@@ -17,6 +18,12 @@ residuals of 1e-14."""
 EPS = float(np.finfo(float).eps)
 """The same part for losses that are not quadratic: they may be made of differences, such as
 ``sqrt(1 + r^2) - 1``, that are known to this part of their terms only."""
+RANK = 1e-10
+"""Singular values of features below this part of the largest are none."""
+ENOUGH = 1e-12
+"""Pulls below this part of the largest are none, where a loss is least."""
+STEPS = 60
+"""Of Newton's method."""
 FURTHEST = 2.0**500
 """How far to look for where something turns, in its units."""
 
@@ -101,3 +108,71 @@ def turning(force: Callable[[float], float], unit: float) -> tuple[float, ...]:
         low, high = high, 2 * high
     high = bisect(over, low, high, 0.0)
     return float(np.nextafter(high, 0.0)), high
+
+
+class Reached(NamedTuple):
+    """What features reach, see `least_over`.
+
+    Attributes
+    ----------
+    change : ndarray, shape (n,)
+        Of the outputs, to there.
+    pulls : ndarray, shape (n,)
+        There, without what of them is left in the span of the features by rounding.
+    effort : ndarray, shape (n,)
+        The ``rho`` with ``F F^T rho / n = change`` of least norm: pulls whose integral it is take
+        the outputs there.
+    """
+
+    change: np.ndarray
+    pulls: np.ndarray
+    effort: np.ndarray
+
+
+def least_over(field: Field, h: np.ndarray, F: np.ndarray) -> Reached | None:
+    """Where the loss is least over outputs ``h + F c``; None if that is not found, as where it
+    falls for ever.
+
+    By Newton steps, each with an exact search along it: the loss is convex, so that whatever its
+    curvature is the pull along a line falls, and turns at the least value. Where there is no
+    curvature at all the step is that of the gradient.
+
+    Parameters
+    ----------
+    field : Field
+        Data and loss.
+    h : ndarray, shape (n,)
+        Outputs.
+    F : ndarray, shape (n, r)
+        Features.
+
+    Examples
+    --------
+    >>> from ..problem.data import Data
+    >>> field = Field(Data([[1.0], [1.0]], [1.0, 2.0]))
+    >>> found = least_over(field, np.zeros(2), np.ones((2, 1)))
+    >>> found.change, found.pulls
+    (array([1.5, 1.5]), array([-0.5,  0.5]))
+    """
+    Q, s, _ = np.linalg.svd(F, full_matrices=False)
+    kept = s > RANK * s.max(initial=0.0)
+    Q, s = Q[:, kept], s[kept]
+    change, p = np.zeros(len(h)), field.pulls(h)
+    enough = ENOUGH * max(float(np.abs(p).max()), float(np.abs(field.first_pulls).max()))
+    for _ in range(STEPS):
+        force = Q.T @ p
+        if np.abs(force).max(initial=0.0) <= enough:
+            effort = len(h) * (Q @ ((Q.T @ change) / s**2))
+            return Reached(change, np.asarray(p - Q @ force), np.asarray(effort))
+        H = Q.T @ (field.curvature(h + change)[:, None] * Q)
+        # Not singular, and where there is no curvature, large: the search along it shortens it.
+        ridge = EPS * float(np.trace(H)) or 1.0
+        step = Q @ np.linalg.solve(H + ridge * np.eye(len(s)), force)
+        step /= row_norms(step)
+        turns = turning(lambda t: float(field.pulls(h + change + t * step) @ step),
+                        max(float(np.abs(h).max()), float(np.abs(field.data.y).max())))
+        if not turns:
+            return None
+        change = change + turns[1] * step
+        p = field.pulls(h + change)
+    return None
