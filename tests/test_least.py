@@ -8,7 +8,7 @@ from gflow.problem.field import Field
 from gflow.theory import verdict
 from gflow.theory.least import least_loss
 
-from losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
+from flat_losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
 
 ALL = [Quartic(), PseudoHuber(), Huber(), Tube(), Hinge(), LogCosh()]
 

@@ -10,7 +10,7 @@ from gflow.problem.field import Field
 from gflow.theory import verdict
 from gflow.theory.least import least_over
 from gflow.theory.standstill import Standstill
-from losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
+from flat_losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
 
 ALL = [Quartic(), PseudoHuber(), Huber(), Tube(), Hinge(), LogCosh()]
 OPPOSITE = gflow.Data([[1.0], [-1.0]], [5.0, -5.0])
