@@ -42,6 +42,7 @@ from .faces import checks
 from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
+from .least import least_loss
 from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
 from .waking import waking
 
@@ -54,6 +55,10 @@ FITTED = 1e-10
 """Part of the loss of the network that is 0 that is none."""
 LOOKS = 5
 """Changes of pattern on the way to a fit, at most."""
+EVEN = 1e-4
+"""Part of the pulls of a ray below which their sum is none."""
+SLIGHT = 1e-10
+"""Part of the largest pull below which that of a ray is rounding."""
 MOST = 0.9
 """Part of the loss that must be going."""
 FEW = 3e7
@@ -114,7 +119,8 @@ class Verdict(Value):
     spurious : bool or None
         Whether it is an end whose loss is above ``global_minimum``; None if it is no end.
     loss, limit : float
-        Loss now, and where the pulls come to rest if no neuron wakes.
+        Loss now, and where the pulls come to rest if no neuron wakes: NaN if that is not foreseen,
+        far from an end of a loss that is not quadratic.
     global_minimum : float
         Least loss over networks of any width: 0, or what labels of points on one ray leave.
     escapes : Escapes
@@ -212,23 +218,28 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
     """The verdict on a state, with times that count from ``-since``."""
     field = stand.field
     zero = float(field.value(np.zeros(field.data.n)))
-    best = least_loss(field)
-    limit = max(stand.loss - stand.fall, 0.0)
+    # What is reached can be reached: the bound has rounding of its own.
+    best = min(least_loss(field), stand.loss)
+    limit = max(stand.loss - stand.fall, 0.0) if stand.foreseen else np.nan
     if _fits(stand, best + FITTED * zero):
         return _fitted(stand, best)
     escapes, found = escapes_of(stand)
     strongest = float(np.abs(found.value).max(initial=0.0))
     leaving = _leaving(stand, escapes, since)
     table = (stand.loss, limit, best, escapes, strongest, leaving)
-    if not stand.rests(REST):
+    # For the square loss small neurons that only fit each other are too small to matter.
+    vague = stand.fitting and not is_quadratic(field.loss)
+    if vague or not stand.rests(REST):
         return Verdict("on its way", None, *table, np.empty(0, dtype=np.int64), None,
-                       "not a rest, so nothing about minima", _moving(stand))
+                       "not a rest, so nothing about minima",
+                       _moving(stand, vague))
     failing, why = failures(stand, found, leaving["neuron"])
     if leaving.size:
         kind, spurious = "rest that neurons will leave", None
     else:
         kind = "local minimum" if not failing.size else "rest that no neuron leaves"
-        spurious = bool(limit - best > REST * zero * 1e-3)
+        spurious = (bool(limit - best > REST * zero * 1e-3) if is_quadratic(field.loss)
+                    else not _balanced(stand))
     return Verdict(kind, spurious, *table, failing, not failing.size, why,
                    _fate(stand, leaving, failing))
 
@@ -239,14 +250,34 @@ def _fits(stand: Standstill, least: float) -> bool:
     moved = 0.0
     for _ in range(LOOKS):
         moved += stand.move
-        if stand.loss <= least:
+        if stand.loss <= least and _balanced(stand):
             return True
-        if moved > MOVES or stand.loss - stand.fall > max(least, (1 - MOST) * stand.loss):
+        if moved > MOVES or not stand.foreseen:
             return False
-        if stand.stable and stand.loss - stand.fall <= least:
+        if stand.loss - stand.fall > max(least, (1 - MOST) * stand.loss):
+            return False
+        if stand.stable and stand.loss - stand.fall <= least and _balanced(stand):
             return True
         stand = Standstill(stand.ahead, stand.field)
     return False
+
+
+def _balanced(stand: Standstill) -> bool:
+    """Whether pulls at rest cancel on every ray, as they do where the loss is least and, since it
+    is convex, there only; for a quadratic loss the value says enough.
+
+    Other losses may have values far below the scale of their pulls: at a label y the fourth power
+    is less by 1e-10 than at one of 300 y.
+    """
+    field, A = stand.field, stand.field.data.arrangement
+    if is_quadratic(field.loss):
+        return True
+    ray = 2 * A.label + (A.length > 0)
+    live = A.label >= 0
+    net, size = (np.bincount(ray[live], p[live] * np.abs(A.length[live])) for p in (
+        stand.pulls, np.maximum(np.abs(field.first_pulls), np.abs(stand.pulls))))
+    top = size.max(initial=0.0)
+    return bool((np.abs(net) <= EVEN * np.maximum(size, SLIGHT * top)).all())
 
 
 def _fitted(stand: Standstill, best: float) -> Verdict:
@@ -262,25 +293,40 @@ def _fitted(stand: Standstill, best: float) -> Verdict:
                    "there the loss has its least value over networks of any width", where)
 
 
-def _moving(stand: Standstill) -> str:
+def _moving(stand: Standstill, vague: bool) -> str:
     """Why a state is not at rest."""
     reasons = []
-    if stand.fall > REST * stand.loss:
-        slow = stand.rates[stand.amounts > REST / 10 * stand.loss].min(initial=np.inf)
+    if not stand.foreseen:
+        # Rates and amounts of a linear flow say nothing here.
+        reasons.append("the loss is not near enough to quadratic, or neurons to an end, for what "
+                       "those that carry the output do to be foreseen")
+    elif stand.fall > REST * stand.loss:
         reasons.append(f"neurons that carry the output still take {stand.fall / stand.loss:.2%} "
-                       f"off the loss, the slowest at rate {slow:.3g}")
+                       f"off the loss{_slowest(stand)}")
     if not stand.stable:
         reasons.append("a neuron that carries the output is about to change its pattern")
-    if stand.move > MOVES:
+    if stand.move > MOVES and stand.foreseen:
         reasons.append(f"a neuron still moves by {stand.move:.2g} of its size")
     if stand.gain > REST * stand.loss:
         reasons.append("neurons that are waking, or have not died yet, matter already")
+    if vague:
+        reasons.append("small neurons still fit what they put out themselves")
     return "; ".join(reasons)
+
+
+def _slowest(stand: Standstill) -> str:
+    """The rate at the end, in words, if there are rates."""
+    if not stand.linear:
+        return ", at no one rate: the loss is not quadratic on the way"
+    slow = stand.rates[stand.amounts > REST / 10 * stand.loss].min(initial=np.inf)
+    return f", the slowest at rate {slow:.3g}"
 
 
 def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
     """What becomes of the neurons of a network at rest."""
-    words = [f"{int(stand.live.sum())} of {stand.live.size} neurons carry the output, at rest"]
+    # Where pulls are the same for all outputs, neurons may put out much that the loss does not see.
+    seen = "the output" if is_quadratic(stand.field.loss) else "output that the loss depends on"
+    words = [f"{int(stand.live.sum())} of {stand.live.size} neurons carry {seen}, at rest"]
     if leaving.size:
         words.append(f"{leaving.size} grow, first neuron {leaving['neuron'][0]} at rate "
                      f"{leaving['rate'][0]:.4g}, awake at t = {leaving['time'][0]:.6g}")
@@ -458,34 +504,3 @@ def failures(stand: Standstill, found: ExtremalVectors,
     return np.empty(0, dtype=np.int64), (
         "a local minimum: near every neuron sgn(a) G <= 0, and G = 0 where a = 0; a new neuron "
         f"could grow at rates up to {strongest:.6g}{partly}")
-
-
-def least_loss(field: Field) -> float:
-    """The least loss over networks of any width: on distinct rays outputs are free, on one they are
-    proportional, and 0 at the origin.
-
-    Examples
-    --------
-    >>> least_loss(Field(Data([[1.0], [1.0], [-1.0], [0.0]], [1.0, 2.0, 5.0, 0.5])))
-    0.09375
-    """
-    from scipy.optimize import minimize_scalar
-    data, A = field.data, field.data.arrangement
-    h = np.zeros(data.n)
-    for c in range(len(A.normal)):
-        for side in (1.0, -1.0):
-            own = np.flatnonzero((A.label == c) & (side * A.length > 0))
-            if not own.size:
-                continue
-            x, y = np.abs(A.length[own]), data.y[own]
-            # Only the shape counts: squares of lengths may be beyond double precision.
-            x /= x.max()
-            if is_quadratic(field.loss):
-                # Pulls at 0 over curvature 1 are what outputs should be.
-                slope = float(x @ field.first_pulls[own]) / float(x @ x)
-            else:
-                slope = float(minimize_scalar(
-                    lambda s: float(field.loss.value(s * x, y).sum())).x)
-            h[own] = slope * x
-    value = float(field.value(h))
-    return 0.0 if value <= 1e-28 * float(field.value(np.zeros(data.n))) else value

@@ -25,21 +25,27 @@ from ..kernels.filippov import box_least_squares
 from ..problem.alike import distinct
 from ..problem.data import Data
 from ..problem.field import Field
-from ..problem.loss import is_endless
+from ..problem.loss import is_endless, is_quadratic
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from .early import EarlyFlow, early_flow
+from .least import RANK, least_over
 
+SECANT = 1e-6
+"""Part of the terms of an output below which it is rounding, that says nothing about pulls."""
 LIGHT = 1e-3
 """Neurons below this part of the largest one, in ``a^2 + |w|^2``, do not carry the output."""
+LEAST = 1e-200
+"""Curvature below which there is none."""
+NEAR = 0.1
+"""A loss is near enough to quadratic if pulls on the way to rest are off by less than this part of
+their change."""
 CLOSE = 1e-9
 """Sine of the angle of a neuron to a hyperplane that it counts as being on: flows keep to those on
 which they slide by rounding, and nothing else comes so near."""
 NONE = 1e-9
 """Fields below this part of the sum of the terms of all of them are none: what is left of a limit
 by rounding."""
-RANK = 1e-10
-"""Singular values of the features below this part of the largest are none."""
 BALANCED = 1e-9
 """Relative difference of ``|a|`` and ``|w|`` that is rounding. A balanced neuron that shrinks does
 so for ever; one that is not turns around when its weights are down to that difference."""
@@ -95,7 +101,10 @@ class Standstill:
     pulls : ndarray, shape (n,)
         Where those of the network relax to, within the horizon.
     fall : float
-        What the loss loses on the way, if the pattern stays.
+        What the loss loses on the way, if the pattern stays; infinite if that is not known.
+    linear : bool
+        Whether the loss is near enough to quadratic on the way for rates to be known. If not, what
+        is on the way is left out, and pulls and ``fall`` are those of the limit for any horizon.
     rates, amounts : ndarray, shape (r,)
         The loss at a time t is ``loss - sum amounts (1 - exp(-2 rates t))``.
     stable : bool
@@ -175,19 +184,39 @@ class Standstill:
     def _reach(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> float:
         """What neurons put out, with its effect on pulls, over the largest pull: at a small start
         none of them carries any output."""
-        reach = rest.reach(a, W, self.field.data.X) * self.field.curvature(self.h)
-        return float(reach.max() / max(np.abs(p).max(), np.finfo(float).tiny))
+        field, tiny = self.field, np.finfo(float).tiny
+        reach, bend = rest.reach(a, W, field.data.X), field.curvature(self.h)
+        strongest = max(float(np.abs(p).max()), tiny)
+        if is_quadratic(field.loss):
+            return float((reach * bend).max() / strongest)
+        # There may be no curvature where outputs are: what they have changed counts as well.
+        first = field.first_pulls
+        known = np.abs(self.h) > SECANT * reach
+        chord = np.abs(first - p)[known] / np.abs(self.h)[known]
+        bend[known] = np.maximum(bend[known], chord)
+        # And pulls may be the same for all outputs, as far from labels: the loss has changed.
+        change = float(np.maximum(np.abs(first), np.abs(p)) @ reach) / field.data.n
+        return max(float((reach * bend).max()) / strongest, change / max(self.loss, tiny))
 
     def _relax(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> bool:
         """Where the pulls ``p`` (n,) relax to, and how the weights move with them: whether they
         stay in their pattern."""
         field, n = self.field, self.field.data.n
         X, live = field.data.X, np.flatnonzero(self.live)
-        bend = np.sqrt(np.maximum(field.curvature(self.h), np.finfo(float).tiny))
+        curvature = field.curvature(self.h)
+        bend = np.sqrt(np.maximum(curvature, np.finfo(float).tiny))
         F, projectors, of = self._features(a[live], W[live], self._before[live])
         U, s, _ = np.linalg.svd(bend[:, None] * F / np.sqrt(n), full_matrices=False)
-        kept = s > RANK * s.max(initial=0.0)
+        least = s.max(initial=0.0)
+        if not is_quadratic(field.loss):
+            # Where no point has curvature, that of a loss which answers to outputs as they are.
+            strongest = max(np.abs(p).max(), np.abs(field.first_pulls).max())
+            usual = LEAST + strongest / max(np.abs(self.h).max(), np.finfo(float).tiny)
+            least = max(least, np.sqrt(usual / n) * float(np.abs(F).max(initial=0.0)))
+        kept = s > RANK * least
         U, self.rates = U[:, kept], s[kept]**2
+        # There pulls stay as they are, to the last digit.
+        U[curvature == 0] = 0.0
         b = np.asarray((p / bend) @ U)
         self._basis, self._bend, self._parts, self._from = U, bend, b, p
         gone = -np.expm1(-self.rates * self.horizon)
@@ -198,6 +227,9 @@ class Standstill:
         self.fall = float(self.amounts @ (1 - (1 - gone)**2))
         # Integral of the pulls less their limit; weights move by its field.
         rho = bend * (U @ (gone / self.rates * b))
+        self.linear = is_quadratic(field.loss) or self._near(F, p, rho)
+        if not self.linear:
+            rho = self._least(F, p)
         fields = np.einsum("gcd,gd->gc", projectors, (self._on * rho) @ X / n)[of]
         step = a[live, None] * fields
         turn = X @ (W[live] + step).T
@@ -212,6 +244,34 @@ class Standstill:
         self._ahead[1][live] += step
         self.move = float((moved / np.hypot(a[live], row_norms(W[live]))).max(initial=0.0))
         return not bool((wrong & strict).any())
+
+    def _near(self, F: np.ndarray, p: np.ndarray, rho: np.ndarray) -> bool:
+        """Whether the loss is near enough to quadratic where the pulls ``p`` (n,) relax with the
+        integral ``rho`` (n,): pulls there are as foreseen, and none is left that features ``F``
+        (n, r) would follow for ever, along which there is no curvature. Takes ``fall`` from
+        there."""
+        field, size = self.field, row_norms(self.field.data.X)
+        h = self.h + F @ (F.T @ rho) / field.data.n
+        there = field.pulls(h)
+        # That of the quadratic may be more than there is.
+        self.fall = max(self.loss - float(field.value(h)), 0.0)
+        off, change = np.abs(there - self.pulls) @ size, np.abs(p - self.pulls) @ size
+        left = np.abs(F.T @ (p - self._bend * (self._basis @ self._parts)))
+        return bool(off <= NEAR * change + NONE * (np.abs(p) @ size)
+                    and (left <= NONE * (np.abs(F).T @ np.abs(p)).max(initial=0.0)).all())
+
+    def _least(self, F: np.ndarray, p: np.ndarray) -> np.ndarray:
+        """Take pulls and ``fall`` from where the loss itself is least over features ``F`` (n, r):
+        the integral of the pulls (n,) to there."""
+        found = least_over(self.field, self.h, F)
+        self._parts = np.zeros_like(self._parts)
+        if found is None:
+            self.pulls, self.fall = p, np.inf
+        else:
+            self.pulls = found.pulls
+            self.fall = max(self.loss - float(self.field.value(self.h + found.change)), 0.0)
+        self._from = self.pulls
+        return np.zeros_like(p) if found is None else found.effort
 
     def _features(self, a: np.ndarray, W: np.ndarray, codes: np.ndarray
                   ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -266,7 +326,12 @@ class Standstill:
         """What neurons that do not carry the output do to the pulls (n,), beyond what the live
         ones make up for."""
         a, W = np.sign(self.model.a) * self._sizes[0], self._sizes[1]
-        small = self.field.outputs(np.where(self.live, 0.0, a), W) * self._bend
+        small = self.field.outputs(np.where(self.live, 0.0, a), W)
+        if is_quadratic(self.field.loss):
+            small = small * self._bend
+        else:
+            # From pulls without them: curvature may vanish where they have led.
+            small = (self.field.pulls(self.h - small) - self.field.pulls(self.h)) / self._bend
         return np.asarray(self._bend * (small - self._basis @ (self._basis.T @ small)))
 
     def own(self, V: np.ndarray) -> np.ndarray:
@@ -274,6 +339,12 @@ class Standstill:
         the outputs of neurons that do not carry the output, as they are now."""
         X = self.field.data.X
         return np.asarray(np.abs(self.field.activation(V @ X.T) @ self._aside) / len(X))
+
+    @property
+    def foreseen(self) -> bool:
+        """Whether ``fall`` is near what it will be: always taken for so if the loss is quadratic,
+        for others only where features hardly change."""
+        return is_quadratic(self.field.loss) or bool(np.isfinite(self.fall) and self.move <= MOVES)
 
     @property
     def ahead(self) -> TwoLayerReLU:

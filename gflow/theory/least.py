@@ -1,0 +1,178 @@
+"""The least loss that there is: over networks of any width, and over what given features reach."""
+
+from __future__ import annotations
+
+from typing import Callable, NamedTuple
+
+import numpy as np
+
+from ..problem.bisection import bisect
+from ..problem.field import Field
+from ..problem.loss import is_quadratic
+from ..problem.norms import row_norms
+from ..problem.theirs import theirs
+
+NOTHING = 1e-28
+"""Losses below this part of that of the network that is 0 are rounding: squares of relative
+residuals of 1e-14."""
+EPS = float(np.finfo(float).eps)
+"""The same part for losses that are not quadratic: they may be made of differences, such as
+``sqrt(1 + r^2) - 1``, that are known to this part of their terms only."""
+RANK = 1e-10
+"""Singular values of features below this part of the largest are none."""
+ENOUGH = 1e-12
+"""Pulls below this part of the largest are none, where a loss is least."""
+STEPS = 60
+"""Of Newton's method."""
+FURTHEST = 2.0**500
+"""How far to look for where something turns, in its units."""
+
+
+def least_loss(field: Field) -> float:
+    """The least loss over networks of any width: on distinct rays outputs are free, on one they are
+    proportional, and 0 at the origin.
+
+    Examples
+    --------
+    >>> from ..problem.data import Data
+    >>> least_loss(Field(Data([[1.0], [1.0], [-1.0], [0.0]], [1.0, 2.0, 5.0, 0.5])))
+    0.09375
+    """
+    data, A = field.data, field.data.arrangement
+    h = np.zeros(data.n)
+    for c in range(len(A.normal)):
+        for side in (1.0, -1.0):
+            own = np.flatnonzero((A.label == c) & (side * A.length > 0))
+            if not own.size:
+                continue
+            x = np.abs(A.length[own])
+            # Only the shape counts: squares of lengths may be beyond double precision.
+            x /= x.max()
+            if is_quadratic(field.loss):
+                # Pulls at 0 over curvature 1 are what outputs should be.
+                slope = float(x @ field.first_pulls[own]) / float(x @ x)
+            else:
+                slope = _slope(field, own, x)
+            h[own] = slope * x
+    value, zero = float(field.value(h)), float(field.value(np.zeros(data.n)))
+    return 0.0 if value <= (NOTHING if is_quadratic(field.loss) else EPS) * zero else value
+
+
+def _slope(field: Field, own: np.ndarray, x: np.ndarray) -> float:
+    """The best slope of outputs along a ray, on which points ``own`` are at ``x``, both (k,).
+
+    Where the pull of all of them turns, to the last digit; a search by values would know it to the
+    root of rounding only. Labels are tried first: most losses vanish there, and only there.
+    """
+    y = field.data.y[own]
+
+    def pull(s: float) -> float:
+        with theirs:
+            return float(np.asarray(field.loss.pull(s * x, y), dtype=float) @ x)
+
+    def value(s: float) -> float:
+        with theirs:
+            found = float(np.asarray(field.loss.value(s * x, y), dtype=float).sum())
+        return np.inf if np.isnan(found) else found
+
+    # Not all of them can be, in double precision.
+    labels = [float(s) for s in np.unique(y / x) if np.isfinite(s)]
+    for s in [0.0] + labels:
+        if pull(s) == 0.0:
+            return s
+    sign = 1.0 if pull(0.0) > 0 else -1.0
+    turns = turning(lambda s: sign * pull(sign * s), float(np.abs(y).max()) or 1.0)
+    # Rounding may have the turn on either side of a label that is as good.
+    return min(labels + [0.0] + [sign * s for s in turns], key=value)
+
+
+def turning(force: Callable[[float], float], unit: float) -> tuple[float, ...]:
+    """Where a force that falls, and is positive at 0, becomes 0: the last number before, and the
+    first that is not; none if that is further than `FURTHEST` units.
+
+    Examples
+    --------
+    >>> turning(lambda s: 3.0 - s, 1.0)
+    (2.9999999999999996, 3.0)
+    >>> turning(lambda s: 1.0, 1.0)
+    ()
+    """
+    def over(s: float) -> bool:
+        # Beyond the range of a loss it is NaN.
+        return not force(s) > 0
+
+    low, high = 0.0, unit
+    while not over(high):
+        if high > FURTHEST * unit:
+            return ()
+        low, high = high, 2 * high
+    high = bisect(over, low, high, 0.0)
+    return float(np.nextafter(high, 0.0)), high
+
+
+class Reached(NamedTuple):
+    """What features reach, see `least_over`.
+
+    Attributes
+    ----------
+    change : ndarray, shape (n,)
+        Of the outputs, to there.
+    pulls : ndarray, shape (n,)
+        There, without what of them is left in the span of the features by rounding.
+    effort : ndarray, shape (n,)
+        The ``rho`` with ``F F^T rho / n = change`` of least norm: pulls whose integral it is take
+        the outputs there.
+    """
+
+    change: np.ndarray
+    pulls: np.ndarray
+    effort: np.ndarray
+
+
+def least_over(field: Field, h: np.ndarray, F: np.ndarray) -> Reached | None:
+    """Where the loss is least over outputs ``h + F c``; None if that is not found, as where it
+    falls for ever.
+
+    By Newton steps, each with an exact search along it: the loss is convex, so that whatever its
+    curvature is the pull along a line falls, and turns at the least value. Where there is no
+    curvature at all the step is that of the gradient.
+
+    Parameters
+    ----------
+    field : Field
+        Data and loss.
+    h : ndarray, shape (n,)
+        Outputs.
+    F : ndarray, shape (n, r)
+        Features.
+
+    Examples
+    --------
+    >>> from ..problem.data import Data
+    >>> field = Field(Data([[1.0], [1.0]], [1.0, 2.0]))
+    >>> found = least_over(field, np.zeros(2), np.ones((2, 1)))
+    >>> found.change, found.pulls
+    (array([1.5, 1.5]), array([-0.5,  0.5]))
+    """
+    Q, s, _ = np.linalg.svd(F, full_matrices=False)
+    kept = s > RANK * s.max(initial=0.0)
+    Q, s = Q[:, kept], s[kept]
+    change, p = np.zeros(len(h)), field.pulls(h)
+    enough = ENOUGH * max(float(np.abs(p).max()), float(np.abs(field.first_pulls).max()))
+    for _ in range(STEPS):
+        force = Q.T @ p
+        if np.abs(force).max(initial=0.0) <= enough:
+            effort = len(h) * (Q @ ((Q.T @ change) / s**2))
+            return Reached(change, np.asarray(p - Q @ force), np.asarray(effort))
+        H = Q.T @ (field.curvature(h + change)[:, None] * Q)
+        # Not singular, and where there is no curvature, large: the search along it shortens it.
+        ridge = EPS * float(np.trace(H)) or 1.0
+        step = Q @ np.linalg.solve(H + ridge * np.eye(len(s)), force)
+        step /= row_norms(step)
+        turns = turning(lambda t: float(field.pulls(h + change + t * step) @ step),
+                        max(float(np.abs(h).max()), float(np.abs(field.data.y).max())))
+        if not turns:
+            return None
+        change = change + turns[1] * step
+        p = field.pulls(h + change)
+    return None

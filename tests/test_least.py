@@ -1,0 +1,56 @@
+"""The least loss over networks of any width, for losses of users."""
+
+import numpy as np
+import pytest
+
+import gflow
+from gflow.problem.field import Field
+from gflow.theory import verdict
+from gflow.theory.least import least_loss
+
+from flat_losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
+
+ALL = [Quartic(), PseudoHuber(), Huber(), Tube(), Hinge(), LogCosh()]
+
+
+@pytest.mark.parametrize("loss", ALL, ids=lambda loss: type(loss).__name__)
+def test_points_on_rays_of_their_own_are_fitted(loss):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        X, y = rng.standard_normal((4, 3)), rng.uniform(0.4, 5, 4) * rng.choice([-1, 1], 4)
+        assert least_loss(Field(gflow.Data(X, y), loss)) == 0.0
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_run_that_interpolates_is_one(seed):
+    """A search by values is off by 1e-8, and the value there by a rounding of its terms: that is
+    more than the loss of the run."""
+    y = np.random.default_rng(seed).uniform(0.5, 5, 2)
+    found = verdict((np.sqrt(y), np.diag(np.sqrt(y))), (np.eye(2), y), loss=PseudoHuber())
+    assert found.kind == "interpolation" and found.global_minimum == 0.0 == found.loss
+
+
+@pytest.mark.parametrize("loss", [x for x in ALL if not isinstance(x, Hinge)],
+                         ids=lambda loss: type(loss).__name__)
+def test_labels_that_disagree_meet_in_the_middle(loss):
+    field = Field(gflow.Data([[1.0], [1.0]], [1.25, 0.75]), loss)
+    assert np.isclose(least_loss(field), float(field.value(np.ones(2))), rtol=1e-14)
+
+
+def test_at_different_lengths_the_net_pull_vanishes():
+    # (1 - s)^3 = 8 s^3 for outputs s and 2 s at labels 1 and 0: s = 1 / (1 + 2^(4/3)).
+    s = 1 / (1 + 2**(4 / 3))
+    exact = ((1 - s)**4 + (2 * s)**4) / 8
+    found = least_loss(Field(gflow.Data([[1.0], [2.0]], [1.0, 0.0]), Quartic()))
+    assert np.isclose(found, exact, rtol=1e-14)
+
+
+def test_it_is_never_above_what_is_reached():
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        y = rng.uniform(-2, 2, 3)
+        field = Field(gflow.Data([[1.0], [0.7], [0.2]], y), PseudoHuber())
+        best = least_loss(field)
+        s = np.linspace(-4, 4, 2001)[:, None] * [1.0, 0.7, 0.2]
+        assert best <= field.value(s).min()
+        assert verdict(([1.0], [[0.5]]), field.data, loss=PseudoHuber()).global_minimum == best
