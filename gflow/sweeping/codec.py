@@ -20,9 +20,8 @@ LARGEST = 100_000_000
 """Bytes that the arrays of one result may take."""
 DECIMAL = 4096
 """Bits of the whole numbers that are written with decimals: Python reads no more than 4300."""
-KEPT = {np.ndarray, np.matrix, np.memmap, np.recarray, np.ma.MaskedArray, np.char.chararray}
-"""Arrays that are no more than their entries, or that are refused if they are; others may have
-units."""
+KEPT = {np.ndarray, np.matrix, np.memmap, np.recarray, np.char.chararray}
+"""Arrays that are no more than their entries; others may have units. Masked ones are looked at."""
 SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -149,7 +148,8 @@ def _scalar(value: Any) -> Any:
 
 def _more(value: Any) -> bool:
     """Whether a value is an array that may be more than its entries."""
-    return isinstance(value, np.ndarray) and type(value) not in KEPT
+    return isinstance(value, np.ndarray) and type(value) not in KEPT and \
+        not isinstance(value, np.ma.MaskedArray)
 
 
 def _array(name: str, value: Any) -> bytes:

@@ -65,6 +65,7 @@ def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None
         # Whatever the settings of matplotlib say.
         style = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": 4,
                  "fillstyle": "full", "markerfacecolor": colour, "markeredgecolor": colour,
+                 "markeredgewidth": 1.0, "linestyle": "-",
                  "label": None if by is None else plain(f"{by} = {group}")}
         if table[y].dtype == bool:
             ax.plot(points, [sample.mean() for sample in samples], **style)
