@@ -6,7 +6,7 @@ import pytest
 import gflow
 from gflow.problem.field import Field
 from gflow.theory import verdict
-from gflow.theory.least import least_loss
+from gflow.theory.least import least_loss, least_over
 
 from flat_losses import Hinge, Huber, LogCosh, PseudoHuber, Quartic, Tube
 
@@ -54,3 +54,19 @@ def test_it_is_never_above_what_is_reached():
         s = np.linspace(-4, 4, 2001)[:, None] * [1.0, 0.7, 0.2]
         assert best <= field.value(s).min()
         assert verdict(([1.0], [[0.5]]), field.data, loss=PseudoHuber()).global_minimum == best
+
+
+def test_where_outputs_and_labels_are_0_there_is_a_unit():
+    """The search for the turn began with steps of 0, and went on for ever."""
+    class Ahead(Quartic):
+        def value(self, h, y):
+            return super().value(h, y + 1.0)
+
+        def pull(self, h, y):
+            return super().pull(h, y + 1.0)
+
+        def curvature(self, h, y):
+            return super().curvature(h, y + 1.0)
+
+    field = Field(gflow.Data([[1.0]], [0.0]), Ahead())
+    assert least_over(field, np.zeros(1), np.ones((1, 1))).change == pytest.approx(1.0, abs=1e-3)

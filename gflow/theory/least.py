@@ -170,7 +170,7 @@ def least_over(field: Field, h: np.ndarray, F: np.ndarray) -> Reached | None:
         step = Q @ np.linalg.solve(H + ridge * np.eye(len(s)), force)
         step /= row_norms(step)
         turns = turning(lambda t: float(field.pulls(h + change + t * step) @ step),
-                        max(float(np.abs(h).max()), float(np.abs(field.data.y).max())))
+                        max(float(np.abs(h).max()), float(np.abs(field.data.y).max())) or 1.0)
         if not turns:
             return None
         change = change + turns[1] * step
