@@ -82,6 +82,15 @@ def test_neurons_align_then_grow_as_one(three_points):
     assert "30 neurons" in repr(alignment) and "in 1 groups" in repr(alignment)
 
 
+def test_what_there_is_of_an_alignment_is_shown():
+    data = ([[1.0]], [1.0])
+    shown = repr(gflow.integrate(([0.5], [[0.3]]), data, 1.0, rates=(1.0, 0.0)).alignment())
+    assert shown.startswith("Alignment: 1 of 1 neurons alive") and "phases       none: " in shown
+    smooth = gflow.TwoLayer([0.5], [[0.3]], activation="tanh")
+    shown = repr(gflow.integrate(smooth, data, 1.0).alignment())
+    assert shown.startswith("Alignment: none (this is for ReLU and leaky networks")
+
+
 def test_groups_of_a_start(three_points):
     alignment, start = three_points.alignment(), three_points(0.0)
     groups = alignment.groups(0.0, angle=0.3)

@@ -321,13 +321,22 @@ class Alignment(Value):
                       ACCURATE)
 
     def __repr__(self) -> str:
-        phases = self.phases
-        flats = ", ".join(f"{s:.4g} to {e:.4g}" for s, e, _ in phases.plateaus) or "none"
+        # Of some runs there are no phases, or no groups; what can be said is said.
+        try:
+            groups = len(self.groups().size)
+        except ValueError as error:
+            return f"Alignment: none ({error})"
         seen = self.flow.pattern(self.flow.t_end).any(axis=1)
         alive = seen.size if self.flow.activation.slope else int(seen.sum())
+        words = (f"Alignment: {alive} of {self.flow.path.m} neurons alive at the end, in {groups} "
+                 "groups")
+        try:
+            phases = self.phases
+        except ValueError as error:
+            return f"{words}\n  phases       none: {error}"
+        flats = ", ".join(f"{s:.4g} to {e:.4g}" for s, e, _ in phases.plateaus) or "none"
         return "\n".join([
-            f"Alignment: {alive} of {self.flow.path.m} neurons alive at the end, in "
-            f"{len(self.groups().size)} groups",
+            words,
             f"  alignment    until t = {phases.alignment:.4g}",
             f"  escape       at t = {phases.escape:.4g}",
             f"  plateaus     {flats}",
