@@ -17,7 +17,7 @@ class Quartic:
 
 
 class PseudoHuber:
-    """Little curvature far from it."""
+    """Little curvature far from it; as people write it, with cancellation near it."""
 
     def value(self, h, y):
         return np.sqrt(1 + (h - y)**2) - 1
@@ -41,43 +41,3 @@ class Huber:
 
     def curvature(self, h, y):
         return np.where(np.abs(h - y) <= 0.5, 1.0, 0.0)
-
-
-class Tube:
-    """Nothing within 0.1 of the label."""
-
-    def value(self, h, y):
-        return np.maximum(np.abs(h - y) - 0.1, 0.0)**2 / 2
-
-    def pull(self, h, y):
-        return np.sign(y - h) * np.maximum(np.abs(h - y) - 0.1, 0.0)
-
-    def curvature(self, h, y):
-        return np.where(np.abs(h - y) > 0.1, 1.0, 0.0)
-
-
-class Hinge:
-    """Squared, and nothing beyond the margin."""
-
-    def value(self, h, y):
-        return np.maximum(0.0, 1 - y * h)**2 / 2
-
-    def pull(self, h, y):
-        return y * np.maximum(0.0, 1 - y * h)
-
-    def curvature(self, h, y):
-        return y**2 * (y * h < 1)
-
-
-class LogCosh:
-    """Exponentially little far away."""
-
-    def value(self, h, y):
-        r = np.abs(h - y)
-        return r + np.log1p(np.exp(-2 * r)) - np.log(2)
-
-    def pull(self, h, y):
-        return np.tanh(y - h)
-
-    def curvature(self, h, y):
-        return 1 / np.cosh(h - y)**2

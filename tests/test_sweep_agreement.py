@@ -107,7 +107,7 @@ def test_what_was_set_or_drawn_in_the_session_must_be_carried(loaded, go, monkey
 def test_a_worker_with_one_thread_says_so_of_what_may_be_their_number(loaded, go, monkeypatch):
     module = loaded()
     monkeypatch.setattr(module, "SCALE", 5)
-    with pytest.raises(SweepError, match="SCALE is other .*it is 1 here, where workers have one"):
+    with pytest.raises(SweepError, match="SCALE is other .*it is 1 here: workers .* one thread"):
         go(module.scaled)
 
 

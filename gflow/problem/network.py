@@ -29,6 +29,7 @@ if TYPE_CHECKING:  # pragma: no cover
 FARTHEST = 1e18
 """Largest size of a ``log_scale``: powers of two are whole numbers of 64 bits."""
 WEIGHTS = ("a", "W", "log_scale")
+"""What a network is made of."""
 CHUNK = 4_000_000
 """Products of neurons and points that are made at once."""
 

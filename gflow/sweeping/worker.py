@@ -220,7 +220,8 @@ def _load(packed: bytes, code: str, claims: Claims, token: str) -> Callable[...,
     run: Callable[..., Any] = pickle.loads(packed)
     thing = disagreement(run, claims)
     if thing is not None:
-        hint = " (it is 1 here, where workers have one thread)" if NUMBERS.get(thing) == 1 else ""
+        hint = (" (it is 1 here: workers that gflow starts have one thread)"
+                if NUMBERS.get(thing) == 1 else "")
         raise _Other(f"its {thing} is other code or data than the session's: start both anew, or "
                      f"carry what was set or drawn with functools.partial{hint}")
     return run
