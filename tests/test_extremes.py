@@ -137,6 +137,10 @@ def test_the_search_for_faults_reports_what_it_finds(monkeypatch):
                              np.full(1, 2.0), 3.0)
     assert [said.split()[:2] for said in faults.examine("plain", problem, steps.append)] == [
         ["wrong", "DOP853:"], ["wrong", "waveform:"]]
+    # And told apart from one that small changes of the inputs move as far.
+    monkeypatch.setattr(faults, "well_conditioned", lambda *asked: ("X",) not in asked)
+    assert [said.split()[:2] for said in faults.examine("plain", problem, steps.append)] == [
+        ["inputs", "DOP853:"], ["inputs", "waveform:"]]
 
 
 def test_settings_are_part_of_the_search():
