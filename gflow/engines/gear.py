@@ -72,6 +72,12 @@ class Gear:
         """Whether the implicit stepper is in use instead."""
         return self.method != self.asked
 
+    def first(self, h: float) -> float:
+        """The first step of the stepper now in use where the other one would go on with ``h``:
+        beyond its limit an explicit one blows errors up, which it tells at the end of its steps
+        and not within them."""
+        return h if self.stiff else min(h, self.limit)
+
     def shift(self, stepper: Any, left: float) -> bool:
         """Look at a step that was just made, with so much time ``left``; whether `method` is
         another one from now on."""

@@ -12,18 +12,20 @@ neuron has a choice, whether its slide ended there or, by rounding, before.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Callable
+from typing import TYPE_CHECKING, Any, Callable, NamedTuple
 
 import numpy as np
-from numpy.polynomial.chebyshev import chebval
+from numpy.polynomial.chebyshev import chebint, chebval
 
 from ..kernels.chebyshev import halves, nodes, to_series
 from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, SIGN, SUM_ROUNDING,
                                  multiplier_errors, multipliers)
-from ..kernels.roots import first_exit
+from ..kernels.roots import first_exit, root_between
+from ..kernels.slides import WIDE
 from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from .events import OFF
+from .gear import STABLE
 from .pattern import Geometry, Slide
 
 if TYPE_CHECKING:
@@ -31,9 +33,11 @@ if TYPE_CHECKING:
 
 NAUGHT, CLEAR = 100.0, 1000.0
 """A margin of so many times its error, `RESIDUAL_ERROR` of ``rtol``, may be 0, and one of so many
-is not: where explicit steppers are at their limit of stability, pulls swing by 20 ``rtol``."""
-WIDE = 3.0
-"""A neuron within so many ``rtol`` of a hyperplane may be on it: as certificates have it."""
+is not: where explicit steppers are at their limit of stability, pulls swing by 20 ``rtol``, and
+within a step they may move a neuron off by some. Larger: slides that end late / smaller: releases
+that are noise."""
+SWING = 2.0
+"""A margin that is so much larger within a step than at both ends swings."""
 
 
 class Margins:
@@ -67,10 +71,10 @@ class Margins:
         """When a margin (q,) passes 0, or ``-band`` if it begins within that; 2 if never."""
         return float(first_exit(to_series(self.fine) @ margin, halves(self.fine), band, 1.0))
 
-    def opens(self, i: int, h: int, side: np.ndarray, sign: float, normal: np.ndarray,
-              weight: Callable[[float], np.ndarray], band: float) -> tuple[float, bool]:
-        """When one side begins to lead away from a hyperplane on which a neuron is, as far as
-        errors say, while on the other it stays.
+    def beside(self, i: int, h: int, side: np.ndarray, sign: float, normal: np.ndarray
+               ) -> tuple[np.ndarray, np.ndarray, float] | None:
+        """Margins (q,) of a neuron beside a hyperplane, if it did slide on it: on its own side and
+        across; and their error. None where it has no such margins.
 
         Parameters
         ----------
@@ -82,10 +86,31 @@ class Margins:
             Sign of the output weight.
         normal : ndarray, shape (C, d)
             Unit normals.
-        weight : callable
-            The hidden weight (d,) at a time in [-1, 1].
-        band : float
-            Error of weights, relative to their norm.
+        """
+        side, now = side.copy(), side[i, h]
+        side[i, h] = 0
+        planes = np.flatnonzero(side[i] == 0)
+        slide = Slide(planes, normal[planes], sign)
+        if sign == 0.0 or len(slide.basis) < planes.size:
+            return None
+        below, above, error = self.of(i, slide, side)
+        j = int(np.searchsorted(planes, h))
+        own, across = (below[:, j], above[:, j])[::-int(now)]
+        return own, across, float(error[j])
+
+    def opening(self, own: np.ndarray, across: np.ndarray, error: float,
+                on: Callable[[float], bool]) -> tuple[float, bool]:
+        """When one side of a hyperplane on which a neuron is begins to lead away, as far as errors
+        say, while on the other it stays.
+
+        Parameters
+        ----------
+        own, across : ndarray, shape (q,)
+            Its margins, see `beside`.
+        error : float
+            Their error.
+        on : callable
+            Whether it is on the hyperplane at a time in [-1, 1].
 
         Returns
         -------
@@ -95,22 +120,6 @@ class Margins:
             Whether one that has just come off is still to be decided at the end: its own side has
             not clearly led away, on the other it would stay.
         """
-        side, now = side.copy(), side[i, h]
-        side[i, h] = 0
-        planes = np.flatnonzero(side[i] == 0)
-        slide = Slide(planes, normal[planes], sign)
-        if sign == 0.0 or len(slide.basis) < planes.size:
-            return 2.0, False
-        below, above, error = self.of(i, slide, side)
-        j = int(np.searchsorted(planes, h))
-        own, across = (below[:, j], above[:, j])[::-int(now)]
-        return self.opening(own, across, float(error[j]),
-                            lambda s: is_on(weight(s), normal[h], band))
-
-    def opening(self, own: np.ndarray, across: np.ndarray, error: float,
-                on: Callable[[float], bool]) -> tuple[float, bool]:
-        """The same for one whose own side has the margin ``own`` (q,), while the other one has
-        ``across``; ``on`` says whether it is on the hyperplane at a time."""
         clear, naught = CLEAR * error, NAUGHT * error
         for one, other in ((own, across), (across, own)):
             first = self.leaves(one, clear)
@@ -132,6 +141,18 @@ def waits(own: np.ndarray, across: np.ndarray, error: Any) -> Any:
     return (own[..., -1] >= -CLEAR * error) & (np.abs(across[..., -1]) <= NAUGHT * error)
 
 
+def is_even(own: float, across: float) -> bool:
+    """Whether a neuron that was let go of where both margins were errors may still have been on
+    either side, as far as margins say now, in units of their error."""
+    return own <= CLEAR and across <= CLEAR
+
+
+def led_apart(own: float, across: float) -> bool:
+    """Whether one side leads away by now, clear of errors, and the other one leads nowhere or away,
+    too: then that neuron had a choice."""
+    return max(own, across) <= NAUGHT and min(own, across) < -CLEAR
+
+
 class OfStep(Margins):
     """Margins on a part of a step.
 
@@ -150,6 +171,7 @@ class OfStep(Margins):
         self.states = np.ascontiguousarray(chebval(nodes(fine), series).T)
         times = t0 + (nodes(fine) + 1) / 2 * length
         p = np.array([engine.pulls(state, t) for state, t in zip(self.states, times)])
+        self.half, self.size, self.jump = length / 2, np.ones((1, 1)), np.ones((1, 1))
         # Pulls carry the error of the weights: once they decay to it, multipliers mean nothing.
         a, W = engine.split(series[0])
         error = RESIDUAL_ERROR * max(engine.rtol, 1e-12) * np.abs(engine.data.arrangement.length)
@@ -159,9 +181,9 @@ class OfStep(Margins):
             error *= bend
         if engine.clock.parts is not None:
             # Clocks may go faster by a power that no polynomial follows; signs do not depend on it.
-            size = np.abs(p).max(axis=1, keepdims=True)
-            size[size == 0.0] = 1.0
-            p, error = p / size, error / size[0]
+            self.size = np.abs(p).max(axis=1, keepdims=True)
+            self.size[self.size == 0.0] = 1.0
+            p, error = p / self.size, error / self.size[0]
         # On losses without end pulls keep their signs, and fall by orders on a long step.
         self.fall = is_endless(engine.field.loss) and engine.drift.turning is None
         super().__init__(engine.pattern.geometry, p, error)
@@ -179,28 +201,51 @@ class OfStep(Margins):
             moved = (own * engine.drift.turning) @ slide.solve.T
             below, above = below * size - moved, above * size + moved
             error = error * np.abs(size).max()
-        jump = below + above
+        jump, self.jump = below + above, np.ones((1, 1))
         if self.fall and (jump > 0).all():
             # A polynomial of sums of exponentials is wrong by more than what is left of them.
-            below, above, error = below / jump, above / jump, error / jump[0]
+            below, above, error, self.jump = below / jump, above / jump, error / jump[0], jump
         return below, above, error
 
-    def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float) -> float:
+    def moves(self, i: int) -> np.ndarray:
+        """By how much of its norm, per unit of s, margins of 1 of the last `of` move neuron ``i``
+        off its hyperplanes: (q, s)."""
+        engine = self.engine
+        width = float(row_norms(engine.split(self.states[0])[1][i:i + 1])[0])
+        speed = np.full(len(self.states), self.half / width if width > 0 else 0.0)
+        if engine.drift.turning is None:
+            speed *= np.abs(self.states[:, i])
+        return np.asarray(speed[:, None] * self.size * self.jump)
+
+    def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float,
+                moves: np.ndarray) -> float:
         """When a margin (q,) ends a slide, the other one being ``other``; 2 if never.
 
-        A margin clear of its error is followed to its zero; another has no sign. Where an explicit
-        stepper is at its limit of stability, and both margins are 0 but for its swings, they pass
-        0 and come back as long as it stays there, within every step: a slide goes on until they are
-        beyond that, or do not come back.
+        By itself a margin within errors has no sign. What shows is how far the neuron would be off
+        by now if it had been let go of where that first led away, at ``moves`` times minus the
+        margin: errors come and go, and what they move comes back. Once that is more than errors of
+        its weight, or the margin is clear of its own, it is let go of where that passed 0. Explicit
+        steppers swing within a step beyond their limit of stability, and are right at its ends.
+        Where both margins are errors a side is taken by what grows alone.
         """
-        if self.fall and (margin > 0).all():
+        if (margin >= 0).all() or self.fall and (margin > 0).all():
             return 2.0
-        s = self.leaves(margin, 0.0 if margin[0] > error else error)
-        swings = NAUGHT * error
-        if self.engine.gear.count and s <= 1.0 and abs(
-                chebval(s, to_series(self.fine) @ other)) <= swings:
-            return -1.0 if margin.max() < -error else self.leaves(margin + swings, 0.0)
-        return s
+        explicit = self.engine.gear.asked in STABLE
+        noise, band = NAUGHT * error if explicit else error, max(self.engine.rtol, 1e-12)
+        to, s = to_series(self.fine), nodes(self.fine)
+        way = chebval(s, chebint(to @ (margin * moves), lbnd=-1))
+        off = np.maximum.accumulate(way) - way
+        swings = np.abs(margin).max() > SWING * max(abs(margin[0]), abs(margin[-1]))
+        gone = off > NAUGHT * band
+        gone[-1] |= off[-1] > (NAUGHT if swings else WIDE) * band or margin[-1] < -noise
+        grows = margin[-1] < -noise or margin.max() < -error and margin[-1] <= margin[0]
+        if not gone.any() or explicit and abs(other[-1]) <= noise and not grows:
+            return 2.0
+        top = int(np.argmax(way[:int(np.argmax(gone)) + 1]))
+        if margin[top] <= 0 and top == 0:
+            return -1.0
+        low = top if margin[top] > 0 else top - 1
+        return float(root_between(to @ margin, 0.0, s[low], s[low + 1]))
 
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
@@ -213,9 +258,11 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
         if a[i] == 0.0 and not W[i].any():
             continue
         below, above, error = margins.of(i, slide, engine.pattern.side)
+        moves = margins.moves(i)
         for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
-                s = margins.lets_go(margin[:, j], other[:, j], float(error[j]))
+                s = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
+                                    moves[:, j if moves.shape[1] > 1 else 0])
                 if s <= 1.0:
                     found.append((s, i, int(h), kind))
         out = slide.sign * series[:, i]
@@ -225,20 +272,38 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
     return found
 
 
+class Let(NamedTuple):
+    """How a neuron came off a hyperplane.
+
+    Attributes
+    ----------
+    fresh : bool
+        A slide has just ended, and nothing decides it so far.
+    seen : bool
+        A step has been made since.
+    even : float
+        Time at which it was let go, where both margins were errors then; infinite if not.
+    """
+
+    fresh: bool
+    seen: bool = False
+    even: float = np.inf
+
+
 class Freed:
     """Neurons that came off a hyperplane, or over it, and have not left it for a reason that is
     clear of errors.
 
     Attributes
     ----------
-    pairs : dict of (int, int) to bool
-        Neuron and hyperplane: whether a slide has just ended, and nothing decides it so far.
+    pairs : dict of (int, int) to Let
+        Neuron and hyperplane.
     told : set of (int, int)
         Those of which a choice has been told since their side changed.
     """
 
     def __init__(self) -> None:
-        self.pairs: dict[tuple[int, int], bool] = {}
+        self.pairs: dict[tuple[int, int], Let] = {}
         self.told: set[tuple[int, int]] = set()
 
     def add(self, touched: Any, changed: dict[tuple[int, int], bool]) -> None:
@@ -246,9 +311,9 @@ class Freed:
         there, whether they slid before."""
         for i, h, kind in touched:
             if h >= 0:
-                self.pairs[i, h] = kind in (RELEASE_BELOW, RELEASE_ABOVE)
+                self.pairs[i, h] = Let(kind in (RELEASE_BELOW, RELEASE_ABOVE))
         # Some are let go of by the way. What was chosen is over where a side changes.
-        self.pairs |= {pair: True for pair, slid in changed.items() if slid}
+        self.pairs |= {pair: Let(True) for pair, slid in changed.items() if slid}
         self.told -= changed.keys()
 
     def tell(self, engine: Stepping, series: np.ndarray, t0: float, t1: float) -> None:
@@ -259,33 +324,50 @@ class Freed:
         """
         pattern, margins = engine.pattern, None
         W = engine.split(engine.state)[1]
-        for (i, h), fresh in list(self.pairs.items()):
+        for (i, h), let in list(self.pairs.items()):
             side = int(pattern.side[i, h])
             near = is_on(W[i], pattern.arrangement.normal[h], engine.band)
-            if side == 0 or pattern.rest[i] or not (fresh or near):
+            if side == 0 or pattern.rest[i] or not (let.fresh or near or let.even < np.inf):
                 del self.pairs[i, h]
                 continue
             if engine.pattern.activation.slope or (pattern.codes[i] == OFF).all():
                 continue
             margins = margins or OfStep(engine, series, t0, t1 - t0)
-            s, waits = self._opens(margins, series, i, h)
-            if s <= 1.0 and (i, h) not in self.told:
+            when, waits, even = self._opens(margins, series, i, h, let, (t0, t1))
+            if when <= t1 and (i, h) not in self.told:
                 self.told.add((i, h))
-                pattern.choices.append(np.array(
-                    [[i, t0 + (s + 1) / 2 * (t1 - t0), h, side, -side, 2]]))
-            if s <= 1.0 or not (near or fresh and waits):
+                pattern.choices.append(np.array([[i, when, h, side, -side, 2]]))
+            if when <= t1 or not (near or even < np.inf or let.fresh and waits):
                 del self.pairs[i, h]
             else:
-                self.pairs[i, h] = fresh and waits
+                self.pairs[i, h] = Let(let.fresh and waits, True, even)
 
     @staticmethod
-    def _opens(margins: OfStep, series: np.ndarray, i: int, h: int) -> tuple[float, bool]:
-        """See `Margins.opens`."""
+    def _opens(margins: OfStep, series: np.ndarray, i: int, h: int, let: Let,
+               span: tuple[float, float]) -> tuple[float, bool, float]:
+        """Time of a choice on a step with this ``span``, and whether it is to be waited for, see
+        `Margins.opens`; what `Let.even` is from now on."""
         engine, pattern = margins.engine, margins.engine.pattern
         own = slice(engine.m + i * engine.d, engine.m + (i + 1) * engine.d)
-        return margins.opens(i, h, pattern.side, float(np.sign(chebval(-1.0, series[:, i]))),
-                             pattern.arrangement.normal, lambda s: chebval(s, series[:, own]),
-                             engine.band)
+        found = margins.beside(i, h, pattern.side, float(np.sign(chebval(-1.0, series[:, i]))),
+                               pattern.arrangement.normal)
+        if found is None:
+            return np.inf, False, np.inf
+        one, other, error = found
+        s, waits = margins.opening(*found, lambda s: is_on(
+            chebval(s, series[:, own]), pattern.arrangement.normal[h], engine.band))
+        even = let.even
+        if let.fresh and not let.seen and abs(other[0]) <= CLEAR * error:
+            even = span[0]
+        if s <= 1.0:
+            return min(even, span[0] + (s + 1) / 2 * (span[1] - span[0])), waits, even
+        with np.errstate(divide="ignore", invalid="ignore"):
+            last = float(one[-1] / error), float(other[-1] / error)
+        even = even if is_even(*last) else np.inf
+        apart = led_apart(*last) or last[0] < -1.0 and last[1] <= NAUGHT and not is_on(
+            engine.split(engine.state)[1][i], pattern.arrangement.normal[h],
+            NAUGHT / WIDE * engine.band)
+        return even if apart else np.inf, waits, even
 
 
 def is_on(w: np.ndarray, normal: np.ndarray, band: float) -> bool:

@@ -311,6 +311,7 @@ class Stepping:
             self.steps += 1
             contacts = self.accept(*last)
             shifted = stepper is not None and self._shift(stepper)
+            h = self.gear.first(h) if shifted else h
             look = min(look, self.steps + SELDOM) if shifted else look
             if contacts is None:
                 stepper = self.stepper(self.longest)

@@ -41,8 +41,8 @@ TIMELY = 1e-5
 CLOCK = 100.0
 """So many times the last digit of their time, too: late in a run steps are hardly longer."""
 SWING = 3.0
-"""A side that leads nowhere has so much less of a push than errors say, one that clearly leads away
-the square of that more: engines tell choices from 20 and 200 ``rtol`` on
+"""A side that leads nowhere has so much less of a push than errors say in the end, one that clearly
+leads away the square of that more: engines tell choices from 20 and 200 ``rtol`` on
 (`gflow.engines.sliding.NAUGHT`)."""
 LATER = np.geomspace(1e-4, 1.0, 9)
 """Parts of the time in which a neuron turns, or of `GAP` of that to the next event of the pair, at
@@ -286,9 +286,10 @@ class Contacts:
             noise = float(pushes.noise[0])
             own, other = (float(side[0]) for side in
                           (pushes.above, pushes.below)[::1 if above else -1])
-            if pushes.rest.any() or not abs(other) <= noise / SWING:
+            if pushes.rest.any() or not other <= noise:
                 return False
-            if -own > SWING**2 * noise:
+            # Explicit steppers let go in the middle of a swing.
+            if -own > SWING**2 * noise and other <= noise / SWING:
                 return True
         return False
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from .jit import kernel, leaf, maker
 from .outputs import weight_on
-from .slides import project, slide_exit, sliding_planes
+from .slides import WIDE, project, slide_exit, sliding_planes, turning
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
 
@@ -22,9 +22,10 @@ Groups = namedtuple("Groups", "of first slides slot lam field bend")
 hyperplanes (G,) it slides on; row of each in the arrays that follow, or -1 (G,); propagators
 (g, J, d + 1, d + 1), field (g, d) at the middle, and a bound on how far the field is from that
 (g,), infinite if a slide ends."""
-Neurons = namedtuple("Neurons", "U side loose direction closest weight")
+Neurons = namedtuple("Neurons", "U side loose direction closest led weight")
 """The neurons: ``(a, w)`` (m, d + 1) in units whose squares are ``weight`` (m,), sides and
-hyperplanes just left (m, C), and their last scans (m, d + 1) and (m, NEAR + 1)."""
+hyperplanes just left (m, C), their last scans (m, d + 1) and (m, NEAR + 1), and releases that
+errors hide (m, 3), see `march`."""
 
 
 @leaf
@@ -95,6 +96,16 @@ def tangent_features(moments, to, side, geometry, factor, features):
                 features[row, k] *= on[k]
 
 
+@leaf
+def fastest(of, pattern, U):
+    """The most of `turning` of the neurons ``U`` (m, d + 1) of a pattern."""
+    most = 0.0
+    for i in range(of.size):
+        if of[i] == pattern:
+            most = greater(most, turning(U[i]))
+    return most
+
+
 @maker
 def propagators(begin, end, groups, D, side, U, normal, force, times):
     """Fill ``groups.lam``, ``field`` and ``bend`` for the patterns ``begin`` to ``end - 1``.
@@ -115,6 +126,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
     z = np.empty(p)
     tail = np.empty(p)
     u = np.empty(d + 1)
+    led = np.empty((1, 3))
     for pattern in range(begin, end):
         g = groups.slot[pattern]
         if g < 0:
@@ -125,12 +137,14 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
                 F[j, c] = P[j, c] = D[pattern, j, c]
         count = sliding_planes(side[i], planes, groups.slides[pattern])
         if count > 0:
+            led[0, 0] = 2.0
             rank = project(planes, count, normal, F, P, basis)
             end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
                                      force.plus, force.minus, side[i], force.plus_error,
                                      force.minus_error, force.unit_r, force.split_r, normal, lam,
-                                     solve, z, tail)
-            if end_s <= 1.0 or U[i, 0] == 0.0:
+                                     solve, z, tail, fastest(groups.of, pattern, U),
+                                     WIDE * force.band, led, 0)
+            if lesser(end_s, led[0, 0]) <= 1.0 or U[i, 0] == 0.0:
                 bends[g] = np.inf
                 continue
         bends[g] = 0.0

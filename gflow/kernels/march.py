@@ -17,7 +17,7 @@ from .crossings import ON_SURFACE, RELEASE_BELOW, tighten
 from .filippov import ROUNDING
 from .jit import leaf
 from .settling import change_side, settle
-from .slides import active_sum, project, slide_exit, sliding_planes
+from .slides import WIDE, active_sum, project, slide_exit, sliding_planes, turning
 from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
 from .taylor import at, decayed_speed, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
@@ -45,7 +45,7 @@ Bench = namedtuple("Bench", "planes Z near touched when w new field basis most")
 
 
 @leaf
-def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, axis, closest,
+def march(neuron, u, side, loose, led, D, geometry, force, times, states, log, room, axis, closest,
           slides, grouped, weight, energy, work):
     """Carry one neuron from s = -1 to s = 1.
 
@@ -57,6 +57,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
         ``(a, w)``; replaced by its end.
     side : int8 array (C,), loose : bool array (C,)
         Sides, and hyperplanes just left; replaced by those at the end.
+    led : array (m, 3)
+        Receives, in its row, what errors of multipliers hide: see `slide_exit`.
     D : array (p, d)
         Field of its active points, monomial coefficients in s; replaced.
     geometry, force : Geometry, Force
@@ -106,8 +108,8 @@ def march(neuron, u, side, loose, D, geometry, force, times, states, log, room, 
     count, line, exit_s, exit_plane, exit_kind = 0, False, 2.0, -1, RELEASE_BELOW
     for _ in range(PIECES + PIECES_A_PLANE * C):
         if switched:
-            count, line, exit_s, exit_plane, exit_kind = aim(s, sign, side, slides, D, geometry,
-                                                             force, work)
+            count, line, exit_s, exit_plane, exit_kind = aim(
+                neuron, u, s, sign, side, slides, led, D, geometry, force, work)
         F = work.P if count > 0 else D
         # 1. The piece: as long as the series is accurate and far hyperplanes stay far.
         x = lesser(lesser(1.0 - s, exit_s - s), 2.5 * gap)
@@ -220,7 +222,7 @@ def sign_at_start(u, D):
 
 
 @leaf
-def aim(s, sign, side, slides, D, geometry, force, work):
+def aim(neuron, u, s, sign, side, slides, led, D, geometry, force, work):
     """After a switch: number of sliding hyperplanes, with the projected field in ``work.P``, and
     whether they leave a line; time (2 if none), hyperplane and kind of the first release."""
     planes = work.planes
@@ -231,7 +233,7 @@ def aim(s, sign, side, slides, D, geometry, force, work):
     exit_s, exit_plane, exit_kind = slide_exit(
         s, sign, planes, count, rank, work.basis, D, force.plus, force.minus, side,
         force.plus_error, force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam,
-        work.solve, work.z, work.tail)
+        work.solve, work.z, work.tail, turning(u), WIDE * force.band, led, neuron)
     # A leaky neuron goes on beyond w = 0, and meets them all there.
     line = geometry.slope == 0.0 and rank == D.shape[1] - 1
     return count, line, exit_s, exit_plane, exit_kind

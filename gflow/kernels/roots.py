@@ -7,7 +7,7 @@ like any other: nothing is decided from the values at the ends alone.
 
 import numpy as np
 
-from .algebra import lesser
+from .algebra import greater, lesser
 from .chebyshev import evaluate, halves, nodes, restrict, to_series
 from .jit import leaf, maker
 
@@ -173,6 +173,48 @@ def taylor_exit(z, K, tol, until, from_unit, split, series):
             return new
         y = new
     return y
+
+
+LOOKS = 64
+"""Times at which an integral is looked at."""
+
+
+@leaf
+def led_away(z, K, most):
+    """The time y in [0, 1] from which on ``sum_j z_j y^j`` integrates to less than ``-most``: its
+    last zero before that, or 0; 2 if there is none."""
+    low = z[0]
+    for j in range(1, K + 1):
+        low += lesser(z[j], 0.0)
+    if low >= -most:
+        return 2.0
+    peak, at = 0.0, 0
+    for look in range(1, LOOKS + 1):
+        y, way = look / LOOKS, 0.0
+        for j in range(K, -1, -1):
+            way = way * y + z[j] / (j + 1)
+        way *= y
+        if way >= peak:
+            peak, at = way, look
+        elif peak - way > most:
+            return falls_at(z, K, at)
+    return 2.0
+
+
+@leaf
+def falls_at(z, K, look):
+    """The zero of a polynomial that goes from above it to below near ``look / LOOKS``."""
+    lo, hi = look - 1.0, look + 1.0
+    for j in range(60):
+        mid = (lo + hi) / 2 if j > 0 else 1.0 * look
+        value = z[K]
+        for e in range(K - 1, -1, -1):
+            value = value * (mid / LOOKS) + z[e]
+        if value > 0.0:
+            lo = mid
+        else:
+            hi = mid
+    return greater(hi, 0.0) / LOOKS
 
 
 @leaf

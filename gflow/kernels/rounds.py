@@ -171,10 +171,10 @@ def march_blocks(part, parts, edges, neurons, groups, D, sums, geometry, force, 
                 for j in range(p):
                     for c in range(d):
                         field[j, c] = D[pattern, j, c]
-                status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], field, geometry,
-                               force, times, state, log, room, neurons.direction[i],
-                               neurons.closest[i], groups.slides[pattern], carried,
-                               neurons.weight[i], energy, work)
+                status = march(i, neurons.U[i], neurons.side[i], neurons.loose[i], neurons.led,
+                               field, geometry, force, times, state, log, room,
+                               neurons.direction[i], neurons.closest[i], groups.slides[pattern],
+                               carried, neurons.weight[i], energy, work)
             if status != GROUPED and status != FINE:
                 return status, i
             if neurons.weight[i] == 0.0 or wanted:

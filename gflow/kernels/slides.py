@@ -5,7 +5,10 @@ import numpy as np
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW, multiplier_errors, multipliers
 from .jit import kernel, leaf, maker, summed
 from .algebra import orthogonalise, row_row
-from .roots import taylor_exit
+from .roots import led_away, taylor_exit
+
+WIDE = 3.0
+"""A neuron within so many ``rtol`` of a hyperplane may be on it: as certificates have it."""
 
 
 @leaf
@@ -160,8 +163,17 @@ def margins_beside(p, error, side, planes, sign, normal, X, label, length):
 
 
 @leaf
+def turning(u):
+    """By how much, relative to itself, a field of 1 moves the weight of a neuron (d + 1,) off."""
+    square = 0.0
+    for c in range(1, u.size):
+        square += u[c] * u[c]
+    return abs(u[0]) / np.sqrt(square) if square > 0.0 else 0.0
+
+
+@leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_error, minus_error,
-               from_unit, split, normal, lam, solve, z, series):
+               from_unit, split, normal, lam, solve, z, series, turns, most, led, row):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
     With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. The system is
@@ -169,7 +181,9 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
     pulls do to it is `moved_by` those on the ``side`` of every hyperplane, ``plus_error`` and
     ``minus_error`` (C,); its own jump is wrong by the last. A margin that begins clear of its error
     is followed to its zero; one that does not has no sign, and is left alone until it is that much
-    below.
+    below. But if a neuron that is let go of at its last zero would be off by more than ``most`` of
+    its norm, where a margin of -1 takes it off by ``turns`` (see `turning`), then that release is
+    put in ``led[row]`` (3,), if it is earlier than what is there.
 
     ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``solve`` (d, d) for
     the rows ``S_c``, ``z`` and ``series`` work space.
@@ -214,8 +228,13 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
                 moved, exact = moved_by(solve, c, side, plus_error, minus_error, normal), True
             tol = moved + own
             x = taylor_exit(z, p - 1, 0.0 if z[0] > tol else tol, 1.0, from_unit, split, series)
-            if x <= 1.0:
-                when = s + x * (1.0 - s)
-                if when < best:
-                    best, plane, kind = when, h, RELEASE_BELOW if which == 0 else RELEASE_ABOVE
+            code = RELEASE_BELOW if which == 0 else RELEASE_ABOVE
+            when = s + x * (1.0 - s)
+            if x <= 1.0 and when < best:
+                best, plane, kind = when, h, code
+            if z[0] <= tol and turns > 0.0:
+                y = led_away(z, p - 1, most / (turns * (1.0 - s)))
+                when = s + y * (1.0 - s)
+                if y <= 1.0 and when < led[row, 0]:
+                    led[row, 0], led[row, 1], led[row, 2] = when, h, code
     return best, plane, kind

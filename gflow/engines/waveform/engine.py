@@ -33,6 +33,7 @@ from .window import Window
 from .windows import Windows
 from .guess import DEGREE
 from .kinks import blurred_release, first_bend
+from .leaving import Leaving
 from .marcher import Frame, Marcher, Patterns
 from .pace import next_length
 from .reduced import Reduced
@@ -98,7 +99,7 @@ class Waveform:
         self.direction = np.zeros((m, d + 1))
         self.closest = np.zeros((m, NEAR + 1), dtype=np.int32)
         self.marcher, self.crew = Marcher(data, rtol, self.activation, self.decay), Crew(threads)
-        self.freed = Freed(self.marcher)
+        self.freed, self.leaving = Freed(self.marcher), Leaving()
         self.path = Windows(self.U, self.power, self.marcher, self.side, threads)
         self.patterns = self.marcher.patterns(self.side)
         self.nfev = self.njev = self.steps = self.cuts = self.rejected = self.reduced = 0
@@ -366,15 +367,25 @@ class Waveform:
                 reach if weight is None else reach * weight), self.rtol)
             if kink < 1.0:
                 return H * (kink + 1) / 2
-        elif (until := self._blurred(frame.log, outcome)) < 1.0:
-            # One attempt is enough: what is left after it is the error of the weights.
+        elif (part := self._part(frame, outcome)) < 1.0:
             self.rejected += 1
-            self.sharpened = self.t
-            self.guess.reject(outcome.first, H, outcome.values)
-            return H * (until + 1) / 2
+            return H * (part or 1.0)
         else:
             self._accept(frame, outcome)
         return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
+
+    def _part(self, frame: Frame, outcome: Outcome) -> float:
+        """The part of a window up to the first release that has to be at the end of one; 0 if
+        neurons have been let go of at its start, where it begins anew."""
+        part = (self._blurred(frame.log, outcome) + 1) / 2
+        if part < 1.0:
+            # One attempt is enough: what is left after it is the error of the weights.
+            self.sharpened = self.t
+        else:
+            part = self.leaving.look(self, frame)
+        if 0.0 < part < 1.0:
+            self.guess.reject(outcome.first, frame.window.t1 - frame.window.t0, outcome.values)
+        return part
 
     def _blurred(self, log: np.ndarray, outcome: Outcome) -> float:
         """See `blurred_release`; 1 on a window that was shortened for it."""

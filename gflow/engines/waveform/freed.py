@@ -1,6 +1,6 @@
 """Where a neuron that is on a hyperplane, and does not slide, may as well leave to the other side.
 
-The rule is that of steppers (`gflow.engines.sliding.Margins.opens`), on windows. Neurons that are
+The rule is that of steppers (`gflow.engines.sliding.Margins.opening`), on windows. Neurons that are
 on hyperplanes are known to the march: it has them loose there until they have left them by more
 than errors.
 """
@@ -18,7 +18,7 @@ from ...kernels.slides import margins_beside
 from ...problem.field import Field
 from ...problem.norms import row_norms
 from ..pattern import Geometry
-from ..sliding import CLEAR, NAUGHT, Margins, is_on, waits
+from ..sliding import CLEAR, NAUGHT, Margins, is_even, is_on, led_apart, waits
 from .calm import Calm
 from .guess import DEGREE
 from .marcher import Marcher, Patterns
@@ -42,7 +42,11 @@ class Opening(NamedTuple):
     side : int
         Where it is.
     s, waits
-        See `gflow.engines.sliding.Margins.opens`.
+        See `gflow.engines.sliding.Margins.opening`.
+    first : float
+        Its margin across at ``begin``, in units of its error; NaN where it has none.
+    last : tuple of float
+        Its own margin and that across at ``end``.
     """
 
     begin: float
@@ -50,6 +54,8 @@ class Opening(NamedTuple):
     side: int
     s: float
     waits: bool
+    first: float
+    last: tuple[float, float]
 
 
 class Freed:
@@ -64,8 +70,11 @@ class Freed:
         self.marcher, self.band = marcher, max(marcher.rtol, ON_SURFACE)
         self.geometry = Geometry.of(marcher.data, marcher.activation)
         self.told: set[tuple[int, int]] = set()
-        # Those that came off a hyperplane, and nothing decides it so far.
+        # Those that came off a hyperplane, and nothing decides it so far; and between two windows.
         self.waiting: set[tuple[int, int]] = set()
+        self.fresh: set[tuple[int, int]] = set()
+        # When both margins were errors as a slide ended.
+        self.even: dict[tuple[int, int], float] = {}
         self.signs, self.turned = np.empty(0), np.empty(0, dtype=bool)
 
     def choices(self, window: Window, side: np.ndarray, error: np.ndarray,
@@ -102,8 +111,11 @@ class Freed:
         pairs = np.append(before, (log[freed, 0] * C + log[freed, 2]).astype(np.int64))
         begin = np.append(np.zeros(before.size, dtype=np.int64), freed + 1)
         waiting, self.waiting, rows = self.waiting, set(), []
-        error = RESIDUAL_ERROR * error
+        error, open_ = RESIDUAL_ERROR * error, self.fresh | self.even.keys()
         some = self._turns(*np.divmod(pairs, C), window, error)
+        if open_:
+            some = np.union1d(some, np.flatnonzero(
+                np.isin(pairs, [i * C + h for i, h in open_]))).astype(np.int64)
         if not some.size:
             return NO_CHOICES
         if some.size > MOST:
@@ -118,10 +130,11 @@ class Freed:
             parts += own
         opened = self._openings(parts, window, error, state) if parts else []
         for i, h, first, low, high in spans:
-            row, wait = self._of(i, h, opened[low:high], window)
+            row, wait = self._of(i, h, opened[low:high], window, first > 0 or (i, h) in self.fresh)
             rows += row
-            if wait and (first > 0 or (i, h) in waiting):
+            if wait and (first > 0 or (i, h) in waiting) or (i, h) in self.even:
                 self.waiting.add((i, h))
+        self.fresh = set()
         return np.array(rows).reshape(-1, 6)
 
     def near(self, side: np.ndarray, loose: np.ndarray, patterns: Patterns) -> np.ndarray:
@@ -178,18 +191,24 @@ class Freed:
         off /= np.maximum(row_norms(W), np.finfo(float).tiny)
         return np.argsort(off, kind="stable")[:MOST]
 
-    def _of(self, i: int, h: int, opened: list[Opening], window: Window
+    def _of(self, i: int, h: int, opened: list[Opening], window: Window, fresh: bool
             ) -> tuple[list[list[float]], bool]:
-        """The first choice of a neuron at a hyperplane, from its parts of a window in turn; and
-        whether it waits for one at the end of the window."""
-        wait = False
+        """The first choice of a neuron at a hyperplane, which a ``fresh`` one has slid on until
+        now, from its parts of a window in turn; and whether it waits for one at the end of it."""
+        wait, even = False, self.even.pop((i, h), np.inf)
         for part in opened:
-            if part.s <= 1.0 and (i, h) not in self.told:
+            begin, t = (window.t0 + (s + 1) / 2 * (window.t1 - window.t0) for s in (
+                part.begin, part.begin + (part.s + 1) / 2 * (part.end - part.begin)))
+            if fresh and abs(part.first) <= CLEAR:
+                even = begin
+            fresh, even = False, even if is_even(*part.last) else np.inf
+            if (part.s <= 1.0 or even < np.inf and led_apart(*part.last)) and (
+                    i, h) not in self.told:
                 self.told.add((i, h))
-                s = part.begin + (part.s + 1) / 2 * (part.end - part.begin)
-                t = window.t0 + (s + 1) / 2 * (window.t1 - window.t0)
-                return [[i, t, h, part.side, -part.side, 2]], False
+                return [[i, min(t, even), h, part.side, -part.side, 2]], False
             wait = part.waits and part.end == 1.0
+        if even < np.inf:
+            self.even[i, h] = even
         return [], wait
 
     def _openings(self, parts: list[tuple[int, int, float, float, np.ndarray]], window: Window,
@@ -223,7 +242,11 @@ class Freed:
                     both[k, :, 0], both[k, :, 1], float(wrong[k]), lambda s: is_on(
                         state(begin[k] + (s + 1) / 2 * (end[k] - begin[k]))[i[k], 1:],
                         self.marcher.geometry.normal[h[k]], self.band))
-            found.append(Opening(float(begin[k]), float(end[k]), int(now[k]), s, wait))
+            # By errors of 0 comparisons are what they should be, and false where there are none.
+            with np.errstate(divide="ignore", invalid="ignore"):
+                size = both[k][[0, -1]] / (wrong[k] if asked[k] else np.nan)
+            found.append(Opening(float(begin[k]), float(end[k]), int(now[k]), s, wait,
+                                 float(size[0, 1]), (float(size[1, 0]), float(size[1, 1]))))
         return found
 
 

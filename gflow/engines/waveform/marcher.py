@@ -33,6 +33,7 @@ LOOSEST = 1e-5
 """Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
+NO_RELEASE = np.array([2.0, -1.0, 0.0])
 NO_EVENTS = np.empty((0, 6))
 
 
@@ -263,7 +264,7 @@ class Frame:
         self.loose = window.loose_on(side.shape)
         self.ends = groups.Neurons(np.empty_like(window.U), np.empty_like(side),
                                    np.empty_like(self.loose), np.empty_like(window.direction),
-                                   np.empty_like(window.closest),
+                                   np.empty_like(window.closest), np.empty((m, 3)),
                                    np.ldexp(1.0, 2 * window.power))
         first, of = patterns.first, patterns.of
         large = (np.empty(0, dtype=np.int64) if alone
@@ -354,7 +355,8 @@ class Frame:
         threads. Energies have ``spending`` numbers.
         """
         marcher, crew, data, d = self.marcher, self.crew, self.marcher.data, self.marcher.data.d
-        starts = (self.window.U, self.side, self.loose, self.window.direction, self.window.closest)
+        starts = (self.window.U, self.side, self.loose, self.window.direction, self.window.closest,
+                  NO_RELEASE)
         G, large, p = self.groups.first.size, self.groups.bend.size, force.plus.shape[1]
         B, J = self.edges.size - 1, self.times.size
         patterns = min(-(-large // FEW_GROUPS), crew.threads) if crew.busy else 1

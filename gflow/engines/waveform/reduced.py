@@ -21,7 +21,7 @@ from ...kernels import bundles
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
-from ...kernels.slides import slide_exit
+from ...kernels.slides import WIDE, slide_exit, turning
 from ...problem.norms import row_norms
 from ...problem.theirs import theirs
 from ..rest import NOISE, ROUNDS, terms
@@ -411,13 +411,16 @@ class Reduced:
         for g, sliding in self.slides.items():
             plus, minus = sliding.pulls(frame.v, factor, left, log)
             count = sliding.planes.size
-            a = float(self.ties.state[self.ties.pattern == g][0] @ self.lam[g][:, 0])
+            own = self.ties.state[self.ties.pattern == g] @ self.lam[g]
+            a, turns = float(own[0, 0]), max(turning(each) for each in own)
+            led = np.full((1, 3), 2.0)
             until, _, _ = slide_exit(
                 -1.0, np.sign(a), sliding.planes, count, sliding.rank, sliding.basis,
                 frame.full[g], plus, minus, sliding.side, *(each[sliding.all] for each in wrong),
                 from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)),
-                np.empty((d, d)), np.empty(p), np.empty(p))
-            if until <= 1.0 or a == 0.0:
+                np.empty((d, d)), np.empty(p), np.empty(p), turns,
+                WIDE * max(self.rtol, ON_SURFACE), led, 0)
+            if min(until, led[0, 0]) <= 1.0 or a == 0.0:
                 return True
         return False
 

@@ -82,6 +82,15 @@ class Windows:
         self.breaks.append(window.t1)
         self.end = end
 
+    def end_with(self, events: np.ndarray) -> Window:
+        """Add events (E, 5) at the very end of the last window, and return that."""
+        self._growing()
+        last = self.pieces[-1]
+        assert isinstance(last, Window)
+        last.events = np.concatenate([last.events, events])
+        self._known = 0, self.first_side
+        return last
+
     def tried(self, H: float) -> None:
         """Note the first length that was tried where the path ends now."""
         if self._hinted != self.breaks[-1]:
