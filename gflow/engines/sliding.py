@@ -21,7 +21,7 @@ from ..kernels.chebyshev import halves, nodes, to_series
 from ..kernels.crossings import (RELEASE_ABOVE, RELEASE_BELOW, RESIDUAL_ERROR, SIGN, SUM_ROUNDING,
                                  multiplier_errors, multipliers)
 from ..kernels.roots import first_exit, root_between
-from ..kernels.slides import WIDE
+from ..kernels.slides import WIDE, least
 from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from .events import OFF
@@ -233,7 +233,7 @@ class OfStep(Margins):
         explicit = self.engine.gear.asked in STABLE
         noise, band = NAUGHT * error if explicit else error, max(self.engine.rtol, 1e-12)
         to, s = to_series(self.fine), nodes(self.fine)
-        way = chebval(s, chebint(to @ (margin * moves), lbnd=-1))
+        way = chebval(s, chebint(to @ ((margin + least(band) * error) * moves), lbnd=-1))
         off = np.maximum.accumulate(way) - way
         swings = np.abs(margin).max() > SWING * max(abs(margin[0]), abs(margin[-1]))
         gone = off > NAUGHT * band

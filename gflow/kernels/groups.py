@@ -13,7 +13,7 @@ import numpy as np
 
 from .jit import kernel, leaf, maker
 from .outputs import weight_on
-from .slides import WIDE, project, slide_exit, sliding_planes, turning
+from .slides import project, slide_exit, sliding_planes, turning
 from .algebra import greater, lesser, lower_root, norm, zero_rows
 from .taylor import ORDER, carry
 
@@ -143,7 +143,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
                                      force.plus, force.minus, side[i], force.plus_error,
                                      force.minus_error, force.unit_r, force.split_r, normal, lam,
                                      solve, z, tail, fastest(groups.of, pattern, U),
-                                     WIDE * force.band, led, 0)
+                                     force.band, led, 0)
             if lesser(end_s, led[0, 0]) <= 1.0 or U[i, 0] == 0.0:
                 bends[g] = np.inf
                 continue

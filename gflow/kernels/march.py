@@ -17,7 +17,7 @@ from .crossings import ON_SURFACE, RELEASE_BELOW, tighten
 from .filippov import ROUNDING
 from .jit import leaf
 from .settling import change_side, settle
-from .slides import WIDE, active_sum, project, slide_exit, sliding_planes, turning
+from .slides import active_sum, project, slide_exit, sliding_planes, turning
 from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
 from .taylor import at, decayed_speed, expand, polynomial, shift, speed
 from .watch import NEAR, SIMULTANEOUS, allowed, contacts, scan, turned
@@ -233,7 +233,7 @@ def aim(neuron, u, s, sign, side, slides, led, D, geometry, force, work):
     exit_s, exit_plane, exit_kind = slide_exit(
         s, sign, planes, count, rank, work.basis, D, force.plus, force.minus, side,
         force.plus_error, force.minus_error, force.unit_r, force.split_r, geometry.normal, work.lam,
-        work.solve, work.z, work.tail, turning(u), WIDE * force.band, led, neuron)
+        work.solve, work.z, work.tail, turning(u), force.band, led, neuron)
     # A leaky neuron goes on beyond w = 0, and meets them all there.
     line = geometry.slope == 0.0 and rank == D.shape[1] - 1
     return count, line, exit_s, exit_plane, exit_kind

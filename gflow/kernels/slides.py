@@ -4,7 +4,7 @@ import numpy as np
 
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW, multiplier_errors, multipliers
 from .jit import kernel, leaf, maker, summed
-from .algebra import orthogonalise, row_row
+from .algebra import lesser, orthogonalise, row_row
 from .roots import led_away, taylor_exit
 
 WIDE = 3.0
@@ -163,6 +163,12 @@ def margins_beside(p, error, side, planes, sign, normal, X, label, length):
 
 
 @leaf
+def least(rtol):
+    """So much of its error leads nowhere: rounding of a multiplier, which adds up at rest."""
+    return lesser(1e-3, 1e-15 / rtol)
+
+
+@leaf
 def turning(u):
     """By how much, relative to itself, a field of 1 moves the weight of a neuron (d + 1,) off."""
     square = 0.0
@@ -173,7 +179,7 @@ def turning(u):
 
 @leaf
 def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_error, minus_error,
-               from_unit, split, normal, lam, solve, z, series, turns, most, led, row):
+               from_unit, split, normal, lam, solve, z, series, turns, band, led, row):
     """First time in [s, 1] at which a multiplier leaves [0, 1]: time (2 if none), plane, kind.
 
     With ``lam = eta J`` the field on side -1 is cancelled along every sliding normal. The system is
@@ -181,9 +187,9 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
     pulls do to it is `moved_by` those on the ``side`` of every hyperplane, ``plus_error`` and
     ``minus_error`` (C,); its own jump is wrong by the last. A margin that begins clear of its error
     is followed to its zero; one that does not has no sign, and is left alone until it is that much
-    below. But if a neuron that is let go of at its last zero would be off by more than ``most`` of
-    its norm, where a margin of -1 takes it off by ``turns`` (see `turning`), then that release is
-    put in ``led[row]`` (3,), if it is earlier than what is there.
+    below. But if a neuron that is let go of at its last zero would be off by more than `WIDE` times
+    ``band`` of its norm, where a margin of -1 takes it off by ``turns`` (see `turning`), then that
+    release is put in ``led[row]`` (3,), if it is earlier than what is there.
 
     ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``solve`` (d, d) for
     the rows ``S_c``, ``z`` and ``series`` work space.
@@ -233,7 +239,8 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
             if x <= 1.0 and when < best:
                 best, plane, kind = when, h, code
             if z[0] <= tol and turns > 0.0:
-                y = led_away(z, p - 1, most / (turns * (1.0 - s)))
+                z[0] += least(band) * tol
+                y = led_away(z, p - 1, WIDE * band / (turns * (1.0 - s)))
                 when = s + y * (1.0 - s)
                 if y <= 1.0 and when < led[row, 0]:
                     led[row, 0], led[row, 1], led[row, 2] = when, h, code

@@ -21,7 +21,7 @@ from ...kernels import bundles
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
 from ...kernels.algebra import orthonormal_rows
 from ...kernels.chebyshev import from_unit, halves, monomials, nodes, to_series
-from ...kernels.slides import WIDE, slide_exit, turning
+from ...kernels.slides import slide_exit, turning
 from ...problem.norms import row_norms
 from ...problem.theirs import theirs
 from ..rest import NOISE, ROUNDS, terms
@@ -419,7 +419,7 @@ class Reduced:
                 frame.full[g], plus, minus, sliding.side, *(each[sliding.all] for each in wrong),
                 from_unit(p - 1), halves(p - 1), sliding.normal, np.empty((d, p)),
                 np.empty((d, d)), np.empty(p), np.empty(p), turns,
-                WIDE * max(self.rtol, ON_SURFACE), led, 0)
+                max(self.rtol, ON_SURFACE), led, 0)
             if min(until, led[0, 0]) <= 1.0 or a == 0.0:
                 return True
         return False
