@@ -40,6 +40,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import numpy as np
+from numba.core import event
 
 import gflow
 
@@ -251,17 +252,38 @@ def ended(flow: gflow.Flow | None) -> bool:
     return flow is not None and flow.status == "finished"
 
 
-def allow(seconds: int) -> None:
-    """Let the system end this process after so much more processor time, where it can."""
+def allow(seconds: int | None) -> None:
+    """Let the system end this process after so much more processor time, or never, where it can."""
     with suppress(ImportError):
         import resource
         hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        resource.setrlimit(resource.RLIMIT_CPU, (int(time.process_time()) + 1 + seconds, hard))
+        soft = hard if seconds is None else int(time.process_time()) + 1 + seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+
+
+class Unmeasured(event.Listener):  # type: ignore[misc]
+    """The system does not end a process while kernels are compiled, which some problem is the first
+    to need: that is no time of its run."""
+
+    def __init__(self) -> None:
+        self.depth = 0
+
+    def on_start(self, event: Any) -> None:
+        """A kernel, or one within another."""
+        self.depth += 1
+        allow(None)
+
+    def on_end(self, event: Any) -> None:
+        """It is compiled."""
+        self.depth -= 1
+        if not self.depth:
+            allow(HUNG)
 
 
 def serve(pipe: Connection) -> None:
     """A worker: problems come in, steps and findings go out."""
     np.seterr(all="ignore")
+    event.register("numba:compile", Unmeasured())
     # Kernels are compiled, or loaded, before anything is timed.
     examine("plain", draw(0)[1], lambda step: None)
 

@@ -311,7 +311,9 @@ class Freed:
         there, whether they slid before."""
         for i, h, kind in touched:
             if h >= 0:
-                self.pairs[i, h] = Let(kind in (RELEASE_BELOW, RELEASE_ABOVE))
+                # One that only touches it, or goes over it by noise, is as undecided as before.
+                was = self.pairs.get((i, h), Let(False))
+                self.pairs[i, h] = Let(kind in (RELEASE_BELOW, RELEASE_ABOVE), True, was.even)
         # Some are let go of by the way. What was chosen is over where a side changes.
         self.pairs |= {pair: Let(True) for pair, slid in changed.items() if slid}
         self.told -= changed.keys()

@@ -199,8 +199,8 @@ class Freed:
         for part in opened:
             begin, t = (window.t0 + (s + 1) / 2 * (window.t1 - window.t0) for s in (
                 part.begin, part.begin + (part.s + 1) / 2 * (part.end - part.begin)))
-            if fresh and abs(part.first) <= CLEAR:
-                even = begin
+            if fresh:
+                even = begin if abs(part.first) <= CLEAR else np.inf
             fresh, even = False, even if is_even(*part.last) else np.inf
             if (part.s <= 1.0 or even < np.inf and led_apart(*part.last)) and (
                     i, h) not in self.told:
