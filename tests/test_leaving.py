@@ -30,7 +30,22 @@ def test_errors_known_from_above_only_hold_no_neuron(method, rtol):
     np.testing.assert_allclose(again(4800.0).W, flow(4800.0).W, rtol=0, atol=1e-9)
 
 
-@pytest.mark.parametrize("rtol", [5e-8, 1e-8, 3e-9, 1e-9])
+def test_a_release_between_two_windows_is_kept(tmp_path):
+    problem = faults.draw_mixed(2634)[1]._replace(t_max=4500.0)
+    flow = faults.run(problem, "waveform", 1e-8)
+    flow.save(tmp_path / "run.npz")
+    again, t = gflow.load(tmp_path / "run.npz"), float(flow.events["time"][-1])
+    assert t in flow.path.breaks
+    for run in (flow, again):
+        assert run.pattern(np.nextafter(t, 0))[3:5, 4].tolist() == [2, 2]
+        assert run.pattern(t)[3:5, 4].tolist() == [1, 1]
+    for s in (t - 5.0, t, t + 50.0):
+        np.testing.assert_array_equal(again(s).W, flow(s).W)
+    longer = faults.run(problem._replace(t_max=t + 0.5), "waveform", 1e-8).extend(4500.0)
+    np.testing.assert_allclose(longer.W[-1], flow.W[-1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("rtol", [1e-7, 5e-8, 1e-8, 3e-9, 1e-9])
 def test_swings_of_a_stepper_let_no_neuron_go(rtol):
     # Four points are fitted to 1e-8 for 300 units of time, and steps are at the limit of
     # stability: what is left of pulls is noise, and which side one neuron takes by it decides.
