@@ -348,7 +348,7 @@ class Freed:
     def _opens(margins: OfStep, series: np.ndarray, i: int, h: int, let: Let,
                span: tuple[float, float]) -> tuple[float, bool, float]:
         """Time of a choice on a step with this ``span``, and whether it is to be waited for, see
-        `Margins.opens`; what `Let.even` is from now on."""
+        `Margins.opening`; what `Let.even` is from now on."""
         engine, pattern = margins.engine, margins.engine.pattern
         own = slice(engine.m + i * engine.d, engine.m + (i + 1) * engine.d)
         found = margins.beside(i, h, pattern.side, float(np.sign(chebval(-1.0, series[:, i]))),
