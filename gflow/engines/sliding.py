@@ -208,44 +208,73 @@ class OfStep(Margins):
         return below, above, error
 
     def moves(self, i: int) -> np.ndarray:
-        """By how much of its norm, per unit of s, margins of 1 of the last `of` move neuron ``i``
-        off its hyperplanes: (q, s)."""
-        engine = self.engine
-        width = float(row_norms(engine.split(self.states[0])[1][i:i + 1])[0])
-        speed = np.full(len(self.states), self.half / width if width > 0 else 0.0)
-        if engine.drift.turning is None:
-            speed *= np.abs(self.states[:, i])
+        """By how much, relative to its size and per unit of s, margins of 1 of the last `of` move
+        neuron ``i`` off its hyperplanes: (q, s)."""
+        own = self.states[:, [i, *range(self.engine.m + i * self.engine.d,
+                                        self.engine.m + (i + 1) * self.engine.d)]]
+        size = float(row_norms(own[:1])[0])
+        speed = np.full(len(own), self.half / size if size > 0 else 0.0)
+        if self.engine.drift.turning is None:
+            speed *= np.abs(own[:, 0])
         return np.asarray(speed[:, None] * self.size * self.jump)
 
-    def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float,
-                moves: np.ndarray) -> float:
-        """When a margin (q,) ends a slide, the other one being ``other``; 2 if never.
+    def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
+                before: float) -> tuple[float, np.ndarray | None]:
+        """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And how far
+        the neuron would be off (q,) if it had been let go of where that first led away, which it
+        was by ``before`` at the start; None if by nothing.
 
-        By itself a margin within errors has no sign. What shows is how far the neuron would be off
-        by now if it had been let go of where that first led away, at ``moves`` times minus the
-        margin: errors come and go, and what they move comes back. Once that is more than errors of
-        its weight, or the margin is clear of its own, it is let go of where that passed 0. Explicit
-        steppers swing within a step beyond their limit of stability, and are right at its ends.
-        Where both margins are errors a side is taken by what grows alone.
+        By itself a margin within errors has no sign. What shows is what it adds up to, the neuron
+        going off by ``moves`` times minus the margin: errors come and go, and what they move comes
+        back. Once that is more than errors of its weight, or the margin is clear of its own, it is
+        let go of where that passed 0. Explicit steppers swing within a step beyond their limit of
+        stability, and are right at its ends. Where both margins are errors a side is taken by what
+        grows alone.
         """
-        if (margin >= 0).all() or self.fall and (margin > 0).all():
-            return 2.0
-        explicit = self.engine.gear.asked in STABLE
-        noise, band = NAUGHT * error if explicit else error, max(self.engine.rtol, 1e-12)
-        to, s = to_series(self.fine), nodes(self.fine)
+        if before == 0.0 and (margin >= 0).all() or self.fall and (margin > 0).all():
+            return 2.0, None
+        noise = NAUGHT * error if self.engine.gear.asked in STABLE else error
+        to, s, band = to_series(self.fine), nodes(self.fine), max(self.engine.rtol, 1e-12)
         way = chebval(s, chebint(to @ ((margin + least(band) * error) * moves), lbnd=-1))
-        off = np.maximum.accumulate(way) - way
+        off = np.maximum(np.maximum.accumulate(way), before) - way
         swings = np.abs(margin).max() > SWING * max(abs(margin[0]), abs(margin[-1]))
         gone = off > NAUGHT * band
-        gone[-1] |= off[-1] > (NAUGHT if swings else WIDE) * band or margin[-1] < -noise
+        gone[-1] |= (way.max() - way[-1] > (NAUGHT if swings else WIDE) * band
+                     or margin[-1] < -noise)
         grows = margin[-1] < -noise or margin.max() < -error and margin[-1] <= margin[0]
-        if not gone.any() or explicit and abs(other[-1]) <= noise and not grows:
-            return 2.0
+        if not gone.any() or abs(other[-1]) <= noise and not grows:
+            return 2.0, off
         top = int(np.argmax(way[:int(np.argmax(gone)) + 1]))
-        if margin[top] <= 0 and top == 0:
-            return -1.0
+        if top == 0 and margin[0] <= 0 or before > way[top]:
+            return -1.0, off
         low = top if margin[top] > 0 else top - 1
-        return float(root_between(to @ margin, 0.0, s[low], s[low + 1]))
+        return float(root_between(to @ margin, 0.0, s[low], s[low + 1])), off
+
+
+class Held:
+    """How far neurons would be off hyperplanes that they slide on, had they been let go of where
+    they were first led away: from step to step, as far as errors may say.
+
+    Attributes
+    ----------
+    off : dict of (int, int, int) to float
+        Neuron, hyperplane and kind of contact, relative to the size of the neuron.
+    seen : dict of (int, int, int) to (ndarray, ndarray)
+        Times and what it is at them on the step that is looked at.
+    """
+
+    def __init__(self) -> None:
+        self.off: dict[tuple[int, int, int], float] = {}
+        self.seen: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}
+
+    def accept(self, t1: float) -> None:
+        """The step is made, up to ``t1``."""
+        self.off = {key: float(np.interp(t1, *on)) for key, on in self.seen.items()}
+
+    def forget(self, touched: Any) -> None:
+        """Contacts ``(neuron, hyperplane, kind)`` of an instant: what was let go begins anew."""
+        for contact in touched:
+            self.off.pop(tuple(contact), None)
 
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
@@ -253,7 +282,9 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
     """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero:
     (s, neuron, hyperplane, kind), with s in [-1, 1]."""
     margins, (a, W) = OfStep(engine, series, t0, length), engine.split(series[0])
-    found = []
+    found, held = [], engine.held
+    held.seen = {}
+    times = t0 + (nodes(margins.fine) + 1) / 2 * length
     for i, slide in engine.pattern.slides.items():
         if a[i] == 0.0 and not W[i].any():
             continue
@@ -261,10 +292,14 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
         moves = margins.moves(i)
         for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
-                s = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
-                                    moves[:, j if moves.shape[1] > 1 else 0])
+                key = i, int(h), kind
+                s, off = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
+                                         moves[:, j if moves.shape[1] > 1 else 0],
+                                         held.off.get(key, 0.0))
+                if off is not None:
+                    held.seen[key] = times, off
                 if s <= 1.0:
-                    found.append((s, i, int(h), kind))
+                    found.append((s, *key))
         out = slide.sign * series[:, i]
         s = first_exit(out, halves(len(series) - 1), 1e-13 * np.abs(series[0, i]), 1.0)
         if s <= 1.0:

@@ -116,7 +116,7 @@ class Stepping:
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
         self.stalled = self.strayed = self.stiff = 0
         self.longest = self.spacing = np.inf
-        self.freed = sliding.Freed()
+        self.freed, self.held = sliding.Freed(), sliding.Held()
         state = state.copy()
         a, W = self.split(state)
         self.drift = Drift(field.setting, self.m, self.d)
@@ -430,6 +430,7 @@ class Stepping:
             self.path.append(t1, series)
             self.state = state
             self.pattern.tighten(self.split(self.state)[1], self.band)
+            self.held.accept(t1)
             self.freed.tell(self, series, self.t, t1)
             bury(self)
         self.t = t1
@@ -490,7 +491,12 @@ class Stepping:
                                         self._bands(W[0]), normal, halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
-                found += sliding.contacts(self, early, t0, part * (t1 - t0))
+                ends = sliding.contacts(self, early, t0, part * (t1 - t0))
+                if ends and part < 1.0:
+                    # What comes back by the end of the step is a swing.
+                    sure = {contact[1:] for contact in sliding.contacts(self, series, t0, t1 - t0)}
+                    ends = [contact for contact in ends if contact[1:] in sure]
+                found += ends
             if found or part == 1.0:
                 break
             part = min(1.0, 4 * part)
@@ -514,6 +520,7 @@ class Stepping:
         changes = self.pattern.switch(contacts, a, W, p, self.t)
         self.pattern.tighten(W, self.band)
         label = self.data.arrangement.label
+        self.held.forget(contacts)
         self.freed.add(contacts, {(i, int(label[k])): before == SLIDING
                                   for i, k, before, _ in changes})
         for i, h in left:

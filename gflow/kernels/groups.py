@@ -96,13 +96,12 @@ def tangent_features(moments, to, side, geometry, factor, features):
                 features[row, k] *= on[k]
 
 
-@leaf
-def fastest(of, pattern, U):
-    """The most of `turning` of the neurons ``U`` (m, d + 1) of a pattern."""
-    most = 0.0
+@maker
+def fastest(of, U, G):
+    """The most of `turning` (G,) of the neurons ``U`` (m, d + 1) of every pattern."""
+    most = np.zeros(G)
     for i in range(of.size):
-        if of[i] == pattern:
-            most = greater(most, turning(U[i]))
+        most[of[i]] = greater(most[of[i]], turning(U[i]))
     return most
 
 
@@ -127,6 +126,7 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
     tail = np.empty(p)
     u = np.empty(d + 1)
     led = np.empty((1, 3))
+    turns = np.empty(0)
     for pattern in range(begin, end):
         g = groups.slot[pattern]
         if g < 0:
@@ -138,11 +138,13 @@ def propagators(begin, end, groups, D, side, U, normal, force, times):
         count = sliding_planes(side[i], planes, groups.slides[pattern])
         if count > 0:
             led[0, 0] = 2.0
+            if turns.size == 0:
+                turns = fastest(groups.of, U, D.shape[0])
             rank = project(planes, count, normal, F, P, basis)
             end_s, _, _ = slide_exit(-1.0, np.sign(U[i, 0]), planes, count, rank, basis, F,
                                      force.plus, force.minus, side[i], force.plus_error,
                                      force.minus_error, force.unit_r, force.split_r, normal, lam,
-                                     solve, z, tail, fastest(groups.of, pattern, U),
+                                     solve, z, tail, turns[pattern],
                                      force.band, led, 0)
             if lesser(end_s, led[0, 0]) <= 1.0 or U[i, 0] == 0.0:
                 bends[g] = np.inf

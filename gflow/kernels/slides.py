@@ -170,9 +170,9 @@ def least(rtol):
 
 @leaf
 def turning(u):
-    """By how much, relative to itself, a field of 1 moves the weight of a neuron (d + 1,) off."""
+    """By how much, relative to the neuron ``u`` (d + 1,), a field of 1 moves its weight off."""
     square = 0.0
-    for c in range(1, u.size):
+    for c in range(u.size):
         square += u[c] * u[c]
     return abs(u[0]) / np.sqrt(square) if square > 0.0 else 0.0
 

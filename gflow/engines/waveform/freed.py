@@ -104,6 +104,8 @@ class Freed:
         if self.told:
             # What was chosen is over where the neuron meets the hyperplane again.
             self.told.difference_update(map(tuple, log[:, [0, 2]].astype(np.int64).tolist()))
+        # One that slides again is to be let go of anew.
+        self.even = {pair: t for pair, t in self.even.items() if side[pair] != 0}
         before, C = window.loose, side.shape[1]
         if self.waiting:
             before = np.union1d(before, np.array([i * C + h for i, h in self.waiting], dtype=int))

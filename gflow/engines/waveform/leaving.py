@@ -50,8 +50,8 @@ class Leaving:
         it that can be. If that is 0, neurons have been let go of at its start."""
         window, led = frame.window, frame.ends.led
         length, rows = window.t1 - window.t0, np.flatnonzero(led[:, 0] <= 1.0)
-        # One that is back at once was led away by an error.
-        rows = rows[[window.t0 + (led[i, 0] + 1) / 2 * length
+        # One that is back at once was led away by an error; one that does not slide yet can wait.
+        rows = rows[[frame.side[i, int(led[i, 1])] == 0 and window.t0 + (led[i, 0] + 1) / 2 * length
                      >= self.last.get((int(i), int(led[i, 1])), -np.inf) + length for i in rows]]
         if not rows.size:
             return 1.0
@@ -76,10 +76,10 @@ class Leaving:
         engine.run.record(*logs.changes(engine.data.arrangement, log, engine.side, before))
         for i, h, to in zip(rows.tolist(), planes.tolist(), side.tolist()):
             self.last[i, h] = engine.t
-            engine.freed.waiting.add((i, h))
-            engine.freed.fresh.add((i, h))
-            if engine.activation.slope and undecided(
-                    engine.data, np.array([h]), engine.guess.r[None])[0]:
+            if not engine.activation.slope:
+                engine.freed.waiting.add((i, h))
+                engine.freed.fresh.add((i, h))
+            elif undecided(engine.data, np.array([h]), engine.guess.r[None])[0]:
                 engine.choices.append(np.array([[i, engine.t, h, to, -to, 2.0]]))
         engine.patterns = engine.marcher.patterns(engine.side)
         engine.quiet = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 from copy import copy
+from dataclasses import replace
 from functools import partial
 from typing import Any, Callable
 
@@ -83,12 +84,13 @@ class Windows:
         self.end = end
 
     def end_with(self, events: np.ndarray) -> Window:
-        """Add events (E, 5) at the very end of the last window, and return that."""
+        """Add events (E, 5) at the very end of the last window, which others may have, and return
+        that."""
         self._growing()
         last = self.pieces[-1]
         assert isinstance(last, Window)
-        last.events = np.concatenate([last.events, events])
-        self._known = 0, self.first_side
+        last = replace(last, events=np.concatenate([last.events, events]))
+        self.pieces[-1], self._known = last, (0, self.first_side)
         return last
 
     def tried(self, H: float) -> None:
