@@ -7,7 +7,8 @@ import pytest
 
 import gflow
 from gflow.engines.gear import Gear
-from gflow.engines.sliding import OfStep
+from gflow.engines.sliding import Held, OfStep
+from gflow.kernels.crossings import RELEASE_BELOW
 from gflow.kernels.roots import led_away
 from validation import faults
 from validation.checks import solver_engines
@@ -91,16 +92,30 @@ def test_small_steps_hold_nobody_for_ever(h):
     rtol, step = 1e-8, OfStep.__new__(OfStep)
     step.engine = SimpleNamespace(gear=SimpleNamespace(asked="DOP853"), rtol=rtol)
     step.fine, step.fall, one = 16, False, np.ones(17)
-    before = t = 0.0
+    held, key, t = Held(), (0, 0, RELEASE_BELOW), 0.0
     while t < 20.0:
-        s, off = step.lets_go(-90 * 0.2 * rtol * one, one, 0.2 * rtol, h / 2 * one, before)
+        s, way = step.lets_go(-90 * 0.2 * rtol * one, one, 0.2 * rtol, h / 2 * one,
+                              held.off.get(key, 0.0))
         if s <= 1.0:
             break
-        before, t = off[-1], t + h
+        held.look(t, h)
+        held.ways[key] = way
+        held.accept(t + h, 100 * rtol)
+        t += h
     assert s == -1.0 and t <= 100 / 18
-    # What moves it back is counted, too.
-    s, off = step.lets_go(90 * 0.2 * rtol * one, one, 0.2 * rtol, h / 2 * one, 50 * rtol)
-    assert s == 2.0 and off[-1] == pytest.approx((50 - 18 * h) * rtol, abs=1e-12)
+    # What moves it back is counted, too, and nobody who has been off is let go of while it does.
+    held.off[key] = 100 * rtol
+    s, way = step.lets_go(90 * 0.2 * rtol * one, one, 0.2 * rtol, h / 2 * one, 100 * rtol)
+    held.look(t, h)
+    held.ways[key] = way
+    held.accept(t + h, 100 * rtol)
+    assert s == 2.0 and held.off[key] == pytest.approx((100 - 18 * h) * rtol, rel=1e-6)
+
+
+def test_one_that_is_pushed_back_is_not_let_go_of_again_and_again():
+    # A step was cut where another release on it had come close.
+    flow = faults.run(faults.draw(20090562)[1], "DOP853", 1e-8)
+    assert flow.status == "finished" and len(flow.events) == 7
 
 
 @pytest.mark.parametrize("z, most, expected", [

@@ -220,9 +220,11 @@ class OfStep(Margins):
 
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
                 before: float) -> tuple[float, np.ndarray | None]:
-        """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And how far
-        the neuron would be off (q,) if it had been let go of where that first led away, which it
-        was by ``before`` at the start; None if by nothing.
+        """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And the way
+        (q,), as a series, on which it would lead the neuron; None if that is never off it.
+
+        ``before`` says how far it would be off at the start, had it been let go of where it was
+        first led away.
 
         By itself a margin within errors has no sign. What shows is what it adds up to, the neuron
         going off by ``moves`` times minus the margin: errors come and go, and what they move comes
@@ -235,7 +237,8 @@ class OfStep(Margins):
             return 2.0, None
         noise = NAUGHT * error if self.engine.gear.asked in STABLE else error
         to, s, band = to_series(self.fine), nodes(self.fine), max(self.engine.rtol, 1e-12)
-        way = chebval(s, chebint(to @ ((margin + least(band) * error) * moves), lbnd=-1))
+        series = chebint(to @ ((margin + least(band) * error) * moves), lbnd=-1)
+        way = chebval(s, series)
         off = np.maximum(np.maximum.accumulate(way), before) - way
         swings = np.abs(margin).max() > SWING * max(abs(margin[0]), abs(margin[-1]))
         gone = off > NAUGHT * band
@@ -243,12 +246,12 @@ class OfStep(Margins):
                      or margin[-1] < -noise)
         grows = margin[-1] < -noise or margin.max() < -error and margin[-1] <= margin[0]
         if not gone.any() or abs(other[-1]) <= noise and not grows:
-            return 2.0, off
+            return 2.0, series
         top = int(np.argmax(way[:int(np.argmax(gone)) + 1]))
-        if top == 0 and margin[0] <= 0 or before > way[top]:
-            return -1.0, off
+        if top == 0 and margin[0] <= 0:
+            return -1.0, series
         low = top if margin[top] > 0 else top - 1
-        return float(root_between(to @ margin, 0.0, s[low], s[low + 1])), off
+        return float(root_between(to @ margin, 0.0, s[low], s[low + 1])), series
 
 
 class Held:
@@ -259,17 +262,28 @@ class Held:
     ----------
     off : dict of (int, int, int) to float
         Neuron, hyperplane and kind of contact, relative to the size of the neuron.
-    seen : dict of (int, int, int) to (ndarray, ndarray)
-        Times and what it is at them on the step that is looked at.
+    ways : dict of (int, int, int) to ndarray
+        `OfStep.lets_go` on the part of a step that is looked at, from ``t0`` on, of such a
+        ``length``.
     """
 
     def __init__(self) -> None:
         self.off: dict[tuple[int, int, int], float] = {}
-        self.seen: dict[tuple[int, int, int], tuple[np.ndarray, np.ndarray]] = {}
+        self.look(0.0, 1.0)
 
-    def accept(self, t1: float) -> None:
-        """The step is made, up to ``t1``."""
-        self.off = {key: float(np.interp(t1, *on)) for key, on in self.seen.items()}
+    def look(self, t0: float, length: float) -> None:
+        """Begin to look at a part of a step."""
+        self.t0, self.length = t0, length
+        self.ways: dict[tuple[int, int, int], np.ndarray] = {}
+
+    def accept(self, t1: float, most: float) -> None:
+        """The step is made, up to ``t1``; nobody is off by more than ``most``."""
+        ends, off = 2 * (t1 - self.t0) / self.length - 1, {}
+        for key, series in self.ways.items():
+            s = nodes(len(series) - 1)
+            way, here = chebval(s[s <= ends], series), float(chebval(ends, series))
+            off[key] = min(max(self.off.get(key, 0.0), way.max(initial=0.0), here) - here, most)
+        self.off = {key: by for key, by in off.items() if by > 0.0}
 
     def forget(self, touched: Any) -> None:
         """Contacts ``(neuron, hyperplane, kind)`` of an instant: what was let go begins anew."""
@@ -283,8 +297,7 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
     (s, neuron, hyperplane, kind), with s in [-1, 1]."""
     margins, (a, W) = OfStep(engine, series, t0, length), engine.split(series[0])
     found, held = [], engine.held
-    held.seen = {}
-    times = t0 + (nodes(margins.fine) + 1) / 2 * length
+    held.look(t0, length)
     for i, slide in engine.pattern.slides.items():
         if a[i] == 0.0 and not W[i].any():
             continue
@@ -293,11 +306,11 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
         for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
                 key = i, int(h), kind
-                s, off = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
+                s, way = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
                                          moves[:, j if moves.shape[1] > 1 else 0],
                                          held.off.get(key, 0.0))
-                if off is not None:
-                    held.seen[key] = times, off
+                if way is not None:
+                    held.ways[key] = way
                 if s <= 1.0:
                     found.append((s, *key))
         out = slide.sign * series[:, i]

@@ -430,7 +430,7 @@ class Stepping:
             self.path.append(t1, series)
             self.state = state
             self.pattern.tighten(self.split(self.state)[1], self.band)
-            self.held.accept(t1)
+            self.held.accept(t1, sliding.NAUGHT * self.band)
             self.freed.tell(self, series, self.t, t1)
             bury(self)
         self.t = t1
@@ -495,7 +495,8 @@ class Stepping:
                 if ends and part < 1.0:
                     # What comes back by the end of the step is a swing.
                     sure = {contact[1:] for contact in sliding.contacts(self, series, t0, t1 - t0)}
-                    ends = [contact for contact in ends if contact[1:] in sure]
+                    ends = [contact for contact in sliding.contacts(
+                        self, early, t0, part * (t1 - t0)) if contact[1:] in sure]
                 found += ends
             if found or part == 1.0:
                 break
