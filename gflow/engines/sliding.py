@@ -221,7 +221,7 @@ class OfStep(Margins):
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
                 before: float) -> tuple[float, np.ndarray | None]:
         """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And the way
-        (q,), as a series, on which it would lead the neuron; None if that is never off it.
+        (q + 1,), as a series, on which it would lead the neuron; None if that is never off it.
 
         ``before`` says how far it would be off at the start, had it been let go of where it was
         first led away.
@@ -291,12 +291,12 @@ class Held:
             self.off.pop(tuple(contact), None)
 
 
-def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float
+def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, held: Held
              ) -> list[tuple[float, int, int, int]]:
     """Exits of multipliers from [0, 1], and output weights of sliding neurons through zero:
     (s, neuron, hyperplane, kind), with s in [-1, 1]."""
     margins, (a, W) = OfStep(engine, series, t0, length), engine.split(series[0])
-    found, held = [], engine.held
+    found = []
     held.look(t0, length)
     for i, slide in engine.pattern.slides.items():
         if a[i] == 0.0 and not W[i].any():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from copy import copy
 from contextlib import contextmanager
 from typing import Any, Callable, NoReturn
 from weakref import WeakMethod
@@ -491,12 +492,12 @@ class Stepping:
                                         self._bands(W[0]), normal, halves(degree), window)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
-                ends = sliding.contacts(self, early, t0, part * (t1 - t0))
+                ends = sliding.contacts(self, early, t0, part * (t1 - t0), self.held)
                 if ends and part < 1.0:
                     # What comes back by the end of the step is a swing.
-                    sure = {contact[1:] for contact in sliding.contacts(self, series, t0, t1 - t0)}
-                    ends = [contact for contact in sliding.contacts(
-                        self, early, t0, part * (t1 - t0)) if contact[1:] in sure]
+                    sure = {contact[1:] for contact in sliding.contacts(
+                        self, series, t0, t1 - t0, copy(self.held))}
+                    ends = [contact for contact in ends if contact[1:] in sure]
                 found += ends
             if found or part == 1.0:
                 break

@@ -273,8 +273,8 @@ class Contacts:
 
     def _needless(self, state: np.ndarray, j: int, turn: float) -> bool:
         """Whether a neuron that is let go at event ``j`` could as well have stayed: where its own
-        side clearly leads away, and all the while before, the other would not have moved it. No
-        choice is told."""
+        side clearly leads away, and all the while before, the other would not have pushed it back.
+        No choice is told."""
         e = self.events[j]
         i, k, t, code = int(e["neuron"]), int(e["point"]), float(e["time"]), int(e["to"])
         if self._chosen(i, k) or not self.codes_at(i, np.arange(self.reference.n), t).any():
