@@ -26,6 +26,9 @@ from .response import Quadratic
 from .window import Window
 
 NO_CHOICES = np.empty((0, 6))
+Event = tuple[int, float, int, float]
+Part = tuple[int, int, float, float, np.ndarray]
+"""Neuron, hyperplane, begin and end in [-1, 1], and the sides (C,) of the neuron there."""
 MOST = 64
 """Pairs of a neuron and a hyperplane that are looked at on a window, the nearest to each other
 first: some 0.05 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
@@ -73,7 +76,7 @@ class Freed:
         # Those that came off a hyperplane, and nothing decides it so far; and between two windows.
         self.waiting: set[tuple[int, int]] = set()
         self.fresh: set[tuple[int, int]] = set()
-        # When both margins were errors as a slide ended.
+        # When both margins were errors as a slide ended, of some that wait.
         self.even: dict[tuple[int, int], float] = {}
         self.signs, self.turned = np.empty(0), np.empty(0, dtype=bool)
 
@@ -123,16 +126,22 @@ class Freed:
         if some.size > MOST:
             i, h = np.divmod(pairs[some], C)
             some = np.sort(some[self._nearest(i, h, window)])
-        parts: list[tuple[int, int, float, float, np.ndarray]] = []
+        parts: list[Part] = []
         spans = []
+        events = _events(log, pairs[some] // C)
         for pair, first in zip(pairs[some].tolist(), begin[some].tolist()):
             i, h = divmod(pair, C)
-            own = [(i, h, *part) for part in _parts(window.events, i, h, first, side[i])]
+            came = log[first - 1, 1] if first else -1.0
+            own = list(_parts(events.get(i, []), i, h, first, came, side[i]))
             spans.append((i, h, first, len(parts), len(parts) + len(own)))
             parts += own
         opened = self._openings(parts, window, error, state) if parts else []
+        # Only those that are looked at stay: of others it would not be known what became of them.
+        even, self.even = self.even, {}
         for i, h, first, low, high in spans:
-            row, wait = self._of(i, h, opened[low:high], window, first > 0 or (i, h) in self.fresh)
+            since = self.even.pop((i, h), even.pop((i, h), np.inf))
+            row, wait = self._of(i, h, opened[low:high], window, first > 0 or (i, h) in self.fresh,
+                                 since)
             rows += row
             if wait and (first > 0 or (i, h) in waiting) or (i, h) in self.even:
                 self.waiting.add((i, h))
@@ -193,11 +202,12 @@ class Freed:
         off /= np.maximum(row_norms(W), np.finfo(float).tiny)
         return np.argsort(off, kind="stable")[:MOST]
 
-    def _of(self, i: int, h: int, opened: list[Opening], window: Window, fresh: bool
-            ) -> tuple[list[list[float]], bool]:
+    def _of(self, i: int, h: int, opened: list[Opening], window: Window, fresh: bool,
+            even: float) -> tuple[list[list[float]], bool]:
         """The first choice of a neuron at a hyperplane, which a ``fresh`` one has slid on until
-        now, from its parts of a window in turn; and whether it waits for one at the end of it."""
-        wait, even = False, self.even.pop((i, h), np.inf)
+        now, from its parts of a window in turn; and whether it waits for one at the end of it. It
+        is ``even`` since that time."""
+        wait = False
         for part in opened:
             begin, t = (window.t0 + (s + 1) / 2 * (window.t1 - window.t0) for s in (
                 part.begin, part.begin + (part.s + 1) / 2 * (part.end - part.begin)))
@@ -213,8 +223,8 @@ class Freed:
             self.even[i, h] = even
         return [], wait
 
-    def _openings(self, parts: list[tuple[int, int, float, float, np.ndarray]], window: Window,
-                  error: np.ndarray, state: Callable[[float], np.ndarray]) -> list[Opening]:
+    def _openings(self, parts: list[Part], window: Window, error: np.ndarray,
+                  state: Callable[[float], np.ndarray]) -> list[Opening]:
         """What `Margins.opening` says of every part (neuron, hyperplane, begin, end, sides)."""
         i, h, begin, end = (np.array(column) for column in list(zip(*parts))[:4])
         side = np.array([part[4] for part in parts])
@@ -236,35 +246,41 @@ class Freed:
         # What a look at all of it would say of most.
         never = stays[:, 1] & (stays[:, 0] | (both[:, 0, 0] < -clear))
         waiting = waits(both[..., 0], both[..., 1], wrong)
-        found = []
-        for k in range(len(parts)):
-            s, wait = 2.0, bool(waiting[k] and asked[k])
-            if asked[k] and not never[k]:
-                s, wait = margins.opening(
-                    both[k, :, 0], both[k, :, 1], float(wrong[k]), lambda s: is_on(
-                        state(begin[k] + (s + 1) / 2 * (end[k] - begin[k]))[i[k], 1:],
-                        self.marcher.geometry.normal[h[k]], self.band))
-            # By errors of 0 comparisons are what they should be, and false where there are none.
-            with np.errstate(divide="ignore", invalid="ignore"):
-                size = both[k][[0, -1]] / (wrong[k] if asked[k] else np.nan)
-            found.append(Opening(float(begin[k]), float(end[k]), int(now[k]), s, wait,
-                                 float(size[0, 1]), (float(size[1, 0]), float(size[1, 1]))))
-        return found
+        when, wait = np.full(len(parts), 2.0), waiting & asked
+        for k in np.flatnonzero(asked & ~never).tolist():
+            when[k], wait[k] = margins.opening(
+                both[k, :, 0], both[k, :, 1], float(wrong[k]), lambda s: is_on(
+                    state(begin[k] + (s + 1) / 2 * (end[k] - begin[k]))[i[k], 1:],
+                    self.marcher.geometry.normal[h[k]], self.band))
+        # By errors of 0 comparisons are what they should be, and false where there are none.
+        with np.errstate(divide="ignore", invalid="ignore"):
+            size = both[:, [0, -1]] / np.where(asked, wrong, np.nan)[:, None, None]
+        return list(map(Opening, begin.tolist(), end.tolist(), now.tolist(), when.tolist(),
+                        wait.tolist(), size[:, 0, 1].tolist(), map(tuple, size[:, 1].tolist())))
 
 
-def _parts(log: np.ndarray, i: int, h: int, first: int, side: np.ndarray
-           ) -> Iterator[tuple[float, float, np.ndarray]]:
-    """Begin, end and sides (C,) of the parts of a window on which no side of neuron ``i`` changes:
-    after ``first`` events of all, until it meets ``h`` or comes to rest. ``side`` is its start."""
-    side, begin = side.copy(), -1.0 if first == 0 else log[first - 1, 1]
-    for j in np.flatnonzero(log[:, 0] == i):
-        s, plane, new = log[j, 1], int(log[j, 2]), log[j, 4]
+def _events(log: np.ndarray, some: np.ndarray) -> dict[int, list[Event]]:
+    """The events (number, time, hyperplane, new side) of neurons ``some`` (K,), each in turn."""
+    own: dict[int, list[Event]] = {}
+    where = np.flatnonzero(np.isin(log[:, 0], some))
+    for j, (i, s, plane, _, new) in zip(where.tolist(), log[where, :5].tolist()):
+        own.setdefault(int(i), []).append((j, s, int(plane), new))
+    return own
+
+
+def _parts(events: list[Event], i: int, h: int, first: int, came: float, side: np.ndarray
+           ) -> Iterator[Part]:
+    """The parts of a window on which no side of neuron ``i`` changes: after ``first`` events of
+    all, the last of them at ``came``, until it meets ``h`` or comes to rest. ``events`` are its
+    own, and ``side`` (C,) its start."""
+    side, begin = side.copy(), came
+    for j, s, plane, new in events:
         if j >= first:
             if s > begin:
-                yield begin, s, side.copy()
+                yield i, h, begin, s, side.copy()
                 begin = s
             if plane in (h, -1):
                 return
         side[plane] = new
     if begin < 1.0:
-        yield begin, 1.0, side
+        yield i, h, begin, 1.0, side
