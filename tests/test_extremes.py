@@ -1,5 +1,8 @@
 """Starts and data of extreme proportions: right, or no success."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
@@ -221,3 +224,15 @@ def test_engines_agree_on_layers_that_are_unlike(seed):
     for found, run in zip(out[:2], runs):
         np.testing.assert_allclose(found, out[2], rtol=0, atol=1e-5 * np.abs(y).max())
         assert run.loss[-1] <= run.loss[0] and np.diff(run.loss).max() < 1e-6 * run.loss[0]
+
+
+def test_the_search_for_faults_ends_what_computes_for_too_long():
+    # A run that waits, or what a worker did before, does not count.
+    code = ("import time; from validation import faults; faults.HUNG = 0.5; faults.GLANCE = 0.01\n"
+            "while time.process_time() < 1.0: pass\n"
+            "faults.Watch().begin(); time.sleep(0.8)\n"
+            "print(time.process_time(), flush=True)\n"
+            "while True: last = time.process_time()")
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
+                           timeout=120)
+    assert ended.returncode == faults.LATE and float(ended.stdout) >= 1.0, ended.stderr

@@ -3,8 +3,8 @@
 Every problem is run by both engines. A fault is
 
 - ``raised``: an exception;
-- ``hung``: a run of more than 20 s of processor time (runs are asked to stop after 10; the system
-  ends the worker of one that does not hear, and a watchdog one that sleeps);
+- ``hung``: a run of more than 20 s of processor time (runs are asked to stop after 10; the worker
+  of one that does not hear is ended, and that of one that sleeps);
 - ``wrong``: a success whose outputs on the data are off by more than 1e3 rtol from those of the
   other engine at rtol 1e-12, or its own if the other one does not get there, in a well-conditioned
   case.
@@ -29,12 +29,12 @@ from __future__ import annotations
 import argparse
 import itertools
 import multiprocessing
-import signal
+import os
+import threading
 import time
 import traceback
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from multiprocessing.connection import Connection
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -53,8 +53,10 @@ OFF = 1e3 * RTOL
 PERTURBED, GROWN = 1e-10, 1e3
 PIECES = 200
 """Of a run that is off, that its certificate looks at."""
-STOP, HUNG = 10.0, 20
+STOP, HUNG = 10.0, 20.0
 """Seconds of processor time after which a run is asked to end, and after which it hangs."""
+GLANCE, LATE = 0.5, 75
+"""Seconds between looks at that clock; what a worker returns that hangs."""
 ASLEEP = 900.0
 """Seconds on the clock after which a run hangs, however little it computes: compiling is more."""
 KINDS = ("plain", "little w", "little a", "units", "rows", "scales", "parallel", "dead", "resting",
@@ -238,6 +240,7 @@ def examine(kind: str, problem: Problem, tell: Any) -> list[str]:
         if off <= OFF:
             continue
         good = not exact.stats["ambiguous"] and well_conditioned(problem, other, expected, tell)
+        tell(f"certificate of {method}")
         trusted = ", certificate ok" if flow.certificate(PIECES).ok else ""
         word = "unclear"
         if good:
@@ -252,43 +255,56 @@ def ended(flow: gflow.Flow | None) -> bool:
     return flow is not None and flow.status == "finished"
 
 
-def allow(seconds: int | None) -> None:
-    """Let the system end this process after so much more processor time, or never, where it can."""
-    with suppress(ImportError):
-        import resource
-        hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-        soft = hard if seconds is None else int(time.process_time()) + 1 + seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (soft, hard))
+class Watch:
+    """Ends this process after `HUNG` seconds of processor time, compiling not counted.
+
+    By the clock that runs are stopped by: the system counts ticks for its own limit, and may be
+    some percent ahead of that, which adds up over the life of a process.
+    """
+
+    def __init__(self) -> None:
+        self.due = np.inf
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def begin(self) -> None:
+        """Count from now on."""
+        self.due = time.process_time() + HUNG
+
+    def _run(self) -> None:
+        while time.process_time() < self.due:
+            time.sleep(GLANCE)
+        os._exit(LATE)
 
 
 class Unmeasured(event.Listener):  # type: ignore[misc]
-    """The system does not end a process while kernels are compiled, which some problem is the first
-    to need: that is no time of its run."""
+    """A ``watch`` is off while kernels are compiled, which some problem is the first to need: that
+    is no time of its run."""
 
-    def __init__(self) -> None:
-        self.depth = 0
+    def __init__(self, watch: Watch) -> None:
+        self.watch, self.depth = watch, 0
 
     def on_start(self, event: Any) -> None:
         """A kernel, or one within another."""
         self.depth += 1
-        allow(None)
+        self.watch.due = np.inf
 
     def on_end(self, event: Any) -> None:
         """It is compiled."""
         self.depth -= 1
         if not self.depth:
-            allow(HUNG)
+            self.watch.begin()
 
 
 def serve(pipe: Connection) -> None:
     """A worker: problems come in, steps and findings go out."""
     np.seterr(all="ignore")
-    event.register("numba:compile", Unmeasured())
     # Kernels are compiled, or loaded, before anything is timed.
     examine("plain", draw(0)[1], lambda step: None)
+    watch = Watch()
+    event.register("numba:compile", Unmeasured(watch))
 
     def tell(step: str) -> None:
-        allow(HUNG)
+        watch.begin()
         pipe.send(("step", step))
 
     while (asked := pipe.recv()) is not None:
@@ -314,8 +330,7 @@ class Worker:
                 what, said = self.pipe.recv()
             except EOFError:
                 self.process.join()
-                late = self.process.exitcode == -getattr(signal, "SIGXCPU", 0)
-                return [f"{'hung' if late else 'died'} {step}"]
+                return [f"{'hung' if self.process.exitcode == LATE else 'died'} {step}"]
             if what == "done":
                 return list(said)
             step = said
