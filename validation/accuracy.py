@@ -203,7 +203,8 @@ def examine(seed: int, family: str = "plain", rtols: Sequence[float] = RTOLS
         if not (problem.slope or problem.settings):
             # Known of plain networks only.
             conditioning = exact["waveform"].conditioning()
-            deciding = float(conditioning.close["rtol"].min(initial=np.inf))
+            met = conditioning.close[conditioning.close["met"]]
+            deciding = float(met["rtol"].min(initial=np.inf))
             largest = conditioning.largest
         said = ("not unique" if any(flow.stats["ambiguous"] for flow in exact.values()) else
                 "amplified" if not largest < AMPLIFIED else

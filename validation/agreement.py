@@ -246,7 +246,7 @@ def amplified(problem: Problem) -> str:
     """What amplifies errors of a plain problem, in a line."""
     found = run(problem, "waveform", SHARP).conditioning()
     steepest = np.abs(found.crossings["ratio"]).max(initial=1.0)
-    decided = found.close["rtol"].min(initial=np.inf)
+    decided = found.close["rtol"][found.close["met"]].min(initial=np.inf)
     return (f"amplified by {found.largest:.2g}, at a crossing by {steepest:.2g}, hyperplanes "
             f"crossed or not decided by rtol = {decided:.1g}")
 

@@ -18,6 +18,7 @@ from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
 from ..problem.value import Value
+from .misses import Miss, Misses
 from .pieces import pieces
 
 TURN = 0.3
@@ -35,7 +36,7 @@ MOST_CLOSE = 500
 """So many pairs of crossings that undo each other are looked at, those closest in time first."""
 CROSSING = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("ratio", "f8")])
 CLOSE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("depth", "f8"),
-                  ("rtol", "f8")])
+                  ("rtol", "f8"), ("met", "?")])
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +62,8 @@ class Conditioning(Value):
         Crossings that are undone soon: ``depth`` is how far the neuron goes beyond,
         ``|w.x| / (|(a, w)| |x|)``, in the middle between the two, and ``rtol`` the tolerance at
         which errors are a tenth of that, so that it decides whether there is a crossing at all.
+        And, where ``met`` is false, times at which the neuron turns back that far from a hyperplane
+        that it does not meet.
     rtol : float
         Of the run.
     m : int
@@ -103,7 +106,8 @@ class Conditioning(Value):
                          f"{worst['neuron']}, point {worst['point']}, t = {worst['time']:.6g})")
         for row in self.undecided[:5]:
             lines.append(f"  undecided          neuron {row['neuron']} at point {row['point']}, "
-                         f"t = {row['time']:.6g}: rtol = {row['rtol']:.1e} would decide")
+                         f"t = {row['time']:.6g}: {'' if row['met'] else 'not met, '}"
+                         f"rtol = {row['rtol']:.1e} would decide")
         return "\n".join(lines)
 
 
@@ -156,7 +160,8 @@ def condition(flow: Record, most: int = 50, progress: bool = False) -> Condition
     grown, log = np.array(found).reshape(len(found), 2, who.size).transpose(1, 0, 2)
     t = np.append(flow.path.breaks[:-1], flow.t_end)
     crossings = np.sort(np.array(track.crossings, dtype=CROSSING), order=["time", "neuron"])
-    return Conditioning(who, t, grown, log, crossings, _close(flow, who, t, log),
+    return Conditioning(who, t, grown, log, crossings,
+                        _close(flow, who, t, log, track.misses.found(flow)),
                         float(flow.settings["rtol"]), flow.path.m)
 
 
@@ -198,6 +203,9 @@ class _Track:
         start, unit = flow.path.scaled(np.array(flow.path.breaks[:1]))
         self.first = self.sizes(start[0], unit[0])
         self.crossings: list[tuple[float, int, int, float]] = []
+        A = flow.data.arrangement
+        self.misses = Misses(who, A.normal)
+        self.slides = self.codes[:, A.member[A.start[:-1]]] == SLIDING
 
     def inside(self, t: np.ndarray) -> np.ndarray:
         """Times of the clock, if there is one."""
@@ -254,15 +262,18 @@ class _Track:
         a, W = np.ldexp(neurons[:, :, 0], power), np.ldexp(neurons[:, :, 1:], power[:, :, None])
         log = self.log_rate(s)
         pulls = field.pulls(np.array([field.outputs(*now) for now in zip(a, W)]), log)
+        last = int(np.searchsorted(self.times, t1, side="right"))
+        own = self.events[self.next:last]
+        own["time"] = own["time"].clip(s0, s1)
+        self.next = last
+        parts = np.split(own, np.searchsorted(own["time"], s[:-1], side="right"))
+        for now, u, met in zip(t, neurons[:, self.who], parts):
+            self.misses.look(float(now), u, self._met(met))
         rates = np.zeros(self.who.size)
         for w, pull in zip(V, pulls):
             seen = np.where(w @ self.flow.data.X.T > 0, ON, OFF)
             rates = np.maximum(rates, row_norms(field.sums(seen, pull)))
         rates = self.rate(rates)
-        last = int(np.searchsorted(self.times, t1, side="right"))
-        own = self.events[self.next:last]
-        own["time"] = own["time"].clip(s0, s1)
-        self.next = last
         course = _Pulls(s0, s1, to_series(DEGREE) @ pulls)
         busy = np.isin(self.who, own["neuron"])
         for i in np.flatnonzero(busy):
@@ -272,6 +283,16 @@ class _Track:
             moved = np.log(end) - np.log(size) + (now - unit) * np.log(2.0)
             self._pass(np.flatnonzero(~busy), course, float(rates[~busy].max()), moved)
         return self.sizes(neurons[-1], power[-1])
+
+    def _met(self, events: np.ndarray) -> np.ndarray:
+        """Pairs (s, C) of a neuron and a hyperplane that it slides on until the first of these
+        ``events``, or that it meets in them."""
+        met = self.slides.copy()
+        pairs = (np.searchsorted(self.who, events["neuron"]),
+                 self.flow.data.arrangement.label[events["point"]])
+        met[pairs] = True
+        self.slides[pairs] = events["to"] == SLIDING
+        return np.asarray(met)
 
     def _pass(self, i: np.ndarray, course: _Pulls, rate: float, moved: np.ndarray) -> None:
         """Take the propagators of neurons without events through a piece, all in the same steps;
@@ -422,9 +443,24 @@ def _scaled(Phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ldexp(Phi, -power[:, None, None]), power
 
 
-def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray) -> np.ndarray:
-    """Crossings that are undone: those of a pair that follow one another, on and off. ``log`` is
-    that of the amplification."""
+def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray,
+           misses: list[Miss]) -> np.ndarray:
+    """Crossings that are undone, and ``misses``. ``log`` is that of the amplification."""
+    A = flow.data.arrangement
+    rows = _undone(flow, who) + [
+        (miss.time, miss.time, miss.neuron, int(A.member[A.start[miss.plane]]), miss.depth, False)
+        for miss in misses]
+    found = np.zeros(len(rows), dtype=CLOSE)
+    for row, (time, middle, i, k, depth, met) in enumerate(rows):
+        at = min(int(np.searchsorted(t, middle)), len(t) - 1)
+        grown = log[at, np.searchsorted(who, i)]
+        found[row] = time, i, k, depth, np.exp(np.log(max(depth / 10, 1e-300)) - grown), met
+    return found[np.argsort(found["rtol"], kind="stable")]
+
+
+def _undone(flow: Record, who: np.ndarray) -> list[tuple[float, float, int, int, float, bool]]:
+    """Crossings that are undone: the first of a pair that follow one another, on and off; the time
+    in the middle of them, neuron, point, how far it goes beyond, and that it is met."""
     events = flow.events[np.isin(flow.events["neuron"], who) & (flow.events["to"] != SLIDING)]
     events = events[np.lexsort((events["time"], events["point"], events["neuron"]))]
     one, other = events[:-1], events[1:]
@@ -445,10 +481,5 @@ def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray) -> np.
         u[rows] = flow.path.scaled(middle[rows])[0][np.arange(rows.size), i[rows]]
     x = flow.data.X[k]
     depth = np.abs((u[:, 1:] * x).sum(axis=1)) / np.maximum(row_norms(u) * row_norms(x), 1e-300)
-    at = np.minimum(np.searchsorted(t, middle), len(t) - 1)
-    found = np.zeros(middle.size, dtype=CLOSE)
-    for name, column in (("time", one["time"]), ("neuron", i), ("point", k), ("depth", depth),
-                         ("rtol", np.exp(np.log(np.maximum(depth / 10, 1e-300)) -
-                                         log[at, np.searchsorted(who, i)]))):
-        found[name] = column
-    return found[np.argsort(found["rtol"], kind="stable")]
+    return [(*row, True) for row in zip(one["time"].tolist(), middle.tolist(), i.tolist(),
+                                        k.tolist(), depth.tolist())]
