@@ -1,5 +1,7 @@
 """Weight decay: closed forms, invariants, networks that die out, engines against each other."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -201,3 +203,32 @@ def test_neurons_that_shrink_in_a_cone_keep_nobody_awake(method, loss, decay, sl
     assert late.status == "finished" and late.stats["steps"] < 1000
     np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=0, atol=1e-7)
     assert late.certificate().ok
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])
+@pytest.mark.parametrize("decay, t", [(1e-9, 1e8), (1e-15, 1e14)])
+def test_decay_that_is_less_than_rounding_is_no_rest(method, decay, t):
+    # Two neurons fit one point on the hyperbola a_1^2 - a_2^2 = 1. Along it, at a_1 = cosh(v),
+    # nothing but decay moves them: v' = -decay tanh(2 v). A velocity of 1e-15 is rounding, and
+    # after 1e14 it has gone a fifth of the way.
+    v = 0.8
+    start = ([np.cosh(v), -np.sinh(v)], [[np.cosh(v)], [np.sinh(v)]])
+    flow = gflow.integrate(start, ([[1.0]], [1.0]), t, decay=decay, method=method)
+    if method == "waveform" or decay == 1e-9:
+        assert flow.status == "finished"
+        a, b = flow.model.a
+        assert -2 * a * b == pytest.approx(np.sinh(2 * v) * np.exp(-2 * decay * t), rel=1e-7)
+    else:
+        assert flow.status == "step_too_small" and "is decay, by less than rounding" in flow.message
+        assert flow.t_end < t
+
+
+def test_a_fast_run_under_such_a_decay_goes_on():
+    v = 0.8
+    start = ([np.cosh(v), -np.sinh(v)], [[np.cosh(v)], [np.sinh(v)]])
+    windows = itertools.count()
+    flow = gflow.integrate(start, ([[1.0]], [1.0]), 1e16, decay=1e-15, method="waveform",
+                           stop=gflow.stop.Rule(lambda s: next(windows) > 50, "enough", "it did"))
+    assert flow.status == "enough"
+    a, b = flow.model.a
+    assert -2 * a * b == pytest.approx(np.sinh(2 * v) * np.exp(-2e-15 * flow.t_end), rel=1e-2)

@@ -36,6 +36,8 @@ NAUGHT, CLEAR = 100.0, 1000.0
 is not: where explicit steppers are at their limit of stability, pulls swing by 20 ``rtol``, and
 within a step they may move a neuron off by some. Larger: slides that end late / smaller: releases
 that are noise."""
+MOST_FUTILE = 20
+"""Times that a neuron comes back without having left its hyperplane that count."""
 SWING = 2.0
 """A margin that is so much larger within a step than at both ends swings."""
 
@@ -219,12 +221,12 @@ class OfStep(Margins):
         return np.asarray(speed[:, None] * self.size * self.jump)
 
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
-                before: float) -> tuple[float, np.ndarray | None]:
+                before: float, doubt: float = 1.0) -> tuple[float, np.ndarray | None]:
         """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And the way
         (q + 1,), as a series, on which it would lead the neuron; None if that is never off it.
 
         ``before`` says how far it would be off at the start, had it been let go of where it was
-        first led away.
+        first led away; ``doubt``, by what errors are larger than they should be (`Held.doubt`).
 
         By itself a margin within errors has no sign. What shows is what it adds up to, the neuron
         going off by ``moves`` times minus the margin: errors come and go, and what they move comes
@@ -235,14 +237,14 @@ class OfStep(Margins):
         """
         if before == 0.0 and (margin >= 0).all() or self.fall and (margin > 0).all():
             return 2.0, None
-        noise = NAUGHT * error if self.engine.gear.asked in STABLE else error
+        noise = error * (NAUGHT if self.engine.gear.asked in STABLE else min(doubt, NAUGHT))
         to, s, band = to_series(self.fine), nodes(self.fine), max(self.engine.rtol, 1e-12)
         series = chebint(to @ ((margin + least(band) * error) * moves), lbnd=-1)
         way = chebval(s, series)
         off = np.maximum(np.maximum.accumulate(way), before) - way
         swings = np.abs(margin).max() > SWING * max(abs(margin[0]), abs(margin[-1]))
-        gone = off > NAUGHT * band
-        gone[-1] |= (way.max() - way[-1] > (NAUGHT if swings else WIDE) * band
+        gone = off > NAUGHT * band * doubt
+        gone[-1] |= (way.max() - way[-1] > (NAUGHT if swings else WIDE) * band * doubt
                      or margin[-1] < -noise)
         grows = margin[-1] < -noise or margin.max() < -error and margin[-1] <= margin[0]
         if not gone.any() or abs(other[-1]) <= noise and not grows:
@@ -265,10 +267,16 @@ class Held:
     ways : dict of (int, int, int) to ndarray
         `OfStep.lets_go` on the part of a step that is looked at, from ``t0`` on, of such a
         ``length``.
+    near : set of (int, int)
+        Neurons that were let go of, and hyperplanes that they have not left since.
+    futile : dict of (int, int) to int
+        How often they came back without having left them.
     """
 
     def __init__(self) -> None:
         self.off: dict[tuple[int, int, int], float] = {}
+        self.near: set[tuple[int, int]] = set()
+        self.futile: dict[tuple[int, int], int] = {}
         self.look(0.0, 1.0)
 
     def look(self, t0: float, length: float) -> None:
@@ -282,13 +290,33 @@ class Held:
         for key, series in self.ways.items():
             s = nodes(len(series) - 1)
             way, here = chebval(s[s <= ends], series), float(chebval(ends, series))
-            off[key] = min(max(self.off.get(key, 0.0), way.max(initial=0.0), here) - here, most)
+            off[key] = min(max(self.off.get(key, 0.0), way.max(initial=0.0), here) - here,
+                           most * self.doubt(*key[:2]))
         self.off = {key: by for key, by in off.items() if by > 0.0}
+
+    def doubt(self, i: int, h: int) -> float:
+        """By what errors of a neuron at a hyperplane are larger than they should be: twice as much
+        for every time that it was let go of and came back without having left. On long steps of an
+        implicit stepper pulls that have settled are wrong by as much as at its ends, all over the
+        step, and what a slow neuron would be off by is that times the length of the step."""
+        return 2.0 ** min(self.futile.get((i, h), 0), MOST_FUTILE)
 
     def forget(self, touched: Any) -> None:
         """Contacts ``(neuron, hyperplane, kind)`` of an instant: what was let go begins anew."""
-        for contact in touched:
-            self.off.pop(tuple(contact), None)
+        for i, h, kind in touched:
+            self.off.pop((i, h, kind), None)
+            if kind in (RELEASE_BELOW, RELEASE_ABOVE):
+                self.near.add((i, h))
+            elif (i, h) in self.near:
+                self.near.remove((i, h))
+                self.futile[i, h] = self.futile.get((i, h), 0) + 1
+
+    def part(self, W: np.ndarray, normal: np.ndarray, band: float) -> None:
+        """Neurons that have left their hyperplanes by now had a reason to be let go of."""
+        for i, h in list(self.near):
+            if not is_on(W[i], normal[h], band):
+                self.near.remove((i, h))
+                self.futile.pop((i, h), None)
 
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, held: Held
@@ -308,7 +336,7 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, hel
                 key = i, int(h), kind
                 s, way = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
                                          moves[:, j if moves.shape[1] > 1 else 0],
-                                         held.off.get(key, 0.0))
+                                         held.off.get(key, 0.0), held.doubt(i, int(h)))
                 if way is not None:
                     held.ways[key] = way
                 if s <= 1.0:

@@ -10,6 +10,7 @@ from ..problem.activation import Activation
 from ..problem.norms import row_norms
 from . import rest
 from .events import OFF, SLIDING
+from .run import Stop
 from .trajectory import by_neuron, by_weight
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ LOST = 2.0**-1000
 ROOM = 10.0
 """Of a direction that still turns to hyperplanes, in units of what it turns by."""
 
+DROWNED = 10.0
+"""Decay of so many times what fields are known to is not to be told from rounding."""
 SHRUNK, CLOSED = 4.0, 16
 """Neurons shrink to no less than exp(-SHRUNK) on a piece: a polynomial of degree CLOSED is off by
 no more than some I_16(SHRUNK / 2) = 5e-14 of the middle then, and 3e-12 of the end. Those of most
@@ -53,6 +56,10 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
         found = to_rest(engine, v, a, W, terms, span, still | (shrink > 0))
         if found is None:
             return _dying(engine, p, terms)
+        if drowned(engine, terms, span, still | (shrink > 0)):
+            raise Stop("step_too_small", "all that moves weights at t = {t} is decay, by less than "
+                       "rounding does and by more than rtol until t_max; leave it out, or use "
+                       "method=\"waveform\"", t0)
         move = found
         # Neurons at 0 shrink no more.
         shrink = np.where(still, 0.0, shrink)
@@ -161,8 +168,7 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
     ``gone`` (m (d + 1),) or are of neurons at 0; None if it will not be there in the time ``span``,
     or is far from it. ``terms`` are those of `rest.terms`."""
     state, move = engine.state, np.zeros_like(v)
-    seen = np.abs(engine.pattern.on) + (engine.pattern.codes == SLIDING)
-    D = seen @ rest.rounding(terms, engine.data.X)
+    D = _known(engine, terms)
     noise = np.append(D * row_norms(W), np.repeat(D * np.abs(a), engine.d))
     noise += engine.drift.rounding(state)
     limit = engine.rtol * engine.sizes(state)
@@ -183,6 +189,29 @@ def to_rest(engine: Stepping, v: np.ndarray, a: np.ndarray, W: np.ndarray, terms
             return move
         v = engine.velocity(engine.t, state + move)
     return None
+
+
+def _known(engine: Stepping, terms: np.ndarray) -> np.ndarray:
+    """To what fields of neurons (m,) are known, from `rest.terms`."""
+    seen = np.abs(engine.pattern.on) + (engine.pattern.codes == SLIDING)
+    return np.asarray(seen @ rest.rounding(terms, engine.data.X))
+
+
+def drowned(engine: Stepping, terms: np.ndarray, span: float, gone: np.ndarray) -> bool:
+    """Whether a state at rest is none: in the time ``span`` decay moves weights by more than
+    ``rtol`` along directions that the loss leaves free, and by less in a unit of it than fields are
+    known to. Weights that have ``gone`` (m (d + 1),) do not count."""
+    fastest, known = engine.drift.fastest, DROWNED * float(_known(engine, terms).max())
+    if not (fastest * span > engine.rtol and fastest < known):
+        return False
+    state = np.where(gone, 0.0, engine.state)
+    if state.size > rest.MOST:
+        return True
+    rates, vectors = np.linalg.eigh(np.where(gone | gone[:, None], 0.0, engine.symmetric(state)))
+    # The state, and with it how fast the slow directions are, is known to rtol.
+    free = vectors[:, np.abs(rates) <= max(known, engine.rtol * float(np.abs(rates).max()))]
+    moved = free @ (free.T @ (engine.drift.decay * state)) * span
+    return bool((np.abs(moved) > engine.rtol * engine.sizes(state)).any())
 
 
 def little(U: np.ndarray, D: np.ndarray, codes: np.ndarray, X: np.ndarray, decay: float,

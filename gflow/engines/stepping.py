@@ -45,6 +45,8 @@ TINY = float(np.finfo(float).tiny)
 EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
+BLUR = 2.0
+"""Errors of times, in units of their spacing; a tail is up to a half of what they do."""
 STALLED = 1000
 IDLE, SOON = 3, 0.01
 """Contacts in a row that change nothing, each sooner than this part of the time after the one
@@ -314,10 +316,10 @@ class Stepping:
             shifted = stepper is not None and self._shift(stepper)
             h = self.gear.first(h) if shifted else h
             look = min(look, self.steps + SELDOM) if shifted else look
+            self.run.check(self.measure)
             if contacts is None:
                 stepper = self.stepper(self.longest)
                 continue
-            self.run.check(self.measure)
             if self.turned():
                 self.switch(contacts)
                 self.longest, stepper = np.inf, None
@@ -415,7 +417,7 @@ class Stepping:
                 series = self._series(dense, t0, cut, degree)
                 error = self._tail(series)
             t1 = cut
-        if t1 > t0 and error > self.rtol and t1 - t0 > 16 * np.spacing(t0):
+        if t1 - t0 > 16 * np.spacing(t0) and error > max(self.rtol, self._blur(series, t0, t1)):
             self.rejected += 1
             return None
         state = self._put_back(series, t1) if t1 > t0 else self.state
@@ -432,6 +434,7 @@ class Stepping:
             self.state = state
             self.pattern.tighten(self.split(self.state)[1], self.band)
             self.held.accept(t1, sliding.NAUGHT * self.band)
+            self.held.part(self.split(state)[1], self.pattern.arrangement.normal, self.band)
             self.freed.tell(self, series, self.t, t1)
             bury(self)
         self.t = t1
@@ -467,6 +470,14 @@ class Stepping:
         size[size == 0] = 1.0
         last, previous = (float((np.abs(series[j]) / size).max()) for j in (-1, -2))
         return last * min(1.0, last / previous) if previous > 0 else last
+
+    def _blur(self, series: np.ndarray, t0: float, t1: float) -> float:
+        """What rounding of times does to a step, relative to its neurons: late in a long run that
+        is more than ``rtol`` where something is fast."""
+        size = self.sizes(series[0])
+        size[size == 0] = 1.0
+        change = float((np.abs(series[1:]).sum(axis=0) / size).max())
+        return BLUR * change * float(np.spacing(t0) / (t1 - t0))
 
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
         self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0

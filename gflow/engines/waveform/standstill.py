@@ -20,7 +20,7 @@ from ...problem.field import Field
 from ...problem.norms import row_norms
 from .. import rest
 from ..events import OFF
-from ..standing import EPS, dead_neurons, little, to_rest
+from ..standing import EPS, dead_neurons, drowned, little, to_rest
 from ..stepping import Stepping
 from .calm import Stretch
 from .marcher import Patterns
@@ -205,7 +205,7 @@ def _same_sides(field: Field, real: np.ndarray, codes: np.ndarray, rtol: float,
         field.outputs(a, W, codes)), rest.reach(a, W, field.data.X, engine.pattern.activation))
     v = engine.velocity(0.0, engine.state)
     move = to_rest(engine, v, a, W, terms, span, np.zeros(v.size, dtype=bool))
-    if move is None:
+    if move is None or drowned(engine, terms, span, np.zeros(v.size, dtype=bool)):
         return None
     a, W = engine.split(engine.state + move)
     there = np.column_stack([a, W])
