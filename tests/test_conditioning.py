@@ -6,6 +6,7 @@ from scipy.optimize import minimize_scalar
 
 import gflow
 from losses import LogCosh
+from validation import faults
 
 
 @pytest.mark.parametrize("method, seed", [("DOP853", 3), ("waveform", 3), ("DOP853", 5)])
@@ -81,6 +82,15 @@ def test_what_slides_is_no_miss(method):
     assert flow.stats["slide"] > 5
     close = flow.conditioning().close
     assert close[~close["met"]]["depth"].min() == pytest.approx(4.0513e-3, rel=1e-3)
+
+
+def test_what_slides_beside_a_hyperplane_of_its_direction_is_no_miss():
+    # Of points whose directions are 1e-15 to 1e-6 apart.
+    start = faults.draw_setting(502025)[1]
+    flow = faults.run(start, "waveform", 1e-8)
+    assert flow.stats["slide"] > 0
+    found = flow.conditioning()
+    assert not (found.close["depth"][~found.close["met"]] < 1e-6).any()
 
 
 def test_a_sample_of_neurons():

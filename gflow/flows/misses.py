@@ -16,6 +16,9 @@ from ..problem.norms import row_norms
 
 NEAR = 0.1
 """Distances beyond which a neuron is not followed to where it turns back, relative to it."""
+ROUNDING = 1e-12
+"""Distances, and changes of them, that are rounding: beside a hyperplane of almost the same
+direction a sliding neuron stays at one distance."""
 MOST = 200
 """So many places are looked at, those that seem the nearest first."""
 GRID, ZOOMS = 33, 3
@@ -61,7 +64,7 @@ class Misses:
         if len(self.past) == 2:
             (t0, before), (t1, now) = self.past
             low = np.abs(now)
-            turns = (low < NEAR) & (low < np.abs(before)) & (low <= np.abs(Z))
+            turns = (low < NEAR) & (low < np.minimum(np.abs(before), np.abs(Z)) - ROUNDING)
             turns &= (before * now > 0) & (now * Z > 0) & ~(self.met | met)
             i, h = np.nonzero(turns)
             least = _bottom(t0, t1, t, *(np.abs(z[i, h]) for z in (before, now, Z)))
@@ -73,7 +76,7 @@ class Misses:
         found = []
         for _, i, h, low, high in sorted(self.seen)[:MOST]:
             t, depth = _lowest(flow, int(self.who[i]), self.normal[h], low, high)
-            if depth > 0:
+            if depth > ROUNDING:
                 found.append(Miss(t, int(self.who[i]), h, depth))
         return found
 
