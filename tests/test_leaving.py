@@ -184,3 +184,16 @@ def test_ctrl_c_is_heard_among_steps_that_are_rejected(monkeypatch):
     monkeypatch.setattr(Stepping, "accept", reject)
     flow = gflow.integrate(([0.5], [[0.5]]), ([[1.0]], [1.0]), 10.0, method="DOP853")
     assert flow.status == "interrupted" and 0 < flow.t_end < 10.0
+
+
+@pytest.mark.parametrize("rtol, rounds", [(1e-6, 375), (1e-7, 770)])
+def test_slides_on_many_hyperplanes(rtol, rounds):
+    # Where points are fitted pulls are small, and slides end within a few hundred errors that are
+    # known from above only. What is decided by these is no choice, and most of it can wait until it
+    # is clear: a window that ends for it costs as much as three.
+    g = np.random.default_rng(1)
+    data = g.standard_normal((120, 40)), g.standard_normal(120)
+    start = gflow.init.balanced(20, 40, 1e-2, rng=1)
+    flow = gflow.integrate(start, data, 100.0, method="waveform", rtol=rtol, threads=1)
+    assert flow.stats["slide"] > 500 and not len(flow.choices)
+    assert flow.stats["nfev"] <= rounds

@@ -149,10 +149,10 @@ def is_even(own: float, across: float) -> bool:
     return own <= CLEAR and across <= CLEAR
 
 
-def led_apart(own: float, across: float) -> bool:
-    """Whether one side leads away by now, clear of errors, and the other one leads nowhere or away,
-    too: then that neuron had a choice."""
-    return max(own, across) <= NAUGHT and min(own, across) < -CLEAR
+def led_apart(own: float, across: float, naught: float = NAUGHT) -> bool:
+    """Whether one side leads away by now, clear of errors, and the other one leads nowhere, to so
+    many errors, or away, too: then that neuron had a choice."""
+    return max(own, across) <= naught and min(own, across) < -CLEAR
 
 
 class OfStep(Margins):

@@ -189,7 +189,8 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
     is followed to its zero; one that does not has no sign, and is left alone until it is that much
     below. But if a neuron that is let go of at its last zero would be off by more than `WIDE` times
     ``band`` of its norm, where a margin of -1 takes it off by ``turns`` (see `turning`), then that
-    release is put in ``led[row]`` (3,), if it is earlier than what is there.
+    release is put in ``led[row]`` (3,), if it is earlier than what is there, unless the margin, as
+    it goes on, will be clear of its error in as much time again.
 
     ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``solve`` (d, d) for
     the rows ``S_c``, ``z`` and ``series`` work space.
@@ -239,8 +240,13 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
             if x <= 1.0 and when < best:
                 best, plane, kind = when, h, code
             if z[0] <= tol and turns > 0.0:
+                later = -z[0]
+                for j in range(p):
+                    later += 2.0 * z[j]
                 z[0] += least(band) * tol
-                y = led_away(z, p - 1, WIDE * band / (turns * (1.0 - s)))
+                # One that will be clear of its error as soon can wait until then.
+                y = (2.0 if later < -tol else
+                     led_away(z, p - 1, WIDE * band / (turns * (1.0 - s))))
                 when = s + y * (1.0 - s)
                 if y <= 1.0 and when < led[row, 0]:
                     led[row, 0], led[row, 1], led[row, 2] = when, h, code

@@ -106,7 +106,7 @@ class Waveform:
         self.quiet, self.patience, self.failures, self.look, self.faint = 0, PATIENCE, 0, 0, m
         self.calm = False
         self.hint = 0.0
-        self.pulled, self.sharpened = 0.0, -1.0
+        self.pulled, self.sharpened, self.left = 0.0, -1.0, 0.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.guess.most += self.reserve()
 
@@ -369,10 +369,14 @@ class Waveform:
                 return H * (kink + 1) / 2
         elif (part := self._part(frame, outcome)) < 1.0:
             self.rejected += 1
+            self.left = H * (1 - part) if part else 0.0
             return H * (part or 1.0)
         else:
             self._accept(frame, outcome)
-        return next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
+        # What is left of a window on which all was well but that it had to end earlier.
+        length, self.left = self.left, 0.0
+        return max(length, next_length(outcome, H, self.rtol, self.data.n, len(self.U),
+                                       len(frame.log)))
 
     def _part(self, frame: Frame, outcome: Outcome) -> float:
         """The part of a window up to the first release that has to be at the end of one; 0 if

@@ -29,6 +29,9 @@ NO_CHOICES = np.empty((0, 6))
 Event = tuple[int, float, int, float]
 Part = tuple[int, int, float, float, np.ndarray]
 """Neuron, hyperplane, begin and end in [-1, 1], and the sides (C,) of the neuron there."""
+KNOWN = 10.0
+"""Margins of so many times their error at the end of a slide are not 0: on windows nothing swings
+as on steps at their limit of stability (`gflow.engines.sliding.NAUGHT`)."""
 MOST = 64
 """Pairs of a neuron and a hyperplane that are looked at on a window, the nearest to each other
 first: some 0.05 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
@@ -212,9 +215,9 @@ class Freed:
             begin, t = (window.t0 + (s + 1) / 2 * (window.t1 - window.t0) for s in (
                 part.begin, part.begin + (part.s + 1) / 2 * (part.end - part.begin)))
             if fresh:
-                even = begin if abs(part.first) <= CLEAR else np.inf
+                even = begin if abs(part.first) <= KNOWN else np.inf
             fresh, even = False, even if is_even(*part.last) else np.inf
-            if (part.s <= 1.0 or even < np.inf and led_apart(*part.last)) and (
+            if (part.s <= 1.0 or even < np.inf and led_apart(*part.last, KNOWN)) and (
                     i, h) not in self.told:
                 self.told.add((i, h))
                 return [[i, min(t, even), h, part.side, -part.side, 2]], False
