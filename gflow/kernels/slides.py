@@ -190,7 +190,8 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
     below. But if a neuron that is let go of at its last zero would be off by more than `WIDE` times
     ``band`` of its norm, where a margin of -1 takes it off by ``turns`` (see `turning`), then that
     release is put in ``led[row]`` (3,), if it is earlier than what is there, unless the margin, as
-    it goes on, will be clear of its error in as much time again.
+    it goes on, will be clear of its error in as much time again, and the other one is clear of it,
+    so that no error has the neuron go to the other side.
 
     ``from_unit`` and ``split`` are tables of `taylor_exit`; ``lam`` (d, p), ``solve`` (d, d) for
     the rows ``S_c``, ``z`` and ``series`` work space.
@@ -240,13 +241,15 @@ def slide_exit(s, sign, planes, count, rank, basis, D, plus, minus, side, plus_e
             if x <= 1.0 and when < best:
                 best, plane, kind = when, h, code
             if z[0] <= tol and turns > 0.0:
-                later = -z[0]
+                end, jump = 0.0, 0.0
                 for j in range(p):
-                    later += 2.0 * z[j]
+                    end += z[j]
+                    jump += sign * (minus[h, j] - plus[h, j])
+                # One that will be clear of its error as soon can wait until then, if it is known
+                # to which side it goes: the two margins add up to the jump.
+                waits = 2.0 * end - z[0] < -tol and jump - end > tol
                 z[0] += least(band) * tol
-                # One that will be clear of its error as soon can wait until then.
-                y = (2.0 if later < -tol else
-                     led_away(z, p - 1, WIDE * band / (turns * (1.0 - s))))
+                y = 2.0 if waits else led_away(z, p - 1, WIDE * band / (turns * (1.0 - s)))
                 when = s + y * (1.0 - s)
                 if y <= 1.0 and when < led[row, 0]:
                     led[row, 0], led[row, 1], led[row, 2] = when, h, code

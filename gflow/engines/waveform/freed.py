@@ -30,8 +30,8 @@ Event = tuple[int, float, int, float]
 Part = tuple[int, int, float, float, np.ndarray]
 """Neuron, hyperplane, begin and end in [-1, 1], and the sides (C,) of the neuron there."""
 KNOWN = 10.0
-"""Margins of so many times their error at the end of a slide are not 0: on windows nothing swings
-as on steps at their limit of stability (`gflow.engines.sliding.NAUGHT`)."""
+"""A margin of so many times its error is not 0: on windows nothing swings as on steps at their
+limit of stability (`gflow.engines.sliding.NAUGHT`)."""
 MOST = 64
 """Pairs of a neuron and a hyperplane that are looked at on a window, the nearest to each other
 first: some 0.05 ms each, where at coarse tolerances thousands may wait on a wide network. A choice
