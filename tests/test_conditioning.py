@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize_scalar
 
 import gflow
+from gflow.flows.misses import Misses
 from losses import LogCosh
 from validation import faults
 
@@ -91,6 +92,33 @@ def test_what_slides_beside_a_hyperplane_of_its_direction_is_no_miss():
     assert flow.stats["slide"] > 0
     found = flow.conditioning()
     assert not (found.close["depth"][~found.close["met"]] < 1e-6).any()
+
+
+@pytest.mark.parametrize("h", [1e-1, 1e-3, 1e-5, 3e-7])
+def test_turning_back_is_seen_however_often_one_looks(h):
+    # At a distance of 1e-6 + (t - 1)^2 / 2, with swings of 3 rtol, to one of two hyperplanes.
+    misses = Misses(np.array([0]), np.eye(2), 1e-9)
+    times = np.arange(max(0, 1 - 200 * h), min(2, 1 + 200 * h), h)
+    for t in np.unique(np.append(times, [0.5, 1.5])):
+        z = 1e-6 + (t - 1)**2 / 2 + 3e-9 * np.sin(1e9 * t)
+        misses.look(t, np.array([[0.0, z, np.sqrt(1 - z**2)]]), np.zeros((1, 2), dtype=bool))
+    (least, i, plane, low, high), = misses.seen
+    assert (i, plane) == (0, 0) and low < high and abs((low + high) / 2 - 1) < max(h, 1e-3)
+    assert least <= 1.1e-6 + h
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 5])
+def test_what_rests_beside_a_hyperplane_is_no_miss(seed):
+    # Dense output of a stepper swings by some rtol there, for ever.
+    g = np.random.default_rng(seed)
+    data, start = (g.standard_normal((5, 20)), g.standard_normal(5)), gflow.init.balanced(
+        6, 20, 0.3, rng=seed)
+    missed = []
+    for method in ("DOP853", "waveform"):
+        close = gflow.integrate(start, data, 28.0, method=method).conditioning().close
+        missed.append(np.sort(close[~close["met"]], order=["neuron", "point"]))
+    np.testing.assert_array_equal(*(found[["neuron", "point"]] for found in missed))
+    np.testing.assert_allclose(*(found["depth"] for found in missed), rtol=1e-6)
 
 
 def test_a_sample_of_neurons():

@@ -155,10 +155,13 @@ def test_a_neuron_that_leaves_is_let_go_of_as_before():
         held.part(np.array([[1.0, 1e-9]]), normal, 1e-8)
         held.forget([(0, 1, 0)])
     assert held.doubt(0, 1) == 8.0 and held.doubt(0, 0) == 1.0
-    held.forget([(0, 1, RELEASE_BELOW)])
-    held.part(np.array([[1.0, 0.1]]), normal, 1e-8)
-    held.forget([(0, 1, 0)])
-    assert held.doubt(0, 1) == 1.0
+    # To its side, or over it.
+    for there in ([], [(0, 1, 0)]):
+        held.forget([(0, 1, RELEASE_BELOW)])
+        held.forget(there)
+        held.part(np.array([[1.0, 0.1]]), normal, 1e-8)
+        held.forget([(0, 1, 0)])
+        assert held.doubt(0, 1) == 1.0
 
 
 @pytest.mark.parametrize("rtol", [1e-8, 3e-9])

@@ -313,9 +313,9 @@ class Held:
 
     def part(self, W: np.ndarray, normal: np.ndarray, band: float) -> None:
         """Neurons that have left their hyperplanes by now had a reason to be let go of."""
-        for i, h in list(self.near):
+        for i, h in self.near | self.futile.keys():
             if not is_on(W[i], normal[h], band):
-                self.near.remove((i, h))
+                self.near.discard((i, h))
                 self.futile.pop((i, h), None)
 
 

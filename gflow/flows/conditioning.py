@@ -63,7 +63,7 @@ class Conditioning(Value):
         ``|w.x| / (|(a, w)| |x|)``, in the middle between the two, and ``rtol`` the tolerance at
         which errors are a tenth of that, so that it decides whether there is a crossing at all.
         And, where ``met`` is false, times at which the neuron turns back that far from a hyperplane
-        that it does not meet.
+        that it does not meet: of these the 200 that seem nearest.
     rtol : float
         Of the run.
     m : int
@@ -204,7 +204,7 @@ class _Track:
         self.first = self.sizes(start[0], unit[0])
         self.crossings: list[tuple[float, int, int, float]] = []
         A = flow.data.arrangement
-        self.misses = Misses(who, A.normal)
+        self.misses = Misses(who, A.normal, float(flow.settings["rtol"]))
         self.slides = self.codes[:, A.member[A.start[:-1]]] == SLIDING
 
     def inside(self, t: np.ndarray) -> np.ndarray:

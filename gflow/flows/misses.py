@@ -16,9 +16,9 @@ from ..problem.norms import row_norms
 
 NEAR = 0.1
 """Distances beyond which a neuron is not followed to where it turns back, relative to it."""
-ROUNDING = 1e-12
-"""Distances, and changes of them, that are rounding: beside a hyperplane of almost the same
-direction a sliding neuron stays at one distance."""
+ROUNDING, SWINGS = 1e-12, 30.0
+"""A neuron has come, or left, only where its distance has changed by more than this, and by so many
+``rtol``: dense output swings by some, beside a hyperplane of almost the same direction too."""
 MOST = 200
 """So many places are looked at, those that seem the nearest first."""
 GRID, ZOOMS = 33, 3
@@ -45,31 +45,50 @@ class Misses:
         The neurons.
     normal : ndarray, shape (C, d)
         Unit normals of the hyperplanes.
+    rtol : float
+        Of the run.
     """
 
-    def __init__(self, who: np.ndarray, normal: np.ndarray) -> None:
-        self.who, self.normal = who, normal
-        self.past: list[tuple[float, np.ndarray]] = []
-        self.met = np.zeros((who.size, len(normal)), dtype=bool)
+    def __init__(self, who: np.ndarray, normal: np.ndarray, rtol: float) -> None:
+        self.who, self.normal, self.least = who, normal, max(ROUNDING, SWINGS * rtol)
+        shape = who.size, len(normal)
+        self.times: list[float] = []
+        # Distances at the last look; and the least of each since it has come near, or the largest
+        # since it has left, with those at the looks before and after, and when that was.
+        self.last, self.turn = np.zeros(shape), np.zeros(shape)
+        self.before, self.after = np.zeros(shape), np.zeros(shape)
+        self.at, self.comes = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=bool)
+        self.met = np.zeros(shape, dtype=bool)
         self.seen: list[tuple[float, int, int, float, float]] = []
 
     def look(self, t: float, U: np.ndarray, met: np.ndarray) -> None:
         """The neurons ``U`` (s, d + 1) at a time, in any units; of the pairs ``met`` (s, C) of a
         neuron and a hyperplane one has met the other since the last look, or slides on it."""
-        if self.past and t <= self.past[-1][0]:
-            self.met = self.met | met
+        met = self.met | met
+        if self.times and t <= self.times[-1]:
+            self.met = met
             return
-        size = np.hypot(U[:, 0], row_norms(U[:, 1:]))[:, None]
-        Z = (U[:, 1:] @ self.normal.T) / np.where(size > 0, size, 1.0)
-        if len(self.past) == 2:
-            (t0, before), (t1, now) = self.past
-            low = np.abs(now)
-            turns = (low < NEAR) & (low < np.minimum(np.abs(before), np.abs(Z)) - ROUNDING)
-            turns &= (before * now > 0) & (now * Z > 0) & ~(self.met | met)
-            i, h = np.nonzero(turns)
-            least = _bottom(t0, t1, t, *(np.abs(z[i, h]) for z in (before, now, Z)))
-            self.seen += zip(least.tolist(), i.tolist(), h.tolist(), [t0] * i.size, [t] * i.size)
-        self.past, self.met = [*self.past[-1:], (t, Z)], met
+        self.met = np.zeros_like(met)
+        k, size = len(self.times), np.hypot(U[:, 0], row_norms(U[:, 1:]))[:, None]
+        z = np.abs(U[:, 1:] @ self.normal.T) / np.where(size > 0, size, 1.0)
+        self.times.append(t)
+        next_to = self.at == k - 1
+        self.after[next_to] = z[next_to]
+        left = self.comes & ~met & (z > self.turn + self.least)
+        self._note(*np.nonzero(left & (self.turn < NEAR)))
+        comes = ~self.comes & ~met & (z < self.turn - self.least)
+        further = np.where(self.comes, z <= self.turn, z >= self.turn)
+        new = left | comes | further | met | (k == 0)
+        self.comes = (self.comes | comes) & ~(left | met)
+        self.turn[new], self.before[new], self.at[new] = z[new], self.last[new], k
+        self.last = z
+
+    def _note(self, i: np.ndarray, h: np.ndarray) -> None:
+        """Neurons ``i`` have turned back at hyperplanes ``h``."""
+        times = np.array(self.times)
+        low, now, high = (times[self.at[i, h] + j] for j in (-1, 0, 1))
+        least = _bottom(low, now, high, *(z[i, h] for z in (self.before, self.turn, self.after)))
+        self.seen += zip(least.tolist(), i.tolist(), h.tolist(), low.tolist(), high.tolist())
 
     def found(self, flow: Record) -> list[Miss]:
         """Those that are nearest, with their distances."""
@@ -81,8 +100,8 @@ class Misses:
         return found
 
 
-def _bottom(t0: float, t1: float, t2: float, z0: np.ndarray, z1: np.ndarray, z2: np.ndarray
-            ) -> np.ndarray:
+def _bottom(t0: np.ndarray, t1: np.ndarray, t2: np.ndarray, z0: np.ndarray, z1: np.ndarray,
+            z2: np.ndarray) -> np.ndarray:
     """The least value, 0 at least, of the parabolas through three points of which the second is the
     lowest."""
     one, two = (z0 - z1) / (t0 - t1), (z2 - z1) / (t2 - t1)
