@@ -223,6 +223,15 @@ def test_decay_that_is_less_than_rounding_is_no_rest(method, decay, t):
         assert flow.t_end < t
 
 
+def test_only_what_can_be_used_is_named_instead():
+    v = 0.8
+    start = ([np.cosh(v), -np.sinh(v)], [[np.cosh(v)], [np.sinh(v)]])
+    for decay, named in ((1e-15, True), ((1e-15, 2e-15), False)):
+        flow = gflow.integrate(start, ([[1.0]], [1.0]), 1e14, decay=decay, method="DOP853")
+        assert flow.status == "step_too_small"
+        assert ("waveform" in flow.message) == named
+
+
 def test_a_fast_run_under_such_a_decay_goes_on():
     v = 0.8
     start = ([np.cosh(v), -np.sinh(v)], [[np.cosh(v)], [np.sinh(v)]])

@@ -57,9 +57,12 @@ def last_piece(engine: Stepping) -> tuple[Callable[[np.ndarray], np.ndarray], fl
         if found is None:
             return _dying(engine, p, terms)
         if drowned(engine, terms, span, still | (shrink > 0)):
+            # The fast engine knows only one decay.
+            instead = (", or use method=\"waveform\"" if engine.field.setting.uniform is not None
+                       else "")
             raise Stop("step_too_small", "all that moves weights at t = {t} is decay, by less than "
-                       "rounding does and by more than rtol until t_max; leave it out, or use "
-                       "method=\"waveform\"", t0)
+                       "rounding does and by more than rtol until t_max; leave it out" + instead,
+                       t0)
         move = found
         # Neurons at 0 shrink no more.
         shrink = np.where(still, 0.0, shrink)
