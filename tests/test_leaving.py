@@ -9,8 +9,10 @@ import pytest
 
 import gflow
 from gflow.engines.gear import Gear
-from gflow.engines.sliding import Held, OfStep
+from gflow.engines.held import LOUD, STEADY, Held, Strays
+from gflow.engines.sliding import OfStep
 from gflow.engines.stepping import Stepping
+from gflow.kernels.chebyshev import nodes
 from gflow.kernels.crossings import RELEASE_BELOW
 from gflow.kernels.roots import led_away
 from validation import faults
@@ -50,6 +52,39 @@ def test_a_release_between_two_windows_is_kept(tmp_path):
         np.testing.assert_array_equal(again(s).W, flow(s).W)
     longer = faults.run(problem._replace(t_max=t + 0.5), "waveform", 1e-8).extend(4500.0)
     np.testing.assert_allclose(longer.W[-1], flow.W[-1], rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "Radau"])
+def test_errors_that_margins_do_not_have_hold_no_neuron(method):
+    # A point of length 123 beside some of 0.1: what an error of rtol does to its pull is more than
+    # all that holds a neuron on its hyperplane. But that pull settles in 1e-4 units of time.
+    problem = faults.draw_mixed(8108)[1]._replace(t_max=950.0)
+    flow = faults.run(problem, method, 1e-8)
+    exact = faults.run(problem, "waveform", 1e-11)
+    assert np.abs(faults.outputs(flow) - faults.outputs(exact)).max() < 1e-7
+    # What is certain is not called a choice: of neuron 4 there is none.
+    assert not (flow.choices["neuron"] == 4).any()
+    for run in (flow, exact):
+        own = run.events[(run.events["neuron"] == 4) & (run.events["point"] == 2)
+                         & (run.events["kind"] == "release")]["time"]
+        np.testing.assert_allclose(own[-2:], [274.515, 917.7], rtol=1e-3)
+
+
+def test_errors_of_margins_by_what_they_do():
+    # Margins that decline along a line, and swing by 1e-3 as a step begins.
+    swing, line, strays = 1e-3, (nodes(8) + 1) / 2, Strays()
+    for step in range(STEADY):
+        both = np.stack([1.0 - step - line, 2.0 + 0 * line], axis=1)
+        both[0] += swing
+        assert strays.seen((0, 0), both) == np.inf
+        strays.note((0, 0), both)
+    after = both - [1.0, 0.0]
+    assert swing <= strays.seen((0, 0), after) <= 2 * LOUD * swing
+    # One that is not where it was, and one that has not been seen.
+    assert strays.seen((0, 0), both) == pytest.approx(LOUD * (1 + swing), rel=1e-3)
+    assert strays.seen((0, 1), both) == np.inf
+    strays.keep([])
+    assert strays.seen((0, 0), after) == np.inf
 
 
 @pytest.mark.parametrize("rtol", [1e-7, 5e-8, 1e-8, 3e-9, 1e-9])

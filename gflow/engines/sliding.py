@@ -26,6 +26,7 @@ from ..problem.loss import is_endless
 from ..problem.norms import row_norms
 from .events import OFF
 from .gear import STABLE
+from .held import Held, is_on
 from .pattern import Geometry, Slide
 
 if TYPE_CHECKING:
@@ -36,8 +37,6 @@ NAUGHT, CLEAR = 100.0, 1000.0
 is not: where explicit steppers are at their limit of stability, pulls swing by 20 ``rtol``, and
 within a step they may move a neuron off by some. Larger: slides that end late / smaller: releases
 that are noise."""
-MOST_FUTILE = 20
-"""Times that a neuron comes back without having left its hyperplane that count."""
 SWING = 2.0
 """A margin that is so much larger within a step than at both ends swings."""
 
@@ -188,6 +187,8 @@ class OfStep(Margins):
             p, error = p / self.size, error / self.size[0]
         # On losses without end pulls keep their signs, and fall by orders on a long step.
         self.fall = is_endless(engine.field.loss) and engine.drift.turning is None
+        self.scaled = (self.fall or engine.clock.parts is not None
+                       or engine.drift.turning is not None)
         super().__init__(engine.pattern.geometry, p, error)
 
     def of(self, i: int, slide: Slide, side: np.ndarray
@@ -221,12 +222,14 @@ class OfStep(Margins):
         return np.asarray(speed[:, None] * self.size * self.jump)
 
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
-                before: float, doubt: float = 1.0) -> tuple[float, np.ndarray | None]:
+                before: float, doubt: float = 1.0, seen: float = np.inf
+                ) -> tuple[float, np.ndarray | None]:
         """When a margin (q,) ends a slide, the other one being ``other``; 2 if never. And the way
         (q + 1,), as a series, on which it would lead the neuron; None if that is never off it.
 
         ``before`` says how far it would be off at the start, had it been let go of where it was
-        first led away; ``doubt``, by what errors are larger than they should be (`Held.doubt`).
+        first led away; ``doubt``, by what errors are larger than they should be (`Held.doubt`);
+        ``seen``, how large they are by what margins do (`Strays.seen`).
 
         By itself a margin within errors has no sign. What shows is what it adds up to, the neuron
         going off by ``moves`` times minus the margin: errors come and go, and what they move comes
@@ -247,76 +250,13 @@ class OfStep(Margins):
         gone[-1] |= (way.max() - way[-1] > (NAUGHT if swings else WIDE) * band * doubt
                      or margin[-1] < -noise)
         grows = margin[-1] < -noise or margin.max() < -error and margin[-1] <= margin[0]
-        if not gone.any() or abs(other[-1]) <= noise and not grows:
+        if not gone.any() or abs(other[-1]) <= min(noise, seen) and not grows:
             return 2.0, series
         top = int(np.argmax(way[:int(np.argmax(gone)) + 1]))
         if top == 0 and margin[0] <= 0:
             return -1.0, series
         low = top if margin[top] > 0 else top - 1
         return float(root_between(to @ margin, 0.0, s[low], s[low + 1])), series
-
-
-class Held:
-    """How far neurons would be off hyperplanes that they slide on, had they been let go of where
-    they were first led away: from step to step, as far as errors may say.
-
-    Attributes
-    ----------
-    off : dict of (int, int, int) to float
-        Neuron, hyperplane and kind of contact, relative to the size of the neuron.
-    ways : dict of (int, int, int) to ndarray
-        `OfStep.lets_go` on the part of a step that is looked at, from ``t0`` on, of such a
-        ``length``.
-    near : set of (int, int)
-        Neurons that were let go of, and hyperplanes that they have not left since.
-    futile : dict of (int, int) to int
-        How often they came back without having left them.
-    """
-
-    def __init__(self) -> None:
-        self.off: dict[tuple[int, int, int], float] = {}
-        self.near: set[tuple[int, int]] = set()
-        self.futile: dict[tuple[int, int], int] = {}
-        self.look(0.0, 1.0)
-
-    def look(self, t0: float, length: float) -> None:
-        """Begin to look at a part of a step."""
-        self.t0, self.length = t0, length
-        self.ways: dict[tuple[int, int, int], np.ndarray] = {}
-
-    def accept(self, t1: float, most: float) -> None:
-        """The step is made, up to ``t1``; nobody is off by more than ``most``."""
-        ends, off = 2 * (t1 - self.t0) / self.length - 1, {}
-        for key, series in self.ways.items():
-            s = nodes(len(series) - 1)
-            way, here = chebval(s[s <= ends], series), float(chebval(ends, series))
-            off[key] = min(max(self.off.get(key, 0.0), way.max(initial=0.0), here) - here,
-                           most * self.doubt(*key[:2]))
-        self.off = {key: by for key, by in off.items() if by > 0.0}
-
-    def doubt(self, i: int, h: int) -> float:
-        """By what errors of a neuron at a hyperplane are larger than they should be: twice as much
-        for every time that it was let go of and came back without having left. On long steps of an
-        implicit stepper pulls that have settled are wrong by as much as at its ends, all over the
-        step, and what a slow neuron would be off by is that times the length of the step."""
-        return 2.0 ** min(self.futile.get((i, h), 0), MOST_FUTILE)
-
-    def forget(self, touched: Any) -> None:
-        """Contacts ``(neuron, hyperplane, kind)`` of an instant: what was let go begins anew."""
-        for i, h, kind in touched:
-            self.off.pop((i, h, kind), None)
-            if kind in (RELEASE_BELOW, RELEASE_ABOVE):
-                self.near.add((i, h))
-            elif (i, h) in self.near:
-                self.near.remove((i, h))
-                self.futile[i, h] = self.futile.get((i, h), 0) + 1
-
-    def part(self, W: np.ndarray, normal: np.ndarray, band: float) -> None:
-        """Neurons that have left their hyperplanes by now had a reason to be let go of."""
-        for i, h in self.near | self.futile.keys():
-            if not is_on(W[i], normal[h], band):
-                self.near.discard((i, h))
-                self.futile.pop((i, h), None)
 
 
 def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, held: Held
@@ -331,12 +271,16 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, hel
             continue
         below, above, error = margins.of(i, slide, engine.pattern.side)
         moves = margins.moves(i)
+        seen = np.full(error.size, np.inf)
+        for j, h in enumerate(slide.hyperplanes if not margins.scaled else ()):
+            held.margins[i, int(h)] = both = np.column_stack([below[:, j], above[:, j]])
+            seen[j] = held.strays.seen((i, int(h)), both)
         for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
                 key = i, int(h), kind
                 s, way = margins.lets_go(margin[:, j], other[:, j], float(error[j]),
                                          moves[:, j if moves.shape[1] > 1 else 0],
-                                         held.off.get(key, 0.0), held.doubt(i, int(h)))
+                                         held.off.get(key, 0.0), held.doubt(i, int(h)), seen[j])
                 if way is not None:
                     held.ways[key] = way
                 if s <= 1.0:
@@ -419,6 +363,7 @@ class Freed:
                 del self.pairs[i, h]
             else:
                 self.pairs[i, h] = Let(let.fresh and waits, True, even)
+        engine.held.strays.keep([*engine.held.margins, *self.pairs])
 
     @staticmethod
     def _opens(margins: OfStep, series: np.ndarray, i: int, h: int, let: Let,
@@ -432,7 +377,11 @@ class Freed:
         if found is None:
             return np.inf, False, np.inf
         one, other, error = found
-        s, waits = margins.opening(*found, lambda s: is_on(
+        if not margins.scaled:
+            both = np.column_stack([one, other][::-int(pattern.side[i, h])])
+            error = min(error, engine.held.strays.seen((i, h), both) / NAUGHT)
+            engine.held.strays.note((i, h), both)
+        s, waits = margins.opening(one, other, error, lambda s: is_on(
             chebval(s, series[:, own]), pattern.arrangement.normal[h], engine.band))
         even = let.even
         if let.fresh and not let.seen and abs(other[0]) <= CLEAR * error:
@@ -446,8 +395,3 @@ class Freed:
             engine.split(engine.state)[1][i], pattern.arrangement.normal[h],
             NAUGHT / WIDE * engine.band)
         return even if apart else np.inf, waits, even
-
-
-def is_on(w: np.ndarray, normal: np.ndarray, band: float) -> bool:
-    """Whether a neuron may be on a hyperplane, as far as errors of its weight say."""
-    return bool(abs(w @ normal) <= WIDE * band * np.sqrt(w @ w))

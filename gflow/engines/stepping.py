@@ -25,6 +25,7 @@ from . import failing, sliding
 from .drift import Drift
 from .events import OFF, SLIDING
 from .gear import Gear
+from .held import Held
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run
 from .standing import bury, fastest, last_piece
@@ -119,7 +120,7 @@ class Stepping:
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
         self.stalled = self.strayed = self.stiff = 0
         self.longest = self.spacing = np.inf
-        self.freed, self.held = sliding.Freed(), sliding.Held()
+        self.freed, self.held = sliding.Freed(), Held()
         state = state.copy()
         a, W = self.split(state)
         self.drift = Drift(field.setting, self.m, self.d)

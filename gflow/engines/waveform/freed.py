@@ -18,7 +18,8 @@ from ...kernels.slides import margins_beside
 from ...problem.field import Field
 from ...problem.norms import row_norms
 from ..pattern import Geometry
-from ..sliding import CLEAR, NAUGHT, Margins, is_even, is_on, led_apart, waits
+from ..held import is_on
+from ..sliding import CLEAR, NAUGHT, Margins, is_even, led_apart, waits
 from .calm import Calm
 from .guess import DEGREE
 from .marcher import Marcher, Patterns
