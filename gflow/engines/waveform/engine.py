@@ -325,6 +325,8 @@ class Waveform:
         if t1 >= self.run.t_max - 4 * np.spacing(self.run.t_max):
             t1 = self.run.t_max
         H = t1 - self.t
+        # What is left of a window on which all was well but that it had to end earlier.
+        remainder, self.left = self.left, 0.0
         widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
         self._fainter(widths)
         strength = np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum()
@@ -355,6 +357,7 @@ class Waveform:
         self.nfev += outcome.rounds
         if self._surprised(frame):
             return H
+        following = next_length(outcome, H, self.rtol, self.data.n, len(self.U), len(frame.log))
         if outcome.diverged:
             self.rejected += 1
             self.guess.forget()
@@ -369,14 +372,12 @@ class Waveform:
                 return H * (kink + 1) / 2
         elif (part := self._part(frame, outcome)) < 1.0:
             self.rejected += 1
-            self.left = H * (1 - part) if part else 0.0
+            self.left = remainder + H * (1 - part) if part else 0.0
             return H * (part or 1.0)
         else:
             self._accept(frame, outcome)
-        # What is left of a window on which all was well but that it had to end earlier.
-        length, self.left = self.left, 0.0
-        return max(length, next_length(outcome, H, self.rtol, self.data.n, len(self.U),
-                                       len(frame.log)))
+            return max(remainder, following)
+        return following
 
     def _part(self, frame: Frame, outcome: Outcome) -> float:
         """The part of a window up to the first release that has to be at the end of one; 0 if
