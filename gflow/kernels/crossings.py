@@ -13,6 +13,8 @@ from .roots import back_to_zero, first_exit
 ON_SURFACE = 1e-13
 """Distance to a hyperplane, relative to the neuron's norm, that counts as lying on it."""
 
+PARALLEL = 0.01
+"""Square of a sine up to which it is not taken from the cosine, which would cost digits."""
 RESIDUAL_ERROR = 0.2
 """Error of a computed residual, over ``rtol`` times ``sum |a_i| |w_i| |x_k|`` of the neurons that
 are active there. Larger: slides last longer than they should, each by a defect of that part of
@@ -161,10 +163,13 @@ def _across(h, side, normal):
             hits += side[s] == 0
         for s in range(begin, end if hits > 0 else begin):
             if side[s] == 0:
-                along, square = row_row(normal, h, normal, s), 0.0
-                for c in range(normal.shape[1]):
-                    square += (normal[h, c] - along * normal[s, c]) ** 2
-                least = lesser(least, np.sqrt(square))
+                along = row_row(normal, h, normal, s)
+                square = 1.0 - along * along
+                if square < PARALLEL:
+                    square = 0.0
+                    for c in range(normal.shape[1]):
+                        square += (normal[h, c] - along * normal[s, c]) ** 2
+                least = lesser(least, np.sqrt(greater(square, 0.0)))
     return least
 
 
