@@ -236,3 +236,14 @@ def test_the_search_for_faults_ends_what_computes_for_too_long():
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True,
                            timeout=120)
     assert ended.returncode == faults.LATE and float(ended.stdout) >= 1.0, ended.stderr
+
+
+@pytest.mark.parametrize("rtol", [1e-7, 1e-8, 1e-9])
+def test_what_the_last_point_of_a_neuron_is_met_with_is_not_rounding_of_those_before(rtol):
+    # 46 points of a cone have pulled at a neuron on the same window. Whether it slides on the
+    # hyperplane of its last one, from which it may return, or is dead, was decided by their sum.
+    problem = faults.draw_mixed(8279)[1]._replace(t_max=10.0)
+    flow = faults.run(problem, "waveform", rtol)
+    own = flow.events[flow.events["neuron"] == 0]
+    assert own[-1].tolist()[1:4] == (0, 4, "deactivate") and not len(flow.choices)
+    assert flow.pattern(10.0)[0].max() == 0

@@ -16,7 +16,7 @@ from .algebra import greater, lesser, norm, row_dot, row_row
 from .crossings import ON_SURFACE, RELEASE_BELOW, tighten
 from .filippov import ROUNDING
 from .jit import leaf
-from .settling import change_side, settle
+from .settling import change_side, settle, sum_field
 from .slides import active_sum, project, slide_exit, sliding_planes, turning
 from .switch import AT_REST, DEPENDENT, SHOVE, SMALL
 from .taylor import at, decayed_speed, expand, polynomial, shift, speed
@@ -34,6 +34,8 @@ LENIENT, LENIENT_ROUNDING = 2.5, 8e-12
 """A contact that changes no side comes again, and soon, if only rounding of the field pushes the
 neuron against the hyperplane. Each one in a row multiplies the distance that counts as lying on it
 by four, while it is less than so many times the accuracy of the weight, or than the second."""
+LEFT = 0.1
+"""A field is summed again where the pulls of its points add up to so much of what they did."""
 MANY = 200
 """With more hyperplanes what all pulls add up to is not summed where a bound of it is enough."""
 
@@ -98,6 +100,7 @@ def march(neuron, u, side, loose, led, D, geometry, force, times, states, log, r
                   work.field, work.basis, work.most)
     # Typed: literals would have what they are given to compiled twice.
     s, j_out, first_row, stalled, status = -1.0, np.int64(0), room[0], 0, STUCK
+    work.most[1] = work.most[0] if C > MANY else 0.0
     begun = width_at_start(u, work.w)
     # A leaky neuron has a field at w = 0 too.
     rest = begun == 0.0 and (slope == 0.0 or u[0] == 0.0)
@@ -456,6 +459,11 @@ def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, 
         size = active_sum(side, sides.plus_size, sides.minus_size)
         for q in range(total):
             size += sides.plus_size[Z[q]] + sides.minus_size[Z[q]]
+        if size < LEFT * work.most[1]:
+            # What points that it does not see any more have left of rounding would count.
+            sum_field(side, D, sides.plus, sides.minus, sides.normal)
+            work.most[1] = size
+        work.most[1] = greater(work.most[1], size)
     sign, solutions = settle(u, s, total, Z, D, side, sides.normal, sides.below, sides.above,
                              sides.plus, sides.minus, size,
                              SHOVE * size * outward if freed >= 0 else 0.0, work.new, work.field,

@@ -31,6 +31,21 @@ def change_side(h, new, side, D, plus, minus, normal):
 
 
 @leaf
+def sum_field(side, D, plus, minus, normal):
+    """The field ``D`` (p, d) of a neuron, summed anew."""
+    p, d = D.shape
+    for j in range(p):
+        for c in range(d):
+            D[j, c] = 0.0
+    for h in range(side.size):
+        if side[h] != 0:
+            for j in range(p):
+                amount = plus[h, j] if side[h] == 1 else minus[h, j]
+                for c in range(d):
+                    D[j, c] += amount * normal[h, c]
+
+
+@leaf
 def settle(u, s, total, Z, D, side, normal, below, above, plus, minus, size, shove, new, field, w,
            jump):
     """New sides ``new`` on the hyperplanes ``Z`` that a neuron lies on at ``s``, jointly.

@@ -22,7 +22,8 @@ accuracy of the Taylor pieces, and of the weights, relative; tables of `roots` f
 for neurons."""
 Work = namedtuple("Work", "T P U w z series near basis solve planes lam tail touched when Z new "
                           "field axis heights most")
-"""Work space of `march`; ``most`` (1,) is a bound for any `active_sum` of the magnitudes."""
+"""Work space of `march`; ``most`` (2,) is a bound for any `active_sum` of the magnitudes, and for
+those of one neuron since its field was summed."""
 
 
 @maker
@@ -35,4 +36,4 @@ def work_space(p, d, C, n):
                 np.empty(p),
                 np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
                 np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n),
-                np.full(1, np.inf))
+                np.full(2, np.inf))
