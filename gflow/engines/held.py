@@ -50,7 +50,7 @@ class Strays:
     def note(self, pair: tuple[int, int], both: np.ndarray, end: float = 1.0) -> None:
         """A step is made, up to the ``end`` in [-1, 1] of the part that was looked at."""
         before = self.known.get(pair, (both[0], ()))[1]
-        here = chebval(end, to_series(len(both) - 1) @ both)
+        here = both[-1] if end >= 1.0 else chebval(end, to_series(len(both) - 1) @ both)
         self.known[pair] = here, (*before[1 - STEADY:], self._of(pair, both))
 
     def keep(self, pairs: Any) -> None:

@@ -221,6 +221,10 @@ class OfStep(Margins):
             speed *= np.abs(own[:, 0])
         return np.asarray(speed[:, None] * self.size * self.jump)
 
+    def doubtful(self, one: np.ndarray, other: np.ndarray, error: Any) -> Any:
+        """Whether both margins (q, ...) may be errors, and are comparable from step to step."""
+        return (np.abs(one[-1]) + np.abs(other[-1]) <= CLEAR * error) & (not self.scaled)
+
     def lets_go(self, margin: np.ndarray, other: np.ndarray, error: float, moves: np.ndarray,
                 before: float, doubt: float = 1.0, seen: float = np.inf
                 ) -> tuple[float, np.ndarray | None]:
@@ -272,9 +276,10 @@ def contacts(engine: Stepping, series: np.ndarray, t0: float, length: float, hel
         below, above, error = margins.of(i, slide, engine.pattern.side)
         moves = margins.moves(i)
         seen = np.full(error.size, np.inf)
-        for j, h in enumerate(slide.hyperplanes if not margins.scaled else ()):
-            held.margins[i, int(h)] = both = np.column_stack([below[:, j], above[:, j]])
-            seen[j] = held.strays.seen((i, int(h)), both)
+        for c in np.flatnonzero(margins.doubtful(below, above, error)):
+            pair = i, int(slide.hyperplanes[c])
+            held.margins[pair] = both = np.column_stack([below[:, c], above[:, c]])
+            seen[c] = held.strays.seen(pair, both)
         for kind, margin, other in ((RELEASE_BELOW, below, above), (RELEASE_ABOVE, above, below)):
             for j, h in enumerate(slide.hyperplanes):
                 key = i, int(h), kind
@@ -377,7 +382,7 @@ class Freed:
         if found is None:
             return np.inf, False, np.inf
         one, other, error = found
-        if not margins.scaled:
+        if margins.doubtful(one, other, error):
             both = np.column_stack([one, other][::-int(pattern.side[i, h])])
             error = min(error, engine.held.strays.seen((i, h), both) / NAUGHT)
             engine.held.strays.note((i, h), both)
