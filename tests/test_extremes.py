@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import gflow
+from gflow.engines.waveform.limits import FADINGS, fading
 from validation import faults
 from validation.checks import solver_engines
 
@@ -247,3 +248,29 @@ def test_what_the_last_point_of_a_neuron_is_met_with_is_not_rounding_of_those_be
     own = flow.events[flow.events["neuron"] == 0]
     assert own[-1].tolist()[1:4] == (0, 4, "deactivate") and not len(flow.choices)
     assert flow.pattern(10.0)[0].max() == 0
+
+
+def test_a_balanced_neuron_that_shrinks_along_a_ray_keeps_its_sign():
+    # Two orthogonal points. Neuron 2 is let go of by the first on the ray of the second, against
+    # which that pushes it for ever; with a of the wrong sign it would grow, and fit it.
+    problem = faults.draw_mixed(8363)[1]._replace(t_max=200.0)
+    for rtol in (1e-7, 1e-8, 1e-9):
+        flow = faults.run(problem, "waveform", rtol)
+        assert flow.a[-1, 2] >= 0 and flow.loss[-1] == pytest.approx(0.0112398452, rel=1e-8)
+
+
+def test_windows_are_limited_by_what_shrinks_along_a_ray():
+    normal, side = np.eye(3), np.array([[1, 1, 0], [1, 1, 1]], dtype=np.int8)
+    U = np.array([[1.0, 0.6, 0.8, 0.0], [1.0, 0.6, 0.0, 0.8], [-1.0, 0.6, 0.8, 0.0]])
+    field = np.array([[-1.2, -1.6, 5.0], [-1.0, 0.0, 0.0]])
+
+    def window(balanced, within=100.0, of=(0, 1, 0)):
+        return fading(U, side, np.array(of), np.array(balanced), lambda side: field[:len(side)],
+                      normal, within, 0.0)
+
+    # What is across its ray in the field of the first neuron is taken off by its slide; it shrinks
+    # at a rate of 2. The second one turns away, the third one grows.
+    assert window([True, True, True]) == FADINGS / 2
+    assert window([False, True, True]) == np.inf
+    assert window([True, True, True], within=1.0) == np.inf
+    assert window([True, True, True], of=(1, 1, 1)) == np.inf

@@ -302,9 +302,12 @@ class Waveform:
         if self.grows(limits.FADINGS) >= within * max(1.0, abs(self.activation.slope)):
             # No neuron shrinks by more than that on such a window either.
             return np.inf
+        first, of = self.patterns.first, self.patterns.of
         return limits.fading(
-            self.U, self.side, self.balance.sign == 0, lambda side: self.marcher.active(side) @ (
-                self.guess.r[:, None] * self.data.X / self.data.n), self.t)
+            self.U, self.side[first], of, self.balance.sign == 0,
+            lambda side: self.marcher.active(side) @ (
+                self.guess.r[:, None] * self.data.X / self.data.n),
+            self.data.arrangement.normal, within, self.t)
 
     def grows(self, foldings: float) -> float:
         """A time in which no neuron grows by more than exp of ``foldings``, at most ``t_max``."""

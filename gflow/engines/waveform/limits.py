@@ -6,6 +6,7 @@ from typing import Callable
 
 import numpy as np
 
+from ...kernels.algebra import orthonormal_rows
 from ...problem.norms import row_norms
 from .. import rest
 
@@ -51,32 +52,46 @@ def lasting(U: np.ndarray, power: np.ndarray, weight: np.ndarray | None, lengths
     return (FOLDINGS if own <= rest.NOISE * max(pull, decay) else FADING) / decay
 
 
-def fading(U: np.ndarray, side: np.ndarray, balanced: np.ndarray,
-           fields: Callable[[np.ndarray], np.ndarray], t: float) -> float:
+def fading(U: np.ndarray, side: np.ndarray, of: np.ndarray, balanced: np.ndarray,
+           fields: Callable[[np.ndarray], np.ndarray], normal: np.ndarray, within: float,
+           t: float) -> float:
     """The longest window on which balanced neurons that shrink stay on their invariant.
 
-    For ever shrink those on rays: a field against w that crosses no hyperplane.
+    For ever shrink those on rays: a field against w, and along it but for what hyperplanes that
+    they slide on take off. One at an angle to it turns away before it has shrunk by its sine.
 
     Parameters
     ----------
     U : ndarray, shape (m, d + 1)
         Neurons ``(a, w)``, in any units.
-    side : ndarray of int8, shape (m, C)
+    side : ndarray of int8, shape (G, C)
+        Patterns.
+    of : ndarray of int, shape (m,)
+        Those of the neurons.
     balanced : ndarray of bool, shape (m,)
         Whether ``|a| = |w|``.
     fields : callable
         From sides (k, C) to fields (k, d).
+    normal : ndarray, shape (C, d)
+        Unit normals.
+    within : float
+        Longer windows do not matter.
     t : float
         Now: windows are no shorter than times are rounded.
     """
-    d = U.shape[1] - 1
-    # On a line a and w are rounded alike. Often too few slide anywhere for one ray.
-    if d == 1 or side.size - np.count_nonzero(side) < d - 1:
+    i = np.flatnonzero(balanced & U[:, 1:].any(axis=1))
+    # On a line a and w are rounded alike.
+    if U.shape[1] == 2 or not i.size:
         return np.inf
-    rays = (side == 0).sum(axis=1) >= d - 1
-    i = np.flatnonzero(rays & balanced & U[:, 1:].any(axis=1))
-    if not i.size:
-        return np.inf
-    W = U[i, 1:] / row_norms(U[i, 1:])[:, None]
-    rate = float((-np.sign(U[i, 0]) * (W * fields(side[i])).sum(axis=1)).max())
-    return max(FADINGS / rate, 64 * float(np.spacing(t))) if rate > 0 else np.inf
+    W, D = U[i, 1:] / row_norms(U[i, 1:])[:, None], fields(side)[of[i]]
+    rates = -np.sign(U[i, 0]) * (W * D).sum(axis=1)
+    rays = (side == 0).sum(axis=1)[of[i]] >= U.shape[1] - 2
+    fastest = float(rates[rays].max(initial=0.0))
+    others = np.flatnonzero(~rays & (rates > max(fastest, FADINGS / within)))
+    for k in others[np.argsort(-rates[others])]:
+        basis, _ = orthonormal_rows(np.vstack([normal[side[of[i[k]]] == 0], W[k]]))
+        left = D[k] - basis.T @ (basis @ D[k])
+        if np.sqrt(left @ left) <= np.exp(-FADINGS) * rates[k]:
+            fastest = float(rates[k])
+            break
+    return max(FADINGS / fastest, 64 * float(np.spacing(t))) if fastest > 0 else np.inf
