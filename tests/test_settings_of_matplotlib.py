@@ -8,6 +8,8 @@ from cycler import cycler
 from matplotlib.lines import Line2D
 
 import gflow
+from gflow.experiments import REGISTRY
+from gflow.plot.style import ordinary
 from gflow.sweeping.figure import curves
 
 matplotlib.use("Agg")
@@ -77,3 +79,31 @@ def test_curves_of_a_sweep_are_the_same(settings):
     ordinary = drawn()
     with matplotlib.rc_context(settings):
         assert drawn() == ordinary
+
+
+@pytest.mark.parametrize("settings", [MARKS, CYCLE], ids=["lines", "cycle"])
+def test_a_whole_figure_is_drawn_with_ordinary_lines(settings):
+    @ordinary
+    def draw():
+        figure = matplotlib.figure.Figure()
+        axes = figure.subplots()
+        axes.plot([1, 2], [1, 2], "o")
+        axes.plot([1, 2], [1, 2])
+        axes.step([1, 2], [1, 2], linestyle=":")
+        axes.axhline(1)
+        return figure
+
+    def drawn():
+        return [tuple(str(getattr(one, f"get_{look}")()) for look in LOOKS)
+                for one in draw().axes[0].lines]
+
+    expected = drawn()
+    with matplotlib.rc_context(settings):
+        assert drawn() == expected
+        # What was set is set again.
+        assert all(matplotlib.rcParams[name] == value for name, value in settings.items())
+
+
+def test_figures_of_experiments_are_drawn_with_ordinary_lines():
+    assert all(hasattr(figure, "__wrapped__") for experiment in REGISTRY.values()
+               for figure in experiment.figures.values())

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ..plot.style import ordinary
 from ..problem.checks import generator
 from ..problem.words import short
 from ..problem.value import Value
@@ -255,6 +256,7 @@ def _interval(seen: np.ndarray, hits: int, runs: int, cumulated: np.ndarray, pla
     return middle, low, high
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """`ThresholdDiagram.plot` of a sweep, in a figure of its own."""
     from matplotlib.figure import Figure

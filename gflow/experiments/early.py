@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Callable
 import numpy as np
 
 from .. import datasets, init
+from ..plot.style import ordinary
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from ..theory.early import early_flow
@@ -126,6 +127,7 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
             "events": len(flow.events), **evidence(flow, certificate)}
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """Misalignment, distance to the early flow and growth at tau, against the scale.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import init
 from ..datasets import orthogonal
+from ..plot.style import ordinary
 from ..problem.bisection import bisect
 from ..theory.jumps import jump_process
 from .columns import complete
@@ -113,6 +114,7 @@ def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: floa
             "events": len(flow.events), **evidence(flow, certificate)}
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """Loss curves against the predicted staircase, and errors of the jumps against the scale.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from .. import init
 from ..datasets import linear_teacher
+from ..plot.style import ordinary
 from ..problem.field import Field
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
@@ -131,6 +132,7 @@ def _two_cones(model: Any, data: Any, noise: float, margin: float) -> dict[str, 
             "two_cone_gap": gap}
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """How interpolation gives way: train loss, excess risk and directions against n.
 

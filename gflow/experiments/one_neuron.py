@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from .. import init
+from ..plot.style import ordinary
 from ..problem.checks import whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
@@ -133,6 +134,7 @@ def _widest(W: np.ndarray) -> float:
     return 2 * float(np.arcsin(min(chord / 2, 1.0)))
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """Angles, norm and distance to the teacher at the end, against the scale; a colour for each d.
 

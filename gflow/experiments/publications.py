@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .. import plot, stop
+from ..plot.style import ordinary
 from ..problem.data import Data
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
@@ -126,6 +127,7 @@ def _steepest(model: TwoLayer, data: Data) -> float:
     return float(np.abs(found.value).max(initial=0.0))
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """A row for each setting: loss, neurons at the end, and the function or the fitted points.
 

@@ -11,6 +11,7 @@ from ..datasets import linear_teacher
 from ..descent import descend
 from ..flows.discrete import Descent
 from ..flows.flow import Flow
+from ..plot.style import ordinary
 from ..problem.field import Field
 from ..problem.network import TwoLayer
 from ..problem.words import short
@@ -114,6 +115,7 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
             "status": result.status, "limit": limit}
 
 
+@ordinary
 def figure(table: np.ndarray) -> Figure:
     """Train loss, excess risk and share of interpolation against n, a line for each training.
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import wraps
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -129,6 +130,21 @@ def line(own: Mapping[str, Any], options: Mapping[str, object] = MappingProxyTyp
     'blue'
     """
     return {**BARE, **own, **given(options)}
+
+
+def ordinary(draw: Callable[..., Figure]) -> Callable[..., Figure]:
+    """A function that draws a whole figure, with lines and marks as matplotlib has them by default,
+    whatever its settings say: as what they mean is said with their default looks."""
+    @wraps(draw)
+    def figure(*given: Any, **options: Any) -> Figure:
+        import matplotlib
+        default = matplotlib.rcParamsDefault
+        with matplotlib.rc_context({name: default[name] for name in default
+                                    if name.startswith(("lines.", "markers."))
+                                    or name == "axes.prop_cycle"}):
+            return draw(*given, **options)
+
+    return figure
 
 
 def given(options: Mapping[str, object]) -> dict[str, Any]:
