@@ -46,11 +46,11 @@ def tiny(tmp_path):
     return package
 
 
-def run(package, **environment):
+def run(package, code=CODE, **environment):
     """What the tiny kernel returns in a new process, and whether it was found on disk."""
     kept = {name: value for name, value in os.environ.items()
             if name not in ("NUMBA_CACHE_DIR", "XDG_CACHE_HOME")}
-    done = subprocess.run([sys.executable, "-B", "-W", "error::RuntimeWarning", "-c", CODE],
+    done = subprocess.run([sys.executable, "-B", "-W", "error::RuntimeWarning", "-c", code],
                           capture_output=True, text=True, cwd=package.parent, timeout=300,
                           env={**kept, "PYTHONPATH": str(package.parent), **environment})
     assert done.returncode == 0, done.stderr
@@ -72,6 +72,28 @@ def test_an_edit_of_what_is_inlined_is_seen(tiny):
     assert run(tiny) == (11.0, 1)
     # In the same place: nothing piles up.
     assert files(tiny) == before and len(before) == 2
+
+
+@pytest.mark.parametrize("file, text, after", [
+    ("inner.py", INNER.format(factor=5.0), 11.0),
+    ("outer.py", OUTER.replace("+ 1.0", "+ 2.0"), 8.0)])
+def test_an_edit_between_loading_and_compiling_is_not_taken_for_what_was_compiled(
+        tiny, file, text, after):
+    # A notebook has done its imports; the package is brought up to date; then the first call.
+    code = CODE.replace("; value", f"; open('tiny/{file}', 'w').write({text!r}); value")
+    assert run(tiny, code) == (7.0, 0)
+    assert run(tiny) == (after, 0) and run(tiny) == (after, 1)
+
+
+def test_files_of_unlike_processors_are_apart(tiny):
+    assert run(tiny) == (7.0, 0)
+    assert run(tiny, NUMBA_CPU_NAME="generic") == (7.0, 0)
+    index, *data = sorted(files(tiny), key=lambda file: file.suffix != ".nbi")
+    assert len(data) == 2
+    # As if two processes had begun at once, each with an index of its own alone.
+    data[0].write_bytes(data[1].read_bytes())
+    assert run(tiny)[1] + run(tiny, NUMBA_CPU_NAME="generic")[1] == 1
+    assert run(tiny)[1] + run(tiny, NUMBA_CPU_NAME="generic")[1] == 2
 
 
 @pytest.mark.parametrize("damage", [lambda data: b"", lambda data: data[:len(data) // 2],

@@ -107,6 +107,35 @@ SEEN = {
         "    def k(self): return VALUE\nO = C()" + RUN.format("O.k()"),
     "what that holds": "import threading\nclass C(threading.local):\n    pass\n"
         "O = C()\nO.k = VALUE" + RUN.format("O.k"),
+    "types that a function was compiled for": "import numba\n"
+        "f = numba.njit(('f4(f4)', 'f8(f8)')[VALUE > 1])(lambda x: x / 3)" + RUN.format("f(1.)"),
+    "types of a ufunc": "import numba\n"
+        "f = numba.vectorize([('f4(f4)', 'f8(f8)')[VALUE > 1]])(lambda x: x / 3)" +
+        RUN.format("f(1.)"),
+    "types of a callback": "import numba\n"
+        "f = numba.cfunc(('f4(f4)', 'f8(f8)')[VALUE > 1])(lambda x: x / 3)" +
+        RUN.format("f.ctypes(1.)"),
+    "what a ufunc begins with": "import numpy as np\ndef g(a, b): return a + b\n"
+        "f = np.frompyfunc(g, 2, 1, identity=VALUE)" + RUN.format("f.reduce([], initial=None)"),
+    "an attribute of an array": "import numpy as np\nclass U(np.ndarray): pass\n"
+        "X = np.ones(3).view(U)\nX.unit = VALUE" + RUN.format("X.sum() * X.unit"),
+    "what an array says of its type": "import numpy as np\n"
+        "X = np.ones(3, np.dtype('f8', metadata={'k': VALUE}))" +
+        RUN.format("X.dtype.metadata['k']"),
+    "a variable of a context": "import contextvars\n"
+        "C = contextvars.ContextVar('C', default=VALUE)" + RUN.format("C.get()"),
+    "a way to pack": "import struct\nS = struct.Struct(('<d', '<f')[VALUE > 1])" +
+        RUN.format("S.size"),
+    "a view of memory": "M = memoryview(b'VALUE')" + RUN.format("bytes(M)"),
+    "a weak reference": "import weakref\nclass C: pass\nO = C()\nO.k = VALUE\n"
+        "R = weakref.ref(O)" + RUN.format("R().k"),
+    "what a thread has": "import threading\nL = threading.local()\nL.k = VALUE" +
+        RUN.format("L.k"),
+    "digits of decimal numbers": "import decimal\nC = decimal.Context(prec=VALUE)" +
+        RUN.format("C.divide(1, 3)"),
+    "a module by its name":
+        "import importlib\ndef run(n, rng): return {'x': importlib.import_module('late').K}\n",
+    "globals by name": "V = VALUE" + RUN.format("globals()['V']"),
     "a flag": "import enum\nclass F(enum.Flag):\n    A = 1\n    B = 1 + VALUE\n" +
         RUN.format("(F.A | F.B).value"),
 }
@@ -121,7 +150,7 @@ def packages(request):
 
 @pytest.mark.parametrize("text", SEEN.values(), ids=SEEN)
 def test_it_is_seen_if_it_changes_and_only_then(load, text):
-    one, moved, other = same_and_other(load, text)
+    one, moved, other = same_and_other(load, text, late="K = VALUE")
     assert one == moved != other
 
 
@@ -307,6 +336,11 @@ USED = {
     "curried": "import toolz\n@toolz.curry\ndef h(a, b): return a" + RUN.format("h(1)(2)"),
     "cached on the disk": SEEN["cached on the disk"].replace("VALUE", "1"),
     "a text in memory": "import io\nS = io.StringIO('a')" + RUN.format("S.getvalue()"),
+    "decimal numbers": SEEN["digits of decimal numbers"].replace("VALUE", "5"),
+    "errors of NumPy": "import numpy as np\nE = np.errstate(all='ignore')\ndef run(n, rng):\n"
+        "    E.__enter__()\n    return {'x': 1}\n",
+    "a ufunc": "import numba\nf = numba.vectorize(lambda x: x / 3)" + RUN.format("f(1.)"),
+    "a compiled function": "import numba\nf = numba.njit(lambda x: x / 3)" + RUN.format("f(1.)"),
     "a stencil": SEEN["a stencil"].replace("VALUE", "1"),
     "a compiled class": SEEN["a compiled class"].replace("VALUE", "1"),
 }
@@ -318,3 +352,37 @@ def test_what_is_noted_on_first_use_is_no_change(load, text):
     one = fingerprint(module.run)
     module.run(1, None)
     assert fingerprint(module.run) == one
+
+
+INSIDE = """def run(n, rng):
+    try:
+        y = 1.0 / (n - 1)
+        z = 1.0 / (n - 2)
+    except ZeroDivisionError:
+        z = -1.0
+    return {'z': z}
+"""
+BEHIND = """def run(n, rng):
+    try:
+        y = 1.0 / (n - 1)
+    except ZeroDivisionError:
+        z = -1.0
+    else:
+        z = 1.0 / (n - 2)
+    return {'z': z}
+"""
+
+
+def test_code_is_told_apart_by_what_handles_its_errors(load, tmp_path):
+    made = []
+    for text in (INSIDE, BEHIND):
+        exec(text, names := {"__name__": "__main__"})
+        made.append(names["run"])
+    assert made[0].__code__.co_consts == made[1].__code__.co_consts
+    assert fingerprint(made[0]) != fingerprint(made[1])
+    # One that was loaded before its file changed is not what the file says now.
+    run = load(INSIDE).run
+    before = fingerprint(run)
+    (tmp_path / "task.py").write_text(BEHIND)
+    linecache.clearcache()
+    assert fingerprint(run) != fingerprint(load(BEHIND).run) != before

@@ -21,7 +21,7 @@ try:
 except Exception:
     DraftCompiler = None  # type: ignore[assignment,misc]
 try:
-    from .store import KernelCache, folder
+    from .store import KernelCache, folder, noted
 except Exception:
     KernelCache = None  # type: ignore[assignment,misc]
 # Compiling is announced from here on.
@@ -75,6 +75,8 @@ class Kernel:
     def __init__(self, function: Any, options: dict[str, Any]) -> None:
         update_wrapper(self, function)
         self.py_func, self._options = function, _OPTIONS | options
+        if KernelCache is not None:
+            noted(function.__code__.co_filename)
 
     def __call__(self, *arguments: Any) -> Any:
         return self.alone(*arguments)

@@ -26,9 +26,8 @@ from numba.misc.appdirs import AppDirs
 DIGEST = hashlib.sha256().digest_size
 
 
-@lru_cache(maxsize=None)
 def sources() -> str:
-    """Digest of the sources of all kernels, as they are at the first call."""
+    """Digest of the sources of all kernels, as they are now."""
     total = hashlib.sha256()
     files = [file for file in resources.files(__package__).iterdir()
              if file.name.endswith((".py", ".pyc"))]
@@ -37,7 +36,10 @@ def sources() -> str:
     return total.hexdigest()
 
 
-@lru_cache(maxsize=None)
+LOADED = sources()
+"""What they were when the first of them was loaded: they may change before anything is compiled."""
+
+
 def _source(path: str) -> str:
     """Digest of one file, "" if there is none to read."""
     try:
@@ -45,6 +47,12 @@ def _source(path: str) -> str:
             return hashlib.sha256(file.read()).hexdigest()
     except OSError:
         return ""
+
+
+@lru_cache(maxsize=None)
+def noted(path: str) -> str:
+    """The same for a file of which kernels are loaded, as it is at the first call."""
+    return _source(path)
 
 
 def folder(function: Any) -> str | None:
@@ -115,7 +123,7 @@ class _Locator(_CacheLocator):
         return folder(self._function)
 
     def get_source_stamp(self) -> Any:
-        return sources(), _source(self._py_file)
+        return LOADED, noted(self._py_file)
 
     def get_disambiguator(self) -> str:
         # Not the line, as numba has it: every version would leave its files behind.
@@ -151,13 +159,26 @@ class _Files(IndexDataCacheFile):
     def _save_index(self, overloads: Any) -> None:
         self._write(self._index_path, (self._version, self._source_stamp, overloads))
 
-    def _load_data(self, name: str) -> Any:
-        found = self._read(self._data_path(name))
-        # The index and the data are two files: another process may be between them.
-        return found[1] if found is not None and found[0] == self._source_stamp else None
+    def save(self, key: Any, data: Any) -> None:
+        """Keep ``data`` in a file of its own types and processor, for every version the same.
 
-    def _save_data(self, name: str, data: Any) -> None:
-        self._write(self._data_path(name), (self._source_stamp, data))
+        Not the next free number, as numba has it: two processes at once, of a computer and of an
+        older one, would give both the same, and one would run what the other was made for.
+        """
+        number = int(hashlib.sha256(repr(key[:2]).encode()).hexdigest()[:12], 16)
+        overloads = self._load_index()
+        overloads[key] = self._data_name(number)
+        self._save_index(overloads)
+        self._write(self._data_path(overloads[key]), (self._source_stamp, key, data))
+
+    def load(self, key: Any) -> Any:
+        """What was kept, None if nothing was."""
+        name = self._load_index().get(key)
+        found = None if name is None else self._read(self._data_path(name))
+        # The index and the data are two files: another process may be between them.
+        if found is None or found[:2] != (self._source_stamp, key):
+            return None
+        return found[2]
 
     def _read(self, path: str) -> Any:
         try:
@@ -201,8 +222,11 @@ class KernelCache(FunctionCache):
             return None
 
     def save_overload(self, sig: Any, data: Any) -> None:
+        """Keep what was compiled, unless its sources are not any more what was compiled."""
+        stamp = self._impl.locator.get_source_stamp()
         try:
-            super().save_overload(sig, data)
+            if stamp == (sources(), _source(self._impl.locator._py_file)):
+                super().save_overload(sig, data)
         except Exception:
             # A full disk, another numba: this process has what it needs.
             pass

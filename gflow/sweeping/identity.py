@@ -22,9 +22,9 @@ import numpy as np
 
 from .hashes import joined, plain
 from .installed import Installed
-from .names import asks, imported, imports, of_modules, reads, words
-from .packages import essence, inner, members_of, settled
-from .sources import Sources, in_python
+from .names import asks, by_name, imported, imports, of_modules, reads, words
+from .packages import essence, inner, made_for, members_of, settled
+from .sources import Sources, handlers, in_python
 
 MOST = 3_000_000
 """Values to look at, about ten seconds' worth; arrays count once."""
@@ -223,7 +223,9 @@ class Digest:
         return self._callable(value) or self._object(value)
 
     def _array(self, array: np.ndarray) -> bytes:
-        about = (array.dtype.str, str(array.dtype.names), str(array.shape))
+        about = [array.dtype.str, str(array.dtype.names), str(array.shape)]
+        if array.dtype.metadata:
+            about.append(self._leniently(dict(array.dtype.metadata)).hex())
         if array.dtype.names:
             # Not the bytes between the fields.
             return joined("records", *about, *(self.of(np.asarray(array[name]))
@@ -261,6 +263,9 @@ class Digest:
             pairs = [self.of(pair) for pair in items or ()]
             found = [self.of(kind), self.of(maker), self.of(arguments),
                      self.of(state), *map(self.of, entries or ())]
+            if own and isinstance(value, np.ndarray):
+                # NumPy keeps its entries alone.
+                found.append(self.of(_state(value)))
             found += [b"items", *(pairs if isinstance(value, OrderedDict) else sorted(pairs))]
             return joined("object", *found, *map(self.of, self._wrapped(value)))
         finally:
@@ -312,7 +317,8 @@ class Digest:
         if (function := inner(value)) is not None:
             # Compiled; what Numba pickles has a random name in it.
             return joined("compiled", self.of(function),
-                          self._leniently(getattr(value, "targetoptions", None)))
+                          self._leniently(getattr(value, "targetoptions", None)),
+                          *map(self._leniently, made_for(value)))
         return None
 
     def _reference(self, thing: Any) -> bytes:
@@ -381,7 +387,12 @@ class Digest:
                 name = ".".join(chain)
                 parts.append(joined("global", name, self._leniently(value, name)))
         package = function.__globals__.get("__package__") or ""
-        for name in sorted(set(imports(function.__code__, package))):
+        spelled, modules = by_name(function.__code__)
+        for name in sorted(spelled & function.__globals__.keys()):
+            value = function.__globals__[name]
+            if not isinstance(value, ModuleType):
+                parts.append(joined("by its name", name, self._leniently(value, name)))
+        for name in sorted({*imports(function.__code__, package), *modules}):
             text = self.sources.module(name)
             if text is not None:
                 self._noted(name, sys.modules.get(name))
@@ -453,7 +464,7 @@ class Digest:
         return joined("bytecode", code.co_code, " ".join(code.co_names),
                       " ".join((*code.co_varnames, "", *code.co_freevars, "", *code.co_cellvars)),
                       f"{code.co_argcount} {code.co_posonlyargcount} {code.co_kwonlyargcount} "
-                      f"{code.co_flags}", *constants)
+                      f"{code.co_flags}", *filter(None, [handlers(code)]), *constants)
 
 
 def _hints(kind: type) -> dict[str, Any]:

@@ -15,6 +15,8 @@ MODULES_OWN = frozenset(
     "__annotations__ __annotate__ __conditional_annotations__ __classdict__".split())
 """What Python notes in modules by itself, and looks up in the bodies of classes."""
 
+GLOBALS_BY_NAME, MODULES_BY_NAME = {"globals", "vars"}, {"import_module", "__import__"}
+
 
 def imported(module: Any, name: str) -> Any:
     """What a name stands for in a loaded module; None if nothing."""
@@ -57,6 +59,14 @@ def words(code: CodeType) -> set[str]:
     texts = {item for item in code.co_consts if isinstance(item, str) and item.isidentifier()}
     return texts.union(code.co_names, *(words(item) for item in code.co_consts
                                         if isinstance(item, CodeType)))
+
+
+def by_name(code: CodeType) -> tuple[set[str], set[str]]:
+    """Words of a piece of code that may be globals, or modules, if it asks for such by their names:
+    ``globals()["name"]``, ``import_module("name")``."""
+    found = words(code)
+    return (found if found & GLOBALS_BY_NAME else set(),
+            found if found & MODULES_BY_NAME else set())
 
 
 def of_modules(modules: Mapping[str, ModuleType], asked: set[str]

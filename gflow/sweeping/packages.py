@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import decimal
 import enum
 import functools
 import gc
 import re
+import struct
+import threading
+import weakref
+from contextvars import ContextVar
 from types import FunctionType
 from typing import Any, Callable
 
@@ -15,7 +20,7 @@ from .sources import PACKAGE
 
 CIRCUMSTANCES = {"stats": "wall_time", "settings": "threads"}
 """What a result of gflow notes of the clock and the machine: another run of the same has others."""
-LATE = {"numpy": ("_ufunc",), "scipy": ("_has_sorted_indices", "_has_canonical_format"),
+LATE = {"numpy": ("_ufunc", "_token"), "scipy": ("_has_sorted_indices", "_has_canonical_format"),
         "pandas": ("_cache",)}
 """What packages note in their objects on first use, by package."""
 BLANK = {"xarray": ("_attrs", "_encoding")}
@@ -104,6 +109,19 @@ def inner(value: Any) -> Any:
     return getattr(value, "_pyfunc", None)
 
 
+def made_for(value: Any) -> list[Any]:
+    """Types that something compiled takes if it takes no others, and of a ufunc how it reduces."""
+    found: list[Any] = [getattr(value, name) for name in ("nin", "nout", "signature", "identity")
+                        if hasattr(value, name)]
+    if (signature := getattr(value, "_sig", None)) is not None:
+        found.append(str(signature))
+    if type(value) is np.ufunc or getattr(value, "_frozen", False):
+        found += value.types
+    elif getattr(value, "_can_compile", True) is False:
+        found += map(str, value.nopython_signatures)
+    return found
+
+
 def essence(value: Any) -> tuple[Any, ...] | None:
     """What an object counts by of which pickle keeps a name, a random number or a clock."""
     kind = type(value)
@@ -111,6 +129,8 @@ def essence(value: Any) -> tuple[Any, ...] | None:
     name, top = kind.__name__, str(kind.__module__).partition(".")[0]
     if top == "numba":
         return _of_numba(value)
+    if (content := _of_python(value)) is not None:
+        return content
     if top in ("toolz", "cytoolz") and name == "curry":
         return value.func, value.args, value.keywords
     if top == "joblib" and hasattr(value, "_func_code_info"):
@@ -121,6 +141,28 @@ def essence(value: Any) -> tuple[Any, ...] | None:
     if top == "matplotlib" and getattr(value, "_isinit", True) is False:
         # What it computes on first use can be written to, and counts.
         value._init()
+    return None
+
+
+def _of_python(value: Any) -> tuple[Any, ...] | None:
+    """The same of the standard library."""
+    if isinstance(value, ContextVar):
+        try:
+            return value.name, value.get()
+        except LookupError:
+            return (value.name,)
+    if isinstance(value, decimal.Context):
+        # Not the flags, which are set by use.
+        return (value.prec, value.rounding, value.Emin, value.Emax, value.capitals, value.clamp,
+                sorted(kind.__name__ for kind, caught in value.traps.items() if caught))
+    if isinstance(value, struct.Struct):
+        return (value.format,)
+    if isinstance(value, memoryview):
+        return value.format, value.shape, value.tobytes()
+    if isinstance(value, weakref.ref):
+        return (value(),)
+    if isinstance(value, threading.local):
+        return (vars(value),)
     return None
 
 

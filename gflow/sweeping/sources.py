@@ -170,12 +170,17 @@ def in_python(kind: type) -> bool:
     return kind.__flags__ & (HEAP | IMMUTABLE) == HEAP
 
 
+def handlers(code: CodeType) -> bytes:
+    """Which instructions which handlers of errors belong to; before Python 3.11 these say so."""
+    return bytes(getattr(code, "co_exceptiontable", b""))
+
+
 def _same(one: CodeType, other: CodeType) -> bool:
     """Whether two pieces of code do the same, wherever they stand in their files."""
     def parts(code: CodeType) -> tuple[Any, ...]:
-        return (code.co_code, code.co_names, code.co_varnames, code.co_freevars, code.co_flags,
-                code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount,
-                len(code.co_consts))
+        return (code.co_code, code.co_names, code.co_varnames, code.co_freevars,
+                code.co_cellvars, code.co_flags, code.co_argcount, code.co_posonlyargcount,
+                code.co_kwonlyargcount, handlers(code), len(code.co_consts))
     return parts(one) == parts(other) and all(
         _same(a, b) if isinstance(a, CodeType) and isinstance(b, CodeType) else
         type(a) is type(b) and (a == b and repr(a) == repr(b) or isinstance(a, frozenset) and a == b
