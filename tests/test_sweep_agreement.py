@@ -215,3 +215,56 @@ def test_code_that_an_import_hook_has_written_anew_is_not_compared():
     """Workers of a test import its module without pytest."""
     for run in (written_anew, functools.partial(written_anew)):
         assert claims(run).things == ()
+
+
+@pytest.fixture
+def lazy(tmp_path, monkeypatch):
+    """A function that imports a module of the user when it runs, and how to write that anew."""
+    folder = tmp_path / "lazy"
+    folder.mkdir()
+    monkeypatch.syspath_prepend(folder)
+    monkeypatch.setenv("PYTHONPATH", f"{folder}{os.pathsep}{os.environ.get('PYTHONPATH', '')}")
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+
+    def write(k):
+        (folder / "late_helper.py").write_text(f"K = {k}\ndef f(n): return n * K\n")
+
+    write(2)
+    (folder / "late_task.py").write_text(
+        "def run(n, rng):\n    import late_helper\n    return {'x': late_helper.f(n)}\n")
+    yield importlib.import_module("late_task").run, write
+    for name in ("late_task", "late_helper"):
+        sys.modules.pop(name, None)
+
+
+def test_workers_that_stay_up_have_what_tasks_have_imported_before(lazy, go):
+    run, write = lazy
+    with spawned() as pool:
+        assert go(run, pool) == [2, 4]
+        write(30)
+        with pytest.raises(SweepError, match="its late_helper is other code"):
+            go(run, pool)
+    assert go(run) == [30, 60]
+
+
+def test_a_worker_that_comes_late_has_what_the_session_has_seen(lazy):
+    run, write = lazy
+    claimed = claims(run)
+    assert [name for name, _ in claimed.late] == ["late_helper"]
+    assert disagreement(run, claimed) is None
+    write(30)
+    assert disagreement(run, claimed) == "late_helper"
+
+
+def test_what_tasks_import_in_the_session_is_no_change(lazy, tmp_path, monkeypatch):
+    run, write = lazy
+
+    def again():
+        with ThreadPoolExecutor(1) as pool:
+            return gflow.sweep(run, {"n": [1]}, store=tmp_path / "t.db", executor=pool,
+                               progress=False)["x"].tolist()
+
+    assert again() == again() == again() == [2]
+    monkeypatch.setattr("late_helper.K", 5)
+    with pytest.raises(ValueError, match="other code of run, or with other data"):
+        again()

@@ -8,6 +8,7 @@ text: files are edited while sweeps go on.
 from __future__ import annotations
 
 import functools
+import hashlib
 import importlib
 import importlib.machinery
 import inspect
@@ -19,7 +20,7 @@ import numpy as np
 
 from .identity import BOOKKEEPING, COMMON, CONTAINERS, Digest, TooMuch, title
 from .installed import Installed
-from .names import imported, imports, of_modules, reads, words
+from .names import by_name, imported, imports, of_modules, reads, words
 from .packages import inner
 from .sources import Sources
 
@@ -42,11 +43,15 @@ class Claims(NamedTuple):
         Which modules are the user's; files lie elsewhere on other machines.
     python : str
         Which Python this is.
+    late : tuple of (str, str)
+        Modules of the user that code imports when it runs and that are not loaded, and hashes of
+        their texts.
     """
 
     things: tuple[tuple[str, str, bytes], ...] = ()
     own: tuple[tuple[str, bool], ...] = ()
     python: str = PYTHON
+    late: tuple[tuple[str, str], ...] = ()
 
 
 ATOMS = {int, float, complex, bool, str, bytes, type(None), np.ndarray}
@@ -54,6 +59,8 @@ ATOMS = {int, float, complex, bool, str, bytes, type(None), np.ndarray}
 AGREED: set[tuple[str, str, bytes]] = set()
 """What this process has had as the session: what tasks change later is no new code."""
 
+TEXTS: dict[str, str] = {}
+"""Hashes of the texts of modules, before tasks have loaded them."""
 NUMBERS: dict[str, int] = {}
 """What this process has as whole numbers that the session has otherwise."""
 
@@ -68,14 +75,14 @@ def claims(run: Callable[..., Any]) -> Claims:
     """
     sources = _Told(())
     try:
-        found = _Walk(run, sources).found
-        digest = _Plain(run, sources)
+        walk = _Walk(run, sources)
+        found, digest = walk.found, _Plain(run, sources)
         things = tuple((*place, code) for place, value in sorted(
             found.items(), key=lambda item: item[0]) if (code := digest.thing(value)))
     except Exception:
         # What cannot be compared is not.
         return Claims()
-    return Claims(things, tuple(sources.answers.items()))
+    return Claims(things, tuple(sources.answers.items()), late=tuple(sorted(walk.late.items())))
 
 
 def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
@@ -87,6 +94,9 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
     """
     if claimed.python != PYTHON:
         return None
+    for name, text in claimed.late:
+        if _loaded(name, text) != text:
+            return name
     digest = _Plain(run, _Told(claimed.own))
     for thing in claimed.things:
         if thing in AGREED:
@@ -103,6 +113,20 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
             return f"{module}.{name}"
         AGREED.add(thing)
     return None
+
+
+def _text(name: str) -> str | None:
+    """Hash of the text of a module of the user, as it is now."""
+    text = Sources().module(name)
+    return None if text is None else hashlib.sha256(text.encode()).hexdigest()
+
+
+def _loaded(name: str, claimed: str) -> str:
+    """Hash of the text by which this process has loaded a module, or will; what is ``claimed`` if
+    that cannot be told."""
+    if name not in sys.modules:
+        TEXTS[name] = _text(name) or claimed
+    return TEXTS.get(name) or _text(name) or claimed
 
 
 def _find(module: str, name: str) -> Any:
@@ -196,6 +220,7 @@ class _Walk:
         self.modules: dict[str, ModuleType] = {}
         self.words: set[str] = set()
         self.held: set[tuple[str, str]] = set()
+        self.late: dict[str, str] = {}
         self.todo: list[tuple[Any, bool]] = [(run, False)]
         while self.todo and len(self.seen) < MOST:
             thing, lives = self.todo.pop()
@@ -266,8 +291,11 @@ class _Walk:
             return
         lives = lives and home is not None and vars(home) is names
         self.words |= words(function.__code__)
-        for name in imports(function.__code__, names.get("__package__") or ""):
+        for name in {*imports(function.__code__, names.get("__package__") or ""),
+                     *by_name(function.__code__)[1]}:
             self._noted(name, sys.modules.get(name))
+            if name not in sys.modules and (text := _text(name)) is not None:
+                self.late[name] = text
         for chain in sorted(set(reads(function.__code__))):
             if chain[0] not in names:
                 continue

@@ -41,6 +41,11 @@ HINTS = {"__annotations__", "get_type_hints", "get_annotations", "__dataclass_fi
 """How code asks for the texts and annotations of classes."""
 
 
+LATE: set[str] = set()
+MADE: dict[tuple[str, str], bytes] = {}
+"""Modules that code imports when it runs and that were not loaded when it was first looked at; and
+hashes of what they held when they first were."""
+
 CONTAINERS = (dict, list, tuple, set, frozenset, deque, SimpleNamespace)
 """What is the user's in them is looked at, whatever stands beside it."""
 
@@ -137,11 +142,25 @@ class Digest:
                                  self._function(thing))
             new = [item for item in of_modules(self.modules, self.words) if item[:2] not in held]
             for module, name, value in new:
+                if self._as_loaded(module, name, value):
+                    held[module, name] = b""
+                    continue
                 held[module, name] = joined("of module", module, name,
                                             self._leniently(value, f"{module}.{name}"))
             more = bool(new)
-        return joined("run", first, *sorted(done.values()), *sorted(held.values()),
+        return joined("run", first, *sorted(done.values()), *sorted(filter(None, held.values())),
                       *self._notes())
+
+    def _as_loaded(self, module: str, name: str, value: Any) -> bool:
+        """Whether a module that tasks have loaded, by its text at the hash before, holds this as
+        loading has made it: that text counts already."""
+        if module not in LATE:
+            return False
+        try:
+            found = Digest(value).root(value)
+        except Exception:
+            found = b""
+        return found == MADE.setdefault((module, name), found)
 
     def of(self, value: Any) -> bytes:
         """Hash of a value."""
@@ -395,7 +414,8 @@ class Digest:
         for name in sorted({*imports(function.__code__, package), *modules}):
             text = self.sources.module(name)
             if text is not None:
-                self._noted(name, sys.modules.get(name))
+                if not self._noted(name, sys.modules.get(name)):
+                    LATE.add(name)
                 parts.append(joined("import", name, text))
         return parts
 
