@@ -110,7 +110,7 @@ def test_bad_grids_are_refused_before_a_store_is_made(sweep, tmp_path, grid, see
     ({"executor": "nonsense"}, "no address of a scheduler"),
     ({"progress": "no"}, "progress is 'no': give True or False"),
     ({"retry_failed": "no"}, "retry_failed is 'no': give True or False"),
-    ({"run": functools.partial(sweep_tasks.nap, rng=threading.Lock())}, "run carries"),
+    ({"run": functools.partial(sweep_tasks.nap, rng={"a": 1}.keys())}, "run carries"),
 ])
 def test_bad_arguments_are_one_sentence_before_a_store_is_made(sweep, tmp_path, option, sentence):
     """The settings of a store bind: a call that was refused must leave none."""
