@@ -274,3 +274,55 @@ def test_windows_are_limited_by_what_shrinks_along_a_ray():
     assert window([False, True, True]) == np.inf
     assert window([True, True, True], within=1.0) == np.inf
     assert window([True, True, True], of=(1, 1, 1)) == np.inf
+
+
+@pytest.mark.parametrize("a, W", [([1.0], [[-1.0]]), ([0.0], [[0.0]]), ([1.0], [[0.0]])])
+@pytest.mark.parametrize("decay, t_max", [(1e-12, 1e10), (1e-16, 1e10), (1e-12, 1e13)])
+def test_a_dead_network_under_a_decay_of_nearly_nothing_is_done_at_once(a, W, decay, t_max):
+    # One window was made again for ever, at t = 0: what it could not know are pulls nobody sees.
+    flow = gflow.integrate((a, W), ([[1.0]], [1.0]), t_max, method="waveform", decay=decay,
+                           stop=gflow.stop.wall_time(20.0))
+    assert flow.status == "finished" and flow.stats["steps"] <= 5
+    left = np.exp(-decay * t_max)
+    np.testing.assert_allclose([flow.a[-1], flow.W[-1, :, 0]], [np.multiply(a, left),
+                               np.multiply(W, left)[:, 0]], rtol=1e-12)
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "RK23", "Radau"])
+@pytest.mark.parametrize("a, W, X, y", [
+    ([1.0], [[1e160]], [[1.0]], [-1.0]), ([1e160], [[1.0]], [[1.0], [1.0]], [1.0, -1.0])])
+def test_steps_of_nan_are_not_tried_for_ever(a, W, X, y, method):
+    # Squares of weights overflow, times a curvature of 0.
+    flow = gflow.integrate((a, W), (X, y), 1.0, loss="logistic", method=method,
+                           stop=gflow.stop.wall_time(20.0))
+    assert flow.status == "finished"
+
+
+@pytest.mark.parametrize("c", [1e-300, 1e-160, 1e150])
+def test_conditioning_does_not_depend_on_units(c):
+    data, start = gflow.datasets.linear_teacher(10, 2, noise=0.5, rng=3), gflow.init.balanced(
+        6, 2, 0.1, rng=3)
+
+    def most(c):
+        flow = gflow.integrate((start.a * c**0.5, start.W * c**0.5), (data.X, data.y * c), 20 / c,
+                               rtol=1e-8)
+        return np.nanmax(flow.conditioning().amplification)
+
+    assert most(c) == pytest.approx(most(1.0), rel=1e-3)
+
+
+@pytest.mark.parametrize("call", [
+    lambda: gflow.integrate(([1e-300], [[1e10, 1.0]]), ([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0]),
+                            1e-22),
+    lambda: gflow.integrate(([0.1], [[0.1, 0.2]]), ([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0]), 1e-310,
+                            loss="logistic"),
+    lambda: gflow.integrate(
+        ([-3e199, 1e200], [[-4.7e-101, 2.8e-101], [-5.7e-101, -2.1e-101]]),
+        ([[-6.8e149, 1.3e150], [1.3e150, 6e149]], [1.0, -1.0]), 1e200, loss="logistic",
+        method="DOP853"),
+    lambda: gflow.integrate(([0.1], [[0.1, 0.2]]), ([[1e-320, 1.0], [1.0, 1e-200]], [1e-310, 1.0]),
+                            10.0)])
+@pytest.mark.filterwarnings("error")
+def test_errors_of_numpy_that_a_script_has_set_do_not_reach_what_is_made_ready(call):
+    with np.errstate(all="raise"):
+        assert isinstance(call(), gflow.Flow)

@@ -80,7 +80,9 @@ def rate(a: np.ndarray, W: np.ndarray, p: np.ndarray, X: np.ndarray,
     square = np.einsum("kc,kc->k", X, X)
     weights = float(a @ a + np.einsum("ic,ic->", W, W))
     bend = 1.0 if curvature is None else float(curvature.max())
-    return (weights * bend * float(square.sum()) + float(np.abs(p) @ np.sqrt(square))) / len(p)
+    # Where nothing bends weights may be as large as they like.
+    answer = weights * bend * float(square.sum()) if bend else 0.0
+    return (answer + float(np.abs(p) @ np.sqrt(square))) / len(p)
 
 
 def newton(velocity: np.ndarray, jacobian: np.ndarray, noise: np.ndarray,

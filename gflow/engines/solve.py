@@ -18,6 +18,7 @@ from ..problem.loss import SQUARE, Loss, loss_label
 from ..problem.lopsided import Lopsided
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.quiet import quiet
 from ..problem.rates import Rates
 from ..problem.setting import PLAIN, Setting
 from ..problem.span import Span
@@ -226,6 +227,7 @@ def _told(rates: tuple[float, float]) -> list[float | str]:
     return ["fast" if rate == np.inf else rate for rate in rates]
 
 
+@quiet
 def _units(model: TwoLayer, data: Data, until: float, loss: Loss, setting: Setting,
            after: Record | None) -> tuple[Units, Clock]:
     """Units and clock of the engine; those of the run that is gone on with."""
@@ -238,6 +240,7 @@ def _units(model: TwoLayer, data: Data, until: float, loss: Loss, setting: Setti
     return units, Clock() if plain else Clock.of(model, data, until, loss, units)
 
 
+@quiet
 def _engine(name: str, model: TwoLayer, data: Data, rtol: float, threads: int,
             units: Units = Units(), loss: Loss = SQUARE, setting: Setting = PLAIN,
             clock: Clock = Clock()) -> tuple[Engine, Callable[[Path], Path]]:

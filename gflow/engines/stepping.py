@@ -249,6 +249,9 @@ class Stepping:
         if h is None:
             # SciPy tries a step so long that losses may overflow, and then begins with one of 0.
             short = SHORT / max(fastest(self), TINY)
+            if not short > 0.0:
+                # SciPy would try steps of NaN for ever.
+                self.fail(self.state, "no number holds how fast something changes")
             if not getattr(made, "h_abs", np.inf) > ABSURD * short:
                 return self.stepper(short)
         return made
@@ -341,6 +344,8 @@ class Stepping:
         do where the stepper fails at rest, where velocities are rounding."""
         if self.t != self.hinted:
             tried = self.wanted or getattr(stepper, "h_abs", 0.0)
+            if not np.isfinite(tried):
+                self.fail(stepper.y, "a step of no length that is a number")
             self.path.hint, self.hinted = min(tried, self.longest), self.t
         self.wanted = 0.0
         with self._foreign():

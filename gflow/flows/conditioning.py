@@ -381,9 +381,9 @@ class _Track:
         lengths ``h``, on patterns ``codes`` (S, n)."""
         M = [self._matrices(self.field.fields(codes, course(t + node * h)))
              for node in (0.5 - 3**-0.5 / 2, 0.5 + 3**-0.5 / 2)]
-        turned = M[1] @ M[0] - M[0] @ M[1]
-        h = h[:, None, None]
-        return np.asarray(expm(h / 2 * (M[0] + M[1]) + 3**0.5 / 12 * h**2 * turned))
+        # By lengths first: fields and times may be tiny and huge.
+        first, last = (h[:, None, None] * part for part in M)
+        return np.asarray(expm((first + last) / 2 + 3**0.5 / 12 * (last @ first - first @ last)))
 
     def _matrices(self, D: np.ndarray) -> np.ndarray:
         """Of ``u' = M u`` (S, d + 1, d + 1) in fields (S, d)."""

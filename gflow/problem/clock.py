@@ -77,7 +77,7 @@ class Clock:
             return t
         t = np.asarray(t, dtype=float)
         s0, t0, rate, straight = self._part(self.parts[:, 1], t)
-        with np.errstate(divide="ignore", over="ignore"):
+        with np.errstate(all="ignore"):
             log = np.log(np.maximum(t - t0, 0.0)) - rate
             s = s0 + np.where(straight, np.exp(np.minimum(log, 709.0)), np.logaddexp(0.0, log))
         return s if s.ndim else float(s)
@@ -89,7 +89,7 @@ class Clock:
         s = np.asarray(s, dtype=float)
         s0, t0, rate, straight = self._part(self.parts[:, 0], s)
         # e^s - 1 = q (q + 2), where nothing overflows that does not in the end.
-        with np.errstate(over="ignore", under="ignore", invalid="ignore"):
+        with np.errstate(all="ignore"):
             root, q = np.exp(rate / 2), np.expm1((s - s0) / 2)
             t = t0 + np.where(straight, root * (s - s0) * root, (root * q) * (root * (q + 2)))
         t = np.where(s >= self.inside(self.end), self.end, np.minimum(t, self.end))

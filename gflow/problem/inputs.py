@@ -13,6 +13,7 @@ from .clock import clocked_times
 from .data import Data, DataLike as DataLike, as_data, relabelled
 from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
+from .quiet import quiet
 
 EPS = float(np.finfo(float).eps)
 ModelLike: TypeAlias = TwoLayer | tuple[ArrayLike, ArrayLike]
@@ -86,6 +87,7 @@ def with_loss(data: Data, loss: Any) -> tuple[Data, Loss]:
     return data, found
 
 
+@quiet
 def default_times(t_max: float) -> np.ndarray:
     """About 200 times in [0, t_max], dense early, both ends included.
 

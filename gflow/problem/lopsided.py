@@ -13,6 +13,7 @@ import numpy as np
 
 from .field import Field
 from .norms import row_norms, unit_rows
+from .quiet import quiet
 
 MOST = 1e3
 """Square of a norm, over the largest ``|a| |w|`` or what is worth a label, from which on layers
@@ -50,6 +51,7 @@ class Lopsided:
     (array([23.72]), True, array([5.e-05, 1.e+05]))
     """
 
+    @quiet
     def __init__(self, field: Field, a: np.ndarray, W: np.ndarray,
                  power: np.ndarray | None = None) -> None:
         unit = np.zeros(a.size) if power is None else power * np.log(2.0)

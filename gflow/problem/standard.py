@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .quiet import quiet
+
 ALIKE = 8 * float(np.finfo(float).eps)
 """Values that are closer, relative to their size, are one: rounding has drawn what is between."""
 
@@ -37,6 +39,7 @@ class Standard(NamedTuple):
     spread: np.ndarray
 
     @classmethod
+    @quiet
     def of(cls, names: tuple[str, ...], table: np.ndarray) -> Standard:
         """That of a table (rows, k) without columns of one value; see `constant`."""
         unit = -np.frexp(np.abs(table).max(axis=0))[1]
@@ -49,12 +52,13 @@ class Standard(NamedTuple):
 
     def __call__(self, table: np.ndarray) -> np.ndarray:
         """A table with the same columns by these numbers."""
-        with np.errstate(over="ignore"):
+        with np.errstate(all="ignore"):
             # Beyond double precision it is infinite, which data refuse.
             moved = np.ldexp(table, self.unit) - self.centre[0] - self.centre[1]
             return np.asarray(moved / self.spread)
 
 
+@quiet
 def constant(table: np.ndarray) -> np.ndarray:
     """Which columns have one value throughout, be it up to rounding.
 

@@ -17,6 +17,7 @@ import numpy as np
 from .data import Data
 from .loss import SQUARE, Loss
 from .network import TwoLayer
+from .quiet import quiet
 
 ORDINARY = 40
 """Exponents up to this are left alone: products of four such numbers, and their squares, are far
@@ -109,6 +110,7 @@ def exponent(value: Any) -> int:
     return int(np.frexp(value)[1])
 
 
+@quiet
 def mantissas(model: TwoLayer) -> tuple[np.ndarray, np.ndarray]:
     """Neurons ``(a, w)`` (m, d + 1) with a largest entry in [1/2, 2), in units of 2 to the power
     (m,).

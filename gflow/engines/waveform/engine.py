@@ -340,7 +340,9 @@ class Waveform:
                         self.closest, strength)
         frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
                                    wanted=False)
-        reach = self.lengths / self.data.n * H
+        # However long it is: pulls that nobody sees move nobody.
+        unseen = self.decay and not self.seen().any()
+        reach = self.lengths / self.data.n * (0.0 if unseen else H)
         slack = float(np.square(self.rtol * np.max(strength) * self.lengths.max()) * self.data.n)
         try:
             pulls, left = shrinking(self.response.on(self.t, t1), self.decay, H)
