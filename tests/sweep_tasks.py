@@ -4,6 +4,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import threading
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -57,6 +58,13 @@ def stuck(n, rng):
     """Keeps the interpreter for longer than any test."""
     Path(os.environ["SWEEP_PIDS"], str(os.getpid())).touch()
     return {"x": re.match("(a+)+$", "a" * 60 + "b") is None}
+
+
+def starts(n, rng):
+    """Starts a program, and then takes its time."""
+    child = subprocess.Popen(["sleep", "1000"])
+    Path(os.environ["SWEEP_PIDS"], str(child.pid)).touch()
+    return nap(n, rng)
 
 
 def thread(n, rng, seconds):

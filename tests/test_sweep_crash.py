@@ -20,6 +20,7 @@ import pytest
 import gflow
 import sweep_tasks
 from gflow.sweeping import status
+from gflow.sweeping.store import Store
 from sweep_tasks import environment
 from test_sweep import contents
 
@@ -36,9 +37,9 @@ def start(run, grid, store, *more, **variables):
                             start_new_session=True)
 
 
-def wait_until(condition):
+def wait_until(condition, seconds=120):
     """Wait, but not for ever."""
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.02)
@@ -184,6 +185,18 @@ def test_workers_end_with_their_sweep_also_in_code_that_hears_nothing(tmp_path, 
     wait_until(lambda: not any(Path("/proc", p.name).exists() for p in pids.iterdir()))
 
 
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_what_tasks_have_started_ends_with_their_sweep(tmp_path, number):
+    store, pids = tmp_path / "s.db", tmp_path / "pids"
+    pids.mkdir()
+    # Those of n = 1 are over, and have left a program too.
+    sweep = start("starts", '{"n": [1, 5]}', store, "3", SWEEP_PIDS=str(pids))
+    wait_until(lambda: len(list(pids.iterdir())) >= 2 + done(store) and done(store))
+    sweep.send_signal(number)
+    sweep.communicate(timeout=30)
+    wait_until(lambda: not any(Path("/proc", p.name).exists() for p in pids.iterdir()), 10)
+
+
 def test_ctrl_c_is_heard_while_another_program_locks_the_store(tmp_path):
     store = tmp_path / "s.db"
     assert start("nap", '{"n": [1]}', store, "1").wait() == 0
@@ -215,6 +228,36 @@ def test_a_child_that_a_task_forked_does_not_answer_for_it(tmp_path):
     assert start("forks", '{"n": [1, 2, 3]}', store, "4").wait() == 0
     table = gflow.load_sweep(store)
     assert len(table) == 12 and table["parent"].all()
+
+
+def test_an_executor_that_runs_tasks_at_once_loses_no_more_than_others(tmp_path):
+    """What is done when it comes back is in the store before the next task begins."""
+    store, seen = tmp_path / "s.db", []
+
+    class Looking(sweep_tasks.Recorder):
+        def submit(self, fn, *args):
+            seen.append(done(store))
+            return super().submit(fn, *args)
+    gflow.sweep(lambda n, rng: time.sleep(0.06) or {"x": n}, {"n": [*range(8)]}, store=store,
+                progress=False, executor=Looking([]))
+    # The first is a greeting.
+    assert seen == [0, *range(8)] and done(store) == 8
+
+
+def test_a_full_disk_stops_an_executor_that_runs_tasks_at_once(tmp_path, monkeypatch):
+    """Nothing new is started until there is room; then all that was held is written."""
+    store, ran, refused, exchange = tmp_path / "s.db", [], [], Store.exchange
+
+    def full(self, finished, wanted, room):
+        if finished and len(refused) < 2:
+            refused.append(len(ran))
+            raise OSError("full")
+        return exchange(self, finished, wanted, room)
+    monkeypatch.setattr(Store, "exchange", full)
+    monkeypatch.setattr("gflow.sweeping.session.POLL", 0.01)
+    gflow.sweep(lambda n, rng: time.sleep(0.06) or {"x": n}, {"n": [*range(4)]}, store=store,
+                progress=False, executor=sweep_tasks.Recorder(ran))
+    assert refused == [1, 1] and len(ran) == 4 == done(store)
 
 
 # Before the first task ----------------------------------------------------------------------------

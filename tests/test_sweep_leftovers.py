@@ -3,16 +3,21 @@
 import functools
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import threading
 import time
 import warnings
 from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
 
 import pytest
 
 import gflow
 import sweep_tasks
+from gflow.commands.cli import main
 from gflow.sweeping import SweepError, executors, status
 from gflow.sweeping.executors import ONE_THREAD, LocalPool
 from gflow.sweeping.grid import tasks
@@ -27,7 +32,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals")
 # Workers that do not end --------------------------------------------------------------------------
 
 def leaves(kind):
-    """Something for which Python waits at its end."""
+    """Something for which Python waits at its end, or not."""
     if kind == "thread":
         threading.Thread(target=time.sleep, args=(1e5,)).start()
     elif kind == "child":
@@ -35,26 +40,75 @@ def leaves(kind):
         child = multiprocessing.get_context("fork").Process(target=time.sleep, args=(1e5,))
         child.start()
         return child.pid
+    elif kind == "program":
+        return subprocess.Popen(["sleep", "100000"]).pid
+    elif kind == "deaf":
+        before = signal.signal(signal.SIGIO, signal.SIG_IGN)
+        child = subprocess.Popen(["sleep", "100000"])
+        signal.signal(signal.SIGIO, before)
+        return child.pid
     elif kind == "exit":
         import atexit
         atexit.register(time.sleep, 1e5)
     return os.getpid()
 
 
-@pytest.mark.parametrize("kind", ["thread", "child", "exit", "nothing"])
-def test_workers_end_whatever_their_tasks_have_left(monkeypatch, kind):
+def gone(pid, seconds=20):
+    """Whether a process ends in time."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            if Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
+                return True
+        except OSError:
+            return True
+        time.sleep(0.01)
+    return False
+
+
+@pytest.mark.parametrize("kind", ["thread", "child", "program", "deaf", "exit", "nothing"])
+@pytest.mark.parametrize("end", [LocalPool.finish, LocalPool.stop, LocalPool.shutdown])
+def test_workers_end_whatever_their_tasks_have_left(monkeypatch, kind, end):
     monkeypatch.setattr(executors, "PARTING", 0.5)
+    if end is LocalPool.shutdown and kind in ("thread", "child", "exit"):
+        pytest.skip("it waits for these")
     pool = LocalPool(1)
     left = pool.submit(leaves, kind).result()
     start = time.monotonic()
-    pool.finish()
-    assert time.monotonic() - start < 20
-    while os.path.exists(f"/proc/{left}/stat"):
-        state = open(f"/proc/{left}/stat").read().rpartition(")")[2].split()[0]
-        if state == "Z":
-            break
-        assert time.monotonic() - start < 20
-        time.sleep(0.01)
+    end(pool)
+    assert gone(left) and time.monotonic() - start < 20
+
+
+def leaves_and_dies(path):
+    path.write_text(str(leaves("program")))
+    os._exit(3)
+
+
+def test_what_a_worker_has_left_that_died_ends_at_once(tmp_path):
+    with LocalPool(1) as pool:
+        assert isinstance(pool.submit(leaves_and_dies, tmp_path / "pid").exception(),
+                          BrokenProcessPool)
+        assert gone((tmp_path / "pid").read_text())
+        # The next worker is another's business.
+        assert pool.submit(max, 1, 2).result() == 2
+
+
+def test_a_worker_without_a_group_of_its_own_ends_alone():
+    """The session's other children are in that group."""
+    beside = subprocess.Popen(["sleep", "100000"])
+    try:
+        with LocalPool(1) as pool:
+            assert pool.submit(joins, os.getpgrp()).result() == os.getpgrp()
+            pool.stop()
+        assert not gone(beside.pid, 0.5)
+    finally:
+        beside.kill()
+        beside.wait()
+
+
+def joins(group):
+    os.setpgid(0, group)
+    return os.getpgrp()
 
 
 def test_a_worker_may_close_its_files(tmp_path):
@@ -167,6 +221,18 @@ def test_the_error_itself_is_announced(sweep, tmp_path, error, words):
         sweep(run, {"n": [0]})
     assert f"the first with {words!r};" in str(caught[0].message)
     assert f'{{"n": 0}} seed 0: {words}' in status(tmp_path / "s.db").splitlines()[-1]
+
+
+def test_a_message_does_not_steer_the_terminal(sweep, tmp_path, capsys):
+    def run(n, rng):
+        raise ValueError("\x1b[31mred\r\x9b2J\u202e and \u00e9\tthe rest")
+    with pytest.warns(RuntimeWarning, match="tasks failed"):
+        sweep(run, {"n": ["\x7f"]}, store=tmp_path / "\x1b.db")
+    assert main(["sweep", "status", str(tmp_path / "\x1b.db"), "--tracebacks"]) == 0
+    text = capsys.readouterr().out
+    assert "ValueError: \\x1b[31mred" in text and "\u00e9\tthe rest" in text
+    assert all(c.isprintable() or c in "\n\t" for c in text) and len(text.splitlines()) > 10
+    assert text.endswith(status(tmp_path / "\x1b.db", True).partition("\n")[2] + "\n")
 
 
 def test_words_without_a_traceback():

@@ -48,6 +48,19 @@ def test_files_that_are_no_store_are_left_alone(sweep, tmp_path):
     assert {path: path.read_bytes() for path in before} == before
 
 
+@pytest.mark.parametrize("content", [b"5", b"\n", b"12345", b"\0" * 16, b"x" * 511])
+def test_a_short_file_is_no_empty_store(sweep, tmp_path, content):
+    path = tmp_path / "short"
+    path.write_bytes(content)
+    for call in (lambda: sweep(sweep_tasks.nap, {"n": [1]}, store=path),
+                 lambda: gflow.load_sweep(path), lambda: status(path)):
+        with pytest.raises(ValueError, match="damaged or no store of a sweep .*: give another"):
+            call()
+    assert path.read_bytes() == content and [*tmp_path.iterdir()] == [path]
+    path.write_bytes(b"")
+    assert len(sweep(sweep_tasks.nap, {"n": [1]}, store=path)) == 1
+
+
 @pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="a directory that takes no files")
 def test_a_read_only_place_is_refused_before_anything_runs(sweep):
     with pytest.raises(OSError, match="cannot be written to"):

@@ -2,6 +2,7 @@
 
 import enum
 import functools
+import io
 import types
 import typing
 
@@ -148,6 +149,35 @@ def test_points_without_a_parameter_are_a_line_of_their_own():
                                names="n,k,seed,y")
     lines = figure.curves(table, "y", x="n", by="k").lines
     assert [list(line.get_ydata()) for line in lines] == [[7.0], [5.0, 6.0]]
+
+
+@pytest.mark.parametrize("values, exact", [
+    ([1, 1.0, 0.5], True), (["", None, "a"], True), ([1, 0.5], False), ([1, None], False),
+    (["a", None], False)])
+def test_different_values_of_a_parameter_are_different_in_the_table(sweep, tmp_path, values, exact):
+    def run(k, n, rng):
+        return {"y": 1.0, "which": repr(k)}
+    table = sweep(run, {"k": values, "n": [1, 2]})
+    assert (table.dtype["k"] == object) is exact
+    if exact:
+        assert [repr(k) for k in table["k"]] == table["which"].tolist()
+    assert len(figure.curves(table, "y", x="n").lines) == (1 if exact else 2)
+    with pytest.warns(RuntimeWarning, match="tasks failed"):
+        failed = sweep(lambda k, n, rng: 1 / 0, {"k": values, "n": [3]},
+                       store=tmp_path / "failed.db")
+    assert failed.dtype["k"].kind == table.dtype["k"].kind
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_finite_median_is_drawn_beside_infinities():
+    inf = np.inf
+    rows = [(1, 5, 1.0), (2, 5, 2.0), *((3, seed, y) for seed, y in enumerate([1, 1, 1, inf, inf])),
+            *((4, seed, y) for seed, y in enumerate([-inf, inf])),
+            *((5, seed, y) for seed, y in enumerate([1.0, 2.0, np.nan]))]
+    table = np.rec.fromrecords(rows, names="n,seed,y")
+    ax = figure.curves(table, "y")
+    assert list(ax.lines[0].get_ydata()) == [1.0, 2.0, 1.0, -inf, 1.5]
+    ax.figure.savefig(io.BytesIO())
 
 
 # What a grid takes --------------------------------------------------------------------------------

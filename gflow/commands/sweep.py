@@ -21,7 +21,7 @@ from ..sweeping.session import CHANGED, sweep
 from ..sweeping.sources import PACKAGE
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
-from ..problem.words import short
+from ..problem.words import short, visible
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -193,6 +193,6 @@ def _plot(arguments: argparse.Namespace) -> int:
 
 
 def _say(text: str, stream: TextIO) -> None:
-    """Print; letters that the terminal does not have are spelled out."""
+    """Print; letters that the terminal does not have, or obeys, are spelled out."""
     encoding = stream.encoding or "utf-8"
-    print(text.encode(encoding, "backslashreplace").decode(encoding), file=stream)
+    print(visible(text).encode(encoding, "backslashreplace").decode(encoding), file=stream)

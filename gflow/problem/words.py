@@ -60,8 +60,20 @@ def cut(text: str, most: int = MOST) -> str:
 
 def _line(text: str) -> str:
     """On one line, with letters that any terminal can show."""
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+    return visible(" ".join(text.split()))
+
+
+def visible(text: str) -> str:
+    """A text of some lines, in which letters that would steer a terminal are spelled out.
+
+    Examples
+    --------
+    >>> print(visible("one\\ntwo\\x1b[31m"))
+    one
+    two\\x1b[31m
+    """
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode()
+                   for c in text)
 
 
 def plain(text: str) -> str:

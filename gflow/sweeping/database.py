@@ -18,6 +18,8 @@ from ..problem.files import LONGEST_PART, absolute, descriptor, plain, told
 APPLICATION = 0x67666C77
 FORMAT = 2
 """In 1 the sums were of parameters and scalars alone. Such stores are read; a sweep renews them."""
+LEAST = 512
+"""Bytes of the smallest file of SQLite that holds something."""
 BUSY = 60.0
 """Seconds to wait for another process that writes."""
 BREATH = 1.0
@@ -51,6 +53,7 @@ class Database:
         self.read_only = read_only
         self.patience = BUSY
         _check_place(self.path, read_only)
+        self._check_size()
         # Before SQLite makes an empty one.
         logged = self._logged()
         with self._speaking():
@@ -113,6 +116,13 @@ class Database:
                 raise
             db = sqlite3.connect(f"{address}?immutable=1", uri=True, isolation_level=None)
         return db
+
+    def _check_size(self) -> None:
+        """SQLite takes a file of a byte for an empty one, and writes over it."""
+        with suppress(FileNotFoundError):
+            size = os.stat(self.path).st_size
+            if 0 < size < LEAST:
+                raise self.damaged(f"it has {size} byte{'s' * (size > 1)}")
 
     def _check_format(self) -> None:
         with self._speaking():

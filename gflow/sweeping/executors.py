@@ -134,10 +134,8 @@ class LocalPool(Executor):
         self.workers = workers
         self._latest: list[multiprocessing.process.BaseProcess] = []
         self._context = multiprocessing.get_context("spawn")
-        # Never written to: its closing, at the latest when this process dies, ends the workers.
-        self._leash, self._hand = self._context.Pipe(duplex=False)
         self._idle: list[ProcessPoolExecutor | None] = [None] * workers
-        self._pools: set[ProcessPoolExecutor] = set()
+        self._pools: dict[ProcessPoolExecutor, _Leash] = {}
         self._free = threading.Semaphore(workers)
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
@@ -148,7 +146,7 @@ class LocalPool(Executor):
             future = self._give(pool, fn, args, kwargs)
         except BrokenProcessPool:
             # It died while idle.
-            self._pools.discard(pool)
+            self._drop(pool)
             pool = self._start()
             future = self._give(pool, fn, args, kwargs)
         self._latest = list((pool._processes or {}).values())
@@ -166,14 +164,14 @@ class LocalPool(Executor):
         return next((-code for code in codes if code is not None and code < 0), None)
 
     def stop(self) -> None:
-        """End all processes now, whatever they do."""
-        self._hand.close()
-        # Code that never lets go of the interpreter does not notice.
+        """End all processes now, whatever they do, with what their tasks have started."""
+        self._cut()
+        # Elsewhere than on Linux, code that never lets go of the interpreter does not notice.
         _end(self._processes(), GRACE)
         self.shutdown(wait=True, cancel_futures=True)
 
     def finish(self) -> None:
-        """End all processes after their last task, also those in which it has left something."""
+        """End all processes after their last task, and what their tasks have left."""
         processes = self._processes()
         threads: list[Any] = [pool._executor_manager_thread for pool in self._pools]
         try:
@@ -183,6 +181,8 @@ class LocalPool(Executor):
         except BaseException:
             _end(processes, 0.0)
             raise
+        finally:
+            self._cut()
         for thread in threads:
             if thread is not None:
                 thread.join(GRACE)
@@ -195,12 +195,25 @@ class LocalPool(Executor):
         """Close the pool; see `concurrent.futures.Executor.shutdown`."""
         for pool in list(self._pools):
             pool.shutdown(wait, cancel_futures=cancel_futures)
-        self._pools.clear()
+        if wait:
+            self._cut()
+            self._pools.clear()
+
+    def _cut(self) -> None:
+        for leash in list(self._pools.values()):
+            leash.cut()
+
+    def _drop(self, pool: ProcessPoolExecutor) -> None:
+        """Forget a process that has died, and end what its task has started."""
+        leash = self._pools.pop(pool, None)
+        if leash is not None:
+            leash.cut()
 
     def _start(self) -> ProcessPoolExecutor:
+        leash = _Leash()
         pool = ProcessPoolExecutor(1, mp_context=self._context, initializer=_obey,
-                                   initargs=(self._leash,))
-        self._pools.add(pool)
+                                   initargs=(leash.end,))
+        self._pools[pool] = leash
         return pool
 
     def _give(self, pool: ProcessPoolExecutor, fn: Callable[..., Any], args: Any,
@@ -212,9 +225,33 @@ class LocalPool(Executor):
     def _back(self, pool: ProcessPoolExecutor, done: Future[Any]) -> None:
         broken = not done.cancelled() and isinstance(done.exception(), BrokenProcessPool)
         if broken:
-            self._pools.discard(pool)
+            self._drop(pool)
         self._idle.append(None if broken else pool)
         self._free.release()
+
+
+class _Leash:
+    """What ties a process and its children to this one: cut, at the latest when this one dies,
+    it ends them.
+
+    Each process has one of its own. The kernel holds the group itself (see `_tie`), not its number,
+    so that cutting it is safe, and ends the children, also after the process is gone.
+    """
+
+    def __init__(self) -> None:
+        self.end, hand = multiprocessing.Pipe(duplex=False)
+        self._hand = [hand]
+
+    def cut(self) -> None:
+        """End the process, whatever it does, and all in its group; may be called again."""
+        # Threads come here too, and only one may close it.
+        with suppress(IndexError, OSError):
+            hand = self._hand.pop()
+            try:
+                # A child that this process forked may hold it too: closing would not be noticed.
+                hand.send_bytes(b"")
+            finally:
+                hand.close()
 
 
 def _end(processes: list[multiprocessing.process.BaseProcess], patience: float) -> None:
@@ -234,7 +271,7 @@ def _end(processes: list[multiprocessing.process.BaseProcess], patience: float) 
 
 
 def _obey(leash: Connection) -> None:
-    """In a worker: leave Ctrl-C to the sweep, and end with it."""
+    """In a worker: leave Ctrl-C to the sweep, and end with it, children and all."""
     if hasattr(os, "setpgid"):
         with suppress(OSError):
             os.setpgid(0, 0)
@@ -247,15 +284,31 @@ def _obey(leash: Connection) -> None:
                 pass
         except OSError:
             pass
+        if _leads():
+            os.killpg(0, signal.SIGKILL)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-    # The thread has no turn while compiled code keeps the interpreter; a signal needs none.
+    _tie(leash)
+
+
+def _leads() -> bool:
+    """Whether the group of this process is its own, with none but its children in it."""
+    return hasattr(os, "getpgrp") and os.getpgrp() == os.getpid()
+
+
+def _tie(leash: Connection) -> None:
+    """Have the kernel end this process and its group with the leash, where it can (Linux).
+
+    The thread of `_obey` has no turn while compiled code keeps the interpreter, and what a task
+    has started outlives a worker that has died; a signal needs neither. SIGKILL instead of the
+    usual SIGIO, which children may ignore.
+    """
     with suppress(ImportError, AttributeError, OSError):
         import fcntl
-        own = os.open(f"/proc/self/fd/{leash.fileno()}", os.O_RDONLY)
-        fcntl.fcntl(own, fcntl.F_SETOWN, os.getpid())
-        fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+        fcntl.fcntl(leash, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(leash, fcntl.F_SETOWN, -os.getpid() if _leads() else os.getpid())
+        fcntl.fcntl(leash, fcntl.F_SETFL, fcntl.fcntl(leash, fcntl.F_GETFL) | os.O_ASYNC)
 
 
 class _Environment:

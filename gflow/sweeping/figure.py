@@ -70,8 +70,8 @@ def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None
         if table[y].dtype == bool:
             ax.plot(points, [sample.mean() for sample in samples], **style)
             continue
-        low, middle, high = (np.array([np.quantile(sample, q) if sample.size else np.nan
-                                       for sample in samples]) for q in (0.25, 0.5, 0.75))
+        low, middle, high = (np.array([_quantile(sample, q) for sample in samples])
+                             for q in (0.25, 0.5, 0.75))
         ax.plot(points, middle, **style)
         ax.fill_between(points, low, high, color=style["color"], alpha=0.2, linewidth=0)
     share = table[y].dtype == bool
@@ -161,6 +161,16 @@ def _numbers(table: np.ndarray, y: str) -> np.ndarray:
     if not _is_number(table.dtype[y]):
         raise ValueError(f"{y!r} is not one number a task")
     return np.asarray(table[y], dtype=float)
+
+
+def _quantile(sample: np.ndarray, q: float) -> float:
+    """A quantile of numbers that may be infinite; NaN if there are none."""
+    if not sample.size:
+        return np.nan
+    # Between two entries it takes a difference, which infinities do not have.
+    if np.isfinite(sample).all():
+        return float(np.quantile(sample, q))
+    return float(np.quantile(sample, q, method="inverted_cdf"))
 
 
 def _equal(column: np.ndarray, value: Any) -> np.ndarray:

@@ -144,7 +144,7 @@ def _columns(store: Store, wanted: bool) -> tuple[dict[str, np.ndarray], list[st
     results = [_result(store, row, arrays.get(row.id, {})) for row in rows]
     parameters = list(dict.fromkeys(name for point in params for name in point))
     names = dict.fromkeys(name for result in results for name in result)
-    columns = {name: _column([point.get(name) for point in params]) for name in parameters}
+    columns = {name: _parameter([point.get(name) for point in params]) for name in parameters}
     if not rows:
         columns = _promised(store, wanted)
         parameters = list(columns)
@@ -169,7 +169,19 @@ def _promised(store: Store, wanted: bool) -> dict[str, np.ndarray]:
     rows = sorted(row for status in ("failed", "pending") for row in store.rows(status, wanted))
     params = [json.loads(row.params) for row in rows]
     names = dict.fromkeys(name for point in params for name in point)
-    return {name: _column([point.get(name) for point in params])[:0] for name in names}
+    return {name: _parameter([point.get(name) for point in params])[:0] for name in names}
+
+
+def _parameter(values: list[Any]) -> np.ndarray:
+    """The narrowest array in which different values of a parameter are told apart."""
+    column = _column(values)
+    if column.dtype.kind == "f":
+        # 1 and 1.0 are two tasks.
+        whole, real = ({value for value in values if type(value) is kind} for kind in (int, float))
+        alike = not whole.isdisjoint(real)
+    else:
+        alike = column.dtype.kind == "U" and {"", None} <= {*values}
+    return _objects(values) if alike else column
 
 
 def _column(values: list[Any]) -> np.ndarray:
@@ -191,6 +203,10 @@ def _column(values: list[Any]) -> np.ndarray:
         return np.array(values)
     elif kinds == {str} and _fits(values):
         return np.array(["" if value is None else value for value in values])
+    return _objects(values)
+
+
+def _objects(values: list[Any]) -> np.ndarray:
     column = np.empty(len(values), dtype=object)
     column[:] = values
     return column

@@ -6,6 +6,7 @@ import os
 import time
 
 from ..problem.console import is_terminal, redraw, say
+from ..problem.words import visible
 from .notice import headline
 from .store import Store, Sweep
 
@@ -94,7 +95,7 @@ def status(path: str | os.PathLike[str] | bytes, tracebacks: bool = False) -> st
     Returns
     -------
     str
-        Some lines.
+        Some lines; in what tasks say, letters that would steer a terminal are spelled out.
 
     Raises
     ------
@@ -123,9 +124,10 @@ def status(path: str | os.PathLike[str] | bytes, tracebacks: bool = False) -> st
         lines.append("  no sweep is running" if count["pending"] else
                      "  complete, but for what failed" if count["failed"] else "  complete")
     if failed:
-        lines.append(f"  {failed[0].params} seed {failed[0].seed}: {headline(failed[0].error)}")
+        lines.append(visible(f"  {failed[0].params} seed {failed[0].seed}: "
+                             f"{headline(failed[0].error)}"))
     if tracebacks:
-        lines += [f"\n{row.params} seed {row.seed}\n{row.error}" for row in failed]
+        lines += [visible(f"\n{row.params} seed {row.seed}\n{row.error}") for row in failed]
     return "\n".join(lines)
 
 

@@ -48,6 +48,8 @@ LOOK = 100
 """Tasks to look at beyond those that can be run now: another sweep may have them."""
 POLL = 1.0
 """Seconds between signs of life."""
+HASTE = 0.05
+"""Seconds of work that may wait, done, while tasks are given to an executor; more than a commit."""
 SHORT = 5.0
 """Seconds to wait for a locked store once the sweep ends early."""
 PATIENCE = 60.0
@@ -268,6 +270,7 @@ class Dealer:
         self.strikes: Counter[int] = Counter()
         self.cancels: Counter[int] = Counter()
         self.trouble_since: float | None = None
+        self.saved = time.monotonic()
 
     def run(self) -> None:
         """Until every task is done, here or by another sweep on the same store."""
@@ -302,11 +305,26 @@ class Dealer:
             return
         for _ in answers:
             self.todo.popleft()
-        self.unsaved, self.trouble_since = [], None
+        self.unsaved, self.trouble_since, self.saved = [], None, time.monotonic()
         self.theirs += [task for task, answer in answers.items() if answer == "theirs"]
-        for task, answer in answers.items():
-            if answer == "ours":
-                self._submit(task)
+        ours = deque(task for task, answer in answers.items() if answer == "ours")
+        while ours and self.trouble_since is None:
+            self._submit(ours.popleft())
+            self._save()
+        self.todo.extendleft(reversed(ours))
+
+    def _save(self) -> None:
+        """Write what has come back before all are given: some executors run tasks in `submit`."""
+        if self.back.empty() or time.monotonic() - self.saved < HASTE:
+            return
+        self._collect(0.0)
+        try:
+            self.store.exchange(self.unsaved, [], 0)
+        except OSError as error:
+            self._bear(error)
+            return
+        self.unsaved, self.saved = [], time.monotonic()
+        self.meter.show()
 
     def _submit(self, task: int) -> None:
         try:
