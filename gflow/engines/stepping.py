@@ -62,6 +62,8 @@ SHORTEST = 64
 LOOK, SELDOM = 50, 10
 """Steps between looks whether the flow is at rest, at least; and where it is stiff, and steps soon
 are as long as all there is to come."""
+LATE = 10.0
+"""There is a look, too, whenever so much more time has passed: a few long steps may do so."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 STRAYED, TRIES = 10.0, 5
@@ -302,11 +304,12 @@ class Stepping:
             When the run ends before ``t_max``; everything up to then is recorded.
         """
         self.run = run
-        look, stepper = 0, None
+        look, late, stepper = 0, 0.0, None
         self._launch()
         while self.t < self.run.t_max:
             last = None
-            if self.steps >= look:
+            if self.steps >= look or self.t > late > 0.0:
+                late = LATE * self.t
                 look = self.steps + (SELDOM if self.gear.stiff else self.steps // 2 + LOOK)
                 last = self._last_piece()
             if last is not None:
@@ -317,6 +320,7 @@ class Stepping:
                 stepper = None if stepper.status == "failed" else stepper
             self.steps += 1
             contacts = self.accept(*last)
+            late = late or LATE * self.t
             shifted = stepper is not None and self._shift(stepper)
             h = self.gear.first(h) if shifted else h
             look = min(look, self.steps + SELDOM) if shifted else look
