@@ -336,3 +336,10 @@ def test_long_steps_at_rest_do_not_drift(method):
     flow = gflow.integrate(start, (X, y), 1e8, method=method, rates=("fast", 1), rtol=1e-8)
     np.testing.assert_allclose(flow.W[-1], flow(1e3).W, rtol=0, atol=1e-9)
     assert flow.status == "finished" and flow.certificate().ok
+
+
+def test_the_engine_that_is_chosen_can_hold_the_start():
+    flow = gflow.integrate(([1e-310], [[1e-310]]), ([[1.0]], [1.0]), 20.0)
+    assert (flow.status, flow.stats["method"]) == ("finished", "waveform")
+    # It grows by e^20: what it is, is known to the bits that such numbers have.
+    assert flow.a[-1, 0] == pytest.approx(1e-310 * np.exp(20.0), rel=1e-12)

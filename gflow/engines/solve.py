@@ -112,6 +112,8 @@ def choose(model: TwoLayer, data: Data, t_max: float,
         turns = t_max * float(pulls @ row_norms(data.X)) / data.n
     if turns > LONG:
         return "waveform", f"t_max is {turns:.3g} turns of a neuron, more than {LONG:g}"
+    if _underflow(model, _units(model, data, t_max, loss, setting, None)[0], "DOP853"):
+        return "waveform", "weights are too small for steppers, beside the data"
     return "DOP853", f"{pairs} pairs of a neuron and a point, {turns:.3g} turns of a neuron"
 
 
