@@ -332,7 +332,8 @@ def test_errors_of_numpy_that_a_script_has_set_do_not_reach_what_is_made_ready(c
 def test_long_steps_at_rest_do_not_drift(method):
     # Output weights are solved for, and their rounding moves the others by 1e-12 in a unit of time.
     X = np.abs(np.random.default_rng(5).normal(size=(6, 2))) + 0.1
-    y, start = np.random.default_rng(5).normal(size=18)[12:], ([0.3, 0.5], [[0.2, 0.1], [-0.3, 0.4]])
+    y = np.random.default_rng(5).normal(size=18)[12:]
+    start = [0.3, 0.5], [[0.2, 0.1], [-0.3, 0.4]]
     flow = gflow.integrate(start, (X, y), 1e8, method=method, rates=("fast", 1), rtol=1e-8)
     np.testing.assert_allclose(flow.W[-1], flow(1e3).W, rtol=0, atol=1e-9)
     assert flow.status == "finished" and flow.certificate().ok

@@ -18,7 +18,7 @@ import gflow
 import gflow.commands.demo
 from gflow.commands.cli import main
 from gflow.commands.outputs import Figure, save_run
-from gflow.problem.files import Output, whole_file
+from gflow.problem.files import Output, plain, whole_file
 from gflow.flows.archive import checksum
 
 ROOT = Path(gflow.__file__).parents[1]
@@ -458,3 +458,14 @@ def test_a_report_that_cannot_be_printed_is_told(flow, tmp_path):
     done = shell(tmp_path, "info run.npz > /dev/full")
     assert done.returncode == 2 and done.stderr.count(b"\n") == 1
     assert done.stderr.startswith(b"gflow: what is printed cannot be written (no space")
+
+
+def test_names_that_the_system_cannot_write_are_refused_in_one_sentence():
+    with pytest.raises(ValueError, match="letters that this system cannot write: give another"):
+        plain("\ud800.npz")
+
+
+def test_a_table_of_files_that_were_joined_has_no_marks_in_its_names(tmp_path):
+    path = tmp_path / "joined.csv"
+    path.write_bytes(b"\xef\xbb\xbf\xef\xbb\xbfx,y\n1,2\n2,3\n")
+    assert gflow.datasets.from_csv(path, "y").columns[0] == "x"

@@ -81,7 +81,8 @@ def _text(path: str, shown: str) -> str:
         raise IsADirectoryError(f"{shown} is a directory: give the name of a file")
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
-            text = file.read()
+            # Files that were joined have one mark for each.
+            text = file.read().lstrip("\ufeff")
     except FileNotFoundError:
         raise FileNotFoundError(f"there is no file {shown}") from None
     except UnicodeDecodeError:

@@ -121,6 +121,11 @@ def plain(path: str | os.PathLike[str] | bytes) -> str:
     name = os.path.expanduser(os.fsdecode(path))
     if not name or "\0" in name:
         raise ValueError("the name of the file is empty or has a zero byte: give another")
+    try:
+        os.fsencode(name)
+    except UnicodeEncodeError:
+        raise ValueError("the name of the file has letters that this system cannot write: give "
+                         "another") from None
     if len(os.fsencode(name)) > LONGEST or any(len(os.fsencode(part)) > LONGEST_PART
                                                for part in name.split(os.sep)):
         raise ValueError(f"the name of the file is too long: give one of at most {LONGEST_PART} "
