@@ -166,7 +166,7 @@ def test_led_away(z, most, expected):
 
 
 def test_an_explicit_stepper_begins_within_its_limit():
-    gear = Gear("DOP853", 30, 10)
+    gear = Gear("DOP853", 30)
     gear.limit = 0.5
     assert gear.first(3.0) == 0.5 and gear.first(0.1) == 0.1
     gear.method = "Radau"

@@ -32,7 +32,7 @@ def test_explicit_steppers_hand_over_where_a_run_is_stiff():
 
 
 def test_a_stepper_that_saves_nothing_is_left():
-    gear, limit = Gear("RK45", 12, 4), 0.05
+    gear, limit = Gear("RK45", 12), 0.05
     stepper = RK45(lambda t, y: -60.0 * y, 0.0, np.ones(12), 1e9, first_step=limit,
                    atol=1e9)
     stepper.step()
@@ -82,3 +82,13 @@ def test_neurons_of_weight_0_on_a_line_do_not_meet_it_for_ever(monkeypatch):
     # Slides that end by swings: the dense output errs by rtol of |a|, and no part of w is so much.
     monkeypatch.setattr("gflow.engines.sliding.NAUGHT", 0.0)
     assert run(draw_setting(50135)[1], "DOP853", 1e-8).status == "finished"
+
+
+@pytest.mark.parametrize("a, W, loss", [
+    ([1e-300], [[1e10, 1.0]], 0.25), ([0.0], [[1e5, 1e5]], 0.480769230762)])
+def test_stiff_beside_a_layer_that_is_far_larger(a, W, loss):
+    # What is fast is 1e-10 of its neuron, and steps 1e-20.
+    flow = gflow.integrate((a, W), ([[1.0, 0.5], [0.0, 1.0]], [1.0, -1.0]), 10.0, method="DOP853",
+                           stop=gflow.stop.wall_time(20.0))
+    assert flow.status == "finished" and flow.stats["steps"] < 200
+    assert flow.loss[-1] == pytest.approx(loss, rel=1e-8)

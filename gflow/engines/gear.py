@@ -18,8 +18,6 @@ from typing import Any
 
 import numpy as np
 
-from .trajectory import by_neuron
-
 STABLE = {"DOP853": 6.39, "RK45": 3.31, "RK23": 2.51}
 """Steps of explicit steppers are stable up to this over a rate of decline."""
 NEAR = 0.8
@@ -36,7 +34,8 @@ WORTH = 100.0
 SELDOM = 10
 """Steps between looks where a look costs a right-hand side."""
 NOISE = 1e3 * float(np.finfo(float).eps)
-"""Stages that differ by less tell nothing, relative to a neuron."""
+"""Stages that differ by less tell nothing, relative to a weight: beside a layer that is far larger
+the one that is fast is nothing."""
 
 
 class Gear:
@@ -48,8 +47,6 @@ class Gear:
         The method asked for; nothing but an explicit one is ever changed.
     size : int
         Number of weights.
-    m : int
-        Number of neurons.
 
     Attributes
     ----------
@@ -58,13 +55,13 @@ class Gear:
 
     Examples
     --------
-    >>> round(Gear("DOP853", 30, 10).price, 2), round(Gear("DOP853", 400, 100).price)
+    >>> round(Gear("DOP853", 30).price, 2), round(Gear("DOP853", 400).price)
     (3.01, 27)
     """
 
-    def __init__(self, asked: str, size: int, m: int) -> None:
+    def __init__(self, asked: str, size: int) -> None:
         self.asked = self.method = asked
-        self.price, self.m = PRICE * (1.0 + (size / SMALL) ** 3), m
+        self.price = PRICE * (1.0 + (size / SMALL) ** 3)
         self.enough, self.count, self.looks, self.limit = ENOUGH, 0.0, 0, 0.0
 
     @property
@@ -94,14 +91,14 @@ class Gear:
         each = 1 if stepper.C[-1] == 1.0 else SELDOM
         if self.looks % each:
             return False
-        at_limit = strength(stepper, self.m) > NEAR * STABLE[self.asked]
+        at_limit = strength(stepper) > NEAR * STABLE[self.asked]
         self.count = max(0.0, self.count + each * (1.0 if at_limit else -FORGIVEN))
         if at_limit and self.count >= self.enough and left > WORTH * self.price * h:
             self.method, self.count, self.limit = "Radau", 0.0, h
         return self.stiff
 
 
-def strength(stepper: Any, m: int) -> float:
+def strength(stepper: Any) -> float:
     """The length of the last step of an explicit SciPy stepper, times the rate at which two of its
     states at one time answer their difference; 0 if that is rounding.
 
@@ -109,7 +106,7 @@ def strength(stepper: Any, m: int) -> float:
     --------
     >>> from scipy.integrate import DOP853
     >>> stepper = DOP853(lambda t, y: -100.0 * y, 0.0, np.ones(2), 1.0, first_step=0.02)
-    >>> stepper.step() or round(strength(stepper, 1), 6)
+    >>> stepper.step() or round(strength(stepper), 6)
     2.0
     """
     K, h, last = stepper.K, stepper.h_previous, stepper.n_stages - 1
@@ -121,7 +118,7 @@ def strength(stepper: Any, m: int) -> float:
         state = stepper.dense_output()(t)
         velocity = stepper.fun(t, state)
     apart = state - stage
-    if not (by_neuron(np.abs(apart), m) > NOISE * by_neuron(np.abs(state), m)).any():
+    if not (np.abs(apart) > NOISE * np.abs(state)).any():
         return 0.0
     # Rates of 1e-200 or 1e200 have no square.
     size = np.abs(apart).max()

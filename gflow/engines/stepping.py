@@ -117,7 +117,7 @@ class Stepping:
         self.band, self.idle, self.idled = max(rtol, ON_SURFACE), 0, 0.0
         self.d = data.d
         self.m = state.size // (data.d + 1)
-        self.gear = Gear(method, state.size, self.m)
+        self.gear = Gear(method, state.size)
         self.path = Trajectory(self.m, self.d, state, max(TRIM * rtol, EPS))
         self.nfev = self.njev = self.steps = self.cuts = self.reduced = self.rejected = 0
         self.stalled = self.strayed = self.stiff = 0
