@@ -345,11 +345,8 @@ def test_two_sweeps_on_one_store_share_the_work(tmp_path):
         gflow.sweep(sweep_tasks.draw, {"n": [1, 2, 4, 5], "kind": ["a"]}, seeds=10,
                     store=tmp_path / "s.db", executor=Counting(ran[i]), workers=2, progress=False)
 
-    both = [threading.Thread(target=work, args=(i,)) for i in range(2)]
-    for thread in both:
-        thread.start()
-    for thread in both:
-        thread.join()
+    with ThreadPoolExecutor(2) as both:
+        assert list(both.map(work, range(2))) == [None, None]
     assert len(ran[0]) + len(ran[1]) == 40 and not set(ran[0]) & set(ran[1])
     gflow.sweep(sweep_tasks.draw, {"n": [1, 2, 4, 5], "kind": ["a"]}, seeds=10,
                 store=tmp_path / "alone.db", executor=Counting([]), progress=False)

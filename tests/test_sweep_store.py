@@ -19,6 +19,7 @@ import gflow
 import sweep_tasks
 from gflow.sweeping import failures, session, status
 from gflow.sweeping.codec import checksum, encode
+from gflow.sweeping.database import Database
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.store import Store
 from gflow.sweeping.worker import Outcome
@@ -468,3 +469,18 @@ def test_looking_leaves_no_log_behind(tmp_path):
             store.count()
         assert (tmp_path / "s.db-wal").exists()
     assert [file.name for file in tmp_path.iterdir()] == ["s.db"]
+
+
+@pytest.mark.parametrize("at", range(3))
+def test_a_store_that_another_sweep_makes_meanwhile_is_a_store(tmp_path, monkeypatch, at):
+    execute, asked = Database._execute, []
+
+    def meanwhile(self, statement, values=()):
+        asked.append(statement)
+        if len(asked) == at + 1:
+            Database(tmp_path / "s.db").close()
+        return execute(self, statement, values)
+
+    monkeypatch.setattr(Database, "_execute", meanwhile)
+    Database(tmp_path / "s.db").close()
+    assert len(asked) > 3

@@ -126,9 +126,10 @@ class Database:
 
     def _check_format(self) -> None:
         with self._speaking():
-            application, found, content = (self._execute(question).fetchone()[0] for question in (
-                "PRAGMA application_id", "PRAGMA user_version",
-                "SELECT count(*) FROM sqlite_master"))
+            # In this order: another sweep may be making the tables, and its head with them.
+            content, application, found = (self._execute(question).fetchone()[0] for question in (
+                "SELECT count(*) FROM sqlite_master", "PRAGMA application_id",
+                "PRAGMA user_version"))
         if _flipped(application, APPLICATION) or \
                 application == APPLICATION and (
                     found < 1 or _flipped(found, self._recorded(found))):
