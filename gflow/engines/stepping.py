@@ -63,7 +63,8 @@ LOOK, SELDOM = 50, 10
 """Steps between looks whether the flow is at rest, at least; and where it is stiff, and steps soon
 are as long as all there is to come."""
 LATE = 10.0
-"""There is a look, too, whenever so much more time has passed: a few long steps may do so."""
+"""There is a look, too, whenever so many times as much time has passed, be it in a few long steps.
+Larger: drift at rest / smaller: looks that find nothing."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 STRAYED, TRIES = 10.0, 5
@@ -349,7 +350,7 @@ class Stepping:
         if self.t != self.hinted:
             tried = self.wanted or getattr(stepper, "h_abs", 0.0)
             if not np.isfinite(tried):
-                self.fail(stepper.y, "a step of no length that is a number")
+                self.fail(stepper.y, "the length of a step is no number")
             self.path.hint, self.hinted = min(tried, self.longest), self.t
         self.wanted = 0.0
         with self._foreign():
