@@ -12,7 +12,7 @@ import gflow
 from gflow.engines.solve import choose
 from gflow.engines.waveform import engine as waveform
 from gflow.engines.waveform.guess import DEGREE
-from gflow.engines.waveform.tangent import Tangent, answer, integration, solve as newton
+from gflow.engines.waveform.tangent import Tangent, integration, solve as newton
 from gflow.kernels import field as kernels
 from gflow.kernels.chebyshev import nodes
 from gflow.problem.data import Data
@@ -20,6 +20,7 @@ from gflow.problem.field import Field, velocity
 from gflow.problem.loss import SQUARE, as_loss, loss_label
 from gflow.problem.network import TwoLayerReLU
 from losses import Changed, LogCosh, OwnSquare, Pinball, PseudoHuber, SquaredHinge, Tube
+from newton import answer
 from problems import problems, random_problem, relative_errors, same_events, solve
 from validation import faults
 
@@ -123,7 +124,7 @@ def test_newton_with_weights(rank, matrix, last, length):
     if length > 1:
         # Weights that vary are iterated upon; where the kernel is strong they vary little.
         weight = weight[:1] * (1 + 0.05 * nodes(DEGREE)[:, None])
-    defect = r + weight * answer(DEGREE, first, end)(r)
+    defect = r + weight * answer(r, first, end)
     np.testing.assert_allclose(newton(defect, first, end, weight=weight), r,
                                atol=0.05 * np.abs(defect).max())
     if not last and length > 1:

@@ -11,10 +11,11 @@ import gflow
 from gflow.engines.waveform.guess import DEGREE, Guess
 from gflow.engines.waveform.kinks import first_bend
 from gflow.engines.waveform.marcher import Marcher
-from gflow.engines.waveform.pace import LENGTHS, next_length
+from gflow.engines.waveform.pace import next_length
 from gflow.engines.waveform.rounds import Outcome, relax
 from gflow.engines.waveform.tangent import Tangent, product
 from gflow.kernels.chebyshev import nodes, resolution
+from gflow.kernels.pace import LENGTHS
 
 POSITIVE = st.floats(1e-12, 1e3)
 

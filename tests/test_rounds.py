@@ -9,12 +9,13 @@ import gflow
 from gflow.engines.waveform.calm import Calm
 from gflow.engines.waveform.crew import Crew
 from gflow.engines.waveform.marcher import Marcher, from_unit
-from gflow.engines.waveform.tangent import ALONE, answer, integration, product, solve
+from gflow.engines.waveform.tangent import ALONE, integration, product, solve
 from gflow.engines.waveform.guess import DEGREE
 from gflow.engines.waveform.rounds import ALLOWANCE
 from gflow.kernels.chebyshev import halves, nodes
 from gflow.kernels.roots import first_exit, taylor_exit
 from gflow.kernels.taylor import ORDER, at, expand
+from newton import answer
 
 SEEDS = st.integers(0, 2**32 - 1)
 
@@ -107,7 +108,7 @@ def test_the_tangent_kernel_is_the_derivative():
         base = frame.run(piece.values)
         change = frame.run(piece.values + push) - base
         tile = np.tile(push, (DEGREE + 1, 1))
-        expected = answer(DEGREE, frame.tangent(), frame.tangent_after())(tile)
+        expected = answer(tile, frame.tangent(), frame.tangent_after())
         off = np.abs(change - expected).max() / np.abs(expected).max()
         (early if piece.t0 < 10 else late).append(off)
     # While neurons grow, what they gain grows with them: the kernel knows that in part only.
@@ -133,7 +134,7 @@ def test_solve_undoes_the_answer(window):
     r = np.random.default_rng(1).standard_normal((DEGREE + 1, window[3].n))
     for long in (1.0, 300.0):
         one, two = (part.scaled(long * part.length) for part in (first, last))
-        defect = r + answer(DEGREE, one, two)(r)
+        defect = r + answer(r, one, two)
         np.testing.assert_allclose(solve(defect, one, two), r, atol=0.05 * np.abs(defect).max())
 
 

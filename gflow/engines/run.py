@@ -123,6 +123,8 @@ class Run:
         self.path, self.origin, self.field = path, origin(path), field
         self.inside, self.outside = self.origin.inside, self.origin.outside
         self.last = t_max
+        # Asked for many times a window; the clock of other runs turns.
+        self._fixed = float(self.inside(t_max)) if self.origin.clock.parts is None else None
         self.rules = tuple(rule.begin() for rule in rules)
         self.recorder = recorder
         self.max_events = max_events
@@ -139,7 +141,7 @@ class Run:
     @property
     def t_max(self) -> float:
         """Where the run ends, in the time of the engine; see `Clock.turn`."""
-        return float(self.inside(self.last))
+        return float(self.inside(self.last)) if self._fixed is None else self._fixed
 
     @property
     def wall(self) -> float:

@@ -53,8 +53,9 @@ def project(planes, count, normal, D, P, basis):
 
 
 @maker
-def keep_on(U, side, normal):
-    """Put the weights of neurons ``U`` (m, d + 1) back on the hyperplanes that they slide on.
+def keep_on(U, side, normal, of, slides):
+    """Put the weights of neurons ``U`` (m, d + 1) back on the hyperplanes that they slide on, of
+    the patterns ``of`` (m,) that ``slides`` (G,) says do.
 
     What they are off does not shrink when they do.
     """
@@ -64,7 +65,7 @@ def keep_on(U, side, normal):
     w = np.empty((1, d))
     kept = np.empty((1, d))
     for i in range(m):
-        count = sliding_planes(side[i], planes, d)
+        count = sliding_planes(side[i], planes, d) if slides[of[i]] else 0
         if count > 0:
             for c in range(d):
                 w[0, c] = U[i, 1 + c]

@@ -15,8 +15,10 @@ import numpy as np
 from ...problem.balance import Balance
 from ...problem.clock import Clock
 from ...problem.field import Field
+from ...kernels.extrapolate import greatest
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
+from ...kernels.patterns import strengths
 from ...kernels.slides import keep_on
 from ...kernels.watch import NEAR
 from ...problem.loss import undefined
@@ -108,6 +110,7 @@ class Waveform:
         self.hint = 0.0
         self.pulled, self.sharpened, self.left = 0.0, -1.0, 0.0
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
+        self.longest = float(self.lengths.max())
         self.guess.most += self.reserve()
 
     def reserve(self) -> float:
@@ -314,26 +317,25 @@ class Waveform:
         pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
         return min(self.run.t_max, foldings / pull if pull > 0 else self.run.t_max)
 
-    def _fainter(self, widths: np.ndarray) -> None:
-        """Look whether the flow is at rest when one more weight, of these ``widths`` (m,), is no
-        more than errors of its neuron."""
-        faint = int((widths <= standstill.FAINT * self.rtol * np.abs(self.U[:, 0])).sum())
+    def _fainter(self, faint: int) -> None:
+        """Look whether the flow is at rest when more weights, so many, are no more than errors of
+        their neuron."""
         if faint > self.faint:
             self.look = 0
         self.faint = faint
 
     def window(self, H: float) -> float:
         """Advance by at most ``H``; the length to try next."""
-        t1 = self.t + H
-        if t1 >= self.run.t_max - 4 * np.spacing(self.run.t_max):
-            t1 = self.run.t_max
+        t1, end = self.t + H, self.run.t_max
+        if t1 >= end - 4 * np.spacing(end):
+            t1 = end
         H = t1 - self.t
         # What is left of a window on which all was well but that it had to end earlier.
         remainder, self.left = self.left, 0.0
-        widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
-        self._fainter(widths)
-        strength = np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum()
         weight = self.guess.weight
+        _, strength, faint = strengths(self.U, self.power, standstill.FAINT * self.rtol)
+        self._fainter(faint)
+        most = strength * self.longest * (1.0 if weight is None else float(weight.max()))
         if weight is not None:
             strength = strength * weight
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
@@ -343,7 +345,7 @@ class Waveform:
         # However long it is: pulls that nobody sees move nobody.
         unseen = self.decay and not self.seen().any()
         reach = self.lengths / self.data.n * (0.0 if unseen else H)
-        slack = float(np.square(self.rtol * np.max(strength) * self.lengths.max()) * self.data.n)
+        slack = (self.rtol * most)**2 * self.data.n
         try:
             pulls, left = shrinking(self.response.on(self.t, t1), self.decay, H)
             outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,
@@ -399,7 +401,7 @@ class Waveform:
 
     def _blurred(self, log: np.ndarray, outcome: Outcome) -> float:
         """See `blurred_release`; 1 on a window that was shortened for it."""
-        self.pulled = max(self.pulled, float(np.abs(outcome.used).max()))
+        self.pulled = max(self.pulled, greatest(outcome.used))
         if self.sharpened == self.t:
             return 1.0
         return blurred_release(log, outcome, self.pulled, self.rtol)
@@ -495,11 +497,9 @@ class Waveform:
     def take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
         """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
         near 1, on the hyperplanes that they slide on and on their invariant."""
-        sliding = np.flatnonzero((self.side == 0).any(axis=1))
-        if sliding.size:
-            kept = U[sliding]
-            keep_on(kept, self.side[sliding], self.marcher.geometry.normal)
-            U[sliding] = kept
+        slides = (self.side[self.patterns.first] == 0).any(axis=1)
+        if slides.any():
+            keep_on(U, self.side, self.marcher.geometry.normal, self.patterns.of, slides)
         self.power = (self.power if power is None else power).copy()
         normalise(U, self.power)
         # In arrays like those of the stepper: others would be compiled again.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ...kernels.extrapolate import greatest
 from ...problem.data import Arrangement
 from .guess import DEGREE
 from .rounds import ALLOWANCE, Outcome
@@ -47,7 +48,7 @@ def blurred_release(log: np.ndarray, outcome: Outcome, pulled: float, rtol: floa
     What the pulls are off averages out in weights, but a slide ends where pulls balance. A window
     up to there has no kink of theirs. ``pulled`` is the largest pull so far.
     """
-    off = float(np.abs(outcome.values - outcome.used).max())
+    off = greatest(outcome.values - outcome.used)
     if off <= BLUR * rtol * pulled:
         return 1.0
     ends = log[(log[:, 3] == 0) & (log[:, 2] >= 0) & (log[:, 1] > -0.9), 1]

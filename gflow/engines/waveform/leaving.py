@@ -50,6 +50,8 @@ class Leaving:
         it that can be. If that is 0, neurons have been let go of at its start."""
         window, led = frame.window, frame.ends.led
         length, rows = window.t1 - window.t0, np.flatnonzero(led[:, 0] <= 1.0)
+        if not rows.size:
+            return 1.0
         # One that is back at once was led away by an error; one that does not slide yet can wait.
         rows = rows[[frame.side[i, int(led[i, 1])] == 0 and window.t0 + (led[i, 0] + 1) / 2 * length
                      >= self.last.get((int(i), int(led[i, 1])), -np.inf) + length for i in rows]]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
+from ...kernels.patterns import any_small
 from ...kernels.switch import SMALL
 from ...problem.data import Arrangement, Data
 from ...problem.norms import row_norms
@@ -15,6 +16,7 @@ from ..events import changed_points
 from ..pattern import undecided
 from .window import Window
 
+NOTHING = np.empty((0, 6))
 AT_ONCE = 1e-6
 """So near in a window of length 2 contacts of one neuron are one."""
 
@@ -77,10 +79,13 @@ def through_zero(side: np.ndarray, log: np.ndarray, window: Window, begun: np.nd
     always been small, by ``begun`` (m,), see `gflow.engines.pattern.Pattern`.
     """
     U: np.ndarray = window.U
+    if not any_small(U, log, SMALL):
+        return NOTHING
     rows: list[list[float]] = []
-    small = (np.isinf(begun) & (row_norms(U[:, 1:]) < SMALL * np.abs(U[:, 0])))
+    neuron = log[:, 0].astype(np.int64)
+    small = row_norms(U[neuron, 1:]) < SMALL * np.abs(U[neuron, 0])
     enough = min(U.shape[1] - 1, side.shape[1])
-    for i in np.flatnonzero(small[log[:, 0].astype(np.int64)]).tolist():
+    for i in np.flatnonzero(small & np.isinf(begun[neuron])).tolist():
         own = log[(log[:, 0] == log[i, 0]) & (np.abs(log[:, 1] - log[i, 1]) <= AT_ONCE)]
         met = np.append(own[:, 2], np.flatnonzero(side[int(log[i, 0])] == 0))
         if log[i, 4] == 1 and own[:, 2].min() >= 0 and np.unique(met).size >= enough:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
@@ -11,7 +11,9 @@ import numpy as np
 from ...problem.activation import RELU, Activation
 from ...problem.data import Data
 from ...kernels import groups, march, rounds
-from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR, SUM_ROUNDING
+from ...kernels.crossings import ON_SURFACE
+from ...kernels.patterns import distinct, looks, move_keys, seen_by, strengths
+from ...kernels.pulls import by_side, fields_of
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
 from ...kernels.workspace import Force, Geometry
@@ -35,6 +37,15 @@ TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
 NO_RELEASE = np.array([2.0, -1.0, 0.0])
 NO_EVENTS = np.empty((0, 6))
+TINY = float(np.finfo(float).tiny)
+
+
+@lru_cache(maxsize=64)
+def blocks(m: int, products: int) -> np.ndarray:
+    """Where blocks of ``m`` neurons begin and end, each of which has so many ``products`` of its
+    weight with normals."""
+    size = max(min(SMALLEST_BLOCK, -(-WORK // max(products, 1))), -(-m // BLOCKS))
+    return np.append(np.arange(0, m, size), m)
 
 
 class Patterns(NamedTuple):
@@ -60,13 +71,7 @@ class Patterns(NamedTuple):
     @classmethod
     def by(cls, key: np.ndarray) -> Patterns:
         """Of neurons with these keys: what `numpy.unique` would find, in less time."""
-        order = np.argsort(key, kind="stable")
-        inorder = key[order]
-        new = np.ones(len(key), dtype=bool)
-        np.not_equal(inorder[1:], inorder[:-1], out=new[1:])
-        of = np.empty(len(key), dtype=np.int64)
-        of[order] = new.cumsum() - 1
-        return cls(key, order[new], of, np.bincount(of))
+        return cls(key, *distinct(key, np.argsort(key, kind="stable")))
 
 
 class Marcher:
@@ -128,12 +133,7 @@ class Marcher:
         if not len(log):
             return key
         key = key.copy()
-        h = log[:, 2].astype(np.int64)
-        i, change = log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
-        np.add.at(key, i, np.where(h >= 0, change * self.marks[h], 0))
-        if h.min() < 0:
-            # A neuron that comes to rest leaves all hyperplanes at once.
-            key[i[h < 0]] = self.keys(side[i[h < 0]])
+        move_keys(key, log, side, self.marks)
         return key
 
     def active(self, side: np.ndarray) -> np.ndarray:
@@ -159,61 +159,38 @@ class Marcher:
         Stop
             If one is not finite.
         """
-        A, n = self.data.arrangement, self.data.n
-        highest = np.abs(values).max(axis=0)
-        if not np.isfinite(highest.sum()):
-            raise Stop("non_finite", f"the pull of point {int(np.isfinite(highest).argmin())} "
+        A, n, degree = self.data.arrangement, self.data.n, len(values) - 1
+        local = min(self.rtol, LOOSEST)
+        bad, plus, minus, sizes = fields_of(
+            values, to_series(degree), monomials(degree), A.length, A.start, A.member,
+            self.activation.slope, half / n, error, NEGLIGIBLE * self.rtol)
+        if bad >= 0:
+            raise Stop("non_finite", f"the pull of point {bad} "
                        "became infinite or NaN; rescale the data or start smaller")
-        local, unit = min(self.rtol, LOOSEST), self.lengths * (half / n)
-        accuracy = max(TAYLOR * local, 1e-17)
-        series = to_series(len(values) - 1) @ values
-        # Chebyshev coefficients that do not matter are left out.
-        tail = np.cumsum((np.abs(series) @ unit)[::-1])
-        p = max(1, int(np.count_nonzero(tail > NEGLIGIBLE * self.rtol)))
-        pull = (monomials(p - 1) @ series[:p]).T * (A.length * (half / n))[:, None]
-        plus, minus = map(np.ascontiguousarray, self._by_side(pull, self.activation.slope))
-        above, below = (np.ascontiguousarray(both.T) for both in self.wrong(
-            np.array([highest, SUM_ROUNDING * highest + RESIDUAL_ERROR * error]).T, half / n))
-        return Force(plus, minus, above[0], above[1], below[0], below[1], accuracy,
-                     max(local, ON_SURFACE), from_unit(p - 1), halves(p - 1),
-                     from_unit(ORDER), halves(ORDER))
+        p = plus.shape[1]
+        return Force(plus, minus, sizes[0], sizes[1], sizes[2], sizes[3],
+                     max(TAYLOR * local, 1e-17), max(local, ON_SURFACE),
+                     from_unit(p - 1), halves(p - 1), from_unit(ORDER), halves(ORDER))
 
     def wrong(self, pulls: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
-        """What magnitudes of pulls, (n,) or (n, p), times a ``factor``, add up to along every
-        normal, (C, p), where points on side 1, and where those on side -1, are active."""
-        amounts = pulls.reshape(self.data.n, -1) * (self.lengths * factor)[:, None]
-        return self._by_side(amounts, abs(self.activation.slope))
-
-    def _by_side(self, amounts: np.ndarray, leak: float) -> tuple[np.ndarray, np.ndarray]:
-        """Sums (C, p) of ``amounts`` (n, p) over the points that are active on side 1, and on side
-        -1, of every hyperplane; and ``leak`` times those over the others."""
-        up, down = self._active_by_side(amounts)
-        return (up + leak * down, down + leak * up) if leak else (up, down)
-
-    def _active_by_side(self, amounts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What magnitudes of pulls (n,) times a ``factor`` add up to along every normal, (C,),
+        where points on side 1, and where those on side -1, are active."""
         A = self.data.arrangement
-        if not self.mixed and self.C == self.data.n:
-            return amounts, np.zeros_like(amounts)
-        amounts = amounts[A.member]
-        up = A.length[A.member, None] > 0
-        if not self.C:
-            return np.zeros((0, amounts.shape[1])), np.zeros((0, amounts.shape[1]))
-        return (np.add.reduceat(np.where(up, amounts, 0.0), A.start[:-1], axis=0),
-                np.add.reduceat(np.where(up, 0.0, amounts), A.start[:-1], axis=0))
+        up, down = by_side((pulls * self.lengths * factor)[:, None], A.length, A.start, A.member,
+                           abs(self.activation.slope))
+        return up[:, 0], down[:, 0]
 
     def errors(self, window: Window, of: np.ndarray, on: np.ndarray) -> np.ndarray:
-        """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k: by how
-        much an error of ``rtol`` of every neuron moves the pull there.
+        """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k, times
+        the curvature of the loss there: by how much an error of ``rtol`` of every neuron moves the
+        pull.
 
         ``of`` (m,) are the patterns, and ``on`` (G, n) where each is active.
         """
-        U = window.U
-        weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
-        total = np.bincount(of, np.ldexp(weight, 2 * window.power), len(on))
+        each, total, _ = strengths(window.U, window.power, 0.0)
         # The strength of a window is the sum of these times curvatures of the loss.
-        share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
-        seen = (total @ np.abs(on)) * self.lengths
-        return np.asarray(max(self.rtol, 1e-12) * share * seen)
+        share = window.strength / max(total, TINY)
+        return np.asarray(max(self.rtol, 1e-12) * share * seen_by(each, of, on, self.lengths))
 
     def begin(self, window: Window, side: np.ndarray, patterns: Patterns, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:
@@ -271,15 +248,14 @@ class Frame:
                  else np.flatnonzero(patterns.counts > max(GROUP, d)))
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
-        own = side[first]
+        A = marcher.data.arrangement
+        own, slides, on = looks(side, first, A.label, A.length, marcher.activation.slope)
         self.groups = groups.Groups(
-            of, first, (own == 0).sum(axis=1), slot,
+            of, first, slides, slot,
             np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
-        on = marcher.active(own)
         self.on, self.error = on[large], marcher.errors(window, of, on)
-        size = max(min(SMALLEST_BLOCK, -(-WORK // max(marcher.C * d, 1))), -(-m // BLOCKS))
-        self.edges = np.append(np.arange(0, m, size), m)
+        self.edges = blocks(m, marcher.C * d)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
         self.log = self.choices = NO_EVENTS
@@ -379,7 +355,8 @@ class Frame:
             for target, start in zip(self.ends, starts):
                 np.copyto(target, start)
             spent = np.zeros((B, spending))
-            spent[:, 1:] = marcher.decay * half
+            if spending:
+                spent[:, 1:] = marcher.decay * half
             # A cache line each: threads count events at the same time.
             sums = rounds.Sums(
                 np.zeros((B, large, d + 1, d + 1)), np.zeros((B, large, J, d)),

@@ -406,7 +406,7 @@ class Reduced:
         if self.guess.weight is not None:
             wrong *= self.guess.weight
         pulls = (np.abs(self.field.first_pulls) if log is None else np.abs(self.guess.r))
-        wrong = [each[:, 0] for each in self.marcher.wrong(SUM_ROUNDING * pulls + wrong, factor)]
+        wrong = self.marcher.wrong(SUM_ROUNDING * pulls + wrong, factor)
         d, p = self.data.d, DEGREE + 1
         for g, sliding in self.slides.items():
             plus, minus = sliding.pulls(frame.v, factor, left, log)

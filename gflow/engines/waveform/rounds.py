@@ -13,6 +13,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ...kernels.chebyshev import resolution, to_series
+from ...kernels.extrapolate import misfit, most_square
 from ..run import Run, Stop
 from .guess import DEGREE, Guess
 from .tangent import WEAK, Tangent, solve
@@ -122,7 +123,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     newton, stiff = strength > WEAK, strength > STIFF
     # What settles on the window should have settled at its end.
     kind = "damped" if stiff else "smooth"
-    coarse = resolution(DEGREE, kind)
+    coarse, tail = resolution(DEGREE, kind), to_series(DEGREE)[-2:]
     used = coarse @ guess.residuals(H, first if newton else None, stiff, ceiling)
     previous, diverged, contraction = np.inf, False, guess.contraction
     for rounds in range(1, ROUNDS + 1):
@@ -130,10 +131,10 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
             raise Stop("interrupted")
         outputs = frame.run(used)
         values, weight = response.pulls(outputs), response.curvature(outputs)
-        defect = coarse @ values - used
-        change = float(size(defect).max())
-        series = to_series(DEGREE) @ values
-        error = float(size(series[-2:]).sum()) / ALLOWANCE
+        left = misfit(values, used, coarse, tail)
+        defect, sizes = left[:DEGREE + 1], size(left)
+        change, error = (float(sizes[:DEGREE + 1].max()),
+                         float(sizes[DEGREE + 1:].sum()) / ALLOWANCE)
         push = defect
         if newton and change > LATER * rtol:
             last = frame.tangent_after()
@@ -146,19 +147,15 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
                 # Nothing moves by more than that, whatever the residuals are to rounding.
                 error = 0.0
             elif error > LIMITING * rtol:
-                # Without a transient that settles at once: it moves nothing, and no polynomial
-                # follows it.
                 left = values - coarse @ values
-                rest = to_series(DEGREE) @ solve(left - left[0], first, last, kind="full",
-                                                 weight=weight)
-                error = min(error, float(size(rest[-2:]).sum()) / ALLOWANCE)
+                error = min(error, _settled(left, first, last, weight, size))
         if rounds == 2 and previous > 0.0:
             contraction = change / previous
         if change <= ENOUGH * rtol:
             break
         # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
         pushed = used + push
-        diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
+        diverged = not most_square(pushed) <= ceiling
         stalled = rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         diverged |= stalled and change > ENOUGH * enough
         sure = rounds > 1 or frame.kinked
@@ -169,15 +166,25 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
     guess.modes = first.modes if guess.r.size > FEW_POINTS else None
     # Outputs that settle are off by the kernel times what pulls are.
     found, weigh = (used + push, SETTLED) if stiff else (values, 1.0)
-    missed = change if diverged else weigh * guess.judge(found, size)
-    growth = 1.0 if diverged else _growth(found, size, ENOUGH * rtol if stiff else 0.0)
+    least, early, late = (change, 0.0, 0.0) if diverged else guess.judge(found, size)
+    missed = change if diverged else weigh * least
+    growth = 1.0 if diverged else _growth(early, late, ENOUGH * rtol if stiff else 0.0)
     # After one round what neurons saw is still a guess.
     known = used
     if rounds == 1 and not diverged:
         unsolved = newton and push is defect
         known = used + (solve(defect, first, last, kind=kind, weight=weight) if unsolved else push)
-    return Outcome(used, values, series, error, rounds, first, last, diverged, missed,
+    return Outcome(used, values, to_series(DEGREE) @ values, error, rounds, first, last, diverged,
+                   missed,
                    max(contraction, 1e-6), growth, known, guess.careful, outputs)
+
+
+def _settled(left: np.ndarray, first: Tangent, last: Tangent | None, weight: np.ndarray | None,
+             size: Callable[[np.ndarray], np.ndarray]) -> float:
+    """The error of residuals of which a polynomial leaves ``left`` (J, n), without a transient that
+    settles at once: it moves nothing, and no polynomial follows it."""
+    rest = solve(left - left[0], first, last, kind="full", weight=weight)
+    return float(size(to_series(DEGREE)[-2:] @ rest).sum()) / ALLOWANCE
 
 
 def _hopeless(rounds: int, change: float, rtol: float, stiff: bool) -> float:
@@ -185,15 +192,9 @@ def _hopeless(rounds: int, change: float, rtol: float, stiff: bool) -> float:
     return 2 * rtol + change if rounds > 1 else (EARLY_STIFF if stiff else EARLY) * rtol
 
 
-def _growth(values: np.ndarray, size: Callable[[np.ndarray], np.ndarray],
-            least: float) -> float:
+def _growth(early: float, late: float, least: float) -> float:
     """Ratio of the rates of change at the end and at the start, from a quarter of the window each;
-    changes of less than ``least`` are unknown.
-
-    Differences, because kinks spoil derivatives.
-    """
-    quarter = len(values) // 3          # the node at s = -1/2
-    early, late = size(np.array([values[quarter] - values[0], values[-1] - values[-1 - quarter]]))
+    changes of less than ``least`` are unknown."""
     early, late = max(early, least), max(late, least)
     if not early > 0.0:
         return 1.0 if late == 0.0 else MOST_GROWTH

@@ -15,6 +15,8 @@ from typing import Any, Callable
 import numpy as np
 
 from ...kernels.algebra import orthonormal_rows
+from ...kernels.neumann import NONE, answers, series
+from ...kernels.patterns import alike, masses
 from ...kernels.groups import tangent_features
 from ...kernels.workspace import Geometry
 from ...kernels.chebyshev import integration, nodes
@@ -30,16 +32,10 @@ UNLIKE = 0.02
 mean."""
 SAMPLE = 100
 """Most hyperplanes that tell how unlike patterns are."""
-TERMS = 12
-"""Most terms of the Neumann series."""
-ENOUGH = 1e-2
-"""Relative error of the solution: the kernel is not known better."""
 FRESH = 3
 """Modes of an older kernel that take more terms than this are not used again."""
 FAINT = 0.2
 """Eigenvalues below this are left to the series."""
-DIVERGED = 0.1
-"""With a larger one there is no solution worth having."""
 ALONE = 200_000
 """Multiplications of a product that BLAS does alone; it starts threads for more, which wait
 actively for each other on the processors that neurons need."""
@@ -133,19 +129,18 @@ class Tangent:
         """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
         ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
         d, n = geometry.rows.shape
-        mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
-        steepest = max(1.0, geometry.slope**2)
-        if length * np.square(geometry.length).mean() * mass.sum() * steepest < WEAK:
+        mass, bound = masses(moments, geometry.length)
+        if length * bound * max(1.0, geometry.slope**2) < WEAK:
             return cls(length, np.zeros((n, 0)))
         heavy, to = _heaviest(mass, side)
         rows = np.empty((heavy.size * d, n))
         tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
-        features = rows.T
-        if np.einsum("qk,qk", rows, rows) < STRONG:
-            features = features.astype(np.float32)
-        if n < features.shape[1] <= ALONE / n**2:
-            return cls(length, matrix=features @ features.T)
-        return cls(length, features)
+        flat = rows.reshape(-1)
+        if flat @ flat < STRONG:
+            rows = rows.astype(np.float32)
+        if n < len(rows) <= ALONE / n**2:
+            return cls(length, matrix=rows.T @ rows)
+        return cls(length, rows.T)
 
     @classmethod
     def of_neurons(cls, geometry: Geometry, square: np.ndarray, U: np.ndarray, of: np.ndarray,
@@ -212,11 +207,18 @@ class Tangent:
             self.matrix = self.features @ self.features.T
         return self.matrix
 
-    def pull(self, r: np.ndarray) -> np.ndarray:
-        """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
-        if self.features is not None:
-            return product(product(r, self.features), self.rows)
-        return product(r, self.dense())
+    def factors(self, dtype: Any) -> tuple[np.ndarray, np.ndarray]:
+        """The kernel as a product of two matrices of this type, the second one empty for 1."""
+        if self.features is None:
+            return np.ascontiguousarray(self.dense(), dtype), np.empty((0, 0), dtype)
+        return self.features.astype(dtype, copy=False), self.rows.astype(dtype, copy=False)
+
+    def answers(self, slope: np.ndarray, weight: np.ndarray | None,
+                amounts: np.ndarray) -> np.ndarray:
+        """Multiples ``amounts`` (p,) of what outputs do, per unit of s, under residuals ``slope``
+        (n,), times ``weight`` (n,), 1 if None: rows (p, n)."""
+        scale = np.empty((0, 0)) if weight is None else weight[None]
+        return np.asarray(answers(slope, self.factors(self.dtype), scale, amounts))
 
     def mean(self, other: Tangent) -> Tangent:
         """The mean of two kernels of one window."""
@@ -229,115 +231,67 @@ class Tangent:
 def _heaviest(mass: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The patterns of most ``mass`` (G,), and which of them each pattern counts as."""
     order = np.argsort(-mass, kind="stable")
-    if order.size <= FEWEST:
-        return order, np.argsort(order)
-    sample = side[:, ::side.shape[1] // SAMPLE + 1]
-    sorted_side = sample[order].astype(np.float32)
-    count, to = FEWEST, np.arange(order.size)
-    while count < order.size:
-        alike = product(sorted_side[:count], sorted_side[count:].T)
-        unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
-        to[order[count:]] = alike.argmax(axis=0)
-        if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
-            break
-        count *= 2
-    heavy = order[:count]
-    to[heavy] = np.arange(heavy.size)
-    return heavy, to
-
-
-Linear = Callable[[np.ndarray], np.ndarray]
-"""From residuals (p, n) at the nodes to something of the same shape."""
-
-
-def answer(degree: int, first: Tangent, last: Tangent | None = None,
-           kind: str = "smooth") -> Linear:
-    """From residuals at ``degree + 1`` nodes to the outputs that they add on a window.
-
-    The kernel is that of the start, or goes from ``first`` to ``last`` linearly; ``kind`` as in
-    `integration`.
-    """
-    integral = integration(degree, kind).astype(first.dtype)
-    if last is None:
-        return lambda r: integral @ first.pull(r)
-    part = ((nodes(degree)[:, None] + 1) / 2).astype(first.dtype)
-    before, after = integral * (1 - part).T, integral * part.T
-    return lambda r: before @ first.pull(r) + after @ last.pull(r)
+    count, to = alike(order, side, mass, side.shape[1] // SAMPLE + 1, FEWEST, MOST, UNLIKE)
+    return order[:count], to
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
           kind: str = "smooth", weight: np.ndarray | None = None) -> np.ndarray:
     """The change (p, n) of the pulls that takes a ``defect`` away; ``kind``: see `integration`.
 
-    By a Neumann series; where the window is long for the kernel, exactly for a kernel whose
-    eigenvectors are known, and what the kernel is more than that is iterated. ``weight``, (n,) or
+    By a Neumann series (`kernels.neumann`); where the window is long for the kernel, exactly for a
+    kernel whose eigenvectors are known, and what the kernel is more than that is iterated. The
+    kernel is that of the start, or goes from ``first`` to ``last`` linearly. ``weight``, (n,) or
     (p, n), is the curvature of the loss; None if that is 1. NaN where numbers overflow.
     """
-    size = float(np.abs(defect).max())
-    if not 0.0 < size < np.inf:
-        return defect
-    # Single precision has few exponents.
+    degree, dtype = len(defect) - 1, first.dtype
+    before, after, none, empty = _integrals(degree, kind, last is not None, dtype)
+    if last is None:
+        kernels = (*first.factors(dtype), before), none
+    else:
+        kernels = (*first.factors(dtype), before), (*last.factors(dtype), after)
+    scale = empty if weight is None else np.atleast_2d(weight).astype(dtype)
+
+    def undo(factors: tuple[np.ndarray, ...]) -> tuple[np.ndarray, bool, int]:
+        found, end, terms = series(defect, *kernels, scale, factors)
+        return found, end != NONE, terms
+
+    if first.modes is None:
+        found, done, terms = undo(_no_modes(dtype))
+    else:
+        found, done, terms = undo(first.modes.inverse(degree, first.length, kind, dtype))
+        if terms > FRESH:
+            first.modes = None
+    if done:
+        return found
     try:
-        return size * _solve((defect / size).astype(first.dtype), first, last, kind, weight)
+        first.modes = Modes.of(first if last is None else first.mean(last),
+                               None if weight is None else np.atleast_2d(weight).mean(axis=0))
     except np.linalg.LinAlgError:
         # Curvatures overflow on a window that is much too long, which this tells.
         return np.full_like(defect, np.nan)
+    return undo(first.modes.inverse(degree, first.length, kind, dtype))[0]
 
 
-def _solve(defect: np.ndarray, first: Tangent, last: Tangent | None, kind: str,
-           weight: np.ndarray | None) -> np.ndarray:
-    degree = len(defect) - 1
-    adds = weighted(answer(degree, first, last, kind), weight, first.dtype)
-    if first.modes is None:
-        found, _ = _iterate(defect, lambda term: -adds(term))
-        if found is not None:
-            return found
-    else:
-        found, terms = _corrected(defect, first.modes.inverse(degree, first.length, kind), adds)
-        if terms > FRESH:
-            first.modes = None
-        if found is not None:
-            return found
-    first.modes = Modes.of(first if last is None else first.mean(last),
-                           None if weight is None else np.atleast_2d(weight).mean(axis=0))
-    damp = first.modes.inverse(degree, first.length, kind)
-    found, _ = _corrected(defect, damp, adds)
-    return defect + damp(defect) if found is None else found
+@lru_cache(maxsize=None)
+def _integrals(degree: int, kind: str, both: bool, dtype: Any) -> tuple[Any, ...]:
+    """What integrates the rates of the kernels at the start and at the end; no kernel; and no
+    matrix."""
+    integral, empty = integration(degree, kind), np.empty((0, 0), dtype)
+    part = (nodes(degree) + 1) / 2 if both else np.zeros(degree + 1)
+    before, after = (np.ascontiguousarray(integral * share, dtype) for share in (1 - part, part))
+    return before, after, (empty, empty, empty), empty
 
 
-def weighted(apply: Linear, weight: np.ndarray | None, dtype: Any) -> Linear:
-    """``weight`` times what ``apply`` gives; None counts as 1."""
-    if weight is None:
-        return apply
-    kept = weight.astype(dtype)
-    return lambda r: kept * apply(r)
+@lru_cache(maxsize=None)
+def _no_modes(dtype: Any) -> tuple[np.ndarray, ...]:
+    real, phases = np.empty((0, 0), dtype), np.empty((0, 0), _phases(dtype))
+    return real, real, phases, phases, phases, real
 
 
-def _corrected(defect: np.ndarray, damp: Linear, adds: Linear) -> tuple[np.ndarray | None, int]:
-    """`solve` by `Modes.inverse` of another kernel, iterated; and the number of terms."""
-    def change(term: np.ndarray) -> np.ndarray:
-        # (1 + damp)(integral K' - integral K) term, where (1 + damp) integral K' = -damp.
-        added = adds(term)
-        return -added - damp(term + added)
-
-    return _iterate(defect + damp(defect), change)
-
-
-def _iterate(start: np.ndarray, apply: Linear) -> tuple[np.ndarray | None, int]:
-    """Sum of the series ``start + apply(start) + apply(apply(start)) ...``, None if it diverges;
-    and the number of terms after the first."""
-    total, term = start.copy(), start
-    size = before = float(np.abs(start).max())
-    for count in range(1, TERMS + 1):
-        term = apply(term)
-        left = float(np.abs(term).max())
-        if not left <= 2 * before:
-            return None, count
-        total += term
-        if left <= ENOUGH * size:
-            return total, count
-        before = left
-    return (total if before <= DIVERGED * size else None), TERMS
+def _phases(dtype: Any) -> Any:
+    """Complex numbers of the precision of real ones."""
+    return np.complex64 if dtype == np.float32 else np.complex128
 
 
 class Modes:
@@ -384,25 +338,25 @@ class Modes:
                 vectors = dense @ (scale * vectors) / values[keep]
         return cls(np.ascontiguousarray(vectors), values[keep] / kernel.length, weight)
 
-    def inverse(self, degree: int, length: float, kind: str = "smooth") -> Linear:
-        """The inverse of ``1 + integral C K`` on a window of this length, less the identity;
-        ``kind`` as in `integration`."""
-        asked = degree, length, kind
+    def inverse(self, degree: int, length: float, kind: str, dtype: Any) -> tuple[np.ndarray, ...]:
+        """The inverse of ``1 + integral C K`` on a window of this length, less the identity, as
+        `kernels.neumann.series` takes it; ``kind`` as in `integration`."""
+        asked = degree, length, kind, dtype
         if self._kept[0] != asked:
             # All solutions on a window ask for the same.
             self._kept = asked, self._factors(*asked)
-        vectors, rows, there, shrink, back = self._kept[1]
-        return weighted(
-            lambda r: product((there @ (shrink * (back @ product(r, vectors)))).real, rows),
-            self.weight, vectors.dtype)
+        return self._kept[1]
 
-    def _factors(self, degree: int, length: float, kind: str) -> tuple[np.ndarray, ...]:
+    def _factors(self, degree: int, length: float, kind: str,
+                 dtype: Any) -> tuple[np.ndarray, ...]:
         rates, there, back = _spectrum(degree, kind)
         strength = np.outer(rates, length * self.values)
-        single = self.vectors.dtype == np.float32
-        shrink, there, back = (array.astype(np.complex64) if single else array for array
-                               in (-strength / (1 + strength), there, back))
-        return self.vectors, np.ascontiguousarray(self.vectors.T), there, shrink, back
+        weight = np.empty((0, 0)) if self.weight is None else self.weight[None]
+        vectors, rows, weight = (np.ascontiguousarray(array, dtype) for array in
+                                 (self.vectors, self.vectors.T, weight))
+        there, shrink, back = (np.ascontiguousarray(array, _phases(dtype)) for array in
+                               (there, -strength / (1 + strength), back))
+        return vectors, rows, there, shrink, back, weight
 
 
 @lru_cache(maxsize=None)
