@@ -48,6 +48,23 @@ def move_keys(key, log, side, marks):
 
 
 @kernel
+def sides_after(log, rows, side):
+    """Sides (K, C) of the neurons of the events ``rows`` (K,) of a ``log`` (E, ...) just after
+    them; all began on ``side`` (m, C)."""
+    after = np.empty((rows.size, side.shape[1]), np.int8)
+    for k in range(rows.size):
+        row = rows[k]
+        i = int(log[row, 0])
+        for h in range(side.shape[1]):
+            after[k, h] = side[i, h]
+        for e in range(log.shape[0]):
+            if log[e, 0] == i and log[e, 1] <= log[row, 1] and log[e, 2] >= 0.0:
+                after[k, int(log[e, 2])] = np.int8(log[e, 4])
+        after[k, int(log[row, 2])] = np.int8(log[row, 4])
+    return after
+
+
+@kernel
 def any_small(U, log, small):
     """Whether ``|w_i|`` is less than ``small |a_i|``, or about that, of a neuron ``U`` (m, d + 1)
     that the ``log`` (E, ...) names."""

@@ -18,6 +18,7 @@ from ...problem.field import Field
 from ...kernels.extrapolate import greatest
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
+from ...kernels.crossings import RESIDUAL_ERROR
 from ...kernels.patterns import strengths
 from ...kernels.slides import keep_on
 from ...kernels.watch import NEAR
@@ -33,22 +34,18 @@ from .crew import Crew
 from .freed import Freed
 from .window import Window
 from .windows import Windows
+from .gliding import LOOK, PATIENCE, glide
 from .guess import DEGREE
-from .kinks import blurred_release, first_bend
+from .kinks import blurred_release, first_bend, fitted, vague_release
 from .leaving import Leaving
 from .marcher import Frame, Marcher, Patterns
 from .pace import next_length
-from .reduced import Reduced
 from .response import response, shrinking
 from .rounds import Outcome, relax
 from . import limits, logs, resting, standstill
 
 ATTEMPTS = 12
 """Windows, each a tenth of the one before, on which neurons may fail."""
-LOOK = 10
-"""Windows between looks whether the flow is at rest, at least."""
-PATIENCE, MOST_PATIENCE = 3, 12
-"""Windows without events before the reduced system is tried: at first, and after failures."""
 EPS = float(np.finfo(float).eps)
 
 
@@ -109,6 +106,8 @@ class Waveform:
         self.calm = False
         self.hint = 0.0
         self.pulled, self.sharpened, self.left = 0.0, -1.0, 0.0
+        self.fitted = np.zeros(data.n)
+        self.vague = -1.0, self.fitted
         self.lengths, self.watched = row_norms(data.X), np.zeros(data.n, dtype=bool)
         self.longest = float(self.lengths.max())
         self.guess.most += self.reserve()
@@ -230,7 +229,7 @@ class Waveform:
                     return
             if self.calm or self.quiet >= self.patience and not self.small:
                 self.calm = False
-                H = self.glide(H)
+                H = glide(self, H)
             else:
                 H = self.window(H)
                 self.run.check(self.measure)
@@ -332,20 +331,10 @@ class Waveform:
         H = t1 - self.t
         # What is left of a window on which all was well but that it had to end earlier.
         remainder, self.left = self.left, 0.0
-        weight = self.guess.weight
-        _, strength, faint = strengths(self.U, self.power, standstill.FAINT * self.rtol)
-        self._fainter(faint)
-        most = strength * self.longest * (1.0 if weight is None else float(weight.max()))
-        if weight is not None:
-            strength = strength * weight
-        window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
-                        self.closest, strength)
-        frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
-                                   wanted=False)
+        frame, slack = self._frame(t1)
         # However long it is: pulls that nobody sees move nobody.
         unseen = self.decay and not self.seen().any()
         reach = self.lengths / self.data.n * (0.0 if unseen else H)
-        slack = (self.rtol * most)**2 * self.data.n
         try:
             pulls, left = shrinking(self.response.on(self.t, t1), self.decay, H)
             outcome = relax(frame, self.guess, H, pulls, lambda p: np.abs(p) @ reach,
@@ -374,7 +363,7 @@ class Waveform:
             best = outcome.known if outcome.rounds == 1 else outcome.values
             self.guess.reject(outcome.first, H, best)
             kink = first_bend(frame.log, self.data.arrangement, self.lengths * (
-                reach if weight is None else reach * weight), self.rtol)
+                reach if self.guess.weight is None else reach * self.guess.weight), self.rtol)
             if kink < 1.0:
                 return H * (kink + 1) / 2
         elif (part := self._part(frame, outcome)) < 1.0:
@@ -386,9 +375,25 @@ class Waveform:
             return max(remainder, following)
         return following
 
+    def _frame(self, t1: float) -> tuple[Frame, float]:
+        """The window up to ``t1``, and the rounding of the sum of squared pulls on it."""
+        weight = self.guess.weight
+        _, strength, faint = strengths(self.U, self.power, standstill.FAINT * self.rtol)
+        self._fainter(faint)
+        most = strength * self.longest * (1.0 if weight is None else float(weight.max()))
+        window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
+                        self.closest, strength if weight is None else strength * weight)
+        frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
+                                   wanted=False)
+        frame.error = frame.error + np.maximum(
+            self.fitted, self.vague[1] if self.vague[0] == self.t else 0.0) / RESIDUAL_ERROR
+        return frame, (self.rtol * most)**2 * self.data.n
+
     def _part(self, frame: Frame, outcome: Outcome) -> float:
         """The part of a window up to the first release that has to be at the end of one; 0 if
         neurons have been let go of at its start, where it begins anew."""
+        if self._vague(frame, outcome):
+            return 0.0
         part = (self._blurred(frame.log, outcome) + 1) / 2
         if part < 1.0:
             # One attempt is enough: what is left after it is the error of the weights.
@@ -398,6 +403,15 @@ class Waveform:
         if 0.0 < part < 1.0:
             self.guess.reject(outcome.first, frame.window.t1 - frame.window.t0, outcome.values)
         return part
+
+    def _vague(self, frame: Frame, outcome: Outcome) -> bool:
+        """Whether a window is to be made again with what rounds have left of the pulls as a part of
+        their error; see `vague_release`. Once is enough."""
+        if self.vague[0] == self.t or not vague_release(frame, outcome, self.freed.geometry):
+            return False
+        self.vague = self.t, outcome.off
+        self.guess.reject(outcome.first, frame.window.t1 - frame.window.t0, outcome.known)
+        return True
 
     def _blurred(self, log: np.ndarray, outcome: Outcome) -> float:
         """See `blurred_release`; 1 on a window that was shortened for it."""
@@ -423,77 +437,6 @@ class Waveform:
         self.begin()
         return True
 
-    def glide(self, H: float) -> float:
-        """Advance on the reduced system until something may switch; the length to try next."""
-        self.quiet = 0
-        system = Reduced(self.field, self.marcher, self.U, self.power, self.side,
-                         self.patterns.key, self.response, self.t, self.balance.sign == 0)
-        if not system.fits:
-            self.patience = min(2 * self.patience, MOST_PATIENCE)
-            return H
-        taken, look = 0, LOOK
-        near = self.freed.near(self.side, self.loose, self.patterns)
-        while self.t < self.run.t_max:
-            H = min(H, self.lasts())
-            t1 = self.t + H
-            if self.run.t_max - t1 < 1e-3 * H:
-                t1 = self.run.t_max
-            steady = not system.fades or self.clock.after(self.t)[1]
-            if steady and system.at_rest:
-                resting.stay(self, system)
-                return H
-            if H <= 16 * np.spacing(self.t):
-                raise self.too_short()
-            self.path.tried(H)
-            piece, longer = None, H
-            if taken >= look and steady:
-                look = taken + taken // 2 + LOOK
-                piece = self._settle(system, t1)
-            if piece is None:
-                piece, longer, rounds = system.window(self.t, t1, self.run)
-                self.nfev += rounds
-            if longer == 0:
-                # One that comes to rest on a hyperplane is not to be told from one that meets it.
-                piece, longer = self._settle(system, t1) if steady else None, H
-                if piece is None:
-                    break
-            if piece is None:
-                self.rejected += 1
-                H = longer
-                continue
-            H = longer
-            taken += 1
-            self.steps += 1
-            self.reduced += 1
-            self.choices.append(self.freed.calm_choices(
-                piece, near, self.side, self.patterns, self.field, self.response.on(self.t, t1)))
-            self.t = t1
-            self.path.append(piece)
-            self.run.check(self.measure)
-            H = self._renew(system, H)
-        self.patience = PATIENCE if taken > 3 else min(2 * self.patience, MOST_PATIENCE)
-        if taken:
-            self.take(*system.neurons())
-            self.begin()
-        return H
-
-    def _settle(self, system: Reduced, t1: float) -> Calm | None:
-        """A piece that ends at rest at ``t1``, if the flow would by ``t_max``."""
-        return system.settle(self.t, t1, float(self.clock.span(self.t, self.run.t_max)))
-
-    def _renew(self, system: Reduced, H: float) -> float:
-        """Rest under decay, or a new stretch of the reduced system where one should begin; the
-        length to try next."""
-        slower = self.turn(system.guess.r)
-        if self.decay and self.steps >= self.look:
-            self.look = self.steps + self.steps // 2 + LOOK
-            if resting.held(self, *system.neurons()):
-                return H
-        if system.grown or slower is not None:
-            self.take(*system.neurons())
-            system.begin(self.U, self.power, self.t)
-        return H if slower is None else H * slower
-
     def take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
         """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
         near 1, on the hyperplanes that they slide on and on their invariant."""
@@ -516,6 +459,7 @@ class Waveform:
         window.values, window.events = outcome.used, np.ascontiguousarray(log[:, :5])
         self.steps += 1
         self.watched = np.zeros(self.data.n, dtype=bool)
+        self.fitted = fitted(self.fitted, outcome)
         self.t, self.latest = window.t1, (window.t1, outcome.outputs[-1])
         if len(frame.choices):
             self.choices.append(logs.choices(frame.choices, window))

@@ -1,13 +1,25 @@
-"""Where on a window the pulls have kinks that no polynomial follows."""
+"""Where on a window the pulls have kinks that no polynomial follows, or are not known well enough
+for what neurons do."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
+from ...kernels.chebyshev import nodes
+from ...kernels.crossings import RESIDUAL_ERROR
 from ...kernels.extrapolate import greatest
 from ...problem.data import Arrangement
+from ...kernels.patterns import sides_after
+from ...kernels.slides import margins_beside
+from ..pattern import Geometry
+from ..sliding import Margins
 from .guess import DEGREE
 from .rounds import ALLOWANCE, Outcome
+
+if TYPE_CHECKING:
+    from .marcher import Frame
 
 BLUR = 100.0
 """Error of the pulls where a slide ends, over ``rtol`` and the largest pull so far: its time is off
@@ -53,3 +65,33 @@ def blurred_release(log: np.ndarray, outcome: Outcome, pulled: float, rtol: floa
         return 1.0
     ends = log[(log[:, 3] == 0) & (log[:, 2] >= 0) & (log[:, 1] > -0.9), 1]
     return float(ends.min(initial=1.0))
+
+
+def fitted(before: np.ndarray, outcome: Outcome) -> np.ndarray:
+    """Sizes (n,) of the pulls of points that have been fitted: all of them is error; 0 for others.
+
+    What rounds leave of the pulls is up to some ``rtol`` over the length of a window, and averages
+    out in weights. But where a pull has come to 0 it may lead a neuron off that slides for ever, or
+    until both sides repel it. ``before`` are those of the window before.
+    """
+    level = np.maximum(before, outcome.off)
+    return np.where(np.abs(outcome.used).max(axis=0) <= 2.0 * level,
+                    np.maximum(outcome.off, np.abs(outcome.values[-1])), 0.0)
+
+
+def vague_release(frame: Frame, outcome: Outcome, geometry: Geometry) -> bool:
+    """Whether a slide ends on a window though its margin is nowhere clear of what rounds have left
+    of the pulls; see `fitted`."""
+    log = frame.log
+    rows = np.flatnonzero((log[:, 3] == 0) & (log[:, 4] != 0) & (log[:, 2] >= 0))
+    if not rows.size:
+        return False
+    i, h = log[rows, 0].astype(np.int64), log[rows, 2].astype(np.int64)
+    side, sign = sides_after(log, rows, frame.side), np.sign(frame.window.U[i, 0])
+    margins = Margins(geometry, outcome.used, RESIDUAL_ERROR * frame.error + outcome.off)
+    own, _, wrong = margins_beside(margins.p, margins.error, side, h, sign,
+                                   frame.marcher.geometry.normal, geometry.X, geometry.label,
+                                   geometry.length)
+    later = nodes(margins.fine) > log[rows, 1][:, None]
+    led = np.where(later, own, np.inf).min(axis=1) < -wrong
+    return bool((~led & (sign != 0) & np.isfinite(wrong)).any())

@@ -71,6 +71,8 @@ class Outcome:
         Whether an attempt on a longer window had failed.
     outputs : ndarray, shape (J, n)
         Outputs of the last round.
+    off : ndarray, shape (n,)
+        What the rounds have left of the pulls.
     """
 
     used: np.ndarray
@@ -87,6 +89,7 @@ class Outcome:
     known: np.ndarray
     careful: bool
     outputs: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
+    off: np.ndarray = field(default_factory=lambda: np.empty(0))
 
 
 def relax(frame: Any, guess: Guess, H: float, response: Any,
@@ -175,8 +178,8 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         unsolved = newton and push is defect
         known = used + (solve(defect, first, last, kind=kind, weight=weight) if unsolved else push)
     return Outcome(used, values, to_series(DEGREE) @ values, error, rounds, first, last, diverged,
-                   missed,
-                   max(contraction, 1e-6), growth, known, guess.careful, outputs)
+                   missed, max(contraction, 1e-6), growth, known, guess.careful, outputs,
+                   np.abs(push if stiff else values - used).max(axis=0))
 
 
 def _settled(left: np.ndarray, first: Tangent, last: Tangent | None, weight: np.ndarray | None,
