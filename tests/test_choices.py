@@ -49,6 +49,21 @@ def test_a_start_on_a_hyperplane_that_repels(method, tmp_path):
         flow.choices["time"] = 0
 
 
+# Neurons 2, 3 and 5 slide at point 3 and fit point 1, which they see besides. The rounds of a short
+# window leave that pull at 1e-8, which used to lead them off before that of point 3 passes 0.
+@pytest.mark.parametrize("rtol", [1e-6, 1e-7, 1e-8, 1e-9, 1e-10, 1e-11])
+def test_what_rounds_leave_of_a_pull_ends_no_slide(rtol):
+    flow = gflow.integrate(
+        ([2.1285, -0.6438, -1.3521, -3.5874, -1.3939, -5.8658, 9.3742],
+         [[2.11e-5, 1.71e-6], [1.556e-2, -9.381e-3], [1.198e-4, 3.722e-5], [-7.837e-6, 3.547e-6],
+          [3.395e-2, -3.929e-2], [-1.986e-5, -2.117e-6], [-4.032e-6, -3.779e-6]]),
+        ([[1.7154, 0.4177], [-1.5458, -0.1801], [0.4054, 0.1352], [-0.7377, 0.2178]],
+         [0.6202, -0.4348, 2.5141, 0.3148]), 20.0, method="waveform", rtol=rtol)
+    assert flow.choices[["neuron", "point"]].tolist() == [(2, 3), (3, 3), (5, 3)]
+    assert flow.choices["time"] == pytest.approx(16.577172, abs=2e-3)
+    assert flow.certificate().ok
+
+
 # Neuron 1 slides at point 2 and sees point 0 besides, which it and neuron 4 fit: what is left of
 # that pull is below any rounding when the pull of point 2 passes 0. From then on one side pushes
 # the neuron away from the hyperplane, and on the other nothing moves it.

@@ -18,7 +18,6 @@ from ...problem.field import Field
 from ...kernels.extrapolate import greatest
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
-from ...kernels.crossings import RESIDUAL_ERROR
 from ...kernels.patterns import strengths
 from ...kernels.slides import keep_on
 from ...kernels.watch import NEAR
@@ -383,10 +382,11 @@ class Waveform:
         most = strength * self.longest * (1.0 if weight is None else float(weight.max()))
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength if weight is None else strength * weight)
+        doubt = np.maximum(self.fitted, self.vague[1]) if self.vague[0] == self.t else self.fitted
+        if doubt.any():
+            window.doubt = doubt
         frame = self.marcher.begin(window, self.side, self.patterns, nodes(DEGREE), self.crew,
                                    wanted=False)
-        frame.error = frame.error + np.maximum(
-            self.fitted, self.vague[1] if self.vague[0] == self.t else 0.0) / RESIDUAL_ERROR
         return frame, (self.rtol * most)**2 * self.data.n
 
     def _part(self, frame: Frame, outcome: Outcome) -> float:

@@ -11,7 +11,7 @@ import numpy as np
 from ...problem.activation import RELU, Activation
 from ...problem.data import Data
 from ...kernels import groups, march, rounds
-from ...kernels.crossings import ON_SURFACE
+from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
 from ...kernels.patterns import distinct, looks, move_keys, seen_by, strengths
 from ...kernels.pulls import by_side, fields_of
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
@@ -183,14 +183,15 @@ class Marcher:
     def errors(self, window: Window, of: np.ndarray, on: np.ndarray) -> np.ndarray:
         """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k, times
         the curvature of the loss there: by how much an error of ``rtol`` of every neuron moves the
-        pull.
+        pull; and what else it is wrong by, over `RESIDUAL_ERROR`.
 
         ``of`` (m,) are the patterns, and ``on`` (G, n) where each is active.
         """
         each, total, _ = strengths(window.U, window.power, 0.0)
         # The strength of a window is the sum of these times curvatures of the loss.
         share = window.strength / max(total, TINY)
-        return np.asarray(max(self.rtol, 1e-12) * share * seen_by(each, of, on, self.lengths))
+        error = np.asarray(max(self.rtol, 1e-12) * share * seen_by(each, of, on, self.lengths))
+        return error + window.doubt / RESIDUAL_ERROR if window.doubt.size else error
 
     def begin(self, window: Window, side: np.ndarray, patterns: Patterns, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:

@@ -31,6 +31,8 @@ class Window:
         errors of the weights do to pulls.
     values : ndarray, shape (p, n)
         Pulls at the Chebyshev nodes.
+    doubt : ndarray, shape (n,) or (0,)
+        How much these are wrong besides; see `gflow.engines.waveform.kinks.fitted`.
     events : ndarray, shape (E, 5)
         Neuron, s in [-1, 1], hyperplane (-1: came to rest at w = 0), old and new side.
     """
@@ -45,6 +47,7 @@ class Window:
     strength: float | np.ndarray
     values: np.ndarray = field(default_factory=lambda: np.empty((0, 0)))
     events: np.ndarray = field(default_factory=lambda: np.empty((0, 5)))
+    doubt: np.ndarray = field(default_factory=lambda: np.empty(0))
 
     def part(self, end: float) -> Window:
         """The window up to ``end`` in (-1, 1], without its events."""

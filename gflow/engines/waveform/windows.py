@@ -260,7 +260,7 @@ class Windows:
         for name in ("U", "power", "of"):
             arrays[f"stretch_{name}"] = np.array([getattr(s, name) for s in stretches])
         arrays["stretch_t0"] = np.array([stretch.t0 for stretch in stretches])
-        for name in ("loose", "events"):
+        for name in ("loose", "events", "doubt"):
             arrays |= ragged(name, [getattr(window, name) for window in windows])
         arrays |= ragged("stretch_moments", [stretch.moments for stretch in stretches])
         arrays |= ragged("calm_lam", [piece.lam for piece in calm])
@@ -292,7 +292,10 @@ class Windows:
         path = cls(arrays["start"], arrays["start_power"], marcher, arrays["first_side"], threads)
         lists = {name: split(name, arrays) for name in ("loose", "events", "stretch_moments",
                                                         "calm_lam", "calm_field")}
-        # Files of before know of no neurons that only shrink.
+        # Files of before know of no points that have been fitted.
+        doubt = (split("doubt", arrays) if "doubt_count" in arrays
+                 else [np.empty(0)] * len(lists["events"]))
+        # Nor of neurons that only shrink.
         lost = (split("calm_lost", arrays) if "calm_lost_count" in arrays
                 else [np.empty(0)] * len(lists["calm_lam"]))
         held = arrays.get("calm_held", np.zeros(len(lost), dtype=bool))
@@ -317,7 +320,7 @@ class Windows:
                 path.append(Window(t0, t1, arrays["U"][w], arrays["power"][w], lists["loose"][w],
                                    arrays["direction"][w], arrays["closest"][w],
                                    arrays["strength"][w], arrays["values"][w],
-                                   lists["events"][w]))
+                                   lists["events"][w], doubt[w]))
                 w += 1
         path.end = (arrays["end"], arrays["end_power"])
         path.clipped = float(arrays["clipped"])
