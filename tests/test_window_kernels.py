@@ -139,8 +139,11 @@ def test_keys_and_sides_after_events(seed):
     np.testing.assert_array_equal(marcher.keys_after(marcher.keys(side), log, now),
                                   marcher.keys(now))
     rows = np.flatnonzero(log[:, 2] >= 0)
-    for row, after in zip(rows, patterns.sides_after(log, rows, side)):
+    for row, after, times in zip(rows, *patterns.sides_after(log, rows, side)):
         i, own = int(log[row, 0]), side[int(log[row, 0])].copy()
+        mine, s = log[log[:, 0] == i, 1], log[row, 1]
+        assert times[0] == mine[mine < s].max(initial=-1.0)
+        assert times[1] == mine[mine > s].min(initial=1.0)
         for other in log[:row + 1]:
             if other[0] == i:
                 own[int(other[2])] = other[4]

@@ -25,6 +25,9 @@ BLUR = 100.0
 """Error of the pulls where a slide ends, over ``rtol`` and the largest pull so far: its time is off
 by as much of the time in which pulls change. Larger: fewer windows."""
 
+ENOUGH = 3
+"""Nodes of a stretch on which a margin is looked at: on fewer, one that passes 0 may be small."""
+
 
 def first_bend(log: np.ndarray, A: Arrangement, size: np.ndarray, rtol: float) -> float:
     """Time in (-1, 1) of the first event that bends the pulls too much for a polynomial; 1 if there
@@ -81,17 +84,20 @@ def fitted(before: np.ndarray, outcome: Outcome) -> np.ndarray:
 
 def vague_release(frame: Frame, outcome: Outcome, geometry: Geometry) -> bool:
     """Whether a slide ends on a window though its margin is nowhere clear of what rounds have left
-    of the pulls; see `fitted`."""
+    of the pulls, neither before nor after, until something else happens to the neuron; see
+    `fitted`."""
     log = frame.log
     rows = np.flatnonzero((log[:, 3] == 0) & (log[:, 4] != 0) & (log[:, 2] >= 0))
     if not rows.size:
         return False
     i, h = log[rows, 0].astype(np.int64), log[rows, 2].astype(np.int64)
-    side, sign = sides_after(log, rows, frame.side), np.sign(frame.window.U[i, 0])
+    side, between = sides_after(log, rows, frame.side)
+    sign = np.sign(frame.window.U[i, 0])
     margins = Margins(geometry, outcome.used, RESIDUAL_ERROR * frame.error + outcome.off)
     own, _, wrong = margins_beside(margins.p, margins.error, side, h, sign,
                                    frame.marcher.geometry.normal, geometry.X, geometry.label,
                                    geometry.length)
-    later = nodes(margins.fine) > log[rows, 1][:, None]
-    led = np.where(later, own, np.inf).min(axis=1) < -wrong
-    return bool((~led & (sign != 0) & np.isfinite(wrong)).any())
+    s = nodes(margins.fine)
+    there = (s >= between[:, :1]) & (s <= between[:, 1:])
+    vague = ~((np.abs(own) > wrong[:, None]) & there).any(axis=1) & (there.sum(axis=1) >= ENOUGH)
+    return bool((vague & (sign != 0) & np.isfinite(wrong)).any())
