@@ -5,13 +5,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gflow.engines.waveform.guess import DEGREE, _last_values
-from gflow.engines.waveform.marcher import NEGLIGIBLE, Marcher, Patterns
-from gflow.engines.waveform.tangent import FEWEST, MOST, SAMPLE, UNLIKE, Modes, Tangent, solve
+from gflow.engines.waveform.guess import DEGREE
+from gflow.engines.waveform.marcher import NEGLIGIBLE, Marcher
+from gflow.engines.waveform.tangent import Modes, Tangent, solve
 from gflow.engines.run import Stop
-from gflow.kernels import extrapolate as curves
-from gflow.kernels import neumann, pace, patterns
-from gflow.kernels.chebyshev import integration, monomials, nodes, resolution, to_series
+from gflow.kernels import logs, neumann, pace
+from gflow.kernels.chebyshev import integration, monomials, to_series
 from gflow.kernels.crossings import RESIDUAL_ERROR, SUM_ROUNDING
 from gflow.problem.activation import Activation
 from gflow.problem.data import Data
@@ -66,60 +65,6 @@ def test_a_pull_that_is_not_finite_is_named(value):
     assert "pull of point 2" in str(end.value.message)
 
 
-@given(SEEDS, st.integers(1, 60), st.integers(1, 30))
-def test_patterns(seed, m, C):
-    rng = np.random.default_rng(seed)
-    key = rng.integers(0, 5, m)
-    found = Patterns.by(key)
-    _, first, of, counts = np.unique(key, return_index=True, return_inverse=True,
-                                     return_counts=True)
-    for part, expected in zip(found[1:], (first, of, counts)):
-        np.testing.assert_array_equal(part, expected)
-    side = rng.integers(-1, 2, (m, C)).astype(np.int8)
-    label, length = rng.integers(-1, C, 2 * C), rng.standard_normal(2 * C)
-    own, slides, on = patterns.looks(side, found.first, label, length, 0.25)
-    np.testing.assert_array_equal(own, side[found.first])
-    np.testing.assert_array_equal(slides, (own == 0).sum(axis=1))
-    z = own[:, label] * length
-    np.testing.assert_array_equal(on, np.where(label < 0, 0.0, (z > 0) + 0.25 * (z < 0)))
-    U, power = rng.standard_normal((m, 4)), rng.integers(-5, 5, m)
-    each, total, faint = patterns.strengths(U, power, 1.0)
-    widths = np.sqrt((U[:, 1:]**2).sum(axis=1))
-    np.testing.assert_allclose(each, np.abs(U[:, 0]) * widths * 4.0**power, rtol=1e-14)
-    assert total == pytest.approx(each.sum(), rel=1e-14)
-    assert faint == (widths <= np.abs(U[:, 0])).sum()
-    np.testing.assert_allclose(
-        patterns.seen_by(each, found.of, on, np.abs(length)),
-        (np.abs(on)[found.of] * each[:, None]).sum(axis=0) * np.abs(length), atol=1e-13)
-
-
-@given(SEEDS, st.integers(1, 80), st.integers(1, 2 * SAMPLE + 9))
-def test_patterns_that_count_as_others(seed, G, C):
-    rng = np.random.default_rng(seed)
-    kinds = rng.integers(-1, 2, (rng.integers(1, 12), C))
-    side = kinds[rng.integers(0, len(kinds), G)].astype(np.int8)
-    side[rng.random((G, C)) < 0.03] *= -1
-    mass = 10.0 ** rng.uniform(-6, 0, G)
-    order, step = np.argsort(-mass, kind="stable"), C // SAMPLE + 1
-    count, to = patterns.alike(order, side, mass, step, FEWEST, MOST, UNLIKE)
-    sample = side[order][:, ::step].astype(float)
-    assert (to[order[:count]] == np.arange(count)).all()
-
-    def off(count):
-        """By how much others differ from what they count as, times their mass."""
-        alike = sample[:count] @ sample[count:].T
-        return (1 - alike.max(axis=0) / sample.shape[1]) / 2 @ mass[order[count:]]
-
-    if count < G:
-        alike = sample[:count] @ sample[count:].T
-        np.testing.assert_array_equal(to[order[count:]], alike.argmax(axis=0))
-        assert count == MOST or off(count) <= UNLIKE * mass.sum() * (1 + 1e-9)
-    fewer = FEWEST
-    while 2 * fewer < count:
-        fewer *= 2
-    assert count <= FEWEST or off(fewer) >= UNLIKE * mass.sum() * (1 - 1e-9)
-
-
 @given(SEEDS)
 def test_keys_and_sides_after_events(seed):
     rng = np.random.default_rng(seed)
@@ -139,7 +84,7 @@ def test_keys_and_sides_after_events(seed):
     np.testing.assert_array_equal(marcher.keys_after(marcher.keys(side), log, now),
                                   marcher.keys(now))
     rows = np.flatnonzero(log[:, 2] >= 0)
-    for row, after, times in zip(rows, *patterns.sides_after(log, rows, side)):
+    for row, after, times in zip(rows, *logs.sides_after(log, rows, side)):
         i, own = int(log[row, 0]), side[int(log[row, 0])].copy()
         mine, s = log[log[:, 0] == i, 1], log[row, 1]
         assert times[0] == mine[mine < s].max(initial=-1.0)
@@ -150,45 +95,7 @@ def test_keys_and_sides_after_events(seed):
         np.testing.assert_array_equal(after, own)
     U = rng.standard_normal((m, 4))
     U[4, 1:] *= 1e-9
-    assert patterns.any_small(U, log, 1e-6) == (log[:, 0] == 4).any()
-
-
-@given(SEEDS, st.integers(1, 12), st.floats(0.05, 2.0))
-def test_curves_through_the_last_window(seed, n, ratio):
-    rng = np.random.default_rng(seed)
-    x = 1 + (nodes(DEGREE) + 1) * ratio
-    r, slope = rng.standard_normal((2, n))
-    values, cubic, exponential = np.empty((3, J, n))
-    curves.line(r, slope, x, values)
-    np.testing.assert_allclose(values, r + np.outer(x, slope), atol=1e-14)
-    # Both are exact on what they are, but for what is added to all.
-    own = np.polynomial.Polynomial(rng.standard_normal(4))
-    rate = rng.uniform(-2.5, 2.5, n)
-    last = np.tile(own(nodes(DEGREE))[:, None], n)
-    curves.extrapolate(r, x, to_series(DEGREE) @ last, _last_values(), cubic, exponential)
-    np.testing.assert_allclose(cubic, r + (own(x) - own(1.0))[:, None], atol=1e-8)
-    last = np.exp(np.outer(nodes(DEGREE), rate))
-    curves.extrapolate(r, x, to_series(DEGREE) @ last, _last_values(), cubic, exponential)
-    expected = r + np.exp(np.outer(x, rate)) - np.exp(rate)
-    np.testing.assert_allclose(exponential, expected, atol=1e-3 * np.abs(expected).max() + 1e-3)
-
-
-@given(SEEDS, st.integers(1, 30))
-def test_what_a_round_leaves(seed, n):
-    rng = np.random.default_rng(seed)
-    values, used = rng.standard_normal((2, J, n))
-    coarse, tail = resolution(DEGREE, "smooth"), to_series(DEGREE)[-2:]
-    both = curves.misfit(values, used, coarse, tail)
-    np.testing.assert_allclose(both, np.vstack([coarse @ values - used, tail @ values]),
-                               atol=1e-13)
-    assert curves.most_square(values) == pytest.approx((values**2).sum(axis=1).max())
-    assert curves.greatest(values) == np.abs(values).max()
-    guesses = rng.standard_normal((3, J, n))
-    rows = curves.apart(values, guesses, 3)
-    np.testing.assert_array_equal(rows[:-2].reshape(3, J, n), values - guesses)
-    np.testing.assert_array_equal(rows[-2:], [values[3] - values[0], values[-1] - values[-4]])
-    values[rng.integers(J), rng.integers(n)] = np.nan
-    assert np.isnan(curves.most_square(values)) and np.isnan(curves.greatest(values))
+    assert logs.any_small(U, log, 1e-6) == (log[:, 0] == 4).any()
 
 
 @given(SEEDS, st.integers(1, 20), st.integers(1, 12), st.booleans(), st.booleans(),
@@ -205,12 +112,6 @@ def test_the_series_undoes_the_answer(seed, n, q, single, both, kind, unit):
     defect = r + amount * answer(r, first, last, kind)
     np.testing.assert_allclose(solve(defect, first, last, kind, weight), r,
                                atol=0.03 * np.abs(defect).max())
-    slope, share = unit * rng.standard_normal(n), rng.standard_normal(J)
-    own = weight if weight is not None and weight.ndim == 1 else None
-    np.testing.assert_allclose(
-        first.answers(slope, own, share),
-        np.outer(share, slope @ first.dense()) * (1.0 if own is None else own),
-        rtol=1e-4 if single else 1e-11, atol=unit * (1e-5 if single else 1e-12))
 
 
 @pytest.mark.parametrize("dtype, accuracy", [(np.float32, 1e-4), (np.float64, 1e-10)])

@@ -7,8 +7,7 @@ is more than K': ``(1 + damp)(int C K' - int C K) x = -C int K x - damp(x + C in
 
 import numpy as np
 
-from .algebra import greater
-from .jit import kernel, leaf
+from .jit import kernel, leaf, maker
 
 TERMS = 12
 """Most terms of the series."""
@@ -19,8 +18,8 @@ DIVERGED = 0.1
 WIDTH = 256
 """Columns of a product at a time: what they are added to stays near."""
 FOUND, IDLE, NONE = 0, 1, 2
-"""How it ended: with a solution; with nothing to do, for the defect is 0 or not finite; without a
-solution, where ``(1 + damp) defect`` is returned."""
+"""How it ended: with a solution; with nothing to do, for the defect is 0 or not finite, and is
+returned; without a solution."""
 
 
 @kernel
@@ -36,9 +35,9 @@ def series(defect, first, last, weight, modes):
         sum of both, where `last` is not empty. The second matrix is empty for 1.
     weight : array (1, n) or (p, n)
         Curvatures C of the loss; empty for 1.
-    modes : tuple of arrays (n, k), (k, n), (p, p), (p, k), (p, p) and (1, n)
+    modes : tuple of arrays (n, k), (k, n), (p, p), (p, k), (p, p) and (1, n), or None
         ``damp``: eigenvectors and their transpose, the eigenvectors of integration, what is left
-        of each, their inverse, and C, empty for 1. All empty for none.
+        of each, their inverse, and C, empty for 1.
 
     Returns
     -------
@@ -49,95 +48,89 @@ def series(defect, first, last, weight, modes):
         After the first.
     """
     p, n = defect.shape
-    found = np.empty((p, n))
     scale = largest(defect)
     if not 0.0 < scale < np.inf:
-        copy(1.0, defect, found)
-        return found, IDLE, 0
+        return defect, IDLE, 0
     single = first[0].dtype
     term, total = np.empty((p, n), single), np.empty((p, n), single)
     added, other = np.empty((p, n), single), np.empty((p, n), single)
-    q = first[0].shape[1] + last[0].shape[1] + modes[0].shape[1]
-    inside, phases = np.empty((p, q), single), np.empty((p, q), modes[2].dtype)
-    damped = modes[0].size > 0
-    begin(defect, scale, damped, modes, inside, phases, other, term)
-    copy(1, term, total)
-    size = before = largest(term)
+    inside = np.empty((p, first[0].shape[1] + last[0].shape[1]), single)
+    found = np.empty((p, n))
+    begin(defect, scale, modes, other, added, total)
+    size = before = advance(added, term, total)
     end, terms = NONE, TERMS
     for count in range(1, TERMS + 1):
         respond(term, first, last, weight, inside, other, added)
-        if damped:
+        if modes is not None:
             add(added, term)
-            damp(term, modes, inside, phases, other)
+            damp(term, modes, other)
             add(other, added)
-        copy(-1, added, term)
-        left = largest(term)
+        left = advance(added, term, total)
         if not left <= 2 * before:
             terms = count
             break
-        add(term, total)
         before = left
         if left <= ENOUGH * size:
             end, terms = FOUND, count
             break
     if terms == TERMS and before <= DIVERGED * size:
         end = FOUND
-    if end == NONE:
-        begin(defect, scale, damped, modes, inside, phases, other, total)
-    copy(scale, total, found)
+    if end == NONE and modes is not None:
+        begin(defect, scale, modes, other, added, total)
+        advance(added, term, total)
+    for j in range(p):
+        for k in range(n):
+            found[j, k] = scale * total[j, k]
     return found, end, terms
 
 
-@kernel
-def answers(slope, first, weight, amounts):
-    """What a kernel answers to pulls ``slope`` (n,), as multiples ``amounts`` (p,) of it.
-
-    Parameters
-    ----------
-    first : tuple of arrays (n, q), (q, n) and (p, p)
-        As above.
-    weight : array (1, n)
-        Curvatures of the loss; empty for 1.
-
-    Returns
-    -------
-    array (p, n)
-    """
-    n, p = slope.size, amounts.size
-    single = first[0].dtype
-    r, rate, out = np.empty((1, n), single), np.empty((1, n), single), np.empty((p, n))
-    inside = np.empty((1, first[0].shape[1]), single)
-    # Single precision has few exponents.
-    scale = 0.0
-    for k in range(n):
-        scale = greater(scale, abs(slope[k]))
-    if not 0.0 < scale < np.inf:
-        scale = 1.0
-    for k in range(n):
-        r[0, k] = slope[k] / scale
-    if first[1].size > 0:
-        multiply(r, first[0], inside)
-        multiply(inside, first[1], rate)
-    else:
-        multiply(r, first[0], rate)
-    for j in range(p):
-        for k in range(n):
-            out[j, k] = amounts[j] * scale * rate[0, k]
-            if weight.size > 0:
-                out[j, k] *= weight[0, k]
-    return out
+@leaf
+def advance(added, term, total):
+    """The next ``term`` (p, n) is minus what was ``added``: sum it up in ``total``. Its largest
+    entry, NaN if one is."""
+    most = 0.0
+    for j in range(term.shape[0]):
+        for k in range(term.shape[1]):
+            term[j, k] = -added[j, k]
+            total[j, k] += term[j, k]
+            size = abs(term[j, k])
+            # NaN stays.
+            if most == most and not size <= most:
+                most = size
+    return most
 
 
 @leaf
-def begin(defect, scale, damped, modes, inside, phases, other, term):
-    """The first term: ``(1 + damp) defect``, over its ``scale``: single precision has few
-    exponents."""
-    for j in range(term.shape[0]):
-        for k in range(term.shape[1]):
-            term[j, k] = defect[j, k] / scale
-    if damped:
-        damp(term, modes, inside, phases, other)
-        add(other, term)
+def add(r, to):
+    """Add an array to another one (p, n)."""
+    for j in range(to.shape[0]):
+        for k in range(to.shape[1]):
+            to[j, k] += r[j, k]
+
+
+@leaf
+def largest(r):
+    """The largest magnitude in an array (p, n); NaN if one is."""
+    most = 0.0
+    for j in range(r.shape[0]):
+        for k in range(r.shape[1]):
+            size = abs(r[j, k])
+            if most == most and not size <= most:
+                most = size
+    return most
+
+
+@kernel
+def begin(defect, scale, modes, other, added, total):
+    """Put minus the first term, ``(1 + damp) defect`` over its ``scale``, in ``added``: single
+    precision has few exponents; and 0 in ``total``."""
+    for j in range(total.shape[0]):
+        for k in range(total.shape[1]):
+            added[j, k] = -defect[j, k] / scale
+            total[j, k] = 0
+    if modes is not None:
+        damp(added, modes, other)
+        add(other, added)
 
 
 @leaf
@@ -173,12 +166,13 @@ def integrate(r, left, right, integral, inside, rates, out):
                 out[i, k] += amount * rates[j, k]
 
 
-@leaf
-def damp(r, modes, inside, phases, out):
-    """Put ``damp r`` in ``out`` (p, n); ``inside`` and ``phases`` are work space."""
+@maker
+def damp(r, modes, out):
+    """Put ``damp r`` in ``out`` (p, n)."""
     vectors, rows, there, shrink, back, weight = modes
     p, n = r.shape
     q = vectors.shape[1]
+    inside, phases = np.empty((p, q), r.dtype), np.empty((p, q), back.dtype)
     multiply(r, vectors, inside)
     turn(back, inside, q, phases)
     for i in range(p):
@@ -228,33 +222,3 @@ def multiply(r, A, out):
                 amount = r[j, k]
                 for c in range(start, stop):
                     out[j, c] += amount * A[k, c]
-
-
-@leaf
-def largest(r):
-    """The largest magnitude in an array (p, n), as a float; NaN if one is."""
-    most = 0.0
-    for j in range(r.shape[0]):
-        for k in range(r.shape[1]):
-            size = abs(r[j, k])
-            if not size <= most:
-                if size != size:
-                    return np.nan
-                most = size
-    return most
-
-
-@leaf
-def add(r, to):
-    """Add an array to another one (p, n)."""
-    for j in range(to.shape[0]):
-        for k in range(to.shape[1]):
-            to[j, k] += r[j, k]
-
-
-@leaf
-def copy(factor, r, to):
-    """Put an array times a factor in another one (p, n)."""
-    for j in range(to.shape[0]):
-        for k in range(to.shape[1]):
-            to[j, k] = factor * r[j, k]

@@ -2,52 +2,8 @@
 
 import numpy as np
 
-from .algebra import greater, zero_rows
 from .crossings import RESIDUAL_ERROR, SUM_ROUNDING
 from .jit import kernel, leaf
-
-
-@kernel
-def by_side(amounts, length, start, member, leak):
-    """Sums over the points that are active on side 1, and on side -1, of every hyperplane.
-
-    Parameters
-    ----------
-    amounts : array (n, q)
-        Anything of the points.
-    length : array (n,)
-        Signed lengths: the points of a negative one are active on side -1.
-    start, member : arrays of int (C + 1,) and (n,)
-        The points of hyperplane h are ``member[start[h]:start[h + 1]]``.
-    leak : float
-        Those of the other side count by this.
-
-    Returns
-    -------
-    up, down : arrays (C, q)
-    """
-    C, q = start.size - 1, amounts.shape[1]
-    up, down = zero_rows(C, q), zero_rows(C, q)
-    for h in range(C):
-        for e in range(start[h], start[h + 1]):
-            k = member[e]
-            if length[k] > 0.0:
-                add_row(amounts, k, up, h)
-            else:
-                add_row(amounts, k, down, h)
-    if leak != 0.0:
-        for h in range(C):
-            for j in range(q):
-                up[h, j], down[h, j] = (up[h, j] + leak * down[h, j],
-                                        down[h, j] + leak * up[h, j])
-    return up, down
-
-
-@leaf
-def add_row(amounts, k, sums, h):
-    """Add row ``k`` of ``amounts`` to row ``h`` of ``sums``."""
-    for j in range(sums.shape[1]):
-        sums[h, j] += amounts[k, j]
 
 
 @kernel
@@ -61,7 +17,10 @@ def fields_of(values, to_series, monomials, length, start, member, leak, factor,
         Pulls.
     to_series, monomials : arrays (J, J)
         From values to Chebyshev coefficients, and from these to those of monomials.
-    length, start, member : see `by_side`
+    length : array (n,)
+        Signed lengths: the points of a negative one are active on side -1 of their hyperplane.
+    start, member : arrays of int (C + 1,) and (n,)
+        The points of hyperplane h are ``member[start[h]:start[h + 1]]``.
     leak : float
         Slope of the activation where its input is negative.
     factor : float
@@ -75,61 +34,65 @@ def fields_of(values, to_series, monomials, length, start, member, leak, factor,
     -------
     bad : int
         A point whose pulls are not finite, or -1.
-    plus, minus : arrays (C, p)
+    fields : array (2, C, p)
         Monomial coefficients of the fields on side 1 and on side -1.
     sizes : array (4, C)
-        The magnitude of the terms of ``plus``, how much it may be wrong, and both of ``minus``.
+        The magnitude of the terms of the first, how much it may be wrong, and both of the second.
     """
     J, n = values.shape
-    amounts, series = zero_rows(n, 2), zero_rows(J, n)
-    bad = magnitudes(values, length, factor, error, amounts)
-    p, tail = 0, 0.0
-    for i in range(J - 1, -1, -1):
-        for j in range(J):
-            add_multiple(to_series[i, j], values, j, series, i)
-        for k in range(n):
-            tail += abs(series[i, k]) * (abs(length[k]) * factor)
-        if p == 0 and (tail > negligible or i == 0):
-            p = i + 1
-    pull = zero_rows(n, p)
-    for q in range(p):
-        for i in range(q, p, 2):
-            # Of even or odd terms only.
-            amount = monomials[q, i]
-            for k in range(n):
-                pull[k, q] += amount * series[i, k]
-        for k in range(n):
-            pull[k, q] *= length[k] * factor
-    plus, minus = by_side(pull, length, start, member, leak)
-    above, below = by_side(amounts, length, start, member, abs(leak))
-    sizes = np.empty((4, start.size - 1))
-    for h in range(start.size - 1):
-        sizes[0, h], sizes[1, h] = above[h, 0], above[h, 1]
-        sizes[2, h], sizes[3, h] = below[h, 0], below[h, 1]
-    return bad, plus, minus, sizes
+    C = start.size - 1
+    series, highest = np.empty((J, n)), np.empty(n)
+    bad = magnitudes(values, highest)
+    p = expand(values, to_series, length, factor, negligible, series)
+    fields, sizes = np.empty((2, C, p)), np.empty((4, C))
+    for h in range(C):
+        for side in range(2):
+            for q in range(p):
+                fields[side, h, q] = 0.0
+            size, off = 0.0, 0.0
+            for e in range(start[h], start[h + 1]):
+                k = member[e]
+                scale = length[k] * factor
+                if (scale > 0.0) == (side == 1):
+                    scale *= leak
+                if scale != 0.0:
+                    for i in range(p):
+                        for q in range(i + 1):
+                            fields[side, h, q] += monomials[q, i] * (series[i, k] * scale)
+                    size += abs(scale) * highest[k]
+                    off += abs(scale) * (SUM_ROUNDING * highest[k] + RESIDUAL_ERROR * error[k])
+            sizes[2 * side, h], sizes[2 * side + 1, h] = size, off
+    return bad, fields, sizes
 
 
 @leaf
-def magnitudes(values, length, factor, error, amounts):
-    """Put the largest pulls of points, and how much they may be wrong, on a neuron in ``amounts``
-    (n, 2); a point whose pulls are not finite, or -1."""
+def magnitudes(values, highest):
+    """Put the largest pulls of points in ``highest`` (n,); a point whose pulls are not finite, or
+    the first one if their sum is not, or -1."""
     bad, total = -1, 0.0
-    for k in range(values.shape[1]):
-        highest = 0.0
+    for k in range(highest.size):
+        highest[k] = 0.0
         for j in range(values.shape[0]):
             size = abs(values[j, k])
             if bad < 0 and not size < np.inf:
                 bad = k
-            highest = greater(highest, size)
-        total += highest
-        scale = abs(length[k]) * factor
-        amounts[k, 0] = highest * scale
-        amounts[k, 1] = (SUM_ROUNDING * highest + RESIDUAL_ERROR * error[k]) * scale
+            if size > highest[k]:
+                highest[k] = size
+        total += highest[k]
     return 0 if bad < 0 and not total < np.inf else bad
 
 
 @leaf
-def add_multiple(amount, values, j, sums, i):
-    """Add a multiple of row ``j`` of ``values`` to row ``i`` of ``sums``."""
-    for k in range(sums.shape[1]):
-        sums[i, k] += amount * values[j, k]
+def expand(values, to_series, length, factor, negligible, series):
+    """Put Chebyshev series of ``values`` in ``series`` (J, n); how many terms matter."""
+    p, tail = 0, 0.0
+    for i in range(values.shape[0] - 1, -1, -1):
+        for k in range(values.shape[1]):
+            term = 0.0
+            for j in range(values.shape[0]):
+                term += to_series[i, j] * values[j, k]
+            series[i, k] = term
+            tail += abs(term * length[k]) * factor
+        if p == 0 and (tail > negligible or i == 0):
+            p = i + 1
+    return p

@@ -15,10 +15,8 @@ import numpy as np
 from ...problem.balance import Balance
 from ...problem.clock import Clock
 from ...problem.field import Field
-from ...kernels.extrapolate import greatest
 from ...kernels.neurons import normalise
 from ...kernels.chebyshev import nodes
-from ...kernels.patterns import strengths
 from ...kernels.slides import keep_on
 from ...kernels.watch import NEAR
 from ...problem.loss import undefined
@@ -315,9 +313,10 @@ class Waveform:
         pull = float(np.abs(self.guess.r) @ self.lengths) / self.data.n
         return min(self.run.t_max, foldings / pull if pull > 0 else self.run.t_max)
 
-    def _fainter(self, faint: int) -> None:
-        """Look whether the flow is at rest when more weights, so many, are no more than errors of
-        their neuron."""
+    def _fainter(self, widths: np.ndarray) -> None:
+        """Look whether the flow is at rest when one more weight, of these ``widths`` (m,), is no
+        more than errors of its neuron."""
+        faint = int((widths <= standstill.FAINT * self.rtol * np.abs(self.U[:, 0])).sum())
         if faint > self.faint:
             self.look = 0
         self.faint = faint
@@ -377,8 +376,9 @@ class Waveform:
     def _frame(self, t1: float) -> tuple[Frame, float]:
         """The window up to ``t1``, and the rounding of the sum of squared pulls on it."""
         weight = self.guess.weight
-        _, strength, faint = strengths(self.U, self.power, standstill.FAINT * self.rtol)
-        self._fainter(faint)
+        widths = np.sqrt(np.einsum("ic,ic->i", self.U[:, 1:], self.U[:, 1:]))
+        self._fainter(widths)
+        strength = float(np.ldexp(np.abs(self.U[:, 0]) * widths, 2 * self.power).sum())
         most = strength * self.longest * (1.0 if weight is None else float(weight.max()))
         window = Window(self.t, t1, self.U, self.power, np.flatnonzero(self.loose), self.direction,
                         self.closest, strength if weight is None else strength * weight)
@@ -407,7 +407,8 @@ class Waveform:
     def _vague(self, frame: Frame, outcome: Outcome) -> bool:
         """Whether a window is to be made again with what rounds have left of the pulls as a part of
         their error; see `vague_release`. Once is enough."""
-        if self.vague[0] == self.t or not vague_release(frame, outcome, self.freed.geometry):
+        if self.vague[0] == self.t or not vague_release(frame, outcome, self.freed.geometry,
+                                                        self.fitted):
             return False
         self.vague = self.t, outcome.off
         self.guess.reject(outcome.first, frame.window.t1 - frame.window.t0, outcome.known)
@@ -415,7 +416,7 @@ class Waveform:
 
     def _blurred(self, log: np.ndarray, outcome: Outcome) -> float:
         """See `blurred_release`; 1 on a window that was shortened for it."""
-        self.pulled = max(self.pulled, greatest(outcome.used))
+        self.pulled = max(self.pulled, float(np.abs(outcome.used).max()))
         if self.sharpened == self.t:
             return 1.0
         return blurred_release(log, outcome, self.pulled, self.rtol)

@@ -13,11 +13,15 @@ import numpy as np
 from numpy.polynomial import chebyshev
 
 from ...kernels.chebyshev import integration, nodes, to_series
-from ...kernels.extrapolate import SPAN, apart, extrapolate, line, most_square
 from .tangent import Modes, Tangent, solve
 
 DEGREE = 8
 """Degree of the residuals on a window."""
+CUBIC = 3
+SPAN = 0.5
+"""Distance in s of the three values that an exponential is laid through."""
+STEEPEST = 3.0
+"""Rate of an exponential, per unit of s: others are noise."""
 SQUARES = np.arange(DEGREE + 1.0)**2
 TYPICAL = 1e-2
 """Contraction of a round before one is known."""
@@ -82,17 +86,19 @@ class Guess:
         Their sum of squares is nowhere more than ``ceiling``: neurons would run off under such a
         guess, long before anybody could judge it. Where there is no other they do not change.
         """
+        def possible(values: np.ndarray) -> bool:
+            return float(np.einsum("jk,jk->j", values, values).max()) <= ceiling
+
         self.candidates = {"linear": self._linear(H, first, "damped" if stiff else "smooth")}
         # Outputs multiply what is wrong with a guess; on stiff windows only the tangent kernel
         # keeps that small.
         if self.past is not None and not stiff:
             length, series = self.past
-            cubic, exponential = np.empty((2, DEGREE + 1, self.r.size))
-            extrapolate(self.r, 1 + (nodes(DEGREE) + 1) * (H / length), series, _last_values(),
-                        cubic, exponential)
-            self.candidates |= {"cubic": cubic, "exponential": exponential}
+            x = 1 + (nodes(DEGREE) + 1) * (H / length)
+            self.candidates["cubic"] = self._cubic(x, series)
+            self.candidates["exponential"] = self._exponential(x, series)
         self.candidates = {name: values for name, values in self.candidates.items()
-                           if most_square(values) <= ceiling}
+                           if possible(values)}
         if not self.candidates:
             self.candidates["constant"] = np.tile(self.r, (DEGREE + 1, 1))
         if self.tried is not None:
@@ -100,7 +106,7 @@ class Guess:
             length, series = self.tried
             values: np.ndarray = chebyshev.chebval((nodes(DEGREE) + 1) * (H / length) - 1,
                                                    series).T
-            if most_square(values) <= ceiling:
+            if possible(values):
                 return values
         # One that was never tried is given a chance.
         best = min(self.candidates, key=lambda name: self.missed.get(name, 0.0))
@@ -108,13 +114,31 @@ class Guess:
 
     def _linear(self, H: float, first: Tangent | None, kind: str) -> np.ndarray:
         ramp = (nodes(DEGREE) + 1) * (H / 2)
-        used = np.empty((DEGREE + 1, self.r.size))
-        line(self.r, self.slope, ramp, used)
+        used = self.r + np.outer(ramp, self.slope)
         if first is not None:
             # The linear model that has this slope at the start.
-            bent = first.answers(self.slope, self.weight, integration(DEGREE, kind) @ -ramp)
-            used += solve(bent, first, kind=kind, weight=self.weight)
+            rate = first.pull(self.slope[None])
+            if self.weight is not None:
+                rate = self.weight * rate
+            used += solve((integration(DEGREE, kind) @ -ramp)[:, None] * rate, first, kind=kind,
+                          weight=self.weight)
         return used
+
+    def _cubic(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        # T_j(x) - 1 for j = 1, 2, 3: the first x is 1, where every T_j is 1.
+        less = np.array([x - 1, 2 * (x * x - 1), (4 * x * x - 3) * x - 1])
+        return np.asarray(self.r + less.T @ series[1:CUBIC + 1])
+
+    def _exponential(self, x: np.ndarray, series: np.ndarray) -> np.ndarray:
+        # Differences over equal spans tell the rate (Aitken): the kinks of r spoil derivatives.
+        r0, r1, r2 = _last_values() @ series
+        with np.errstate(all="ignore"):
+            rate = np.log((r0 - r1) / (r1 - r2)) / SPAN
+        rate[~np.isfinite(rate)] = 0.0
+        np.clip(rate, -STEEPEST, STEEPEST, out=rate)
+        rate[np.abs(rate) < 1e-6] = 1e-6
+        scale = (r0 - r1) / -np.expm1(-rate * SPAN)
+        return np.asarray(self.r + scale * np.expm1(rate * (x[:, None] - 1)))
 
     def judge(self, values: np.ndarray, size: Callable[[np.ndarray], np.ndarray]
               ) -> tuple[float, float, float]:
@@ -123,9 +147,10 @@ class Guess:
 
         Differences, because kinks spoil derivatives.
         """
-        quarter, J = DEGREE // 3 + 1, DEGREE + 1      # the node at s = -1/2
-        sizes = size(apart(values, np.array(list(self.candidates.values())), quarter))
-        missed = sizes[:-2].reshape(-1, J).max(axis=1)
+        quarter = len(values) // 3          # the node at s = -1/2
+        change = values[quarter] - values[0], values[-1] - values[-1 - quarter]
+        sizes = size(np.vstack([values - guess for guess in self.candidates.values()] + [change]))
+        missed = sizes[:-2].reshape(-1, len(values)).max(axis=1)
         self.missed = dict(zip(self.candidates, missed.tolist()))
         return float(missed.min()), float(sizes[-2]), float(sizes[-1])
 

@@ -9,9 +9,8 @@ import numpy as np
 
 from ...kernels.chebyshev import nodes
 from ...kernels.crossings import RESIDUAL_ERROR
-from ...kernels.extrapolate import greatest
 from ...problem.data import Arrangement
-from ...kernels.patterns import sides_after
+from ...kernels.logs import sides_after
 from ...kernels.slides import margins_beside
 from ..pattern import Geometry
 from ..sliding import Margins
@@ -63,7 +62,7 @@ def blurred_release(log: np.ndarray, outcome: Outcome, pulled: float, rtol: floa
     What the pulls are off averages out in weights, but a slide ends where pulls balance. A window
     up to there has no kink of theirs. ``pulled`` is the largest pull so far.
     """
-    off = greatest(outcome.values - outcome.used)
+    off = float(np.abs(outcome.values - outcome.used).max())
     if off <= BLUR * rtol * pulled:
         return 1.0
     ends = log[(log[:, 3] == 0) & (log[:, 2] >= 0) & (log[:, 1] > -0.9), 1]
@@ -82,10 +81,14 @@ def fitted(before: np.ndarray, outcome: Outcome) -> np.ndarray:
                     np.maximum(outcome.off, np.abs(outcome.values[-1])), 0.0)
 
 
-def vague_release(frame: Frame, outcome: Outcome, geometry: Geometry) -> bool:
+def vague_release(frame: Frame, outcome: Outcome, geometry: Geometry,
+                  before: np.ndarray) -> bool:
     """Whether a slide ends on a window though its margin is nowhere clear of what rounds have left
-    of the pulls, neither before nor after, until something else happens to the neuron; see
-    `fitted`."""
+    of the pulls, until something else happens to the neuron; see `fitted`, and for ``before``."""
+    # A margin is a sum of pulls: some of these are errors for as long.
+    small = np.abs(outcome.used) <= 2.0 * np.maximum(before, outcome.off)
+    if not (small.sum(axis=0) >= ENOUGH).any():
+        return False
     log = frame.log
     rows = np.flatnonzero((log[:, 3] == 0) & (log[:, 4] != 0) & (log[:, 2] >= 0))
     if not rows.size:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from ...kernels.patterns import any_small
+from ...kernels.logs import any_small
 from ...kernels.switch import SMALL
 from ...problem.data import Arrangement, Data
 from ...problem.norms import row_norms

@@ -12,8 +12,7 @@ from ...problem.activation import RELU, Activation
 from ...problem.data import Data
 from ...kernels import groups, march, rounds
 from ...kernels.crossings import ON_SURFACE, RESIDUAL_ERROR
-from ...kernels.patterns import distinct, looks, move_keys, seen_by, strengths
-from ...kernels.pulls import by_side, fields_of
+from ...kernels.pulls import fields_of
 from ...kernels.chebyshev import from_unit, halves, monomials, to_series
 from ...kernels.taylor import ORDER
 from ...kernels.workspace import Force, Geometry
@@ -37,7 +36,6 @@ TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
 NO_RELEASE = np.array([2.0, -1.0, 0.0])
 NO_EVENTS = np.empty((0, 6))
-TINY = float(np.finfo(float).tiny)
 
 
 @lru_cache(maxsize=64)
@@ -71,7 +69,13 @@ class Patterns(NamedTuple):
     @classmethod
     def by(cls, key: np.ndarray) -> Patterns:
         """Of neurons with these keys: what `numpy.unique` would find, in less time."""
-        return cls(key, *distinct(key, np.argsort(key, kind="stable")))
+        order = np.argsort(key, kind="stable")
+        inorder = key[order]
+        new = np.ones(len(key), dtype=bool)
+        np.not_equal(inorder[1:], inorder[:-1], out=new[1:])
+        of = np.empty(len(key), dtype=np.int64)
+        of[order] = new.cumsum() - 1
+        return cls(key, order[new], of, np.bincount(of))
 
 
 class Marcher:
@@ -133,7 +137,12 @@ class Marcher:
         if not len(log):
             return key
         key = key.copy()
-        move_keys(key, log, side, self.marks)
+        h = log[:, 2].astype(np.int64)
+        i, change = log[:, 0].astype(np.int64), (log[:, 4] - log[:, 3]).astype(np.int64)
+        np.add.at(key, i, np.where(h >= 0, change * self.marks[h], 0))
+        if h.min() < 0:
+            # A neuron that comes to rest leaves all hyperplanes at once.
+            key[i[h < 0]] = self.keys(side[i[h < 0]])
         return key
 
     def active(self, side: np.ndarray) -> np.ndarray:
@@ -161,14 +170,14 @@ class Marcher:
         """
         A, n, degree = self.data.arrangement, self.data.n, len(values) - 1
         local = min(self.rtol, LOOSEST)
-        bad, plus, minus, sizes = fields_of(
+        bad, fields, sizes = fields_of(
             values, to_series(degree), monomials(degree), A.length, A.start, A.member,
             self.activation.slope, half / n, error, NEGLIGIBLE * self.rtol)
         if bad >= 0:
             raise Stop("non_finite", f"the pull of point {bad} "
                        "became infinite or NaN; rescale the data or start smaller")
-        p = plus.shape[1]
-        return Force(plus, minus, sizes[0], sizes[1], sizes[2], sizes[3],
+        p = fields.shape[2]
+        return Force(fields[0], fields[1], sizes[0], sizes[1], sizes[2], sizes[3],
                      max(TAYLOR * local, 1e-17), max(local, ON_SURFACE),
                      from_unit(p - 1), halves(p - 1), from_unit(ORDER), halves(ORDER))
 
@@ -176,9 +185,9 @@ class Marcher:
         """What magnitudes of pulls (n,) times a ``factor`` add up to along every normal, (C,),
         where points on side 1, and where those on side -1, are active."""
         A = self.data.arrangement
-        up, down = by_side((pulls * self.lengths * factor)[:, None], A.length, A.start, A.member,
-                           abs(self.activation.slope))
-        return up[:, 0], down[:, 0]
+        sizes = fields_of(pulls[None], to_series(0), monomials(0), A.length, A.start, A.member,
+                          self.activation.slope, factor, np.zeros(self.data.n), 0.0)[2]
+        return sizes[0], sizes[2]
 
     def errors(self, window: Window, of: np.ndarray, on: np.ndarray) -> np.ndarray:
         """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k, times
@@ -187,10 +196,13 @@ class Marcher:
 
         ``of`` (m,) are the patterns, and ``on`` (G, n) where each is active.
         """
-        each, total, _ = strengths(window.U, window.power, 0.0)
+        U = window.U
+        weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
+        total = np.bincount(of, np.ldexp(weight, 2 * window.power), len(on))
         # The strength of a window is the sum of these times curvatures of the loss.
-        share = window.strength / max(total, TINY)
-        error = np.asarray(max(self.rtol, 1e-12) * share * seen_by(each, of, on, self.lengths))
+        share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
+        seen = (total @ np.abs(on)) * self.lengths
+        error = np.asarray(max(self.rtol, 1e-12) * share * seen)
         return error + window.doubt / RESIDUAL_ERROR if window.doubt.size else error
 
     def begin(self, window: Window, side: np.ndarray, patterns: Patterns, times: np.ndarray,
@@ -249,12 +261,12 @@ class Frame:
                  else np.flatnonzero(patterns.counts > max(GROUP, d)))
         slot = np.full(first.size, -1)
         slot[large] = np.arange(large.size)
-        A = marcher.data.arrangement
-        own, slides, on = looks(side, first, A.label, A.length, marcher.activation.slope)
+        own = side[first]
         self.groups = groups.Groups(
-            of, first, slides, slot,
+            of, first, (own == 0).sum(axis=1), slot,
             np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
+        on = marcher.active(own)
         self.on, self.error = on[large], marcher.errors(window, of, on)
         self.edges = blocks(m, marcher.C * d)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))

@@ -13,7 +13,6 @@ from typing import Any, Callable
 import numpy as np
 
 from ...kernels.chebyshev import resolution, to_series
-from ...kernels.extrapolate import misfit, most_square
 from ..run import Run, Stop
 from .guess import DEGREE, Guess
 from .tangent import WEAK, Tangent, solve
@@ -134,11 +133,9 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
             raise Stop("interrupted")
         outputs = frame.run(used)
         values, weight = response.pulls(outputs), response.curvature(outputs)
-        left = misfit(values, used, coarse, tail)
-        defect, sizes = left[:DEGREE + 1], size(left)
-        change, error = (float(sizes[:DEGREE + 1].max()),
-                         float(sizes[DEGREE + 1:].sum()) / ALLOWANCE)
-        push = defect
+        push = defect = coarse @ values - used
+        sizes = size(np.vstack([defect, tail @ values]))
+        change, error = float(sizes[:-2].max()), float(sizes[-2:].sum()) / ALLOWANCE
         if newton and change > LATER * rtol:
             last = frame.tangent_after()
         if newton and change > ENOUGH * rtol:
@@ -158,7 +155,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
             break
         # Not of the outputs: a long window multiplies in them what is wrong with the residuals.
         pushed = used + push
-        diverged = not most_square(pushed) <= ceiling
+        diverged = not float(np.einsum("jk,jk->j", pushed, pushed).max()) <= ceiling
         stalled = rounds >= 3 and (change > 0.5 * previous or rounds == ROUNDS)
         diverged |= stalled and change > ENOUGH * enough
         sure = rounds > 1 or frame.kinked

@@ -15,8 +15,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ...kernels.algebra import orthonormal_rows
-from ...kernels.neumann import NONE, answers, series
-from ...kernels.patterns import alike, masses
+from ...kernels.neumann import NONE, series
 from ...kernels.groups import tangent_features
 from ...kernels.workspace import Geometry
 from ...kernels.chebyshev import integration, nodes
@@ -129,8 +128,9 @@ class Tangent:
         """The kernel of the patterns ``side`` (G, C), where ``moments`` (G, d + 1, d + 1) are
         ``sum u u^T`` over the neurons ``u = (a, w)`` of each; nothing if it is certainly weak."""
         d, n = geometry.rows.shape
-        mass, bound = masses(moments, geometry.length)
-        if length * bound * max(1.0, geometry.slope**2) < WEAK:
+        mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
+        steepest = max(1.0, geometry.slope**2)
+        if length * np.square(geometry.length).mean() * mass.sum() * steepest < WEAK:
             return cls(length, np.zeros((n, 0)))
         heavy, to = _heaviest(mass, side)
         rows = np.empty((heavy.size * d, n))
@@ -213,12 +213,11 @@ class Tangent:
             return np.ascontiguousarray(self.dense(), dtype), np.empty((0, 0), dtype)
         return self.features.astype(dtype, copy=False), self.rows.astype(dtype, copy=False)
 
-    def answers(self, slope: np.ndarray, weight: np.ndarray | None,
-                amounts: np.ndarray) -> np.ndarray:
-        """Multiples ``amounts`` (p,) of what outputs do, per unit of s, under residuals ``slope``
-        (n,), times ``weight`` (n,), 1 if None: rows (p, n)."""
-        scale = np.empty((0, 0)) if weight is None else weight[None]
-        return np.asarray(answers(slope, self.factors(self.dtype), scale, amounts))
+    def pull(self, r: np.ndarray) -> np.ndarray:
+        """Rates (p, n) of the outputs, per unit of s, under residuals (p, n)."""
+        if self.features is not None:
+            return product(product(r, self.features), self.rows)
+        return product(r, self.dense())
 
     def mean(self, other: Tangent) -> Tangent:
         """The mean of two kernels of one window."""
@@ -231,8 +230,21 @@ class Tangent:
 def _heaviest(mass: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The patterns of most ``mass`` (G,), and which of them each pattern counts as."""
     order = np.argsort(-mass, kind="stable")
-    count, to = alike(order, side, mass, side.shape[1] // SAMPLE + 1, FEWEST, MOST, UNLIKE)
-    return order[:count], to
+    if order.size <= FEWEST:
+        return order, np.argsort(order)
+    sample = side[:, ::side.shape[1] // SAMPLE + 1]
+    sorted_side = sample[order].astype(np.float32)
+    count, to = FEWEST, np.arange(order.size)
+    while count < order.size:
+        alike = product(sorted_side[:count], sorted_side[count:].T)
+        unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
+        to[order[count:]] = alike.argmax(axis=0)
+        if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
+            break
+        count *= 2
+    heavy = order[:count]
+    to[heavy] = np.arange(heavy.size)
+    return heavy, to
 
 
 def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
@@ -252,12 +264,12 @@ def solve(defect: np.ndarray, first: Tangent, last: Tangent | None = None,
         kernels = (*first.factors(dtype), before), (*last.factors(dtype), after)
     scale = empty if weight is None else np.atleast_2d(weight).astype(dtype)
 
-    def undo(factors: tuple[np.ndarray, ...]) -> tuple[np.ndarray, bool, int]:
+    def undo(factors: tuple[np.ndarray, ...] | None) -> tuple[np.ndarray, bool, int]:
         found, end, terms = series(defect, *kernels, scale, factors)
         return found, end != NONE, terms
 
     if first.modes is None:
-        found, done, terms = undo(_no_modes(dtype))
+        found, done, terms = undo(None)
     else:
         found, done, terms = undo(first.modes.inverse(degree, first.length, kind, dtype))
         if terms > FRESH:
@@ -281,12 +293,6 @@ def _integrals(degree: int, kind: str, both: bool, dtype: Any) -> tuple[Any, ...
     part = (nodes(degree) + 1) / 2 if both else np.zeros(degree + 1)
     before, after = (np.ascontiguousarray(integral * share, dtype) for share in (1 - part, part))
     return before, after, (empty, empty, empty), empty
-
-
-@lru_cache(maxsize=None)
-def _no_modes(dtype: Any) -> tuple[np.ndarray, ...]:
-    real, phases = np.empty((0, 0), dtype), np.empty((0, 0), _phases(dtype))
-    return real, real, phases, phases, phases, real
 
 
 def _phases(dtype: Any) -> Any:
