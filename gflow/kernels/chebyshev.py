@@ -49,7 +49,7 @@ def from_unit(degree):
 def monomials(degree):
     """Matrix from Chebyshev coefficients to those of monomials in s."""
     basis = [chebyshev.cheb2poly(row) for row in np.eye(degree + 1)]
-    return np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T
+    return np.array([np.pad(row, (0, degree + 1 - len(row))) for row in basis]).T.copy()
 
 
 @lru_cache(maxsize=None)
