@@ -15,6 +15,7 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gflow
+import gflow.commands.demo
 from gflow.commands import cli, sweep
 from gflow.commands.cli import main
 from gflow.commands.loading import patient
@@ -40,6 +41,38 @@ def test_demo_gets_stuck_and_leaves_a_figure(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "0.0875213675" in printed and "0 release" in printed
     assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and out.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("options, third, growing", [
+    ("", "and training ends stuck at loss 0.0875", True),
+    ("--scale 1e-9", "and training ends stuck at loss 0.0875", True),
+    ("--scale 3 --neurons 40", "and training interpolates: loss ", False),
+    ("--neurons 1", "no neuron is active: loss stays 0.3100", False)])
+def test_demo_says_of_its_figure_what_happened(tmp_path, capsys, monkeypatch, options, third,
+                                               growing):
+    titles, made = [], gflow.commands.demo.figure
+
+    def seen(flow):
+        fig = made(flow)
+        titles.extend(ax.get_title() for ax in fig.axes)
+        assert fig.axes[1].get_xlim()[1] >= 39
+        return fig
+
+    monkeypatch.setattr(gflow.commands.demo, "figure", seen)
+    assert main(["demo", "--out", str(tmp_path / "demo.png"), *options.split()]) == 0
+    printed = capsys.readouterr().out
+    assert titles[2].startswith(third)
+    story = ["early on, neurons only turn", "then those that aligned grow"]
+    assert (titles[:2] == story) is growing
+    assert " 1 neurons" not in printed and "directions  ;" not in printed
+
+
+def test_demo_that_is_cut_short_ends_nothing(tmp_path):
+    data = gflow.datasets.three_points()
+    flow = gflow.integrate(gflow.init.balanced(60, 2, 1e-3, rng=0), data, 2.0, rtol=1e-10)
+    titles = [ax.get_title() for ax in gflow.commands.demo.figure(flow).axes]
+    assert titles == ["directions of the neurons", "norms of the neurons",
+                      "the run was ended at loss 0.3100"]
 
 
 def test_integrate_on_a_real_table(tmp_path, diabetes, capsys):
