@@ -16,7 +16,7 @@ from sklearn.datasets import load_diabetes
 
 import gflow
 import gflow.commands.demo
-from gflow.commands import cli, sweep
+from gflow.commands import cli, ending, sweep
 from gflow.commands.cli import main
 from gflow.commands.loading import patient
 
@@ -73,6 +73,24 @@ def test_demo_that_is_cut_short_ends_nothing(tmp_path):
     titles = [ax.get_title() for ax in gflow.commands.demo.figure(flow).axes]
     assert titles == ["directions of the neurons", "norms of the neurons",
                       "the run was ended at loss 0.3100"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("words", ["info nope.npz", "nope"])
+def test_the_exit_code_is_the_same_if_stderr_is_full(tmp_path, words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gflow", *words.split()], stderr=full,
+                              cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("words, message", [
+    ("integrate t.csv --target y --width -3", "--width is -3: give a positive whole number"),
+    ("integrate t.csv --target y --seed -1", "--seed is -1: give 0 or a positive whole number"),
+    ("demo --neurons 0", "--neurons is 0: give a positive whole number"),
+    ("demo --seed -1", "--seed is -1: give 0 or a positive whole number")])
+def test_numbers_that_are_too_small_are_told_by_their_option(capsys, words, message):
+    assert main(words.split()) == 2 and message in capsys.readouterr().err
 
 
 def test_integrate_on_a_real_table(tmp_path, diabetes, capsys):
@@ -357,7 +375,7 @@ def test_errors_of_the_system_are_told_as_what_they_are(monkeypatch, capsys, err
     def fail(argv):
         raise error
     monkeypatch.setattr(cli, "_command", fail)
-    monkeypatch.setattr(cli, "_print_nothing", lambda: None)
+    monkeypatch.setattr(ending, "_print_nothing", lambda stream: None)
     assert main([]) == 2
     assert capsys.readouterr().err.startswith(f"gflow: {words}")
 
