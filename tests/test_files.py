@@ -482,3 +482,10 @@ def test_figures_are_drawn_before_a_file_is_begun(tmp_path):
 
     Figure(tmp_path / "fig.svg").write(Drawing(), 100)
     assert seen == [[]] and (tmp_path / "fig.svg").read_bytes() == b"drawn"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no such file system")
+@pytest.mark.parametrize("path", ["/proc/x.npz", "/proc/self/x.npz"])
+def test_files_that_no_disk_holds_are_refused_at_once(path):
+    with pytest.raises(OSError, match="cannot be made, for .* holds no files|cannot be written to"):
+        Output(path)
