@@ -204,3 +204,10 @@ def test_what_is_said_to_do_about_axes_can_be_done(made):
                                str(caught.value)).groups()
     assert gflow.Data(eval(column), [1.0, 2.0, 3.0]).X.tolist() == [[1.0], [2.0], [3.0]]
     assert gflow.Data(eval(row), [1.0]).X.tolist() == [[1.0, 2.0, 3.0]]
+
+
+def test_finite_data_without_units_are_not_said_to_be_infinite():
+    with pytest.raises(ValueError, match="^inputs up to 1e.308 and labels up to 1e.308 make a "
+                                         "flow that leaves double precision: divide X or y by a"):
+        gflow.integrate(gflow.init.balanced(5, 1, 1e-3, rng=0),
+                        ([[1e308], [-1e308]], [1e308, 1e308]), 2.0)

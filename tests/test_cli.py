@@ -15,7 +15,8 @@ import pytest
 from sklearn.datasets import load_diabetes
 
 import gflow
-from gflow.commands import cli, sweep
+import gflow.commands.demo
+from gflow.commands import cli, ending, sweep
 from gflow.commands.cli import main
 from gflow.commands.loading import patient
 
@@ -40,6 +41,56 @@ def test_demo_gets_stuck_and_leaves_a_figure(tmp_path, capsys):
     printed = capsys.readouterr().out
     assert "0.0875213675" in printed and "0 release" in printed
     assert out.read_bytes()[:8] == b"\x89PNG\r\n\x1a\n" and out.stat().st_size > 20_000
+
+
+@pytest.mark.parametrize("options, third, growing", [
+    ("", "and training ends stuck at loss 0.0875", True),
+    ("--scale 1e-9", "and training ends stuck at loss 0.0875", True),
+    ("--scale 3 --neurons 40", "and training interpolates: loss ", False),
+    ("--neurons 1", "no neuron is active: loss stays 0.3100", False)])
+def test_demo_says_of_its_figure_what_happened(tmp_path, capsys, monkeypatch, options, third,
+                                               growing):
+    titles, made = [], gflow.commands.demo.figure
+
+    def seen(flow):
+        fig = made(flow)
+        titles.extend(ax.get_title() for ax in fig.axes)
+        assert fig.axes[1].get_xlim()[1] >= 39
+        return fig
+
+    monkeypatch.setattr(gflow.commands.demo, "figure", seen)
+    assert main(["demo", "--out", str(tmp_path / "demo.png"), *options.split()]) == 0
+    printed = capsys.readouterr().out
+    assert titles[2].startswith(third)
+    story = ["early on, neurons only turn", "then those that aligned grow"]
+    assert (titles[:2] == story) is growing
+    assert " 1 neurons" not in printed and "directions  ;" not in printed
+
+
+def test_demo_that_is_cut_short_ends_nothing(tmp_path):
+    data = gflow.datasets.three_points()
+    flow = gflow.integrate(gflow.init.balanced(60, 2, 1e-3, rng=0), data, 2.0, rtol=1e-10)
+    titles = [ax.get_title() for ax in gflow.commands.demo.figure(flow).axes]
+    assert titles == ["directions of the neurons", "norms of the neurons",
+                      "the run was ended at loss 0.3100"]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no device that is full")
+@pytest.mark.parametrize("words", ["info nope.npz", "nope"])
+def test_the_exit_code_is_the_same_if_stderr_is_full(tmp_path, words):
+    with open("/dev/full", "w") as full:
+        done = subprocess.run([sys.executable, "-m", "gflow", *words.split()], stderr=full,
+                              cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    assert done.returncode == 2
+
+
+@pytest.mark.parametrize("words, message", [
+    ("integrate t.csv --target y --width -3", "--width is -3: give a positive whole number"),
+    ("integrate t.csv --target y --seed -1", "--seed is -1: give 0 or a positive whole number"),
+    ("demo --neurons 0", "--neurons is 0: give a positive whole number"),
+    ("demo --seed -1", "--seed is -1: give 0 or a positive whole number")])
+def test_numbers_that_are_too_small_are_told_by_their_option(capsys, words, message):
+    assert main(words.split()) == 2 and message in capsys.readouterr().err
 
 
 def test_integrate_on_a_real_table(tmp_path, diabetes, capsys):
@@ -324,7 +375,7 @@ def test_errors_of_the_system_are_told_as_what_they_are(monkeypatch, capsys, err
     def fail(argv):
         raise error
     monkeypatch.setattr(cli, "_command", fail)
-    monkeypatch.setattr(cli, "_print_nothing", lambda: None)
+    monkeypatch.setattr(ending, "_print_nothing", lambda stream: None)
     assert main([]) == 2
     assert capsys.readouterr().err.startswith(f"gflow: {words}")
 

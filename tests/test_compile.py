@@ -85,6 +85,21 @@ def test_an_edit_between_loading_and_compiling_is_not_taken_for_what_was_compile
     assert run(tiny) == (after, 0) and run(tiny) == (after, 1)
 
 
+def test_files_of_unlike_levels_of_optimisation_are_apart(tiny):
+    """Each is compiled once: without its docstring a function is other bytecode."""
+    (tiny / "outer.py").write_text(OUTER.replace("    return", '    """Text."""\n    return'))
+    for hits in (0, 1):
+        for level in ("", "2"):
+            assert run(tiny, PYTHONOPTIMIZE=level) == (7.0, hits)
+    edited = OUTER.replace("    return", '    """Other."""\n    return').replace("1.0", "2.0")
+    files = sorted(path.name for path in tiny.rglob("*.nbc"))
+    (tiny / "outer.py").write_text(edited)
+    for level in ("", "2"):
+        assert run(tiny, PYTHONOPTIMIZE=level) == (8.0, 0)
+    # Files of before are replaced.
+    assert len(files) == 2 and sorted(path.name for path in tiny.rglob("*.nbc")) == files
+
+
 def test_files_of_unlike_processors_are_apart(tiny):
     assert run(tiny) == (7.0, 0)
     assert run(tiny, NUMBA_CPU_NAME="generic") == (7.0, 0)

@@ -348,3 +348,28 @@ def test_a_first_point_is_not_taken_for_a_header(tmp_path, header, target, taken
     else:
         with pytest.raises(ValueError, match="line 1 of .* has numbers and no names: put a header"):
             datasets.from_csv(path, target)
+
+
+@pytest.mark.parametrize("text, target", [
+    ("0,1\n2,3\n4,5\n", "1"), ("1,2\n-20,30\n", "1"), ("5,6\n7,9\n", "6"),
+    ("2019,2020\n2021,2035\n", "2019")])
+def test_names_that_may_be_a_point_are_refused(tmp_path, text, target):
+    (tmp_path / "t.csv").write_text(text)
+    with pytest.raises(ValueError, match="^line 1 of .* may be a point as well as names"):
+        datasets.from_csv(tmp_path / "t.csv", target)
+
+
+@pytest.mark.parametrize("text, target", [
+    ("0,1\n2.0,3\n4,5\n", "1"), ("2019,2020\n5,12\n7,9\n", "2019"), ("x,1\n0,1\n", "1")])
+def test_numbers_that_are_names_are_names(tmp_path, text, target):
+    (tmp_path / "t.csv").write_text(text)
+    assert datasets.from_csv(tmp_path / "t.csv", target).n == text.count("\n") - 1
+
+
+@pytest.mark.parametrize("written", ["3e-324", "5e-324", "1.23456789e-320", "-1e-322"])
+def test_numbers_that_lose_their_digits_are_refused(tmp_path, written):
+    (tmp_path / "t.csv").write_text(f"x,y\n{written},1\n")
+    with pytest.raises(ValueError, match=f"'{written}', which is too small for double precision"):
+        datasets.from_csv(tmp_path / "t.csv", "y")
+    (tmp_path / "t.csv").write_text("x,y\n1.5e-309,0e-999\n")
+    assert datasets.from_csv(tmp_path / "t.csv", "y").X[0, 0] == 1.5e-309

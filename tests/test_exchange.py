@@ -212,6 +212,79 @@ def test_predictions_know_columns_too():
         assert gflow.Data(plain, [0, 1]).columns is None and len(flow.predict(plain[[1, 0]]))
 
 
+@pytest.mark.parametrize("names", [
+    [2019, 2020], [1.5, 2], [("a", "b"), ("c", "d")], ["1", 1], [True, "x"]])
+def test_names_of_columns_that_are_no_text_are_compared(tmp_path, names):
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame([[1.0, 2.0], [3.0, 5.0]], columns=pandas.Index(names))
+    turned = X.iloc[:, ::-1]
+    flow = gflow.integrate(gflow.init.balanced(3, 2, 0.5, rng=0), gflow.Data(X, [1.0, 2.0]), 0.1,
+                           method="DOP853")
+    flow.save(tmp_path / "run.npz")
+    copies = pickle.loads(pickle.dumps(flow)), copy.deepcopy(flow)
+    for run in (flow, gflow.load(tmp_path / "run.npz"), *copies):
+        assert len(run.predict(X)) == len(run.test_loss((X, [1.0, 2.0]))) == len(run.t)
+        assert len(run.predict(X.to_numpy())) == len(run.t)
+        for table in (turned, X.set_axis(["u", "v"], axis=1)):
+            with pytest.raises(ValueError, match="in this order$"):
+                run.predict(table)
+            with pytest.raises(ValueError, match="in this order$"):
+                run.test_loss((table, [1.0, 2.0]))
+
+
+def test_numbers_of_columns_are_names_as_a_file_has_them():
+    pandas = pytest.importorskip("pandas")
+    X = pandas.DataFrame([[1.0, 2.0], [3.0, 5.0]], columns=["2019", "2020"])
+    years = X.set_axis([2019, 2020], axis=1)
+    start = gflow.init.balanced(3, 2, 0.5, rng=0)
+    for table, other in ((X, years), (years, X), (X, years.set_axis([2019.0, 2020.0], axis=1))):
+        flow = gflow.integrate(start, (table, [1.0, 2.0]), 0.1, method="DOP853")
+        assert (flow.predict(other) == flow.predict(table)).all()
+        with pytest.raises(ValueError, match="give the columns 2019, 2020 in this order"):
+            flow.predict(other.iloc[:, ::-1])
+    # Columns of an array are numbered by their places.
+    flow = gflow.integrate(start, (X.to_numpy(), [1.0, 2.0]), 0.1, method="DOP853")
+    plain = pandas.DataFrame(X.to_numpy())
+    assert (flow.predict(plain) == flow.predict(X)).all()
+    with pytest.raises(ValueError, match="^column 0 is 1 and that of the run is 0"):
+        flow.predict(plain[[1, 0]])
+    flow = gflow.integrate(start, (plain[[1, 0]], [1.0, 2.0]), 0.1, method="DOP853")
+    for other in (plain, plain.set_axis([0, 2], axis=1)):
+        with pytest.raises(ValueError, match="give the columns 1, 0 in this order"):
+            flow.predict(other)
+
+
+def test_points_in_a_list_have_their_entries_in_one_order():
+    pandas = pytest.importorskip("pandas")
+    one, two = pandas.Series({"a": 1.0, "b": 2.0}), pandas.Series({"b": 4.0, "a": 3.0})
+    with pytest.raises(ValueError, match="^points 0 and 1 of X have unlike names"):
+        gflow.Data([one, two], [0, 1])
+    data = gflow.Data([one, two[["a", "b"]]], [0, 1])
+    assert data.columns == ("a", "b") and data.X.tolist() == [[1, 2], [3, 4]]
+    flow = gflow.integrate(gflow.init.balanced(3, 2, 0.5, rng=0), data, 0.1, method="DOP853")
+    for points in ([one, two], [two, two], pandas.DataFrame([two])):
+        with pytest.raises(ValueError, match="unlike names|in this order$"):
+            flow.predict(points)
+
+
+def test_labels_go_along_the_points_of_xarray():
+    xarray = pytest.importorskip("xarray")
+    X = xarray.DataArray([[1.0, 2.0], [3.0, 4.0]], dims=("s", "f"))
+    y = xarray.DataArray([1.0, 2.0], dims="s")
+    assert gflow.Data(X, y).n == gflow.Data(X, y.rename(s="row")).n == 2
+    with pytest.raises(ValueError, match="^y goes along 's', and the rows of X along 'f': give X.tr"
+                                         r"anspose\('s', ...\)$"):
+        gflow.Data(X.T, y)
+
+
+def test_labels_of_rows_that_begin_alike_are_told_apart():
+    pandas = pytest.importorskip("pandas")
+    days = pandas.to_datetime(["2020-01-01", "2020-01-02"])
+    X = pandas.DataFrame([[1.0], [2.0]], index=days)
+    with pytest.raises(ValueError, match="labelled 2020-01-01 00:00:00 in X and 2020-01-02 00:00"):
+        gflow.Data(X, pandas.Series([1.0, 2.0], index=days[::-1]))
+
+
 def test_all_that_knows_columns_refuses_others():
     """Also one more column, which would be taken for that of the bias, and networks of a run."""
     pandas = pytest.importorskip("pandas")

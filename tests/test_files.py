@@ -469,3 +469,23 @@ def test_a_table_of_files_that_were_joined_has_no_marks_in_its_names(tmp_path):
     path = tmp_path / "joined.csv"
     path.write_bytes(b"\xef\xbb\xbf\xef\xbb\xbfx,y\n1,2\n2,3\n")
     assert gflow.datasets.from_csv(path, "y").columns[0] == "x"
+
+
+def test_figures_are_drawn_before_a_file_is_begun(tmp_path):
+    """A signal that ends the program while they are drawn, which takes long, leaves nothing."""
+    seen = []
+
+    class Drawing:
+        def savefig(self, file, **options):
+            seen.append(os.listdir(tmp_path))
+            file.write(b"drawn")
+
+    Figure(tmp_path / "fig.svg").write(Drawing(), 100)
+    assert seen == [[]] and (tmp_path / "fig.svg").read_bytes() == b"drawn"
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="no such file system")
+@pytest.mark.parametrize("path", ["/proc/x.npz", "/proc/self/x.npz"])
+def test_files_that_no_disk_holds_are_refused_at_once(path):
+    with pytest.raises(OSError, match="cannot be made, for .* holds no files|cannot be written to"):
+        Output(path)

@@ -308,3 +308,16 @@ def test_paces_and_sizes_that_no_film_has_are_refused_at_the_door(flow, tmp_path
 def test_films_have_the_size_that_is_said(flow, name, inches):
     frame = next(gflow.plot.animate(flow, name, times=[1.0], dpi=50).frames())
     assert frame.shape[1::-1] == tuple(round(50 * side) for side in inches)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a script in place of ffmpeg")
+@pytest.mark.parametrize("content, words", [
+    ("#!/bin/sh\ncat > /dev/null\nexit 3\n", r"^ffmpeg failed \(without a word, with code 3\)"),
+    ("\0\0", r"^ffmpeg cannot be run \(.*: exec format error\): install it anew, or write a .gif")])
+def test_a_broken_ffmpeg_is_told(flow, tmp_path, monkeypatch, content, words):
+    script = tmp_path / "ffmpeg"
+    script.write_text(content)
+    script.chmod(0o755)
+    monkeypatch.setitem(matplotlib.rcParams, "animation.ffmpeg_path", str(script))
+    with pytest.raises(OSError, match=words):
+        gflow.plot.animate(flow, "loss", times=[0.0, 1.0], file=tmp_path / "film.mp4")

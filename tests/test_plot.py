@@ -376,3 +376,21 @@ def test_types_of_all_that_is_public_are_there():
         assert found["flow"] is gflow.Flow and "return" in found
     for function in (gflow.integrate, gflow.descend, gflow.load, gflow.resume, gflow.sweep):
         assert "return" in get_type_hints(function)
+
+
+@pytest.mark.parametrize("y, below", [
+    ([1, 2, 3], r"label $\leq$ 2"), ([1, 1, 1], r"label $\leq$ 1"), ([-1, 0, 1], r"label $\leq$ 0"),
+    ([-1, 2, 1], "label below 0")])
+def test_labels_at_the_level_are_not_said_to_be_below(y, below):
+    flow = gflow.integrate(gflow.init.balanced(6, 2, 0.1, rng=0),
+                           ([[1.0, 0.5], [-0.5, 1.0], [0.3, -1.0]], y), 0.1, method="DOP853")
+    ax = gflow.plot.boundary(flow)
+    assert below in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_neurons_without_a_kink_are_not_counted():
+    data = gflow.Data([[1.0], [2.0]], [1.0, 2.0], bias=True)
+    for W, said in (([[0.0, 0.0], [0.0, -1.0]], "input $x$, and kinks"),
+                    ([[0.0, 0.0], [1.0, 9.0]], "input $x$, and kinks (1 of 1 are outside)")):
+        flow = gflow.integrate(([0.0, 0.0], W), data, 1e-9, method="DOP853")
+        assert gflow.plot.kinks(flow).get_xlabel() == said

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -24,6 +29,34 @@ def finding(passed: bool, question: str = "", judge: Any = None) -> suite.Findin
     done = {(suite.called(check), case): {"result": '{"x": 1.0}', "runs": "[]", "seconds": 1.0 + i}
             for i, case in enumerate(cases)}
     return suite.judge(check, cases, done, {})
+
+
+@pytest.mark.parametrize("words, message", [
+    ("--out file", "--out file is a file: give the name of a directory"),
+    ("--out file/x", "--out file/x is no directory that can be written to (not a directory)"),
+    ("--out new --jobs 0", "--jobs is 0: give a positive whole number"),
+    ("--out new --jobs -1", "--jobs is -1: give"),
+    ("--out new --seed -1", "--seed is -1: give 0 or a positive whole number"),
+    ("--out new --only nope", "--only nope is no check: choose among A, ")])
+def test_bad_options_are_told_before_anything_is_made(words, message, monkeypatch, tmp_path,
+                                                      capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    code = command.main(words.split())
+    said = capsys.readouterr().err.splitlines()
+    assert code == 2 and message in said[-1] and [p.name for p in tmp_path.iterdir()] == ["file"]
+
+
+def test_several_checks_are_listed_and_lost_output_is_no_failed_check():
+    words = [sys.executable, "-m", "validation", "--only", "A", "--only", "B", "--list"]
+    run = partial(subprocess.run, words, cwd=Path(command.__file__).parents[1],
+                  stderr=subprocess.PIPE, text=True)
+    assert run(stdout=subprocess.DEVNULL).returncode == 0
+    read, write = os.pipe()
+    os.close(read)
+    done = run(stdout=write)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (2, "")
 
 
 def broken(cases: Any, results: Any) -> Verdict:

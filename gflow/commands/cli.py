@@ -3,21 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import errno
-import io
-import os
 import sys
-from contextlib import suppress
 from typing import Sequence
 
 from .._version import __version__
-from ..problem.files import Output, told
-from ..problem.words import cut
+from ..problem.files import Output
+from .ending import ended, shows_all
 from .loading import patient
-from .parser import LONGEST, Parser, number, spelled, whole
-
-PRINTING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF, errno.EAGAIN}
-"""Errors of writing: whoever writes to a file says which one."""
+from .parser import Parser, large_enough, number, spelled, whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,42 +22,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Arguments; those of the process if None.
     """
     if argv is None:
-        # Names of files may have letters that a terminal cannot show.
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="backslashreplace")
-    argv = sys.argv[1:] if argv is None else list(argv)
-    try:
-        code = _command(argv)
-        if sys.stdout is not None:
-            # A full disk would be met after the last moment to say so.
-            sys.stdout.flush()
-        return code
-    except BrokenPipeError:
-        # Whoever read what is printed has gone; files are written by then.
-        _print_nothing()
-        return 2
-    except (ValueError, TypeError, OSError, ArithmeticError, MemoryError) as error:
-        words = _words(error)
-        print(f"gflow: {cut(words, LONGEST)}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt as error:
-        print(f"gflow: {error}" if str(error) else "gflow: interrupted", file=sys.stderr)
-        return 130
-
-
-def _words(error: Exception) -> str:
-    """What to say of an error: a sentence of ours, or one about the system's own words."""
-    if isinstance(error, MemoryError):
-        return "there is not enough memory"
-    if not isinstance(error, OSError) or error.strerror is None:
-        return str(error)
-    if error.filename is not None:
-        return str(told(error, f"{cut(str(error.filename), 200)} cannot be read or written"))
-    if error.errno in PRINTING:
-        _print_nothing()
-        return str(told(error, "what is printed cannot be written"))
-    return str(told(error, "the command cannot go on"))
+        shows_all()
+    words = sys.argv[1:] if argv is None else list(argv)
+    return ended("gflow", lambda: _command(words))
 
 
 def _command(argv: list[str]) -> int:
@@ -75,16 +35,11 @@ def _command(argv: list[str]) -> int:
             from .sweep import command
         return command(argv[1:])
     arguments = _parser().parse_args(argv)
+    large_enough(arguments, neurons=1, width=1, seed=0)
     with patient():
         from ..flows import integration, loading  # noqa: F401
     code: int = arguments.run(arguments)
     return code
-
-
-def _print_nothing() -> None:
-    """What waits to be printed would fail again at the end of the program."""
-    with suppress(AttributeError, OSError, ValueError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -11,13 +11,20 @@ from ..datasets import three_points
 from ..flows.flow import Flow
 from ..init import balanced
 from ..flows.integration import integrate
-from ..stop import gradient_below
+from ..stop import Rule, State
 from ..plot.style import line
+from ..problem.norms import row_norms
 from .outputs import Figure, reports
 
 STATIONARY = 1e-8
 RTOL = 1e-10
 T_MAX = 1e5
+SHOWN = 40.0
+"""Flow time that the figure shows, at least: a start at rest stays there for so long."""
+GROWS = 1e-6
+"""Rate from which on a neuron counts as growing, however small it is."""
+FITTED = 1e-9
+"""Part of the loss of the network that is 0 that is none."""
 
 
 def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) -> Flow:
@@ -52,11 +59,24 @@ def run_demo(out: Any, neurons: int = 60, scale: float = 1e-3, seed: int = 0) ->
     report = reports(picture)
     data = three_points()
     model = balanced(neurons, data.d, scale, rng=seed)
-    flow = integrate(model, data, T_MAX, rtol=RTOL, stop=gradient_below(STATIONARY))
+    rule = Rule(stationary, "gradient_below", f"the gradient norm fell below {STATIONARY:g} and no "
+                "neuron grows", locate=True)
+    flow = integrate(model, data, T_MAX, rtol=RTOL, stop=rule)
     print(summary(flow), file=report)
     picture.write(figure(flow), dpi=160)
     print(f"figure written to {picture.shown}", file=report)
     return flow
+
+
+def stationary(state: State) -> bool:
+    """Whether training is over: a small gradient alone is that of a small start, too."""
+    field = state.field
+    if field is None or state.t < SHOWN or not state.grad_norm < STATIONARY:
+        return False
+    data = field.data
+    z = np.maximum(state.W @ data.X.T, 0.0)
+    rise = np.sign(state.a) * (z @ (data.y - state.a @ z)) / data.n
+    return not bool((rise > GROWS * row_norms(state.W)).any())
 
 
 def summary(flow: Flow) -> str:
@@ -68,17 +88,22 @@ def summary(flow: Flow) -> str:
     groups, dead = final_directions(flow)
     kinds = ", ".join(f"{flow.stats[kind]} {kind}"
                       for kind in ("activate", "deactivate", "slide", "release"))
+    there = [f"{_neurons(count)} at {angle:.1f} degrees" for angle, count in groups]
     lines = ["Three points of Boursier and Flammarion, "
-             f"{flow.path.m} neurons, flow time {flow.t_end:.5g}: {flow.message}",
-             f"events      {len(flow.events)} ({kinds}); {sliding} neurons slide at the end",
-             "directions  " + "; ".join(f"{count} neurons at {angle:.1f} degrees"
-                                        for angle, count in groups) + f"; {dead} dead",
+             f"{_neurons(flow.path.m)}, flow time {flow.t_end:.5g}: {flow.message}",
+             f"events      {len(flow.events)} ({kinds}); {_neurons(sliding)} "
+             f"slide{'s' if sliding == 1 else ''} at the end",
+             "directions  " + "; ".join([*there, f"{dead} dead"]),
              f"loss        {flow.loss[0]:.6g} to {flow.loss[-1]:.11g}",
              f"            least squares line {stuck:.11g}; global minimum 0 "
              "(three points can be interpolated)",
              f"cost        {flow.stats['nfev']} right-hand sides, "
              f"{flow.stats['wall_time']:.2g} s"]
     return "\n".join(lines)
+
+
+def _neurons(count: int) -> str:
+    return f"{count} neuron{'' if count == 1 else 's'}"
 
 
 def final_directions(flow: Flow, width: float = 1.0) -> tuple[list[tuple[float, int]], int]:
@@ -111,19 +136,41 @@ def figure(flow: Flow) -> Any:
     from matplotlib.figure import Figure
     fig = Figure(figsize=(12, 4.2), layout="constrained")
     axes = fig.subplots(1, 3)
-    shown = Flow(data=flow.data, path=flow.path, times=np.linspace(0, min(40.0, flow.t_end), 600),
+    shown = Flow(data=flow.data, path=flow.path, times=np.linspace(0, _seen(flow), 600),
                  events=flow.events, initial_pattern=flow.initial_pattern, status=flow.status,
                  message=flow.message, success=flow.success, stats=flow.stats,
                  settings={**flow.settings, "t_max": 0.0})
     plot.directions(shown, ax=axes[0])
-    axes[0].set_title("early on, neurons only turn")
     plot.norms(shown, ax=axes[1])
-    axes[1].set_title("then those that aligned grow")
     plot.function(flow, ax=axes[2])
     order = np.argsort(flow.data.X[:, 0])
     axes[2].plot(flow.data.X[order, 0], flow.data.y[order], **line({
         "linestyle": ":", "color": "#009E73", "linewidth": 1.5,
         "label": "an interpolation (loss 0)"}))
-    axes[2].set_title(f"and training ends stuck at loss {flow.loss[-1]:.4f}")
+    for ax, title in zip(axes, titles(flow)):
+        ax.set_title(title)
     axes[2].legend(fontsize="small")
     return fig
+
+
+def _seen(flow: Flow) -> float:
+    """The time up to which the figure shows neurons: they have grown by then, if they do."""
+    half = float(flow.t[np.argmax(flow.loss <= (flow.loss[0] + flow.loss[-1]) / 2)])
+    return min(max(SHOWN, 2 * half), flow.t_end)
+
+
+def titles(flow: Flow) -> list[str]:
+    """What is seen of directions, of norms, and of the function at the end; a start that is not
+    small, or a run cut short, has another story than the default one."""
+    size = (flow.norms[[0, -1]]**2).sum(axis=1)
+    told = ["directions of the neurons", "norms of the neurons"]
+    if size[1] > 10 * size[0]:
+        told = ["early on, neurons only turn", "then those that aligned grow"]
+    loss, zero = float(flow.loss[-1]), float(flow.field.value(np.zeros(flow.data.n)))
+    if loss <= FITTED * zero:
+        return [*told, f"and training interpolates: loss {loss:.1e}"]
+    if flow.status != "gradient_below":
+        return [*told, f"the run was ended at loss {loss:.4f}"]
+    if not (flow.pattern(flow.t_end) != 0).any():
+        return [*told, f"no neuron is active: loss stays {loss:.4f}"]
+    return [*told, f"and training ends stuck at loss {loss:.4f}"]

@@ -47,8 +47,11 @@ class Figure(Output):
 
     def write(self, figure: Any, dpi: float) -> None:
         """Draw it; the file appears whole or not at all."""
+        # First, and in memory: a signal that ends the program meanwhile leaves no file.
+        drawn = io.BytesIO()
+        self._draw(figure, drawn, dpi)
         with self.writing() as file:
-            self._draw(figure, file, dpi)
+            file.write(drawn.getbuffer())
 
     def _draw(self, figure: Any, file: IO[bytes], dpi: float, *also: type[Exception]) -> None:
         """Draw into a file; what Matplotlib raises of itself is told in a sentence."""

@@ -32,8 +32,9 @@ class Parser(argparse.ArgumentParser):
         given: set[argparse.Action] = set()
         for word in args[:args.index("--")] if "--" in args else args:
             option = self._option_string_actions.get(word.partition("=")[0])
-            # One without a value says the same again.
-            if option in given and option is not None and option.nargs != 0:
+            # One without a value says the same again, and some are lists.
+            if option in given and option is not None and option.nargs != 0 and not isinstance(
+                    option, argparse._AppendAction):
                 self.error(f"{option.option_strings[-1]} is given twice: give it once")
             given |= {option} if option is not None else set()
         return super().parse_known_args(args, namespace)
@@ -98,6 +99,25 @@ def whole(word: str) -> int:
     if not re.fullmatch(WRITTEN[int], word) or len(word) > 1000:
         raise argparse.ArgumentTypeError(f"{short(word)} is not a whole number: give digits only")
     return int(word)
+
+
+def large_enough(options: argparse.Namespace, **least: int) -> None:
+    """Refuse whole numbers below the ``least`` that their options may have, if they are given.
+
+    Raises
+    ------
+    ValueError
+        If one is: its option is named.
+
+    Examples
+    --------
+    >>> large_enough(argparse.Namespace(jobs=2), jobs=1)
+    """
+    for name, bound in least.items():
+        value = getattr(options, name, None)
+        if value is not None and value < bound:
+            what = {0: "0 or a positive whole number", 1: "a positive whole number"}[bound]
+            raise ValueError(f"--{name} is {short(value, 40)}: give {what}")
 
 
 def number(word: str) -> float:

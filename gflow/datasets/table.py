@@ -8,7 +8,9 @@ import itertools
 import math
 import os
 import re
+import sys
 import unicodedata
+from decimal import Decimal
 from typing import Iterator
 
 import numpy as np
@@ -20,6 +22,7 @@ from ..problem.written import WRITTEN
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
 NUMBER = re.compile(rf"\s*{WRITTEN[float]}\s*", re.ASCII)
 """What is read as a number."""
+WHOLE = re.compile(r"\s*[+-]?[0-9]+\s*", re.ASCII)
 EXCEL = re.compile(r'"?sep=."?[ \t]*(?=[\r\n]|\Z)', re.IGNORECASE)
 """A line by which Excel knows the mark between fields."""
 BLANKS = " \t\r\n\v\f"
@@ -27,6 +30,8 @@ BLANKS = " \t\r\n\v\f"
 MARKS = ",;\t"
 FIELD = 1 << 30
 """Letters that a field may have; a whole header is one as long as its delimiter is not known."""
+HELD = Decimal("1e-9")
+"""Part of a number below the smallest normal one that may be lost."""
 SHOWN = 120
 """Letters of the file's name in messages."""
 
@@ -51,17 +56,21 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
         if name in seen:
             raise ValueError(f"{shown} has two columns {short(name)}: rename or drop one")
         seen.add(name)
-    values = []
+    values, whole = [], all(map(WHOLE.fullmatch, names))
     for line, row in rows:
         if len(row) != len(names):
             raise ValueError(f"line {line} of {shown} has {len(row)} fields but the header has "
                              f"{len(names)}: every row needs one field a column")
         values.append(np.array([_value(field, name, line, shown)
                                 for name, field in zip(names, row)]))
+        whole = whole and all(map(WHOLE.fullmatch, row))
     if not values and text.count('"') % 2:
         raise ValueError(_broken("end of data", 1, 1, shown))
     if not values:
         raise ValueError(f"{shown} has a header but no rows: give at least one point")
+    if whole and _may_be_a_point(names, np.array(values)):
+        raise ValueError(f"line 1 of {shown} may be a point as well as names, for all are whole "
+                         "numbers: put names such as x0, x1 above it, or in its place")
     return names, np.array(values)
 
 
@@ -158,17 +167,23 @@ def _are_points(names: list[str]) -> bool:
     return [int(name) - int(names[0]) for name in names] != list(range(len(names)))
 
 
+def _may_be_a_point(names: list[str], values: np.ndarray) -> bool:
+    """Whether a header of consecutive whole numbers looks like the rows, which are whole as well:
+    it begins with 0 or 1, as many points do, or has as many digits as they have."""
+    digits = [len(str(int(abs(value)))) for value in values.ravel()]
+    return int(names[0]) in (0, 1) or all(min(digits) <= len(name) <= max(digits)
+                                          for name in names)
+
+
 def _value(field: str, name: str, line: int, shown: str) -> float:
     number = NUMBER.fullmatch(field) is not None
     value = float(field) if number else math.nan
-    # What is written as 1e-400 is not 0.
-    if number and math.isfinite(value) and (value or not re.search("[1-9]", re.split(
-            "[eE]", field)[0])):
+    if number and math.isfinite(value) and _held(field, value):
         return value
     where, text = f"column {short(name)}, line {line} of {shown}", field.strip()
     if text.lower() in MISSING:
         raise ValueError(f"{where} has no value: fill it in or drop the row")
-    if number and not value:
+    if number and math.isfinite(value):
         raise ValueError(f"{where} has {short(text)}, which is too small for double precision: "
                          "rescale the column")
     if number or text.lower().lstrip("+-") in ("inf", "infinity"):
@@ -182,3 +197,14 @@ def _value(field: str, name: str, line: int, shown: str) -> float:
                          "on every keyboard")
     raise ValueError(f"{where} has {short(text)}, which is not a number (digits 0 to 9, a decimal "
                      "point, no units): convert or drop the column")
+
+
+def _held(field: str, value: float) -> bool:
+    """Whether a number is what is written: 1e-400 is not 0, nor is 3e-324 the 5e-324 that is next
+    to it in double precision."""
+    if abs(value) >= sys.float_info.min:
+        return True
+    if not value:
+        return not re.search("[1-9]", re.split("[eE]", field)[0])
+    written, read = Decimal(field.strip()), Decimal(value)
+    return abs(written - read) <= HELD * abs(written)

@@ -15,6 +15,7 @@ from ..engines.record import Record
 from ..engines.origin import origin
 from ..problem.activation import Activation
 from ..problem.files import Output, whole_file
+from ..problem.frames import kind_of
 from ..problem.loss import NAMED, loss_label
 from ..problem.ragged import is_ragged, pack
 from ..problem.smooth import Smooth
@@ -35,6 +36,7 @@ def save(flow: Record, path: str | os.PathLike[str] | bytes | Output) -> None:
               "saved": None if flow.saved is None else list(saved),
               "ragged": [name for name, kept in saved.items() if is_ragged(kept)],
               "loss": loss_entry(flow), "bias": flow.data.bias, "columns": flow.data.columns,
+              "kinds": [kind_of(name) for name in flow.data.columns or ()],
               **_activation(flow.activation)}
     arrays: dict[str, Any] = {"header": np.array(json.dumps(header)), "X": flow.data.X,
                               "y": flow.data.y, "t": flow.t, "events": flow.events,

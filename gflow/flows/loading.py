@@ -27,6 +27,7 @@ from ..problem.activation import Activation
 from ..problem.clock import Clock
 from ..problem.files import plain, told
 from ..problem.data import Data, note
+from ..problem.frames import Label
 from ..problem.loss import SQUARE, Loss, LossLike, as_loss, loss_label
 from ..problem.ragged import unpack
 from ..problem.rates import Rates, as_rates
@@ -182,7 +183,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)
     _check(header, arrays, data)
     if header.get("columns") is not None:
-        note(data, columns=_columns(header["columns"], data))
+        note(data, columns=_columns(header["columns"], header.get("kinds"), data))
     own = {key[5:]: value for key, value in arrays.items() if key.startswith("path_")}
     units = _units(own.pop("units", np.zeros(4, dtype=np.int64)))
     activation: Activation | Smooth = Activation(header.get("slope", 0.0))
@@ -214,12 +215,15 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
     return flow
 
 
-def _columns(names: Any, data: Data) -> tuple[str, ...]:
-    """Names of the columns of data, as a file says them."""
-    if type(names) is not list or len(names) != data.d - data.bias or any(
-            type(name) is not str for name in names):
-        raise ValueError("the names are those of other columns")
-    return tuple(names)
+def _columns(names: Any, kinds: Any, data: Data) -> tuple[str, ...]:
+    """Names of the columns of data, as a file says them; in those of before all are text."""
+    kinds = ["text"] * (data.d - data.bias) if kinds is None else kinds
+    for words in (names, kinds):
+        if type(words) is not list or len(words) != data.d - data.bias or any(
+                type(word) is not str for word in words):
+            raise ValueError("the names are those of other columns")
+    return tuple(name if kind == "text" else Label(name, kind)
+                 for name, kind in zip(names, kinds))
 
 
 def _setting(settings: dict[str, Any]) -> Setting:

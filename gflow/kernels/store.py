@@ -160,12 +160,15 @@ class _Files(IndexDataCacheFile):
         self._write(self._index_path, (self._version, self._source_stamp, overloads))
 
     def save(self, key: Any, data: Any) -> None:
-        """Keep ``data`` in a file of its own types and processor, for every version the same.
+        """Keep ``data`` in a file of its own types, processor and level of ``python -O``, for every
+        version the same.
 
         Not the next free number, as numba has it: two processes at once, of a computer and of an
         older one, would give both the same, and one would run what the other was made for.
         """
-        number = int(hashlib.sha256(repr(key[:2]).encode()).hexdigest()[:12], 16)
+        # Without docstrings the same source is other bytecode.
+        own = repr(key[:2]) + "O" * sys.flags.optimize
+        number = int(hashlib.sha256(own.encode()).hexdigest()[:12], 16)
         overloads = self._load_index()
         overloads[key] = self._data_name(number)
         self._save_index(overloads)

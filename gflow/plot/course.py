@@ -84,6 +84,8 @@ class OverTime(Picture):
 
 
 def _count(neurons: int, lines: int) -> str:
+    if neurons == 1:
+        return "1 neuron"
     return f"{neurons} neurons" if neurons == lines else f"{neurons} neurons in {lines} bundles"
 
 

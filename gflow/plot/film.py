@@ -185,7 +185,8 @@ class Film:
                 raise
             if process.returncode or not whole:
                 words.seek(0)
-                said = words.read().decode(errors="replace")
+                said = words.read().decode(errors="replace").strip()
+                said = said or f"without a word, with code {process.returncode}"
                 raise OSError(f"ffmpeg failed ({cut(said, 200)}): write a .gif instead")
             with open(name, "rb") as file:
                 return file.read()
@@ -366,10 +367,16 @@ def _encoder(name: str, shape: tuple[int, ...], fps: float, words: IO[bytes]
              ) -> subprocess.Popen[bytes]:
     """An ffmpeg that waits for frames of a shape; what it says goes to a file, as a pipe that
     nobody reads would stop it when it is full."""
-    return subprocess.Popen(
-        [_ffmpeg(), "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
-         f"{shape[1]}x{shape[0]}", "-r", str(fps), "-i", "-", "-an", "-pix_fmt", "yuv420p", name],
-        stdin=subprocess.PIPE, stderr=words)
+    program = _ffmpeg()
+    try:
+        return subprocess.Popen(
+            [program, "-loglevel", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s",
+             f"{shape[1]}x{shape[0]}", "-r", str(fps), "-i", "-", "-an", "-pix_fmt", "yuv420p",
+             name], stdin=subprocess.PIPE, stderr=words)
+    except OSError as error:
+        why = (error.strerror or "it cannot be started").lower()
+        raise OSError(f"ffmpeg cannot be run ({cut(program, 200)}: {why}): install it anew, or "
+                      "write a .gif instead") from error
 
 
 def _sent(process: subprocess.Popen[bytes], frame: np.ndarray) -> bool:

@@ -228,8 +228,9 @@ class BoundaryPicture(Picture):
         self.shared.images.append(self.image)
         if self.times is not None:
             self._bar("both")
+        below = r"$\leq$" if (y == self.level).any() else "below"
         for own, mark, face, text in ((y > self.level, "o", "white", "above"),
-                                      (y <= self.level, "s", "black", "below")):
+                                      (y <= self.level, "s", "black", below)):
             ax.plot(*x[own].T, **line({
                 "color": "black", "linestyle": "", "marker": mark, "markerfacecolor": face,
                 "markersize": mark_size(data.n, 6.5), "zorder": 3,

@@ -212,7 +212,9 @@ class KinksPicture(OneInput):
             self._height(weight)
             self.ax.relim()
             self.ax.autoscale_view(scalex=False)
-            outside = int((~((place >= self.x[0]) & (place <= self.x[-1]))).sum())
+            # Neurons that are 0, or constant in the input, have none.
+            place = place[np.isfinite(place)]
+            outside = int(((place < self.x[0]) | (place > self.x[-1])).sum())
             self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {place.size} are outside)"
                                if outside else "input $x$, and kinks")
 

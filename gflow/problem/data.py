@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .checks import flag, real_array
-from .frames import columns_of, same_rows
+from .frames import columns_of, own_names, same_rows
 from .norms import row_norms
 from .quiet import quiet
 from .standard import Standard
@@ -100,7 +100,7 @@ class Data:
             raise ValueError(f"X has {points.shape[0]} rows but y has {labels.shape[0]} entries: "
                              "give as many labels as points")
         same_rows(X, y)
-        if (names := columns_of(X)) is not None:
+        if (names := own_names(columns_of(X))) is not None:
             note(self, columns=names)
         if flag(bias, "bias"):
             points = with_ones(points)

@@ -15,7 +15,7 @@ from typing import IO, Any, Iterator
 
 from .words import cut
 
-PLACES = ("/proc/",)
+PLACES = ("/proc/", "/sys/")
 """What lies here is no file of a disk, whatever it looks like."""
 
 OTHERS = re.compile(r"/proc/\d+(/task/\d+)?/fd")
@@ -197,6 +197,10 @@ class Output:
         folder = os.path.dirname(self.target)
         if not os.path.isdir(folder):
             raise FileNotFoundError(f"{cut(folder, 200)} is not a directory: make it first")
+        if self.there is None and self.target.startswith(PLACES):
+            # Root is told that it may.
+            raise OSError(f"{self.shown} cannot be made, for {cut(folder, 200)} holds no files of "
+                          "a disk: choose another directory")
         self.beside = os.access(folder, os.W_OK | os.X_OK)
         if self.there is None and not self.beside:
             raise PermissionError(f"{cut(folder, 200)} cannot be written to: choose another "

@@ -77,10 +77,22 @@ class Units(NamedTuple):
         return cls(-2 * weights, 0, weights, 2 * weights)
 
     def data(self, data: Data) -> Data:
-        """The data in these units."""
+        """The data in these units.
+
+        Raises
+        ------
+        ValueError
+            If there are none in which inputs, labels and times all have a place.
+        """
         if not any(self):
             return data
-        return Data(np.ldexp(data.X, -self.inputs), np.ldexp(data.y, -self.labels))
+        with np.errstate(over="ignore"):
+            X, y = np.ldexp(data.X, -self.inputs), np.ldexp(data.y, -self.labels)
+        if not (np.isfinite(X).all() and np.isfinite(y).all()):
+            raise ValueError(f"inputs up to {np.abs(data.X).max():.3g} and labels up to "
+                             f"{np.abs(data.y).max():.3g} make a flow that leaves double "
+                             "precision: divide X or y by a power of ten")
+        return Data(X, y)
 
     def inside(self, t: Any) -> Any:
         """Times in these units."""
