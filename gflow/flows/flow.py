@@ -234,7 +234,8 @@ class Flow(Record):
         """
         plain_only(self.field, "the verdict on a run")
         # A state of the end is there also if only some quantities were kept.
-        return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end)
+        return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end,
+                           float(self.settings.get("rtol", 0.0)))
 
     @quiet
     def plateaus(self) -> np.ndarray:
