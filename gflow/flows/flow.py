@@ -31,6 +31,7 @@ from .extension import extend
 from .margins import KKT, Margins, kkt, margins
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
+from ..problem.value import lock
 
 if TYPE_CHECKING:  # pragma: no cover
     import pandas
@@ -270,7 +271,7 @@ class Flow(Record):
         """
         self._whole("what the saddles of a run need")
         plain_only(self.field, "plateaus")
-        return plateaus(self)
+        return lock(plateaus(self))
 
     @quiet
     def margin(self) -> Margins:
