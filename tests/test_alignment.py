@@ -185,3 +185,8 @@ def test_phases_do_not_know_the_reported_times(method):
     for other in others:
         np.testing.assert_equal(vars(other.phases), vars(one.phases))
         assert repr(other) == repr(one)
+
+
+def test_groups_and_plateaus_cannot_be_changed(three_points):
+    for array in (*three_points.alignment().groups(), three_points.plateaus()):
+        assert not array.flags.writeable

@@ -92,3 +92,12 @@ def test_flows_on_orthogonally_separable_data_end_there(loss):
     log = flow.log_loss[-1]
     found = np.exp(np.log(1e300) + log + np.log(-log))
     assert found == pytest.approx(limit.loss_constant, rel=0.01)
+
+
+@pytest.mark.parametrize("angle", np.linspace(0.0, 6.0, 21))
+def test_orthogonal_classes_stay_so_when_they_are_turned(angle):
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    X = np.array([[1.0, 0.0], [2.0, 0.0], [0.0, 1.0], [0.0, 3.0]]) @ turn.T
+    assert gflow.theory.class_margins((X, [1, 1, -1, -1])).orthogonal
+    # Inner products of 0 are not positive.
+    assert not gflow.theory.class_margins((X, [1, 1, 1, 1])).orthogonal

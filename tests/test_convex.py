@@ -135,3 +135,17 @@ def test_results_cannot_be_changed():
             array[:] = 0
     with pytest.raises(AttributeError):
         found.value = 0.0
+
+
+@pytest.mark.parametrize("X, y", [
+    ([[1.0, 0.0], [0.0, 1.0], [0.0, 0.0]], [1.0, -1.0, 2.0]),
+    ([[30.0, 0.0], [0.0, 0.1], [0.0, 0.0], [0.0, 0.0]], [7.0, 0.0, 2.0, -5.0]),
+    ([[0.0, 0.0], [0.0, 0.0]], [1.0, 3.0]), ([[1.0, 0.0], [0.0, 0.0]], [0.0, 3.0])])
+def test_multipliers_prove_the_bound_with_points_at_0(X, y):
+    if any(np.any(row) for row in X) and np.any(np.array(y)[np.any(X, axis=1)]):
+        pytest.importorskip("clarabel")
+    decay, n = 0.1, len(y)
+    found = least_norm((X, y), decay)
+    mu = found.multipliers
+    proved = decay * (mu @ y - n * decay * (mu @ mu) / 2)
+    assert proved == pytest.approx(found.bound, rel=1e-12)

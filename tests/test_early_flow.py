@@ -357,3 +357,12 @@ def test_bad_input():
         early.crossing_times(3)
     with pytest.raises(ValueError, match="one time"):
         early([0.0, 1.0])
+
+
+@pytest.mark.parametrize("neuron", ["x", 0.5, [0], None, True, 2, -1, 10**400])
+def test_crossing_times_of_no_neuron(neuron):
+    model = ([1.0, 0.5], [[1.0, 0.2], [0.3, -0.4]])
+    early = early_flow(model, ([[1.0, 0.5], [-0.5, 1.0]], [1.0, -1.0]))
+    with pytest.raises((TypeError, ValueError), match="^neuron .*0 to 1$"):
+        early.crossing_times(neuron)
+    assert np.array_equal(early.crossing_times(np.int64(1)), early.crossing_times(1))

@@ -33,6 +33,9 @@ def test_a_log_scale_counts():
 def test_nowhere_to_go():
     with pytest.raises(ValueError, match="global minimum"):
         escape(([1.0], [[1.0]]), ([[1.0]], [1.0]))
+    # It has a loss yet, and nothing in its way.
+    with pytest.raises(ValueError, match="comes to the global minimum by itself"):
+        escape(([0.5], [[0.3]]), ([[1.0]], [1.0]))
     # Two labels at one point: the mean is the best there is.
     with pytest.raises(ValueError, match="global minimum|least loss"):
         escape(([1.0], [[0.75]]), ([[1.0], [1.0]], [1.0, 0.5]))

@@ -146,3 +146,16 @@ def test_refusals():
     nothing = jump_process(([1.0], [[1.0, 1.0]]), (np.eye(2), [-1.0, 0.0]))
     assert nothing.times.size == 0 and nothing.losses.tolist() == [0.25]
     assert nothing.loss(3.0) == 0.25
+
+
+@pytest.mark.parametrize("t", [np.nan, np.inf, "x", None, 1j, -1.0, np.ma.masked, [[1.0]]])
+def test_a_loss_at_no_time_is_refused(t):
+    process = jump_process(([1.0, 1.0], [[1.0, 0.0], [1.0, 1.0]]), (np.eye(2), [1.0, 2.0]))
+    with pytest.raises((TypeError, ValueError), match="^t "):
+        process.loss(t)
+
+
+def test_jumps_cannot_be_changed():
+    process = jump_process(([1.0, 1.0], [[1.0, 0.0], [1.0, 1.0]]), (np.eye(2), [1.0, 2.0]))
+    for held in (process.neurons, process.points):
+        assert isinstance(held, tuple) and not any(part.flags.writeable for part in held)

@@ -119,3 +119,27 @@ def test_nothing_is_said_to_be_proved_under_decay():
 def test_what_is_refused(call, words):
     with pytest.raises(ValueError, match=words):
         call()
+
+
+@pytest.mark.parametrize("size", [1e-60, 9.0, 1e60])
+@pytest.mark.parametrize("unit", [1e-60, 1.0, 1e60])
+def test_nearly_orthogonal_in_any_units(size, unit):
+    plain = nearly_orthogonal((np.eye(2), [1, -1]), [1.0, -1.0], 0.5)
+    found = nearly_orthogonal((size * np.eye(2), [1, -1]), [unit, -unit], 0.5)
+    assert found.margin == pytest.approx(plain.margin * size * unit, rel=1e-12)
+    np.testing.assert_allclose(found.positive, plain.positive / size / unit / unit, rtol=1e-12)
+    np.testing.assert_allclose(found.multipliers, plain.multipliers / size**2 / unit**2, rtol=1e-12)
+
+
+def test_nearly_orthogonal_points_of_unlike_length():
+    # h = 1 at both: of the short point a thousand million times as much.
+    X = [[1.0, 0.0], [0.0, 1e-9]]
+    found = nearly_orthogonal((X, [1, -1]), [1.0, -1.0], 0.5)
+    np.testing.assert_allclose(found.multipliers, [0.8, 0.8e18], rtol=1e-12)
+    outputs = [found.positive @ np.transpose(X), found.negative @ np.transpose(X)]
+    h = np.subtract(*(np.where(z > 0, z, 0.5 * z) for z in outputs))
+    np.testing.assert_allclose(h, [1.0, -1.0], rtol=1e-12)
+    # Beyond double precision it says so: 1e-402.
+    for X, a in ((9e199, 1.0), (9e-170, 1.0), (9.0, 1e200), (9.0, 1e-170)):
+        with pytest.raises(ValueError, match="range of double precision"):
+            nearly_orthogonal((X * np.eye(2), [1, -1]), [a, -a], 0.5)

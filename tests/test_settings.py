@@ -410,6 +410,39 @@ def test_schedules_add_up_and_noise_is_drawn():
         gflow.descend(start, data, 0.1, 3, schedule=0.5)
 
 
+@pytest.mark.parametrize("factor, steps", [(0.5, 100), (0.9, 400)])
+def test_steps_of_a_schedule_below_rounding_take_no_time(factor, steps, tmp_path):
+    """The last steps are at one time: what is there is the last of them, in a file as well."""
+    twin = gflow.descend(([0.5], [[0.3]]), ([[1.0]], [1.0]), 0.1, steps,
+                         schedule=lambda k: factor**k)
+    passed = np.append(0.0, np.cumsum(factor ** np.arange(steps)))
+    assert np.array_equal(twin.t, passed[twin.saved["step"]] * twin.settings["step_time"])
+    assert (np.diff(twin.t) == 0).any()
+    twin.save(tmp_path / "run.npz")
+    for run in (twin, gflow.load(tmp_path / "run.npz")):
+        assert np.array_equal(run.t, twin.t) and np.array_equal(run.path.locate(run.t)[-2:],
+                                                                [len(run.path.pieces) - 1] * 2)
+        for model in (run.model, run(run.t_end), run(run.t)[-1]):
+            assert model.a[0] == twin.saved["a"][-1, 0] and model.W[0, 0] == twin.saved["W"][-1, 0]
+
+
+def test_of_steps_at_one_time_the_last_is_there():
+    # Two steps take no time.
+    factors = [1.0, 1e-17, 1e-17, 1.0]
+    twin = gflow.descend(([0.5], [[0.3]]), ([[1.0]], [1e3]), 0.1, 4, save_every=1,
+                         schedule=factors.__getitem__)
+    t, a = twin.t, twin.saved["a"][:, 0]
+    assert t[1] == t[2] == t[3] < t[4]
+    assert twin(t[1]).a[0] == a[3] and twin(t).a[2, 0] == a[3]
+    assert twin((t[3] + t[4]) / 2).a[0] == pytest.approx((a[3] + a[4]) / 2)
+
+
+def test_labels_with_noise_that_overflows_name_the_step():
+    twin = gflow.descend(([0.5], [[0.3]]), ([[1.0]], [1.0]), 0.1, 5, noise=1e200)
+    assert twin.status == "non_finite" and "diverged at step 1:" in twin.message
+    assert twin.stats["steps"] == 0
+
+
 # Two time scales ----------------------------------------------------------------------------------
 
 def few_neurons(seed, m=3, n=8):

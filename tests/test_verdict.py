@@ -229,7 +229,66 @@ def test_lengths_whose_squares_leave_double_precision():
     # Each ray can be fitted, however short.
     data = gflow.Data([[1e-200, 5e-201], [0.3, -1.0], [-5e199, 2e199]], [1.0, 0.5, -1.0])
     start = gflow.init.balanced(5, 2, 1e-2, rng=0)
-    assert verdict(start, data).kind
+    assert verdict(start.like(1e-98 * start.a, 1e-98 * start.W), data).kind
+    with pytest.raises(ValueError, match="the loss of this network overflows"):
+        verdict(start, data)
     assert least_loss(Field(data)) == 0
     one = gflow.Data([[1e-200], [1e-200], [-1e200], [0.0]], [1.0, 2.0, 5.0, 0.5])
     assert least_loss(Field(one)) == 0.09375
+
+
+@pytest.mark.parametrize("noise", [1e-3, 1e-6, 1e-9])
+def test_a_spurious_minimum_is_one_however_small_its_loss(noise):
+    """Two neurons, each the least squares fit of its points, on labels linear but for noise."""
+    rng = np.random.default_rng(0)
+    X, noise = rng.standard_normal((30, 2)), noise * rng.standard_normal(30)
+    cones = [X[:, 0] > 0, X[:, 0] < 0]
+    parts = [np.linalg.lstsq(X[on], noise[on], rcond=None)[0] for on in cones]
+    rest = sum(np.sum((noise[on] - X[on] @ part)**2) for on, part in zip(cones, parts)) / 60
+    W = np.array([parts[0] + [1.0, 0.0], -parts[1] - [1.0, 0.0]])
+    for unit in (1.0, 1e6):
+        y = unit * (X[:, 0] + noise)
+        found = verdict(([unit, -unit], W), (X, y))
+        assert found.kind == "local minimum" and found.spurious and found.global_minimum == 0.0
+        assert found.limit == pytest.approx(unit**2 * rest, rel=1e-6)
+    # Two points are fitted by one neuron, to rounding.
+    both = np.flatnonzero(cones[0])[:2]
+    few = verdict(([1.0], [np.linalg.solve(X[both], y[both])]), (X[both], y[both]))
+    assert few.kind == "interpolation" and few.spurious is False
+
+
+def test_the_end_of_a_run_on_nearly_linear_labels():
+    data = gflow.datasets.linear_teacher(n=12, d=2, noise=1e-3, rng=0)
+    flow = gflow.integrate(gflow.init.balanced(10, 2, 1e-3, rng=0), data, 1e4)
+    found = flow.verdict()
+    assert found.kind == "local minimum" and found.spurious
+    assert found.limit == pytest.approx(flow.loss[-1], rel=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e3, 1e6, 1e8])
+def test_the_limit_of_a_network_far_from_it(size):
+    """The two labels at one point leave 1/2, whatever is put out now; of labels 0 nothing is."""
+    found = verdict(([size], [[size]]), ([[1.0], [1.0]], [1.0, -1.0]))
+    assert found.kind == "on its way" and found.limit == found.global_minimum == 0.5
+    # Of two points that are on, of labels 1 and 0 and at 1 and 2: the slope is 1/5.
+    found = verdict(([size], [[size, size]]), ([[1.0, 0.0], [0.0, 2.0], [1.0, 2.0]],
+                                               [1.0, 0.0, 0.0]))
+    assert found.limit == pytest.approx(1 / 18, rel=1e-9) and found.global_minimum == 0.0
+    model = gflow.init.balanced(3, 2, size, rng=1)
+    assert verdict(model, ([[1.0, 2.0], [2.0, 0.0]], [0.0, 0.0])).limit == 0.0
+
+
+def test_a_loss_that_overflows_is_refused():
+    data = ([[1.0], [1.0]], [1.0, -1.0])
+    for ask in (verdict, gflow.theory.escape):
+        for model in (([1e200], [[1e200]]), ([1e200], [[0.0]])):
+            with pytest.raises(ValueError, match="the loss of this network overflows"):
+                ask(model, data)
+    flow = gflow.integrate(([1e200], [[1e200]]), data, 1.0)
+    with pytest.raises(ValueError, match="overflow"):
+        flow.verdict()
+
+
+def test_beside_large_labels_of_others_what_a_ray_leaves_counts():
+    data = gflow.Data([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [1e15, 1.0, -1.0])
+    assert least_loss(Field(data)) == 1 / 3

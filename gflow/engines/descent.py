@@ -143,7 +143,8 @@ class Trainer:
             h, g, changed = self._slopes(self.theta, X, labels, whole)
             if not np.isfinite(loss.value(h, labels)).all():
                 self.theta[:] = self.last
-                return q - 1, switches
+                # The last step led here; if there was none, noise of labels did.
+                return max(q - 1, -self.step), switches
             switches += changed
             self.last[:] = self.theta
             lr = self.rates[0] * (1.0 if self.factors is None else self.factors[step])

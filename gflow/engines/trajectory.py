@@ -124,15 +124,18 @@ class Trajectory:
                 np.zeros((t.size, self.m), dtype=np.int64))
 
     def locate(self, t: np.ndarray) -> np.ndarray:
-        """Index of the piece of each time; -1 before the first."""
+        """Index of the piece of each time; -1 before the first. Of pieces that take no time, as
+        steps of a schedule that falls below rounding, it is the last."""
         last = len(self.pieces) - 1
-        return np.minimum(np.searchsorted(self.breaks, t, side="left") - 1, last)
+        piece = np.maximum(np.searchsorted(self.breaks, t, side="left") - 1,
+                           np.searchsorted(self.breaks, t, side="right") - 2)
+        return np.asarray(np.minimum(piece, last))
 
     @quiet
     def evaluate(self, p: int, t: np.ndarray) -> np.ndarray:
         """States (T, m (d + 1)) of piece ``p``."""
         t0, t1 = self.breaks[p], self.breaks[p + 1]
-        s = 2 * (t - t0) / (t1 - t0) - 1
+        s = 2 * (t - t0) / (t1 - t0) - 1 if t1 > t0 else np.ones_like(t)
         return np.asarray(chebval(s, self.pieces[p]).T.reshape(t.size, -1))
 
     @quiet

@@ -275,7 +275,7 @@ class Alignment(Value):
         size = np.bincount(label[label >= 0], minlength=weight.size)
         order = np.argsort(-np.abs(weight), kind="stable")
         rank = np.append(np.argsort(order), -1)
-        return Groups(rank[label], direction[order], size[order], weight[order])
+        return lock(Groups(rank[label], direction[order], size[order], weight[order]))
 
     def _neurons(self, t: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``a`` (T, m), ``W`` (T, m, d) in units of exp of the third (T, m)."""

@@ -24,7 +24,9 @@ class Descent(Flow):
     Attributes
     ----------
     t : ndarray, shape (T,)
-        Flow times of the saved steps, ``saved["step"] * settings["step_time"]``.
+        Flow times of the saved steps, ``saved["step"] * settings["step_time"]``; with a schedule
+        its factors for the steps so far add up in place of their number. Where these fall below
+        rounding times repeat, and ``flow(t)`` is the last of the steps at one time.
     a, W, loss, norms, directions : ndarray
         At the saved steps, as trained.
     saved : dict of ndarray
@@ -81,8 +83,10 @@ class Descent(Flow):
         """Straight lines between saved steps, and these exactly."""
         assert self.saved is not None
         k = np.searchsorted(self.t, times, side="left")
+        there = self.t[k] == times
+        k[there] = np.searchsorted(self.t, times[there], side="right") - 1
         before = np.maximum(k - 1, 0)
-        s = np.divide(times - self.t[before], self.t[k] - self.t[before], where=k > 0,
+        s = np.divide(times - self.t[before], self.t[k] - self.t[before], where=~there,
                       out=np.ones_like(times))
         a, W = self.saved["a"], self.saved["W"]
         return ModelPath((1 - s)[:, None] * a[before] + s[:, None] * a[k],

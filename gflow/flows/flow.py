@@ -31,6 +31,7 @@ from .extension import extend
 from .margins import KKT, Margins, kkt, margins
 from .plateaus import plateaus, state_at
 from ..problem.quiet import quiet
+from ..problem.value import lock
 
 if TYPE_CHECKING:  # pragma: no cover
     import pandas
@@ -234,7 +235,8 @@ class Flow(Record):
         """
         plain_only(self.field, "the verdict on a run")
         # A state of the end is there also if only some quantities were kept.
-        return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end)
+        return judge_state(Standstill(state_at(self, self.t_end), self.field), self.t_end,
+                           float(self.settings.get("rtol", 0.0)))
 
     @quiet
     def plateaus(self) -> np.ndarray:
@@ -269,7 +271,7 @@ class Flow(Record):
         """
         self._whole("what the saddles of a run need")
         plain_only(self.field, "plateaus")
-        return plateaus(self)
+        return lock(plateaus(self))
 
     @quiet
     def margin(self) -> Margins:

@@ -243,6 +243,24 @@ def whole(value: Any, name: str) -> int:
     return int(value)
 
 
+def number_of(value: Any, name: str, count: int) -> int:
+    """Return the number of one of ``count`` things called ``name``, or say what is wrong.
+
+    Examples
+    --------
+    >>> number_of(3, "neuron", 3)
+    Traceback (most recent call last):
+        ...
+    ValueError: neuron = 3: there are neurons 0 to 2
+    """
+    value = _scalar(value)
+    if not _is(value, numbers.Integral):
+        raise TypeError(f"{name} is {short(value)}: give a whole number, 0 to {count - 1}")
+    if not 0 <= value < count:
+        raise ValueError(f"{name} = {short(value)}: there are {name}s 0 to {count - 1}")
+    return int(value)
+
+
 def sizes(**counts: Any) -> None:
     """Refuse axes of an array that are no positive whole numbers, or that no memory holds.
 

@@ -16,6 +16,8 @@ from ..problem.quiet import quiet
 from ..problem.value import Value
 
 
+ORTHOGONAL = 1e-10
+"""Largest cosine of two points that counts as zero."""
 ACCURATE = 1e-6
 """By how much of the smallest one, at most, a margin is short for rounding."""
 
@@ -67,7 +69,7 @@ class ClassMargins(Value):
         Points where that is an equality and which hold the vector.
     orthogonal : bool
         Whether the data are orthogonally separable: points of one class have positive inner
-        products, and those of different classes none.
+        products, and those of different classes none; cosines up to 1e-10 are none.
     margin : float
         Of the network with one neuron along either vector, over its squared norm: the limit of
         `gflow.Flow.margin` on orthogonally separable data, ``1 / (2 (|v_+| + |v_-|))``.
@@ -141,7 +143,8 @@ def class_margins(data: DataLike) -> ClassMargins:
     total = sum(lengths)
     margin = 1 / (2 * total)
     return ClassMargins(vectors[0], vectors[1], support,
-                        bool((inner[same] > 0).all() and (inner[~same] <= 0).all()), margin,
+                        bool((inner[same] > ORTHOGONAL).all()
+                             and (inner[~same] <= ORTHOGONAL).all()), margin,
                         lengths[0] / total, 1 / (4 * margin))
 
 

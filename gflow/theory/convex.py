@@ -277,9 +277,9 @@ def _firsts(data: Data, labels: np.ndarray, ruled: str) -> np.ndarray:
 
 
 def _told(data: Data, rays: _Rays, found: tuple[_Best, int, str], unit: float,
-          of: Callable[[float], float], notes: str = "") -> ConvexOptimum:
+          of: Callable[[float], float], others: np.ndarray | None = None) -> ConvexOptimum:
     """The result in units of the data: ``|v|`` was in units ``unit``, and ``of`` makes what was
-    asked for of a cost and of its bound."""
+    asked for of a cost and of its bound; ``others`` are multipliers of points not kept."""
     best, rounds, message = found
     v = unit * best.v @ rays.basis
     norm = row_norms(v)
@@ -289,13 +289,13 @@ def _told(data: Data, rays: _Rays, found: tuple[_Best, int, str], unit: float,
     codes = np.where(z > 0, 1, 0).astype(np.int8)
     codes[np.abs(z) <= 1e-12 * norm[:, None] * row_norms(data.X)] = 2
     codes[:, rays.keep] = best.codes
-    multipliers = np.zeros(data.n)
+    multipliers = np.zeros(data.n) if others is None else others
     multipliers[rays.keep] = best.proof / rays.size
     unmet = "" if best.unmet <= 1e-9 else f"the network misses labels by {best.unmet:.1e}"
     return ConvexOptimum(of(best.cost), of(best.bound), float(norm.sum()),
                          TwoLayerReLU(best.sign * root, W), codes, multipliers,
                          not (best.doubt or unmet), rounds,
-                         "; ".join(filter(None, (message, best.doubt, unmet, notes))))
+                         "; ".join(filter(None, (message, best.doubt, unmet))))
 
 
 @quiet
@@ -360,7 +360,8 @@ def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
             if not null.all() else np.empty(0, dtype=int)
     unit = float(np.abs(data.y[alive]).max(initial=0.0))
     if unit == 0.0:
-        return _zero(data, float(data.y @ data.y) / (2 * data.n) if decay else 0.0)
+        return _zero(data, float(data.y @ data.y) / (2 * data.n) if decay else 0.0,
+                     _at_origin(data, alive, decay))
     rays = _rays(data, alive)
     y = data.y[alive] / unit
     # In units of labels and points; the mean is over all points, those at 0 too.
@@ -371,7 +372,18 @@ def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
         return _told(data, rays, found, scale, lambda cost: scale * cost)
     lost = float(np.delete(data.y, alive) @ np.delete(data.y, alive)) / (2 * data.n)
     return _told(data, rays, found, unit / rays.size,
-                 lambda cost: decay * unit / rays.size * cost + lost)
+                 lambda cost: decay * unit / rays.size * cost + lost,
+                 _at_origin(data, alive, decay))
+
+
+def _at_origin(data: Data, alive: np.ndarray, decay: float) -> np.ndarray:
+    """Multipliers (n,) of the points at 0, which no network reaches: with decay, what is lost there
+    is part of the bound."""
+    multipliers = np.zeros(data.n)
+    if decay:
+        dead = np.delete(np.arange(data.n), alive)
+        multipliers[dead] = data.y[dead] / (data.n * decay)
+    return multipliers
 
 
 @quiet
@@ -418,8 +430,8 @@ def max_margin(data: DataLike) -> ConvexOptimum:
     return _told(data, rays, found, 1 / rays.size, lambda cost: rays.size / (2 * cost))
 
 
-def _zero(data: Data, value: float) -> ConvexOptimum:
+def _zero(data: Data, value: float, multipliers: np.ndarray) -> ConvexOptimum:
     """The network that is 0, where nothing has to be fitted, or nothing can be."""
     codes = np.zeros((1, data.n), dtype=np.int8)
     return ConvexOptimum(value, value, 0.0, TwoLayerReLU([0.0], np.zeros((1, data.d))), codes,
-                         np.zeros(data.n), True, 0, "optimal")
+                         multipliers, True, 0, "optimal")

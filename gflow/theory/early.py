@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..problem.balance import Balance
-from ..problem.checks import one_or_more
+from ..problem.checks import number_of, one_or_more
 from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
@@ -233,8 +233,7 @@ class EarlyFlow(Value):
 
     def crossing_times(self, neuron: int) -> np.ndarray:
         """Times at which a neuron changes its cell, increasing."""
-        if not 0 <= neuron < self.model.m:
-            raise ValueError(f"neuron = {neuron}: there are neurons 0 to {self.model.m - 1}")
+        neuron = number_of(neuron, "neuron", self.model.m)
         begin = int(self.crossings[:neuron].sum())
         return self._log[0][begin:begin + int(self.crossings[neuron])].copy()
 

@@ -51,8 +51,6 @@ KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
 """Kinds of a `Verdict`."""
 REST = 1e-3
 """Part of the loss that may still be lost at a rest."""
-FITTED = 1e-10
-"""Part of the loss of the network that is 0 that is none."""
 LOOKS = 5
 """Changes of pattern on the way to a fit, at most."""
 EVEN = 1e-4
@@ -113,11 +111,13 @@ class Verdict(Value):
     Attributes
     ----------
     kind : str
-        "interpolation": the loss vanishes, or is going to on this pattern. "local minimum": of the
-        landscape. "rest that no neuron leaves": a saddle of the landscape, for the run an end.
-        "rest that neurons will leave": a plateau. "on its way": not near any rest.
+        "interpolation": the loss vanishes to what is known of it (rounding, and the tolerance of a
+        run), or is going to on this pattern. "local minimum": of the landscape. "rest that no
+        neuron leaves": a saddle of the landscape, for the run an end. "rest that neurons will
+        leave": a plateau. "on its way": not near any rest.
     spurious : bool or None
-        Whether it is an end whose loss is above ``global_minimum``; None if it is no end.
+        Whether it is an end whose loss is above ``global_minimum``, by more than rounding; None if
+        it is no end.
     loss, limit : float
         Loss now, and where the pulls come to rest if no neuron wakes: NaN if that is not foreseen,
         far from an end of a loss that is not quadratic.
@@ -183,7 +183,7 @@ def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> V
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if the loss of the network overflows.
 
     References
     ----------
@@ -214,15 +214,15 @@ def verdict(model: ModelLike, data: DataLike, *, loss: LossLike = "square") -> V
     return judge_state(Standstill(model, field))
 
 
-def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
-    """The verdict on a state, with times that count from ``-since``."""
+def judge_state(stand: Standstill, since: float = 0.0, rtol: float = 0.0) -> Verdict:
+    """The verdict on a state, with times that count from ``-since``, of a run with this relative
+    tolerance."""
     field = stand.field
-    zero = float(field.value(np.zeros(field.data.n)))
     # What is reached can be reached: the bound has rounding of its own.
     best = min(least_loss(field), stand.loss)
-    limit = max(stand.loss - stand.fall, 0.0) if stand.foreseen else np.nan
-    if _fits(stand, best + FITTED * zero):
-        return _fitted(stand, best)
+    if (end := _fit(stand, best, rtol)) is not None:
+        return _fitted(stand, end, best, rtol)
+    limit = max(stand.limit, best) if stand.foreseen else np.nan
     escapes, found = escapes_of(stand)
     strongest = float(np.abs(found.value).max(initial=0.0))
     leaving = _leaving(stand, escapes, since)
@@ -238,28 +238,29 @@ def judge_state(stand: Standstill, since: float = 0.0) -> Verdict:
         kind, spurious = "rest that neurons will leave", None
     else:
         kind = "local minimum" if not failing.size else "rest that no neuron leaves"
-        spurious = (bool(limit - best > REST * zero * 1e-3) if is_quadratic(field.loss)
+        spurious = (bool(limit - best > stand.known(rtol)) if is_quadratic(field.loss)
                     else not _balanced(stand))
     return Verdict(kind, spurious, *table, failing, not failing.size, why,
                    _fate(stand, leaving, failing))
 
 
-def _fits(stand: Standstill, least: float) -> bool:
-    """Whether a network has this loss, or goes there: its neurons relax to it, if need be through
-    a few changes of pattern that hardly move them."""
+def _fit(stand: Standstill, best: float, rtol: float) -> Standstill | None:
+    """Where a network has the loss ``best`` for all that is known; None if it does not go there.
+    Its neurons relax to it, if need be through a few changes of pattern that hardly move them."""
     moved = 0.0
     for _ in range(LOOKS):
         moved += stand.move
+        least = best + stand.known(rtol)
         if stand.loss <= least and _balanced(stand):
-            return True
+            return stand
         if moved > MOVES or not stand.foreseen:
-            return False
-        if stand.loss - stand.fall > max(least, (1 - MOST) * stand.loss):
-            return False
-        if stand.stable and stand.loss - stand.fall <= least and _balanced(stand):
-            return True
+            return None
+        if stand.limit > max(least, (1 - MOST) * stand.loss):
+            return None
+        if stand.stable and stand.limit <= least and _balanced(stand):
+            return stand
         stand = Standstill(stand.ahead, stand.field)
-    return False
+    return None
 
 
 def _balanced(stand: Standstill) -> bool:
@@ -280,15 +281,16 @@ def _balanced(stand: Standstill) -> bool:
     return bool((np.abs(net) <= EVEN * np.maximum(size, SLIGHT * top)).all())
 
 
-def _fitted(stand: Standstill, best: float) -> Verdict:
-    """Of a network that reaches the global minimum."""
+def _fitted(stand: Standstill, end: Standstill, best: float, rtol: float) -> Verdict:
+    """Of a network that reaches the global minimum, at ``end``."""
     n, d = stand.field.data.n, stand.field.data.d
     none = Escapes(np.empty(0), np.empty(0, dtype=np.int8), np.empty((0, d)),
                    np.empty((0, n), dtype=np.int8), np.empty(0, dtype=np.int64), True)
-    where = "it is there" if stand.fall <= FITTED * stand.loss or stand.loss <= best else \
+    where = "it is there" if stand.loss <= best + stand.known(rtol) else \
         "its neurons relax to there"
     kind = "interpolation" if best == 0.0 else "local minimum"
-    return Verdict(kind, False, stand.loss, max(stand.loss - stand.fall, 0.0), best, none, 0.0,
+    limit = max(min(end.limit, end.loss), best) if end.foreseen else best
+    return Verdict(kind, False, stand.loss, limit, best, none, 0.0,
                    np.empty(0, dtype=LEAVING), np.empty(0, dtype=np.int64), True,
                    "there the loss has its least value over networks of any width", where)
 
@@ -410,7 +412,8 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     Raises
     ------
     TypeError, ValueError
-        On bad input, and if there is no direction of escape: at a global minimum.
+        On bad input, and if there is no direction of escape: at a global minimum, or where the
+        network comes to one by itself.
 
     References
     ----------
@@ -437,12 +440,16 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     field = Field(in_range(data), chosen, model.activation)
     plain_only(field, "an escape")
     stand = Standstill(model, field)
-    if stand.loss <= least_loss(field) or not stand.scale > 0:
+    least = least_loss(field) + stand.known()
+    if stand.loss <= least:
         raise ValueError("this network is at the global minimum: there is nothing to escape from")
+    if stand.foreseen and stand.limit <= least:
+        raise ValueError("this network comes to the global minimum by itself, if its pattern "
+                         "stays: there is nothing to escape from, so integrate it as it is")
     escapes, _ = escapes_of(stand)
     if not len(escapes):
-        raise ValueError("no direction was found on which a new neuron would grow: the network is "
-                         "at the least loss that any width can reach")
+        raise ValueError("no direction was found on which a new neuron would grow where this "
+                         "network comes to rest: any small neuron would shrink there")
     unit = np.exp(model.log_scale[kept])
     return TwoLayerReLU(np.append(model.a[kept] * unit, escapes.sign[0] * size),
                         np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))

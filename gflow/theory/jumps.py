@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..engines.events import ON
+from ..problem.checks import one_or_more
 from ..problem.data import Data
 from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, model_and_data, relu_only
@@ -13,13 +14,12 @@ from ..problem.loss import SQUARE
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
 from ..problem.tables import Table, indices
+from .classes import ORTHOGONAL
 from .early import early_flow
 from .field import in_range
 from ..problem.quiet import quiet
 from ..problem.value import Value
 
-ORTHOGONAL = 1e-10
-"""Largest cosine of two points that counts as zero."""
 TIE = 1e-12
 """Relative difference of two jump times that counts as none."""
 
@@ -99,10 +99,10 @@ class JumpProcess(Value):
     ----------
     times : ndarray, shape (J,)
         Times of the jumps, in units of ``ln(1/lambda)``.
-    neurons : list of ndarray, length J
+    neurons : tuple of ndarray, length J
         Neurons that fire at each jump: those of one sign that grow on the same points, which share
         the fit.
-    points : list of ndarray, length J
+    points : tuple of ndarray, length J
         Points fitted by each jump.
     losses : ndarray, shape (J + 1,)
         Loss before the first jump and after each.
@@ -124,7 +124,7 @@ class JumpProcess(Value):
           time  neurons  points  loss after
       0.894427        1    0, 1           0
     >>> process.neurons, process.points, process.times
-    ([array([1])], [array([0, 1])], array([0.89442719]))
+    ((array([1]),), (array([0, 1]),), array([0.89442719]))
     >>> process.loss([0.5, 1.5])
     array([1.25, 0.  ])
     """
@@ -145,8 +145,8 @@ class JumpProcess(Value):
         now, self.ambiguous = 0.0, 0
         times, exponents = [], [c]
         losses, squares = [float(mean_loss(SQUARE, np.zeros(n), y))], [0.0]
-        self.neurons: list[np.ndarray] = []
-        self.points: list[np.ndarray] = []
+        fire: list[np.ndarray] = []
+        fitted: list[np.ndarray] = []
         while True:
             sets = self.active & left
             rate = np.sqrt(sets @ pull) * (unit / n)
@@ -164,18 +164,22 @@ class JumpProcess(Value):
             left = left & ~sets[i]
             times.append(now)
             exponents.append(c)
-            self.neurons.append(together[same])
-            self.points.append(np.flatnonzero(sets[i]))
+            fire.append(together[same])
+            fitted.append(np.flatnonzero(sets[i]))
             losses.append(float(mean_loss(SQUARE, np.where(left, 0.0, y), y)))
             squares.append(squares[-1] + float(row_norms((y / safe)[sets[i]])))
         self.times, self.exponents = np.array(times), np.array(exponents)
         self.losses, self.squares = np.array(losses), np.array(squares)
+        self.neurons, self.points = tuple(fire), tuple(fitted)
         self.lock()
 
     def loss(self, t: ArrayLike) -> np.ndarray:
         """Loss of the limit at times ``t`` (T,) in units of ``ln(1/lambda)``; shape (T,)."""
-        losses: np.ndarray = self.losses[np.searchsorted(self.times, t, side="right")]
-        return losses
+        times = one_or_more(t, "t")
+        if times.size and times.min() < 0:
+            raise ValueError(f"t = {times.min():g} is negative: the jump process starts at 0")
+        losses = self.losses[np.searchsorted(self.times, times, side="right")]
+        return np.asarray(losses if np.ndim(t) else losses[0])
 
     def _table(self) -> Table:
         rows = [(f"{t:.6g}", indices(neurons), indices(points), f"{loss:.6g}")

@@ -15,7 +15,7 @@ from ..problem.checks import positive, real_array
 from ..problem.data import as_data
 from ..problem.inputs import DataLike
 from ..problem.loss import NAMED, as_labels
-from ..problem.norms import row_norms
+from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.value import Value
 from .classes import shortest
@@ -145,7 +145,8 @@ def nearly_orthogonal(data: DataLike, a: ArrayLike, slope: float) -> NearlyOrtho
     ------
     TypeError, ValueError
         On bad input, or if the network of these conditions does not meet them: some ``lambda`` is
-        not positive, or a neuron is not active on its own class alone.
+        not positive, or a neuron is not active on its own class alone. Also if these are beyond
+        double precision.
 
     References
     ----------
@@ -162,8 +163,12 @@ def nearly_orthogonal(data: DataLike, a: ArrayLike, slope: float) -> NearlyOrtho
     y, a = as_labels(NAMED["logistic"], data.y), real_array(a, "a", 1)
     if not ((a > 0).any() and (a < 0).any()):
         raise ValueError("a: all output weights have one sign; give some of either one")
-    gram = data.X @ data.X.T
-    shares = np.array([a[a > 0] @ a[a > 0], a[a < 0] @ a[a < 0]])
+    # In units of the largest weight and the shortest point, and of points by their directions:
+    # squares of others may be beyond double precision.
+    lengths, unit = row_norms(data.X), float(np.abs(a).max())
+    own_a, least, U = a / unit, float(lengths.min()), unit_rows(data.X)
+    gram = U @ U.T
+    shares = np.array([own_a[a > 0] @ own_a[a > 0], own_a[a < 0] @ own_a[a < 0]])
     # Of a neuron of either sign: how much a point of label y counts, and its output.
     own = np.outer([1.0, -1.0], y)
     signed = np.where(own > 0, own, slope * own)
@@ -171,24 +176,28 @@ def nearly_orthogonal(data: DataLike, a: ArrayLike, slope: float) -> NearlyOrtho
     if np.linalg.matrix_rank(system) < data.n:
         raise ValueError("equal margins do not tell how much each point supports: some points are "
                          "equal, or too far from orthogonal; leave some away")
-    multipliers = np.linalg.solve(system, np.ones(data.n))
-    positive_, negative = (signed * multipliers) @ data.X
-    active = own * (np.array([positive_, negative]) @ data.X.T)
-    if not (multipliers > 0).all() or not (active > 0).all():
-        k = int(np.argmin(np.minimum(multipliers, active.min(axis=0))))
+    held = np.linalg.solve(system, least / lengths)
+    v = (signed * held) @ U
+    active = own * (v @ U.T)
+    if not (held > 0).all() or not (active > 0).all():
+        k = int(np.argmin(np.minimum(held, active.min(axis=0))))
         raise ValueError(f"point {k} is too far from orthogonal to the others for all points to "
                          "support one network of rank two: the theorem says nothing")
-    size = shares @ (np.array([positive_, negative])**2).sum(axis=1)
-    return NearlyOrthogonal(positive_, negative, multipliers, float(1 / np.sqrt(size)),
-                            _near(gram, slope))
+    margin = least * unit / float(np.sqrt(shares @ (v**2).sum(axis=1)))
+    multipliers, v = held / unit / least / unit / lengths, v / least / unit / unit
+    if not (np.isfinite(margin + multipliers.sum() + np.abs(v).sum()) and margin > 0
+            and (multipliers > 0).all() and v.any(axis=1).all()):
+        raise ValueError("the multipliers of points of these lengths leave the range of double "
+                         "precision: rescale X or a")
+    return NearlyOrthogonal(v[0], v[1], multipliers, margin, _near(gram, lengths / least, slope))
 
 
-def _near(gram: np.ndarray, slope: float) -> float:
-    """See `NearlyOrthogonal.near`."""
-    squares = gram.diagonal()
-    inner = float(np.abs(gram - np.diag(squares)).max())
-    bound = 3 / slope**3 * squares.max() / squares.min() * len(gram) * inner
-    return float(squares.min() / bound) if bound > 0 else np.inf
+def _near(cosines: np.ndarray, lengths: np.ndarray, slope: float) -> float:
+    """See `NearlyOrthogonal.near`; ``lengths`` (n,) in units of the shortest."""
+    inner = float((np.abs(cosines - np.diag(cosines.diagonal()))
+                   * lengths[:, None] * lengths).max())
+    bound = 3 / slope**3 * float(lengths.max())**2 * len(cosines) * inner
+    return 1 / bound if bound > 0 else np.inf
 
 
 def _symmetric(X: np.ndarray, y: np.ndarray) -> bool:

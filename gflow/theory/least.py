@@ -13,8 +13,8 @@ from ..problem.norms import row_norms
 from ..problem.theirs import theirs
 
 NOTHING = 1e-28
-"""Losses below this part of that of the network that is 0 are rounding: squares of relative
-residuals of 1e-14."""
+"""Losses of the points of a ray below this part of those at output 0 are rounding: squares of
+relative residuals of 1e-14."""
 EPS = float(np.finfo(float).eps)
 """The same part for losses that are not quadratic: they may be made of differences, such as
 ``sqrt(1 + r^2) - 1``, that are known to this part of their terms only."""
@@ -39,7 +39,9 @@ def least_loss(field: Field) -> float:
     0.09375
     """
     data, A = field.data, field.data.arrangement
-    h = np.zeros(data.n)
+    nothing = NOTHING if is_quadratic(field.loss) else EPS
+    origin = A.label < 0
+    total = _total(field, origin, np.zeros(int(origin.sum())))
     for c in range(len(A.normal)):
         for side in (1.0, -1.0):
             own = np.flatnonzero((A.label == c) & (side * A.length > 0))
@@ -53,9 +55,16 @@ def least_loss(field: Field) -> float:
                 slope = float(x @ field.first_pulls[own]) / float(x @ x)
             else:
                 slope = _slope(field, own, x)
-            h[own] = slope * x
-    value, zero = float(field.value(h)), float(field.value(np.zeros(data.n)))
-    return 0.0 if value <= (NOTHING if is_quadratic(field.loss) else EPS) * zero else value
+            # Ray by ray: beside large labels of others what is left here is not rounding.
+            value, zero = _total(field, own, slope * x), _total(field, own, np.zeros(own.size))
+            total += 0.0 if value <= nothing * zero else value
+    return total / data.n
+
+
+def _total(field: Field, own: np.ndarray, h: np.ndarray) -> float:
+    """Sum of the losses of the points ``own`` (k,) at outputs ``h`` (k,)."""
+    with theirs:
+        return float(np.sum(np.asarray(field.loss.value(h, field.data.y[own]), dtype=float)))
 
 
 def _slope(field: Field, own: np.ndarray, x: np.ndarray) -> float:

@@ -29,7 +29,7 @@ from ..problem.loss import is_endless, is_quadratic
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
 from .early import EarlyFlow, early_flow
-from .least import RANK, least_over
+from .least import EPS, RANK, least_over
 
 SECANT = 1e-6
 """Part of the terms of an output below which it is rounding, that says nothing about pulls."""
@@ -49,6 +49,8 @@ by rounding."""
 BALANCED = 1e-9
 """Relative difference of ``|a|`` and ``|w|`` that is rounding. A balanced neuron that shrinks does
 so for ever; one that is not turns around when its weights are down to that difference."""
+KNOWN = 1e-13
+"""Part of its terms to which an output is known: rounding of sums and of weights."""
 FLAT = 1e-7
 """Fields below this part of the sum of all terms are none, where a neuron is at rest."""
 CONVEX = 12
@@ -124,6 +126,11 @@ class Standstill:
     scale : float
         Sum of the terms of all fields, ``sum |p_k| |x_k| / n``.
 
+    Raises
+    ------
+    ValueError
+        If the loss overflows, or squares of weights.
+
     Examples
     --------
     >>> model = TwoLayerReLU([1.0, 1e-6], [[1.0, 0.0], [0.0, 1e-6]])
@@ -140,11 +147,16 @@ class Standstill:
         # Directions as they are; sizes may be below the range of double precision.
         self.W = balanced(model.a, on_surfaces(field.data, model.W))
         a, W = model.a * unit, self.W * unit[:, None]
-        h = field.outputs(a, W)
+        # Outputs are those of the network as it is: residuals may be less than what this moves.
+        h = field.outputs(a, model.W * unit[:, None])
         p = field.pulls(h)
         self.loss, self.h = float(field.value(h)), h
+        with np.errstate(over="ignore"):
+            size = a**2 + row_norms(W)**2
+            if not np.isfinite(self.loss + p @ p + size.sum()):
+                raise ValueError("the loss of this network overflows, or squares of its weights: "
+                                 "rescale the data, or give smaller weights")
         self._before = codes_at(field, model.a, self.W, p)
-        size = a**2 + row_norms(W)**2
         carries = self._reach(a, W, p) > LIGHT
         self.live = (size > LIGHT * size.max()) & carries & (self._before != 0).any(axis=1)
         self._stays = self._relax(a, W, p)
@@ -251,7 +263,7 @@ class Standstill:
         (n, r) would follow for ever, along which there is no curvature. Takes ``fall`` from
         there."""
         field, size = self.field, row_norms(self.field.data.X)
-        h = self.h + F @ (F.T @ rho) / field.data.n
+        self._end = h = self.h + F @ (F.T @ rho) / field.data.n
         there = field.pulls(h)
         # That of the quadratic may be more than there is.
         self.fall = max(self.loss - float(field.value(h)), 0.0)
@@ -266,10 +278,10 @@ class Standstill:
         found = least_over(self.field, self.h, F)
         self._parts = np.zeros_like(self._parts)
         if found is None:
-            self.pulls, self.fall = p, np.inf
+            self.pulls, self.fall, self._end = p, np.inf, np.full(len(p), np.nan)
         else:
-            self.pulls = found.pulls
-            self.fall = max(self.loss - float(self.field.value(self.h + found.change)), 0.0)
+            self.pulls, self._end = found.pulls, self.h + found.change
+            self.fall = max(self.loss - float(self.field.value(self._end)), 0.0)
         self._from = self.pulls
         return np.zeros_like(p) if found is None else found.effort
 
@@ -322,11 +334,54 @@ class Standstill:
         return float(left @ left + lag @ parts**2) / n
 
     @cached_property
+    def limit(self) -> float:
+        """The loss at rest, from the outputs there: the difference of two losses knows nothing of
+        one that is far less than they are. NaN if it is not known."""
+        field, first = self.field, self.field.first_pulls
+        if not is_quadratic(field.loss):
+            return float(field.value(self._end))
+
+        def left(h: np.ndarray) -> np.ndarray:
+            for _ in range(2):
+                h = h - self._basis @ (self._basis.T @ h)
+            return h
+
+        # Outputs of live neurons are made up for; where they are large, they hide labels.
+        kept = left(self.h - self._small)
+        kept[np.abs(kept) <= KNOWN * self._terms.max()] = 0.0
+        return float(field.value(first - left(first - self._small - kept)))
+
+    def known(self, rtol: float = 0.0) -> float:
+        """By how much losses at rest may be wrong: by rounding of labels and outputs, and by the
+        relative tolerance of the run that has led here. That moves weights along features, to
+        which the pulls at rest are orthogonal: its square counts."""
+        field = self.field
+        sure = KNOWN * self._terms
+        wide = np.maximum(sure, rtol * (self._terms - np.abs(field.data.y)))
+        bend = field.curvature(self.h)
+        known = float(np.mean(np.abs(self.pulls) * sure + bend * wide**2 / 2))
+        # Other losses may be made of differences of larger terms.
+        return known if is_quadratic(field.loss) else (
+            known + 8 * EPS * float(field.value(np.zeros(field.data.n))))
+
+    @cached_property
+    def _terms(self) -> np.ndarray:
+        """Sum of the magnitudes of a label and of what neurons put out (n,)."""
+        reach = rest.reach(self.model.a * np.exp(self.model.log_scale), self._sizes[1],
+                           self.field.data.X)
+        return np.asarray(np.abs(self.field.data.y) + reach)
+
+    @cached_property
+    def _small(self) -> np.ndarray:
+        """Outputs (n,) of the neurons that do not carry the output."""
+        a = np.sign(self.model.a) * self._sizes[0]
+        return self.field.outputs(np.where(self.live, 0.0, a), self._sizes[1])
+
+    @cached_property
     def _aside(self) -> np.ndarray:
         """What neurons that do not carry the output do to the pulls (n,), beyond what the live
         ones make up for."""
-        a, W = np.sign(self.model.a) * self._sizes[0], self._sizes[1]
-        small = self.field.outputs(np.where(self.live, 0.0, a), W)
+        small = self._small
         if is_quadratic(self.field.loss):
             small = small * self._bend
         else:

@@ -99,7 +99,8 @@ def waking(stand: Standstill, share: float = WAKES, relaxing: bool = True) -> Wa
         first = int(np.argmin(found.time))
         time, grown = float(found.time[first]), float(found.rate[first] * found.time[first])
     # Without a neuron that grows at rest, one may be led there on the way.
-    if not relaxing or not stand.turning.size or stand.off(time) <= SMALL * max(grown, 1.0):
+    relaxing = relaxing and stand.rates.size > 0 and stand.turning.size > 0
+    if not relaxing or stand.off(time) <= SMALL * max(grown, 1.0):
         return found
     return _of(stand, _relaxing(stand, LONGER * time), share)
 
