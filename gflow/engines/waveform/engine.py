@@ -390,8 +390,8 @@ class Waveform:
         return frame, (self.rtol * most)**2 * self.data.n
 
     def _part(self, frame: Frame, outcome: Outcome) -> float:
-        """The part of a window up to the first release that has to be at the end of one; 0 if
-        neurons have been let go of at its start, where it begins anew."""
+        """The part of a window up to the first release that has to be at the end of one; 0 if it is
+        to be made again, for neurons have been let go of at its start, or see `vague_release`."""
         if self._vague(frame, outcome):
             return 0.0
         part = (self._blurred(frame.log, outcome) + 1) / 2
