@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 import gflow
 from gflow import Data
+from gflow.engines.at_zero import way_out
 from gflow.engines.pattern import Pattern, codes_at
 from gflow.engines.waveform.freed import MOST, Freed
 from gflow.engines.waveform.window import Window
@@ -112,6 +113,50 @@ def test_close_to_a_hyperplane_only_because_it_has_grown_is_no_choice():
     assert len(flow.choices) == 5
     assert all(pair in codes for pair in flow.choices[["neuron", "point"]].tolist())
     assert flow.certificate().ok
+
+
+@pytest.mark.parametrize("method", [*METHODS, "Radau"])
+@pytest.mark.parametrize("rtol", [1e-5, 1e-8, 1e-11])
+@pytest.mark.parametrize("angle", [-2e-12, -5e-13, 5e-13, 2e-12])
+def test_of_two_hyperplanes_of_almost_one_direction_the_first_one_decides(method, rtol, angle):
+    # It is point 1 that holds the neuron, and point 2 that draws it over both: it gets there only
+    # if its hyperplane is first, be it by less than contacts of one instant may be apart.
+    X = np.array([[1.0, -1.0], [0.0, 1.0], [-angle, 1.0]])
+    flow = gflow.integrate(([-0.01], [[0.01, -0.003]]), (X, [1.0, 2.0, -3.0]), 1.5, method=method,
+                           rtol=rtol)
+    kinds = flow.events[["point", "kind"]].tolist()
+    assert kinds == ([(1, "slide")] if angle > 0 else [(2, "activate"), (1, "activate")])
+    assert not len(flow.choices) and flow.certificate().ok
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("beside, ways", [(0.5, [(0, 1, 0, 1, 2)]), (-0.5, [])])
+def test_a_neuron_that_stays_at_zero_by_convention_is_named(method, beside, ways):
+    # On the ray of point 0 it shrinks to w = 0, where point 1 would have it grow again: what is
+    # less than any error of w decides.
+    flow = gflow.integrate(([1.0], [[0.1, 0.0]]), ([[1.0, 0.0], [-1.0, 1.0]], [-0.5, beside]), 9.0,
+                           method=method)
+    assert flow.choices[["neuron", "point", "to", "other", "solutions"]].tolist() == ways
+    assert not flow.W[-1].any() and ("not unique" in flow.message) == bool(ways)
+    assert flow.certificate().ok
+    if ways:
+        # |w| = 1e-9 to the other side, and it is gone: a' = -|w| r / 2, w' = -a r / 2 before.
+        other = gflow.integrate(([1.0], [[0.1, 1e-9]]), (flow.data.X, flow.data.y), 9.0,
+                                method=method)
+        assert np.abs(other.W[-1]).max() > 0.1
+        assert flow.choices["time"][0] == pytest.approx(flow.events["time"][-1], abs=1e-9)
+
+
+@given(st.integers(0, 10**6))
+def test_a_way_out_of_zero_is_one(seed):
+    rng = np.random.default_rng(seed)
+    X = rng.standard_normal((rng.integers(1, 7), 2))
+    data = Data(X, np.zeros(len(X)))
+    p = rng.standard_normal(data.n) - rng.choice([0.0, 1.0])
+    turn = np.linspace(0.0, 2 * np.pi, 4001)
+    G = np.maximum(np.column_stack([np.cos(turn), np.sin(turn)]) @ data.X.T, 0.0) @ p
+    k = way_out(1.0, p, data)
+    assert G.max() > 0.0 and p[k] > 0.0 if k >= 0 else G.max() < 0.2 * np.abs(p).sum()
 
 
 def test_more_hyperplanes_than_directions():

@@ -18,6 +18,7 @@ from ..problem.loss import SQUARE, Loss, undefined
 from ..problem.network import TwoLayer
 from ..problem.units import exponent, mantissas
 from ..problem.norms import row_norms
+from .at_zero import stayed
 from .events import OFF, ON, SLIDING, point_codes
 from .run import Stop
 
@@ -325,6 +326,10 @@ class Pattern:
             bool(self.activation.slope),
             None if self.shrinking is None else self.shrinking * W[i])
         W[i] = w
+        on_line = i in self.slides and len(self.slides[i].basis) == self.data.d - 1
+        if rest and touched.size and not on_line and self.data.d > 1:
+            # Slides on a line end at 0 itself; others pass it by as little as may be an error.
+            self.choices.append(stayed(i, t, a[i], p, self.data))
         if choices != 1 and (t == 0.0 or (side != self.side[i]).any()):
             # One that changes nothing has been made before.
             planes = np.flatnonzero(on_it)
@@ -332,7 +337,8 @@ class Pattern:
             row[:, 0], row[:, 1], row[:, 2] = i, t, planes
             row[:, 3], row[:, 4], row[:, 5] = side[planes], other[planes], choices
             self.choices.append(row)
-        if self.data.d == 1 and (side * (A.normal @ w) < 0.0).any():
+        if self.data.d == 1 and ((side * (A.normal @ w) < 0.0).any()
+                                 or touched.size and abs(w[0]) <= AT_REST * abs(a[i])):
             # On a line all of w is what it has passed 0 by, and it would be there again at once.
             W[i] = 0.0
         self.side[i] = side

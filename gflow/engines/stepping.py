@@ -26,6 +26,7 @@ from .drift import Drift
 from .events import OFF, SLIDING
 from .gear import Gear
 from .held import Held
+from .instant import SIMULTANEOUS, together
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run
 from .standing import bury, fastest, last_piece
@@ -507,11 +508,12 @@ class Stepping:
         part = min(1.0, 4 * self.spacing / (t1 - t0))
         found: list[tuple[float, int, int, int]] = []
         while not found:
-            window = (2e-12 + 16 * np.spacing(t1) / (t1 - t0)) / part
+            rounding = 16 * np.spacing(t1) / (t1 - t0) / part
             early = restrict(degree, 2 * part - 1) @ series if part < 1 else series
             W = np.ascontiguousarray(early[:, self.m:]).reshape(degree + 1, self.m, self.d)
             who, what, when = crossings(W, pattern.in_reach(W[0]), pattern.loose,
-                                        self._bands(W[0]), normal, halves(degree), window)
+                                        self._bands(W[0]), normal, halves(degree),
+                                        SIMULTANEOUS / part + rounding)
             found = [(float(s), int(i), int(h), CROSS) for s, i, h in zip(when, who, what)]
             if pattern.slides:
                 ends = sliding.contacts(self, early, t0, part * (t1 - t0), self.held)
@@ -529,8 +531,8 @@ class Stepping:
             return []
         first = min(s for s, *_ in found)
         self.spacing = (first + 1) / 2 * part * (t1 - t0) + 16 * np.spacing(t1)
-        return sorted(((s + 1) * part - 1, i, h, kind) for s, i, h, kind in found
-                      if s <= first + window)
+        return sorted(((s + 1) * part - 1, i, h, kind) for s, i, h, kind in together(
+            found, W, normal, SIMULTANEOUS / part + rounding, rounding))
 
     def switch(self, contacts: list[tuple[int, int, int]]) -> None:
         """Change the pattern at the present time."""

@@ -447,7 +447,8 @@ def land(u, s, size_w, count, hits, first, near_count, freed, outward, side, D, 
             continue
         lies = abs(row_dot(sides.normal, plane, work.w)) <= ON_SURFACE * size_w
         for e in range(hits):
-            if touched[e] == plane and when[e] <= first + SIMULTANEOUS:
+            # What it meets a moment later it may not meet at all once it has turned here.
+            if touched[e] == plane and when[e] <= first:
                 lies = True
         if lies:
             Z[total] = plane

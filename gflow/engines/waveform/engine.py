@@ -484,6 +484,8 @@ class Waveform:
             lambda s: self.path.scaled(np.array([window.t0 + (s + 1) / 2 * length]))[0][0]))
         if len(log) and not self.activation.slope:
             self.choices.append(logs.through_zero(frame.side, log, window, self.pattern.begun))
+            self.choices += logs.put_at_zero(self.data, frame.side, log, window.U[:, 0],
+                                             outcome.series, window)
         if self.activation.slope:
             self.choices.append(logs.leaky_choices(self.data, log, outcome.series, window))
             i, t = logs.passed_zero(frame.side, log, window, self.data.d)

@@ -12,6 +12,7 @@ from ...kernels.logs import any_small
 from ...kernels.switch import SMALL
 from ...problem.data import Arrangement, Data
 from ...problem.norms import row_norms
+from ..at_zero import stayed
 from ..events import changed_points
 from ..pattern import undecided
 from .window import Window
@@ -68,6 +69,20 @@ def passed_zero(side: np.ndarray, log: np.ndarray, window: Window, d: int) -> tu
             return i, float(times(s, window))
         slides[i] += int(new == 0) - int(old == 0)
     return -1, window.t1
+
+
+def put_at_zero(data: Data, side: np.ndarray, log: np.ndarray, a: np.ndarray, series: np.ndarray,
+                window: Window) -> list[np.ndarray]:
+    """The same of neurons that came to ``w = 0`` on a window which they began on sides ``side``
+    (m, C) with output weights ``a`` (m,), not on a line; see `gflow.engines.at_zero.stayed`."""
+    rows = []
+    for e in np.flatnonzero((log[:, 2] == -1) & (data.d > 1)).tolist():
+        i, s = int(log[e, 0]), float(log[e, 1])
+        own = log[(log[:, 0] == i) & (log[:, 1] <= s) & (log[:, 2] >= 0)]
+        slides = (side[i] == 0).sum() + (own[:, 4] == 0).sum() - (own[:, 3] == 0).sum()
+        if slides < data.d - 1:
+            rows.append(stayed(i, float(times(log[e, 1], window)), a[i], chebval(s, series), data))
+    return rows
 
 
 def through_zero(side: np.ndarray, log: np.ndarray, window: Window, begun: np.ndarray
