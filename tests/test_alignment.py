@@ -1,5 +1,8 @@
 """Measures of alignment on runs: fields by another solver, phases against what theory predicts."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 from scipy.optimize import lsq_linear
@@ -188,5 +191,8 @@ def test_phases_do_not_know_the_reported_times(method):
 
 
 def test_groups_and_plateaus_cannot_be_changed(three_points):
-    for array in (*three_points.alignment().groups(), three_points.plateaus()):
+    groups = three_points.alignment().groups()
+    again = pickle.loads(pickle.dumps(groups))
+    for array in (*groups, *again, *copy.deepcopy(groups), three_points.plateaus()):
         assert not array.flags.writeable
+    assert type(again) is type(groups) and again.size.tolist() == groups.size.tolist()

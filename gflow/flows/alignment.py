@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Iterator, NamedTuple
+from typing import Callable, Iterator, NamedTuple
 
 import numpy as np
 
@@ -101,6 +101,14 @@ class Groups(NamedTuple):
     direction: np.ndarray
     size: np.ndarray
     weight: np.ndarray
+
+    def __reduce__(self) -> tuple[Callable[..., Groups], tuple[np.ndarray, ...]]:
+        """Arrays that come out of a pickle can be written to."""
+        return _locked, tuple(self)
+
+
+def _locked(*parts: np.ndarray) -> Groups:
+    return lock(Groups(*parts))
 
 
 class Alignment(Value):
