@@ -53,7 +53,7 @@ REST = 1e-3
 """Part of the loss that may still be lost at a rest."""
 LOOKS = 5
 """Changes of pattern on the way to a fit, at most."""
-EVEN = 1e-4
+EVEN = 1e-9
 """Part of the pulls of a ray below which their sum is none."""
 SLIGHT = 1e-10
 """Part of the largest pull below which that of a ray is rounding."""
