@@ -9,7 +9,7 @@ from scipy.integrate import RK45
 import gflow
 from gflow.engines.gear import Gear
 from validation.doubts import Drawn
-from validation.faults import draw_setting, run
+from validation.faults import draw, draw_setting, outputs, run
 
 START = ([0.3, -0.4, 0.5], [[0.2, 0.2], [-0.1, 0.4], [0.3, -0.4]])
 APART = ([[3.0, 0.5], [0.4, -0.1], [-0.2, 0.3]], [1.0, 0.5, -0.4])
@@ -94,3 +94,13 @@ def test_stiff_beside_a_layer_that_is_far_larger(a, W, loss):
                            stop=gflow.stop.wall_time(20.0))
     assert flow.status == "finished" and flow.stats["steps"] < 200
     assert flow.loss[-1] == pytest.approx(loss, rel=1e-8)
+
+
+@pytest.mark.parametrize("rtol", [1e-6, 1e-8])
+def test_a_slide_does_not_end_by_the_swing_of_a_step(rtol):
+    # A step of DOP853 near its limit of stability, cut where a slide ends: in between its dense
+    # output was off by 50 rtol, and the outputs by 2000 rtol for good.
+    ends = [run(draw(22039963)[1], method, own) for method, own in (
+        ("DOP853", rtol), ("waveform", 1e-12))]
+    assert all(flow.status == "finished" for flow in ends)
+    assert np.abs(outputs(ends[0]) - outputs(ends[1])).max() < 100 * rtol

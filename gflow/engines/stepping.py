@@ -21,7 +21,7 @@ from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW,
 from ..kernels.chebyshev import halves, nodes, restrict, to_series
 from ..problem.norms import row_norms
 from ..problem.theirs import is_theirs
-from . import failing, sliding
+from . import failing, interpolant, sliding
 from .drift import Drift
 from .events import OFF, SLIDING
 from .gear import Gear
@@ -47,8 +47,6 @@ TINY = float(np.finfo(float).tiny)
 EPS = float(np.finfo(float).eps)
 TRIM = 1e-3
 """Dense output is kept to this part of ``rtol``."""
-BLUR = 2.0
-"""Errors of times, in units of their spacing; a tail is up to a half of what they do."""
 STALLED = 1000
 IDLE, SOON = 3, 0.01
 """Contacts in a row that change nothing, each sooner than this part of the time after the one
@@ -71,6 +69,9 @@ SHIFTED = 0.1
 STRAYED, TRIES = 10.0, 5
 """One that left them by so many ``rtol`` comes from a step that is worse than its stepper says, or
 than the part of it before a contact shows: such a step is made again, shorter, so many times."""
+MISSED = 30.0
+"""So is one whose dense output misses the field by so many ``rtol`` over the step where a contact
+cuts it; errors there are a sixth of that or so. Larger: errors of swings / smaller: more steps."""
 
 
 def loosely(method: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
@@ -418,7 +419,7 @@ class Stepping:
         series = self._series(dense, t0, t1, degree)
         if not np.isfinite(series).all():
             self.fail(series[-1], "")
-        error = self._tail(series)
+        error = interpolant.tail(series, self._units(series[0]))
         grow = (self.rtol / error) ** (1 / len(series)) if error > 0 else 5.0
         self.longest = (t1 - t0) * min(5.0, max(0.2, 0.9 * grow))
         found = self.contacts(series, t0, t1)
@@ -427,13 +428,15 @@ class Stepping:
             cut = t0 + (first + 1) * (t1 - t0) / 2
             if cut > t0:
                 series = self._series(dense, t0, cut, degree)
-                error = self._tail(series)
+                error = interpolant.tail(series, self._units(series[0]))
             t1 = cut
-        if t1 - t0 > 16 * np.spacing(t0) and error > max(self.rtol, self._blur(series, t0, t1)):
+        if t1 - t0 > 16 * np.spacing(t0) and error > max(
+                self.rtol, interpolant.blur(series, self._units(series[0]), t0, t1)):
             self.rejected += 1
             return None
         state = self._put_back(series, t1) if t1 > t0 else self.state
-        if t1 > t0 and self.shift > STRAYED * self.rtol and self.strayed < TRIES:
+        if t1 > t0 and self.strayed < TRIES and (
+                self._misses(series, t1, t1 - t0) if found else self.shift > STRAYED * self.rtol):
             self.rejected += 1
             self.strayed += 1
             self.longest = (t1 - t0) / 2
@@ -476,20 +479,19 @@ class Stepping:
         series[0] += self.state
         return series
 
-    def _tail(self, series: np.ndarray) -> float:
-        """First neglected coefficient, relative to its neuron, by geometric extrapolation."""
-        size = self.sizes(series[0])
+    def _units(self, state: np.ndarray) -> np.ndarray:
+        """`sizes`, 1 for what is 0."""
+        size = self.sizes(state)
         size[size == 0] = 1.0
-        last, previous = (float((np.abs(series[j]) / size).max()) for j in (-1, -2))
-        return last * min(1.0, last / previous) if previous > 0 else last
+        return size
 
-    def _blur(self, series: np.ndarray, t0: float, t1: float) -> float:
-        """What rounding of times does to a step, relative to its neurons: late in a long run that
-        is more than ``rtol`` where something is fast."""
-        size = self.sizes(series[0])
-        size[size == 0] = 1.0
-        change = float((np.abs(series[1:]).sum(axis=0) / size).max())
-        return BLUR * change * float(np.spacing(t0) / (t1 - t0))
+    def _misses(self, series: np.ndarray, t1: float, length: float) -> bool:
+        """Whether a part of a step is worse than its end: see `MISSED`."""
+        if self.shift > STRAYED * self.rtol or self.method in IMPLICIT:
+            return self.shift > STRAYED * self.rtol
+        state = series.sum(axis=0)
+        change = self.velocity(t1, state) * length
+        return interpolant.missed(series, change, self._units(state)) > MISSED * self.rtol
 
     def _note_progress(self, passed: float, contact: tuple[float, int, int, int]) -> None:
         self.stalled = self.stalled + 1 if passed <= 4 * np.spacing(self.t) else 0
