@@ -200,7 +200,8 @@ def test_neurons_that_shrink_in_a_cone_keep_nobody_awake(method, loss, decay, sl
     start = gflow.TwoLayerReLU(a, W, slope=slope)
     early, late = (gflow.integrate(start, (X, y), t, loss=loss, decay=decay, method=method)
                    for t in (1e3 / decay, 1e12))
-    assert late.status == "finished" and late.stats["steps"] < 1000
+    assert late.status == "finished"
+    assert late.stats["steps"] < (250 if method == "waveform" else 1000)
     np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=0, atol=1e-7)
     assert late.certificate().ok
 

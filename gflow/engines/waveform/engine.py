@@ -445,14 +445,19 @@ class Waveform:
         if slides.any():
             keep_on(U, self.side, self.marcher.geometry.normal, self.patterns.of, slides)
         self.power = (self.power if power is None else power).copy()
-        normalise(U, self.power)
+        self.put_back(U, self.power)
+        self.U = U
+
+    def put_back(self, U: np.ndarray, power: np.ndarray) -> None:
+        """Put neurons ``U`` in units of 2 to the ``power`` (m,) on their invariant, in place, with
+        mantissas near 1."""
+        normalise(U, power)
         # In arrays like those of the stepper: others would be compiled again.
         a, W = U[:, 0].copy(), U[:, 1:].copy()
         if self.decay * self.t * EPS < self.rtol:
             # Later nobody knows what decay has left of them.
-            self.balance.restore(a, W, self.power - self.unit, -self.decay * self.t)
+            self.balance.restore(a, W, power - self.unit, -self.decay * self.t)
         U[:, 0], U[:, 1:] = a, W
-        self.U = U
 
     def _accept(self, frame: Frame, outcome: Outcome) -> None:
         window, out = frame.window, frame.ends

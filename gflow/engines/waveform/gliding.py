@@ -86,7 +86,10 @@ def _renew(engine: Waveform, system: Reduced, H: float) -> float:
     slower = engine.turn(system.guess.r)
     if engine.decay and engine.steps >= engine.look:
         engine.look = engine.steps + engine.steps // 2 + LOOK
-        if resting.held(engine, *system.neurons()):
+        U, power = (part.copy() for part in system.neurons())
+        # Those that fade go off their invariant meanwhile, where they are on no ray.
+        engine.put_back(U, power)
+        if resting.held(engine, U, power):
             return H
     if system.grown or slower is not None:
         engine.take(*system.neurons())
