@@ -147,7 +147,16 @@ def test_a_neuron_that_stays_at_zero_by_convention_is_named(method, beside, ways
         assert flow.choices["time"][0] == pytest.approx(flow.events["time"][-1], abs=1e-9)
 
 
-@given(st.integers(0, 10**6))
+@pytest.mark.parametrize("method", METHODS)
+def test_a_neuron_that_slides_to_zero_on_a_line_stays_there_unnamed(method):
+    # At point 0, against point 1; point 2 would have it grow on the other side.
+    flow = gflow.integrate(([0.02], [[0.01, 5e-4]]), ([[0.0, 1.0], [1.0, -0.2], [-1.0, 0.1]],
+                                                      [-1.0, -1.0, 1.0]), 10.0, method=method)
+    assert "slide" in flow.events["kind"] and not flow.W[-1].any()
+    assert not len(flow.choices) and flow.certificate().ok
+
+
+@given(st.integers(0, 29999))
 def test_a_way_out_of_zero_is_one(seed):
     rng = np.random.default_rng(seed)
     X = rng.standard_normal((rng.integers(1, 7), 2))

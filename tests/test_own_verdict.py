@@ -71,7 +71,7 @@ def test_a_label_is_not_fitted_because_its_loss_is_small():
 
 @pytest.mark.parametrize("label, output", [(0.015, 0.01), (0.015, 0.0145), (0.5, 0.49)])
 def test_a_label_is_not_fitted_because_another_one_is_large(label, output):
-    # What is left of the second pull is 1e-15 of the first one at the start, and falls for ever.
+    # What is left of the second pull is 1e-14 of the first one at the start, or less.
     root = np.sqrt([500.0, output])
     found = verdict((root, np.diag(root)), (np.eye(2), [500.0, label]), loss=Quartic())
     assert found.kind == "on its way" and found.minimum is None

@@ -12,6 +12,8 @@ NOWHERE = np.nan
 LOOKS = 16
 """Most directions in which it is looked for a way out: those of the points that pull most. Larger:
 time / smaller: choices that go untold."""
+TURNS = 16
+"""Steps of each towards its field, uphill. Larger: time / smaller: choices that go untold."""
 CLEAR = 1e-9
 """A sum is not 0 if it is more than this part of its terms."""
 
@@ -37,12 +39,15 @@ def way_out(a: float, p: np.ndarray, data: Data) -> int:
     if not most.size:
         return -1
     U = unit_rows(np.vstack([data.X[most], np.maximum(pull, 0.0) @ data.X]))
-    terms = np.maximum(U @ data.X.T, 0.0) * pull
-    total = terms.sum(axis=1)
-    best = int(total.argmax())
-    if not total[best] > CLEAR * np.abs(terms[best]).sum():
-        return -1
-    return int(terms[best].argmax())
+    for _ in range(TURNS):
+        z = U @ data.X.T
+        terms = np.maximum(z, 0.0) * pull
+        total = terms.sum(axis=1)
+        best = int(total.argmax())
+        if total[best] > CLEAR * np.abs(terms[best]).sum():
+            return int(terms[best].argmax())
+        U = unit_rows(U + unit_rows(((z > 0.0) * pull) @ data.X) / 2)
+    return -1
 
 
 def stayed(i: int, t: float, a: float, p: np.ndarray, data: Data) -> np.ndarray:

@@ -436,7 +436,7 @@ class Stepping:
             return None
         state = self._put_back(series, t1) if t1 > t0 else self.state
         if t1 > t0 and self.strayed < TRIES and (
-                self._misses(series, t1, t1 - t0) if found else self.shift > STRAYED * self.rtol):
+                self.shift > STRAYED * self.rtol or found and self._misses(series, t1, t1 - t0)):
             self.rejected += 1
             self.strayed += 1
             self.longest = (t1 - t0) / 2
@@ -486,9 +486,9 @@ class Stepping:
         return size
 
     def _misses(self, series: np.ndarray, t1: float, length: float) -> bool:
-        """Whether a part of a step is worse than its end: see `MISSED`."""
-        if self.shift > STRAYED * self.rtol or self.method in IMPLICIT:
-            return self.shift > STRAYED * self.rtol
+        """Whether the part of a step before a contact is worse than its end: see `MISSED`."""
+        if self.method in IMPLICIT:
+            return False
         state = series.sum(axis=0)
         change = self.velocity(t1, state) * length
         return interpolant.missed(series, change, self._units(state)) > MISSED * self.rtol
