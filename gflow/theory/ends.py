@@ -43,7 +43,8 @@ from .field import in_range
 from .fans import Undecided
 from .kinks import kinks_of
 from .least import least_loss
-from .standstill import CLOSE, FLAT, MOVES, NONE, Standstill, flat_near, plain_only
+from .nearly import CLOSE, FLAT, flat_near
+from .standstill import MOVES, NONE, Standstill, plain_only
 from .waking import waking
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",

@@ -17,7 +17,8 @@ from ..problem.alike import distinct
 from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from .early import EarlyFlow
-from .standstill import Standstill, balanced, on_surfaces
+from .nearly import balanced, on_surfaces
+from .standstill import Standstill
 
 WAKES = 0.01
 """A neuron is awake when what it takes off the loss is this part of it."""
