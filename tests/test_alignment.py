@@ -196,3 +196,12 @@ def test_groups_and_plateaus_cannot_be_changed(three_points):
     for array in (*groups, *again, *copy.deepcopy(groups), three_points.plateaus()):
         assert not array.flags.writeable
     assert type(again) is type(groups) and again.size.tolist() == groups.size.tolist()
+
+
+def test_a_loss_that_rises_has_no_plateau():
+    # Fitted at the start; decay takes it away from there, to a rest at a^2 = 1 - 0.1.
+    flow = gflow.integrate(([1.0], [[1.0]]), ([[1.0]], [1.0]), 100.0, decay=0.1)
+    phases = flow.alignment().phases
+    assert phases.escape == np.inf and phases.plateaus.shape == (0, 3)
+    value = flow(phases.convergence)
+    assert (value.a[0] * value.W[0, 0] - 1.0)**2 / 2 == pytest.approx(0.99 * 0.005, rel=1e-5)

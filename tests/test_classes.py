@@ -101,3 +101,22 @@ def test_orthogonal_classes_stay_so_when_they_are_turned(angle):
     assert gflow.theory.class_margins((X, [1, 1, -1, -1])).orthogonal
     # Inner products of 0 are not positive.
     assert not gflow.theory.class_margins((X, [1, 1, 1, 1])).orthogonal
+
+
+def test_a_margin_is_told_only_where_it_is_one():
+    # The neuron of either class is on at the point of the other: no margin, and no limit, is known.
+    X, y = np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([1.0, -1.0])
+    found = gflow.theory.class_margins((X, y))
+    assert not found.orthogonal
+    assert np.isnan([found.margin, found.share, found.loss_constant]).all()
+    # Without another class it is one; what the flow tends to is not known there.
+    found = gflow.theory.class_margins((X * [1.0, -1.0], [1, 1]))
+    best = min(row @ found.positive for row in X * [1.0, -1.0]) / np.linalg.norm(found.positive)
+    assert found.margin == pytest.approx(best / 2, rel=1e-9)
+
+
+def test_copies_of_a_point_hold_a_vector_alike():
+    for X in ([[1.0, 1.0], [1.0, 1.0], [2.0, 2.0], [-1.0, -1.0]],
+              [[2.0, 2.0], [-1.0, -1.0], [1.0, 1.0], [1.0, 1.0]]):
+        found = gflow.theory.class_margins((X, [1 if x[0] > 0 else -1 for x in X]))
+        assert found.support.tolist() == [x != [2.0, 2.0] for x in X]

@@ -253,3 +253,22 @@ def test_progress_goes_to_standard_error_when_asked(capsys):
         assert not out and err.startswith("gflow: t = ") and f"2, {len(flow.events)} events" in err
         with pytest.raises(TypeError, match="progress"):
             what(progress="yes")
+
+
+def test_a_neuron_that_arrives_at_a_slide_may_leave_another_one():
+    X = [[1.6, -0.9, 0.8], [0.5, 0.3, -0.8], [-0.4, -1.2, -0.4], [-0.4, 1.9, 0.2],
+         [2.0, -0.5, -1.4]]
+    y, T = [-0.2, 0.0, 1.7, 2.4, -0.1], 4.0
+    u = 1e-6 * np.array([-2.6993332510084777, -1.5, 1.6, -0.5])
+
+    def end(u):
+        model = gflow.integrate(([u[0]], [u[1:]]), (X, y), T, rtol=1e-11).model
+        return np.append(model.a, model.W[0])
+
+    flow = gflow.integrate(([u[0]], [u[1:]]), (X, y), T, rtol=1e-11)
+    last = flow.events[-2:]
+    assert last["kind"].tolist() == ["slide", "release"] and np.ptp(last["time"]) == 0
+    h = 1e-5 * np.linalg.norm(u)
+    J = np.array([(end(u + h * e) - end(u - h * e)) / (2 * h) for e in np.eye(4)]).T
+    expected = np.linalg.norm(J, 2) * np.linalg.norm(u) / np.linalg.norm(end(u))
+    assert flow.conditioning().amplification[-1, 0] == pytest.approx(expected, rel=1e-5)

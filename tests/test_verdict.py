@@ -292,3 +292,75 @@ def test_a_loss_that_overflows_is_refused():
 def test_beside_large_labels_of_others_what_a_ray_leaves_counts():
     data = gflow.Data([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [1e15, 1.0, -1.0])
     assert least_loss(Field(data)) == 1 / 3
+
+
+@pytest.mark.parametrize("size", [1.0, 1e2, 1e6])
+def test_a_dead_neuron_changes_no_verdict(size):
+    # However large: it is off at every point, moves nowhere and puts out nothing.
+    start, data = ([1.0], [[1.1, 0.0]]), ([[1.0, 0.1], [1.0, -0.1]], [1.0, 1.2])
+    wider = (start[0] + [size], start[1] + [[-size, 0.0]])
+    alone, beside = verdict(start, data), verdict(wider, data)
+    assert alone.kind == beside.kind == "on its way"
+    assert alone.run.split(",")[0] == beside.run.split(",")[0]
+    flow = gflow.integrate(wider, data, 1e5, stop=gflow.stop.converged())
+    assert flow.loss[-1] < 1e-20 and flow.verdict().kind == "interpolation"
+
+
+def test_neurons_that_put_out_much_carry_the_output_however_small():
+    # Beside points of length 3000 a neuron is small that fits them.
+    q = np.sqrt(1.1 / 3000)
+    data = ([[-1.0, 0.0], [3000.0, 300.0], [3000.0, -300.0]], [1.0, 1.0, 1.2])
+    found = verdict(([1.0, q], [[-1.0, 0.0], [q, 0.0]]), data)
+    assert found.kind == "on its way" and found.limit < 1e-20
+    # Beside one that is lopsided, one of usual size is.
+    data = ([[1.0, 0.0], [0.0, 1.0], [0.0, 1.0]], [1.0, 0.5, 1.5])
+    found = verdict(([100.0, 1.0], [[0.01, 0.0], [0.0, 1.0001]]), data)
+    assert found.spurious is False and found.limit == pytest.approx(1 / 12, rel=1e-12)
+
+
+@pytest.mark.parametrize("rtol, label", [(1e-3, 1e3), (1e-4, 1e4), (1e-8, 1e9)])
+def test_a_label_that_nobody_sees_is_not_fitted_beside_a_large_one(rtol, label):
+    flow = gflow.integrate(([1.0], [[1.0, -1.0]]), (np.eye(2), [label, 1.0]), 200.0, rtol=rtol)
+    found = flow.verdict()
+    assert found.kind == "local minimum" and found.spurious and found.limit == 0.25
+    assert found.kind == verdict(flow.model, flow.data).kind
+
+
+@pytest.mark.parametrize("a, w", [(-0.01, -0.005), (0.005, 0.005), (0.005, -0.005),
+                                  (0.005, 0.01), (0.005, -0.01)])
+def test_what_small_neurons_still_put_out_makes_no_end_spurious(a, w):
+    # Labels 0 and 2 on one ray, 0 on the other, where the second neuron shrinks to nothing.
+    data = ([[1.0], [1.0], [-1.0]], [0.0, 2.0, 0.0])
+    found = gflow.integrate(([1.0, a], [[1.0], [w]]), data, 100.0).verdict()
+    assert found.spurious is False and found.limit == pytest.approx(1 / 3, rel=1e-12)
+    assert found.strongest == 0.0 and found.minimum
+
+
+def test_the_limit_is_that_without_neurons_that_shrink_for_ever():
+    # The only neuron dies: 0 is left.
+    found = gflow.integrate(([0.022], [[0.022]]), ([[1.0]], [-1.0]), 1e-3).verdict()
+    assert found.limit == 0.5 and found.strongest == 1.0 and found.loss > 0.5004
+
+
+def test_a_neuron_on_a_repelling_hyperplane_neither_grows_nor_shrinks():
+    found = verdict(([1.0], [[1.0, 0.0]]), (np.eye(2), [1.0, 1.0]))
+    assert found.shrinking.tolist() == [0] and found.kind == "rest that no neuron leaves"
+    assert "1 stay on hyperplanes of points" in found.run and "shrink" not in found.run
+    assert "hyperplanes of points on which 1 neurons are" in found.landscape
+
+
+def test_where_the_loss_vanishes_nothing_escapes():
+    rng = np.random.default_rng(5)
+    a, W = rng.standard_normal(6), rng.standard_normal((6, 2))
+    small = 1e-6 * rng.standard_normal((6, 2))
+    X = np.random.default_rng(2).standard_normal((4, 2))
+    y = np.random.default_rng(3).standard_normal(4)
+    for order in ([0, 1, 2, 3], [3, 2, 1, 0]):
+        found = verdict((np.append(a, 6 * [1e-6]), np.vstack([W, small])), (X[order], y[order]))
+        assert found.limit == 0.0 and len(found.escapes) == 0 and found.leaving.size == 0
+
+
+def test_labels_whose_squares_vanish_are_not_fitted():
+    with pytest.raises(ValueError, match="below the range of double precision"):
+        verdict(([0.0], [[0.0, 0.0]]), (POINTS.X, 1e-163 * POINTS.y))
+    assert verdict(([0.0], [[0.0, 0.0]]), (POINTS.X, 1e-150 * POINTS.y)).spurious

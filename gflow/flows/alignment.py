@@ -54,7 +54,7 @@ CELLS, SHORTEST = 2000, 40
 class Phases(Value):
     """When the phases of a run begin and end.
 
-    With ``F = L(0) - L(end)`` the whole fall of the loss on the run:
+    With ``F = |L(0) - L(end)|``, the whole fall of the loss on the run:
 
     Attributes
     ----------
@@ -68,7 +68,9 @@ class Phases(Value):
     plateaus : ndarray, shape (P, 3)
         Begin, end and mean loss of the plateaus before convergence: longest intervals, of at least
         2% of the time to convergence, on which the loss falls at least ten times slower than on
-        average up to there. Times are multiples of 0.05% of the time to convergence.
+        average up to there. Times are multiples of 0.05% of the time to convergence. The whole run
+        if its loss is the same all the time; none if the loss ends no lower than it began, as it
+        may with weight decay.
     convergence : float
         First time at which the loss is within 1% of ``F`` of its last value. It means
         something only if the run was long enough.
@@ -225,11 +227,15 @@ class Alignment(Value):
         t, loss = _loss_curve(self.flow)
         fall = loss[0] - loss[-1]
         aligned = self._alignment_end(t)
-        if fall <= ROUNDING * loss[0]:
+        if np.ptp(loss) <= ROUNDING * loss.max():
             return Phases(aligned, np.inf,
                           np.array([[0.0, self.flow.t_end, loss[0]]]), 0.0)
-        escape = self._first_below(t, loss, loss[0] - LITTLE * fall)
-        convergence = self._first_below(t, loss, loss[-1] + LITTLE * fall)
+        near = loss[-1] + LITTLE * fall
+        if fall <= 0:
+            return Phases(aligned, np.inf, np.empty((0, 3)),
+                          self._first(t, loss, lambda value: value >= near))
+        escape = self._first(t, loss, lambda value: value <= loss[0] - LITTLE * fall)
+        convergence = self._first(t, loss, lambda value: value <= near)
         return Phases(aligned, escape, _plateaus(t, loss, fall, convergence), convergence)
 
     @quiet
@@ -322,11 +328,12 @@ class Alignment(Value):
                     bisect(lambda s: at(np.array([s]))[0], t[j - 1], t[j], ACCURATE)
         return np.inf
 
-    def _first_below(self, t: np.ndarray, loss: np.ndarray, level: float) -> float:
-        """First time at which the loss is at most ``level``; ``loss`` brackets it."""
-        j = int(np.argmax(loss <= level))
-        return bisect(lambda s: bool(losses(self.flow, np.array([s]))[0] <= level), t[j - 1], t[j],
-                      ACCURATE)
+    def _first(self, t: np.ndarray, loss: np.ndarray,
+               holds: Callable[[np.ndarray], np.ndarray]) -> float:
+        """First time at which something holds of the loss; ``loss`` brackets it."""
+        j = int(np.argmax(holds(loss)))
+        return 0.0 if j == 0 else bisect(
+            lambda s: bool(holds(losses(self.flow, np.array([s])))[0]), t[j - 1], t[j], ACCURATE)
 
     def __repr__(self) -> str:
         # Of some runs there are no phases, or no groups; what can be said is said.

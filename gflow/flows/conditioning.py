@@ -116,8 +116,9 @@ def condition(flow: Record, most: int = 50, progress: bool = False) -> Condition
 
     Between events a neuron obeys ``u' = [[0, D'], [D, 0]] u``, which is linear whatever the loss
     is, less ``decay u``, and with rows times the speeds of the layers. At a crossing its
-    error is multiplied by ``I + (D+ - D-) v' / (v.D-)`` on ``w``, at the arrival at a slide it is
-    projected on the hyperplane, at a release it goes on. Pulls are those of the run: what errors of
+    error is multiplied by ``I + (D+ - D-) v' / (v.D-)`` on ``w``. So it is at the arrival at a
+    slide, where that is a projection on the hyperplane, unless the neuron leaves another slide
+    there; at a release by itself it goes on. Pulls are those of the run: what errors of
     one neuron do to the others, and those to it, is left out.
 
     Parameters
@@ -398,16 +399,19 @@ class _Track:
         """Take a propagator through simultaneous events of its neuron, pulls there being ``p``."""
         arrangement = self.flow.data.arrangement
         old, new = self.field.fields(np.array([before, after]), p)
-        arrives = own[(own["to"] == SLIDING) & (before[own["point"]] != SLIDING)]
-        crosses = own[(own["to"] != SLIDING) & (before[own["point"]] != SLIDING)]
+        meets = own[before[own["point"]] != SLIDING]
+        arrives = meets[meets["to"] == SLIDING]
+        crosses = meets[meets["to"] != SLIDING]
         w = self.Phi[i, 1:]
-        if crosses.size:
-            v = arrangement.normal[arrangement.label[crosses["point"][0]]]
+        if meets.size:
+            # What is met may release from another slide.
+            point = (crosses if crosses.size else arrives)["point"][0]
+            v = arrangement.normal[arrangement.label[point]]
             speed = float(v @ old)
-            ratio = float(v @ new) / speed if speed != 0 else np.inf
-            t = self.origin.outside(own["time"][0]) if self.clocked else own["time"][0]
-            self.crossings.append((float(t), int(own["neuron"][0]), int(crosses["point"][0]),
-                                   ratio))
+            if crosses.size:
+                ratio = float(v @ new) / speed if speed != 0 else np.inf
+                t = self.origin.outside(own["time"][0]) if self.clocked else own["time"][0]
+                self.crossings.append((float(t), int(own["neuron"][0]), int(point), ratio))
             if speed != 0:
                 w += np.outer(new - old, v @ w) / speed
         if arrives.size:

@@ -70,7 +70,8 @@ class Flow(Record):
     choices : structured ndarray
         Where the solution was not unique: ``time``, ``neuron``, ``point``, ``to``, the state after,
         ``other``, that in another solution, and ``solutions``, how many there were (0: none was
-        found). A row for each point on whose hyperplane the neuron lay.
+        found), without those that stay between two sides that lead away. A row for each point on
+        whose hyperplane the neuron lay.
     status : str
         "finished", the status of a stopping rule, or what went wrong.
     message : str

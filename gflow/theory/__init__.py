@@ -16,7 +16,8 @@ if TYPE_CHECKING:  # pragma: no cover
     from .classes import ClassMargins, at_output_zero, class_margins
     from .convex import ConvexOptimum, least_norm, max_margin
     from .early import EarlyFlow, early_flow
-    from .ends import Verdict, escape, verdict
+    from .ends import Verdict, verdict
+    from .escapes import escape
     from .extremal import ExtremalVectors, extremal_vectors
     from .field import alignment_field, alignment_potential
     from .jumps import JumpProcess, jump_process
@@ -28,7 +29,7 @@ _HOME = {"ClassMargins": "classes", "at_output_zero": "classes", "class_margins"
          "ConvexOptimum": "convex", "EarlyFlow": "early", "ExtremalVectors": "extremal",
          "JumpProcess": "jumps", "LinearMargin": "leaky", "NearlyOrthogonal": "leaky",
          "TwoCone": "two_cone", "Verdict": "ends", "alignment_field": "field",
-         "alignment_potential": "field", "early_flow": "early", "escape": "ends",
+         "alignment_potential": "field", "early_flow": "early", "escape": "escapes",
          "extremal_vectors": "extremal", "jump_process": "jumps", "least_norm": "convex",
          "linear_margin": "leaky", "local_lorentz": "lorentz", "max_margin": "convex",
          "nearly_orthogonal": "leaky", "two_cone_least_squares": "two_cone", "verdict": "ends"}

@@ -66,17 +66,19 @@ class ClassMargins(Value):
         The shortest ``v`` with ``v.x_k >= 1`` on all points of the class; its margin is ``1/|v|``.
         Zero if the class is empty.
     support : ndarray of bool, shape (n,)
-        Points where that is an equality and which hold the vector.
+        Points where that is an equality and which hold the vector, and their copies.
     orthogonal : bool
         Whether the data are orthogonally separable: points of one class have positive inner
         products, and those of different classes none; cosines up to 1e-10 are none.
     margin : float
-        Of the network with one neuron along either vector, over its squared norm: the limit of
-        `gflow.Flow.margin` on orthogonally separable data, ``1 / (2 (|v_+| + |v_-|))``.
+        Of the network with one neuron along either vector, over its squared norm, where neither is
+        on at a point of the other class: the limit of `gflow.Flow.margin` on orthogonally separable
+        data, ``1 / (2 (|v_+| + |v_-|))``. NaN elsewhere.
     share : float
-        Of the neurons with ``a > 0`` in ``sum a_i^2`` there: ``|v_+| / (|v_+| + |v_-|)``.
+        Of the neurons with ``a > 0`` in ``sum a_i^2`` there: ``|v_+| / (|v_+| + |v_-|)``; NaN
+        likewise.
     loss_constant : float
-        Limit of ``t L log(1/L)``: ``1 / (4 margin)``.
+        Limit of ``t L log(1/L)``: ``1 / (4 margin)``; NaN unless ``orthogonal``.
     """
 
     positive: np.ndarray
@@ -139,13 +141,13 @@ def class_margins(data: DataLike) -> ClassMargins:
     # Signs of products of directions: those of points may underflow.
     directions = unit_rows(data.X)
     inner, same = directions @ directions.T, np.outer(y, y) > 0
+    orthogonal = bool((inner[same] > ORTHOGONAL).all() and (inner[~same] <= ORTHOGONAL).all())
+    seen = directions @ unit_rows(np.array(vectors)).T
+    apart = orthogonal or bool((seen[y < 0, 0] <= 0).all() and (seen[y > 0, 1] <= 0).all())
     lengths = row_norms(np.array(vectors)).tolist()
-    total = sum(lengths)
-    margin = 1 / (2 * total)
-    return ClassMargins(vectors[0], vectors[1], support,
-                        bool((inner[same] > ORTHOGONAL).all()
-                             and (inner[~same] <= ORTHOGONAL).all()), margin,
-                        lengths[0] / total, 1 / (4 * margin))
+    total = sum(lengths) if apart else np.nan
+    return ClassMargins(vectors[0], vectors[1], support, orthogonal, 1 / (2 * total),
+                        lengths[0] / total, total / 2 if orthogonal else np.nan)
 
 
 def shortest(X: np.ndarray, none: str) -> tuple[np.ndarray, np.ndarray]:
@@ -168,4 +170,8 @@ def shortest(X: np.ndarray, none: str) -> tuple[np.ndarray, np.ndarray]:
     if (v @ system[:-1] < bounds * (1 - ACCURATE)).any() or not np.isfinite(v / unit).all():
         raise ValueError("lengths of points differ so much that double precision does not tell "
                          "their margin: rescale or drop some")
-    return v / unit, held > 0
+    # Of copies one is found.
+    holds = held > 0
+    for x in X[holds]:
+        holds |= (X == x).all(axis=1)
+    return v / unit, holds

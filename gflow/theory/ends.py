@@ -28,23 +28,19 @@ from dataclasses import dataclass, field as attribute
 
 import numpy as np
 
-from ..problem.checks import positive
-from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, ModelLike, model_and_data, with_loss
 from ..problem.loss import LossLike, is_quadratic
-from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
 from ..problem.value import Value
-from .extremal import ExtremalVectors, extremal_vectors
-from .faces import checks
+from .escapes import Escapes, escapes_of, goal_of
+from .extremal import ExtremalVectors
 from .field import in_range
-from .fans import Undecided
-from .kinks import kinks_of
+from .fitted import balanced, fit, there
 from .least import least_loss
 from .nearly import CLOSE, FLAT, flat_near
-from .standstill import MOVES, NONE, Standstill, plain_only
+from .standstill import MOVES, Standstill, plain_only
 from .waking import waking
 
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
@@ -52,57 +48,9 @@ KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
 """Kinds of a `Verdict`."""
 REST = 1e-3
 """Part of the loss that may still be lost at a rest."""
-LOOKS = 5
-"""Changes of pattern on the way to a fit, at most."""
-EVEN = 1e-9
-"""Part of the pulls of a ray below which their sum is none."""
-SLIGHT = 1e-10
-"""Part of the largest pull below which that of a ray is rounding."""
-MOST = 0.9
-"""Part of the loss that must be going."""
-FEW = 3e7
-"""Faces that a search for all directions of escape looks at: some seconds."""
-STARTS = 500
-"""Directions from which escapes are looked for if there are more."""
 LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "f8"),
                     ("escape", "i8")])
 """Neurons that will leave a rest, see `Verdict`."""
-
-
-@dataclass(frozen=True, eq=False)
-class Escapes(Value):
-    """Directions on which a new small neuron would grow, the fastest first.
-
-    Attributes
-    ----------
-    rate : ndarray, shape (k,)
-        ``|a|`` and ``|w|`` grow like ``exp(rate t)``.
-    sign : ndarray of int8, shape (k,)
-        Of the output weight that grows there.
-    direction : ndarray, shape (k, d)
-        Unit vectors.
-    pattern : ndarray of int8, shape (k, n)
-        0 off, 1 on, 2 on the hyperplane of the point.
-    heading : ndarray of int, shape (k,)
-        Neurons of the network that are on their way there.
-    complete : bool
-        Whether these are all.
-    """
-
-    rate: np.ndarray
-    sign: np.ndarray
-    direction: np.ndarray
-    pattern: np.ndarray
-    heading: np.ndarray
-    complete: bool
-
-    def __len__(self) -> int:
-        return len(self.rate)
-
-    def __repr__(self) -> str:
-        fastest = f", the fastest at rate {self.rate[0]:.6g}" if len(self) else ""
-        return f"Escapes({len(self)} directions{fastest}, {int(self.heading.sum())} neurons on " \
-               f"their way{'' if self.complete else '; not all were looked for'})"
 
 
 @dataclass(frozen=True, eq=False)
@@ -221,16 +169,22 @@ def judge_state(stand: Standstill, since: float = 0.0, rtol: float = 0.0) -> Ver
     field = stand.field
     # What is reached can be reached: the bound has rounding of its own.
     best = min(least_loss(field), stand.loss)
-    if (end := _fit(stand, best, rtol)) is not None:
+    if (end := fit(stand, best, rtol)) is not None:
         return _fitted(stand, end, best, rtol)
-    limit = max(stand.limit, best) if stand.foreseen else np.nan
-    escapes, found = escapes_of(stand)
+    # For the square loss small neurons that only fit each other are too small to matter.
+    vague = stand.fitting and not is_quadratic(field.loss)
+    rests = not vague and stand.rests(REST)
+    end = stand.emptied if rests and not stand.growing.size else None
+    if end is None:
+        end = stand
+    elif (fitted := fit(end, best, rtol)) is not None:
+        return _fitted(stand, fitted, best, rtol)
+    limit = max(end.limit, best) if end.foreseen else np.nan
+    escapes, found = escapes_of(end)
     strongest = float(np.abs(found.value).max(initial=0.0))
     leaving = _leaving(stand, escapes, since)
     table = (stand.loss, limit, best, escapes, strongest, leaving)
-    # For the square loss small neurons that only fit each other are too small to matter.
-    vague = stand.fitting and not is_quadratic(field.loss)
-    if vague or not stand.rests(REST):
+    if not rests:
         return Verdict("on its way", None, *table, np.empty(0, dtype=np.int64), None,
                        "not a rest, so nothing about minima",
                        _moving(stand, vague))
@@ -239,47 +193,11 @@ def judge_state(stand: Standstill, since: float = 0.0, rtol: float = 0.0) -> Ver
         kind, spurious = "rest that neurons will leave", None
     else:
         kind = "local minimum" if not failing.size else "rest that no neuron leaves"
-        spurious = (bool(limit - best > stand.known(rtol)) if is_quadratic(field.loss)
-                    else not _balanced(stand))
+        # The value says little where labels differ by far, and pulls say all.
+        spurious = not balanced(end, end.pulls, rtol) or (
+            is_quadratic(field.loss) and bool(limit - best > end.known(rtol)))
     return Verdict(kind, spurious, *table, failing, not failing.size, why,
                    _fate(stand, leaving, failing))
-
-
-def _fit(stand: Standstill, best: float, rtol: float) -> Standstill | None:
-    """Where a network has the loss ``best`` for all that is known; None if it does not go there.
-    Its neurons relax to it, if need be through a few changes of pattern that hardly move them."""
-    moved = 0.0
-    for _ in range(LOOKS):
-        moved += stand.move
-        least = best + stand.known(rtol)
-        if stand.loss <= least and _balanced(stand):
-            return stand
-        if moved > MOVES or not stand.foreseen:
-            return None
-        if stand.limit > max(least, (1 - MOST) * stand.loss):
-            return None
-        if stand.stable and stand.limit <= least and _balanced(stand):
-            return stand
-        stand = Standstill(stand.ahead, stand.field)
-    return None
-
-
-def _balanced(stand: Standstill) -> bool:
-    """Whether pulls at rest cancel on every ray, as they do where the loss is least and, since it
-    is convex, there only; for a quadratic loss the value says enough.
-
-    Other losses may have values far below the scale of their pulls: at a label y the fourth power
-    is less by 1e-10 than at one of 300 y.
-    """
-    field, A = stand.field, stand.field.data.arrangement
-    if is_quadratic(field.loss):
-        return True
-    ray = 2 * A.label + (A.length > 0)
-    live = A.label >= 0
-    net, size = (np.bincount(ray[live], p[live] * np.abs(A.length[live])) for p in (
-        stand.pulls, np.maximum(np.abs(field.first_pulls), np.abs(stand.pulls))))
-    top = size.max(initial=0.0)
-    return bool((np.abs(net) <= EVEN * np.maximum(size, SLIGHT * top)).all())
 
 
 def _fitted(stand: Standstill, end: Standstill, best: float, rtol: float) -> Verdict:
@@ -287,8 +205,7 @@ def _fitted(stand: Standstill, end: Standstill, best: float, rtol: float) -> Ver
     n, d = stand.field.data.n, stand.field.data.d
     none = Escapes(np.empty(0), np.empty(0, dtype=np.int8), np.empty((0, d)),
                    np.empty((0, n), dtype=np.int8), np.empty(0, dtype=np.int64), True)
-    where = "it is there" if stand.loss <= best + stand.known(rtol) else \
-        "its neurons relax to there"
+    where = "it is there" if there(stand, best, rtol) else "its neurons relax to there"
     kind = "interpolation" if best == 0.0 else "local minimum"
     limit = max(min(end.limit, end.loss), best) if end.foreseen else best
     return Verdict(kind, False, stand.loss, limit, best, none, 0.0,
@@ -337,8 +254,13 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
         words.append("no neuron grows, but for what small ones still do to each other"
                      if stand.fitting else "no neuron grows")
     if failing.size and not leaving.size:
-        words.append(f"{failing.size} shrink for ever, or stay where they have stopped at w = 0: "
-                     "the run does not leave")
+        edge = _on_edge(stand, failing).size
+        fates = [f"{failing.size - edge} shrink for ever, or stay where they have stopped at w = 0"
+                 ] if failing.size > edge else []
+        if edge:
+            fates.append(f"{edge} stay on hyperplanes of points, beside which the loss falls (to leave "
+                         "is a solution, too)")
+        words.append(f"{' and '.join(fates)}: the run does not leave")
     if not stand.decided:
         words.append("rounding, or what has not relaxed yet, leaves doubt about some")
     return "; ".join(words)
@@ -350,115 +272,8 @@ def _leaving(stand: Standstill, escapes: Escapes, since: float) -> np.ndarray:
     table = np.empty(found.neuron.size, dtype=LEAVING)
     table["neuron"], table["sign"] = found.neuron, found.sign
     table["rate"], table["time"] = found.rate, since + found.time
-    table["escape"] = _goal(found.direction, found.sign, escapes)
+    table["escape"] = goal_of(found.direction, found.sign, escapes)
     return table[np.argsort(table["time"], kind="stable")]
-
-
-def _goal(directions: np.ndarray, signs: np.ndarray, escapes: Escapes) -> np.ndarray:
-    """Where in ``escapes`` these directions are, or -1."""
-    if not len(escapes):
-        return np.full(len(signs), -1)
-    cosine = directions @ escapes.direction.T
-    cosine[signs[:, None] != escapes.sign] = -1.0
-    return np.where(cosine.max(axis=1) > 1 - 1e-9, cosine.argmax(axis=1), -1)
-
-
-def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:
-    """Directions of growth at the limit of a state, and all extremal vectors there."""
-    seen = in_range(Data(stand.field.data.X, _clean(stand.pulls)))
-    try:
-        whole = checks(kinks_of(seen)) <= FEW
-        found = extremal_vectors(seen, complete=whole, starts=STARTS)
-    except Undecided:
-        whole, found = False, extremal_vectors(seen, complete=False, starts=STARTS)
-    E = np.sign(found.value).astype(np.int8)
-    # On a line there is nothing beside a direction: it is both.
-    both = seen.d == 1
-    grow = ((E > 0) & (both | (found.kind == "max")) | (E < 0) & (both | (found.kind == "min"))) & (
-        np.abs(found.value) > NONE * stand.scale)
-    order = np.flatnonzero(grow)[np.argsort(-np.abs(found.value[grow]), kind="stable")]
-    escapes = Escapes(np.abs(found.value[order]), E[order], found.w[order], found.pattern[order],
-                      np.zeros(len(order), dtype=np.int64), whole)
-    early, own = stand.early, stand.growing
-    if early is not None and own.size:
-        goal = _goal(early.end_direction[own], early.sign[own], escapes)
-        np.add.at(escapes.heading, goal[goal >= 0], 1)
-    return escapes, found
-
-
-@quiet
-def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
-           loss: LossLike = "square") -> TwoLayerReLU:
-    r"""The network with one more, small neuron on the direction in which it grows fastest.
-
-    To go on from where training is stuck: integrate what this gives. A neuron of the mass
-    ``size^2`` that grows at the rate ``|D|`` needs a time of about ``ln(1/size) / |D|``.
-
-    Parameters
-    ----------
-    model : TwoLayerReLU or (a, W), or None
-        A network at rest; None for the network that is 0.
-    data : Data or (X, y)
-        Inputs (n, d) and labels (n,).
-    size : float
-        ``|a|`` and ``|w|`` of the neuron, positive.
-    loss : str or object
-        As in `gflow.integrate`.
-
-    Returns
-    -------
-    TwoLayerReLU
-        With the new neuron behind the others.
-
-    Raises
-    ------
-    TypeError, ValueError
-        On bad input, and if there is no direction of escape: at a global minimum, or where the
-        network comes to one by itself.
-
-    References
-    ----------
-    Where the loss falls at a spurious limit: Boursier and Flammarion, "Early alignment in
-    two-layer networks training is a two-edged sword", JMLR 2025 (extremal vectors). Derived here.
-
-    Examples
-    --------
-    >>> import gflow
-    >>> data = gflow.datasets.orthogonal()
-    >>> first = escape(None, data)
-    >>> first, first.a, first.W
-    (TwoLayerReLU(m=1, d=2), array([0.001]), array([[0.00089443, 0.00044721]]))
-    """
-    size = positive(size, "size")
-    if model is None:
-        data = as_data(data)
-        model = TwoLayerReLU([0.0], np.zeros((1, data.d)))
-        kept = np.empty(0, dtype=np.int64)
-    else:
-        model, data = model_and_data(model, data)
-        kept = np.arange(model.m)
-    data, chosen = with_loss(data, loss)
-    field = Field(in_range(data), chosen, model.activation)
-    plain_only(field, "an escape")
-    stand = Standstill(model, field)
-    least = least_loss(field) + stand.known()
-    if stand.loss <= least:
-        raise ValueError("this network is at the global minimum: there is nothing to escape from")
-    if stand.foreseen and stand.limit <= least:
-        raise ValueError("this network comes to the global minimum by itself, if its pattern "
-                         "stays: there is nothing to escape from, so integrate it as it is")
-    escapes, _ = escapes_of(stand)
-    if not len(escapes):
-        raise ValueError("no direction was found on which a new neuron would grow where this "
-                         "network comes to rest: any small neuron would shrink there")
-    unit = np.exp(model.log_scale[kept])
-    return TwoLayerReLU(np.append(model.a[kept] * unit, escapes.sign[0] * size),
-                        np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))
-
-
-def _clean(p: np.ndarray) -> np.ndarray:
-    """Pulls without those that are rounding."""
-    return np.where(np.abs(p) <= 1e-13 * np.abs(p).max(initial=0.0), 0.0, p)
 
 
 def failures(stand: Standstill, found: ExtremalVectors,
@@ -505,10 +320,24 @@ def failures(stand: Standstill, found: ExtremalVectors,
             failing.append(i)
     partly = "" if found.complete else " (of those that were looked at)"
     strongest = float(np.abs(found.value).max(initial=0.0))
-    if failing:
-        return np.array(failing), (
-            f"a saddle: beside {len(failing)} neurons that are 0 in the limit, or grow, the loss "
-            f"falls, at rates up to {strongest:.6g}{partly}")
-    return np.empty(0, dtype=np.int64), (
-        "a local minimum: near every neuron sgn(a) G <= 0, and G = 0 where a = 0; a new neuron "
-        f"could grow at rates up to {strongest:.6g}{partly}")
+    if not failing:
+        grows = f"a new neuron could grow at rates up to {strongest:.6g}" if strongest else \
+            "no new neuron could grow"
+        return np.empty(0, dtype=np.int64), (
+            f"a local minimum: near every neuron sgn(a) G <= 0, and G = 0 where a = 0; {grows}"
+            f"{partly}")
+    edge = _on_edge(stand, np.array(failing)).size
+    reasons = []
+    if len(failing) > edge:
+        reasons.append(f"beside {len(failing) - edge} neurons that are 0 in the limit, or grow, "
+                       f"the loss falls, at rates up to {strongest:.6g}{partly}")
+    if edge:
+        reasons.append(f"it falls to a side of hyperplanes of points on which {edge} neurons are")
+    return np.array(failing), f"a saddle: {'; '.join(reasons)}"
+
+
+def _on_edge(stand: Standstill, failing: np.ndarray) -> np.ndarray:
+    """Those of the ``failing`` neurons that stay at hyperplanes, on a side of which the loss
+    falls."""
+    edge = stand.W[failing].any(axis=1) & ~np.isin(failing, stand.mobile)
+    return np.asarray(failing[edge])

@@ -21,7 +21,8 @@ EPS = float(np.finfo(float).eps)
 RANK = 1e-10
 """Singular values of features below this part of the largest are none."""
 ENOUGH = 1e-12
-"""Pulls below this part of the largest are none, where a loss is least."""
+"""A pull along a feature below this part of its terms, or of those at output 0, is none, where a
+loss is least."""
 STEPS = 60
 """Of Newton's method."""
 FURTHEST = 2.0**500
@@ -167,10 +168,10 @@ def least_over(field: Field, h: np.ndarray, F: np.ndarray) -> Reached | None:
     kept = s > RANK * s.max(initial=0.0)
     Q, s = Q[:, kept], s[kept]
     change, p = np.zeros(len(h)), field.pulls(h)
-    enough = ENOUGH * max(float(np.abs(p).max()), float(np.abs(field.first_pulls).max()))
+    enough = ENOUGH * (np.maximum(np.abs(p), np.abs(field.first_pulls)) @ np.abs(Q))
     for _ in range(STEPS):
         force = Q.T @ p
-        if np.abs(force).max(initial=0.0) <= enough:
+        if (np.abs(force) <= enough).all():
             effort = len(h) * (Q @ ((Q.T @ change) / s**2))
             return Reached(change, np.asarray(p - Q @ force), np.asarray(effort))
         H = Q.T @ (field.curvature(h + change)[:, None] * Q)

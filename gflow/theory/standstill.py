@@ -33,7 +33,8 @@ from .nearly import CLOSE, balanced, flat_near, on_surfaces
 SECANT = 1e-6
 """Part of the terms of an output below which it is rounding, that says nothing about pulls."""
 LIGHT = 1e-3
-"""Neurons below this part of the largest one, in ``a^2 + |w|^2``, do not carry the output."""
+"""Neurons below this part of the largest one that is on somewhere, in ``a^2 + |w|^2``, do not carry
+the output, unless they put out more than this part of what any does at a point that matters."""
 LEAST = 1e-200
 """Curvature below which there is none."""
 NEAR = 0.1
@@ -118,7 +119,7 @@ class Standstill:
     Raises
     ------
     ValueError
-        If the loss overflows, or squares of weights.
+        If the loss overflows or underflows, or squares of weights overflow.
 
     Examples
     --------
@@ -146,11 +147,15 @@ class Standstill:
                 raise ValueError("the loss of this network overflows, or squares of its weights: "
                                  "rescale the data, or give smaller weights")
         self._before = codes_at(field, model.a, self.W, p)
-        carries = self._reach(a, W, p) > LIGHT
-        self.live = (size > LIGHT * size.max()) & carries & (self._before != 0).any(axis=1)
+        on = (self._before != 0).any(axis=1)
+        self.live = on & self._carries(a, W, p, size >= LIGHT * size[on].max(initial=0.0))
+        self._sizes = np.abs(a), W
+        if is_quadratic(field.loss) and self.loss < np.finfo(float).tiny and (
+                np.abs(p).max() > KNOWN * self._terms.max()):
+            raise ValueError("the loss of this network is below the range of double precision, and "
+                             "its labels are not fitted: rescale the data")
         self._stays = self._relax(a, W, p)
         self.scale = float(np.abs(self.pulls) @ row_norms(field.data.X)) / field.data.n
-        self._sizes = np.abs(a), W
 
     @cached_property
     def codes(self) -> np.ndarray:
@@ -182,22 +187,29 @@ class Standstill:
         a, W = self._sizes
         return float((a * np.abs((W * self.D).sum(axis=1)))[self.mobile].sum())
 
-    def _reach(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> float:
-        """What neurons put out, with its effect on pulls, over the largest pull: at a small start
-        none of them carries any output."""
-        field, tiny = self.field, np.finfo(float).tiny
-        reach, bend = rest.reach(a, W, field.data.X), field.curvature(self.h)
-        strongest = max(float(np.abs(p).max()), tiny)
-        if is_quadratic(field.loss):
-            return float((reach * bend).max() / strongest)
-        # There may be no curvature where outputs are: what they have changed counts as well.
-        first = field.first_pulls
-        known = np.abs(self.h) > SECANT * reach
-        chord = np.abs(first - p)[known] / np.abs(self.h)[known]
-        bend[known] = np.maximum(bend[known], chord)
-        # And pulls may be the same for all outputs, as far from labels: the loss has changed.
-        change = float(np.maximum(np.abs(first), np.abs(p)) @ reach) / field.data.n
-        return max(float((reach * bend).max()) / strongest, change / max(self.loss, tiny))
+    def _carries(self, a: np.ndarray, W: np.ndarray, p: np.ndarray,
+                 large: np.ndarray) -> np.ndarray:
+        """Which neurons carry the output: the ``large`` ones, if what neurons put out changes the
+        largest pull (at a small start none of them carries any), and those that put out much of
+        what is put out at a point where that matters, however small they are beside others."""
+        field, tiny, width = self.field, np.finfo(float).tiny, row_norms(self.field.data.X)
+        out = np.abs(field.activation(field.data.X @ W.T)) * np.abs(a)
+        reach, bend = out.sum(axis=1), field.curvature(self.h)
+        changed = np.zeros(field.data.n)
+        if not is_quadratic(field.loss):
+            # There may be no curvature where outputs are: what they have changed counts as well.
+            first = field.first_pulls
+            known = np.abs(self.h) > SECANT * reach
+            chord = np.abs(first - p)[known] / np.abs(self.h)[known]
+            bend[known] = np.maximum(bend[known], chord)
+            # And pulls may be the same for all outputs, as far from labels: the loss has changed.
+            changed = np.maximum(np.abs(first), np.abs(p)) * reach / field.data.n
+        effect, least = reach * bend, LIGHT * max(self.loss, tiny)
+        any_does = (effect.max() > LIGHT * max(float(np.abs(p).max()), tiny)
+                    or changed.sum() > least)
+        matters = (effect * width > LIGHT * float((np.abs(p) * width).max())) | (changed > least)
+        much = out[matters] > LIGHT * out[matters].max(axis=1, initial=0.0)[:, None]
+        return np.asarray(large & any_does | much.any(axis=0))
 
     def _relax(self, a: np.ndarray, W: np.ndarray, p: np.ndarray) -> bool:
         """Where the pulls ``p`` (n,) relax to, and how the weights move with them: whether they
@@ -225,6 +237,10 @@ class Standstill:
         # Twice: a limit that is 0 in the cells of the live neurons must be so to rounding.
         q = p / bend - U @ (gone * b)
         self.pulls = bend * (q - U @ (U.T @ q) if np.isinf(self.horizon) else q)
+        if is_quadratic(field.loss):
+            # What is left of sums of larger terms by rounding pulls nobody.
+            rounding = EPS * bend * (bend * self._terms + np.abs(U) @ np.abs(b))
+            self.pulls[np.abs(self.pulls) <= rounding] = 0.0
         self.fall = float(self.amounts @ (1 - (1 - gone)**2))
         # Integral of the pulls less their limit; weights move by its field.
         rho = bend * (U @ (gone / self.rates * b))
@@ -344,14 +360,36 @@ class Standstill:
         """By how much losses at rest may be wrong: by rounding of labels and outputs, and by the
         relative tolerance of the run that has led here. That moves weights along features, to
         which the pulls at rest are orthogonal: its square counts."""
-        field = self.field
-        sure = KNOWN * self._terms
-        wide = np.maximum(sure, rtol * (self._terms - np.abs(field.data.y)))
+        field, sure, wide = self.field, KNOWN * self._terms, self.vague(rtol)
         bend = field.curvature(self.h)
         known = float(np.mean(np.abs(self.pulls) * sure + bend * wide**2 / 2))
         # Other losses may be made of differences of larger terms.
         return known if is_quadratic(field.loss) else (
             known + 8 * EPS * float(field.value(np.zeros(field.data.n))))
+
+    def vague(self, rtol: float = 0.0) -> np.ndarray:
+        """By how much each output (n,) may be wrong, for the same reasons."""
+        terms = self._terms
+        return np.asarray(np.maximum(KNOWN * terms.max(),
+                                     rtol * (terms - np.abs(self.field.data.y))))
+
+    @cached_property
+    def emptied(self) -> Standstill | None:
+        """The same without what neurons put out that will put out nothing: those that shrink for
+        ever or die, and those that only fit what small ones put out. None if that is nothing, or if
+        the others then do not rest on their pattern."""
+        if (early := self.early) is None:
+            return None
+        off = early.dead & ~(early.pattern != 0).any(axis=1)
+        fits = self._rising(early)
+        fits[self.growing] = False
+        gone = self.mobile[off | fits | (early.rate < 0) | np.isneginf(early.offset)]
+        W = self.model.W.copy()
+        W[gone] = 0.0
+        if not rest.reach(self._sizes[0][gone], self._sizes[1][gone], self.field.data.X).any():
+            return None
+        end = Standstill(self.model.like(self.model.a, W, self.model.log_scale), self.field)
+        return end if end.stable and end.move <= MOVES else None
 
     @cached_property
     def _terms(self) -> np.ndarray:
