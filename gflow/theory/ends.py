@@ -258,8 +258,8 @@ def _fate(stand: Standstill, leaving: np.ndarray, failing: np.ndarray) -> str:
         fates = [f"{failing.size - edge} shrink for ever, or stay where they have stopped at w = 0"
                  ] if failing.size > edge else []
         if edge:
-            fates.append(f"{edge} stay on hyperplanes of points, beside which the loss falls (to leave "
-                         "is a solution, too)")
+            fates.append(f"{edge} stay on hyperplanes of points, beside which the loss falls (to "
+                         "leave is a solution, too)")
         words.append(f"{' and '.join(fates)}: the run does not leave")
     if not stand.decided:
         words.append("rounding, or what has not relaxed yet, leaves doubt about some")
