@@ -91,8 +91,10 @@ class _Ended:
         self.t, self.top = state.t, max(self.top, state.grad_norm)
         if state.field is None:
             return self._by_gradient(state)
-        if state.loss <= NOTHING * float(state.field.value(np.zeros(state.field.data.n))):
-            return True
+        first = float(state.field.value(np.zeros(state.field.data.n)))
+        if state.loss <= NOTHING * first:
+            # Squares of labels may be below the range of double precision: that is no end.
+            return first > 0 or not state.field.first_pulls.any()
         # Time so far says nothing before anything has happened.
         early = np.isfinite(self.longer) and not state.grad_norm < SUNK * self.top
         # At a rest the loss does not fall; looking further costs more.

@@ -363,4 +363,8 @@ def test_where_the_loss_vanishes_nothing_escapes():
 def test_labels_whose_squares_vanish_are_not_fitted():
     with pytest.raises(ValueError, match="below the range of double precision"):
         verdict(([0.0], [[0.0, 0.0]]), (POINTS.X, 1e-163 * POINTS.y))
-    assert verdict(([0.0], [[0.0, 0.0]]), (POINTS.X, 1e-150 * POINTS.y)).spurious
+    assert verdict(([0.0], [[0.0, 0.0]]), (POINTS.X, 1e-155 * POINTS.y)).spurious
+    start = gflow.init.balanced(6, 2, 1e-90, rng=0)
+    rules = [gflow.stop.settled(), gflow.stop.converged()]
+    flow = gflow.integrate(start, (POINTS.X, 1e-163 * POINTS.y), 1e160, stop=rules)
+    assert flow.status == "finished"

@@ -150,7 +150,7 @@ class Standstill:
         on = (self._before != 0).any(axis=1)
         self.live = on & self._carries(a, W, p, size >= LIGHT * size[on].max(initial=0.0))
         self._sizes = np.abs(a), W
-        if is_quadratic(field.loss) and self.loss < np.finfo(float).tiny and (
+        if is_quadratic(field.loss) and self.loss == 0 and (
                 np.abs(p).max() > KNOWN * self._terms.max()):
             raise ValueError("the loss of this network is below the range of double precision, and "
                              "its labels are not fitted: rescale the data")
