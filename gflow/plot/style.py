@@ -420,6 +420,22 @@ def edges_label(shown: int, total: int) -> str:
     return f"{some_of}activation boundaries"
 
 
+def of_run(text: str, options: Mapping[str, object], before: int) -> str:
+    """What a legend says of one part of a picture that has several: of which run it is, if users
+    have given that a label, or others have been drawn before.
+
+    Examples
+    --------
+    >>> of_run("hard", {}, 0), of_run("hard", {}, 1), of_run("hard", {"label": "run B"}, 1)
+    ('hard', 'hard, run 2', 'run B: hard')
+    """
+    label = options.get("label")
+    if label is not None:
+        # Without words nothing is in the legend.
+        return f"{label}: {text}" if str(label) else ""
+    return f"{text}, run {before + 1}" if before else text
+
+
 def clock(t: float) -> str:
     """A time, as a formula.
 
