@@ -3,8 +3,10 @@
 import enum
 import functools
 import io
+import re
 import types
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -178,6 +180,16 @@ def test_whole_numbers_are_exact_beside_gaps(sweep, tmp_path, value):
         assert cube[name].dtype == (float if abs(value) <= 2**53 else object)
     gap = cube["x"].values[0, 1, 0]
     assert gap is None or gap != gap
+
+
+def test_columns_that_are_objects_are_those_of_the_page(sweep):
+    page = (Path(__file__).parents[1] / "docs" / "sweep.md").read_text(encoding="utf-8")
+    base, power, more = re.search(r"do not hold exactly\s+\((\d+)\^(\d+)( \+ 1)?, a string",
+                                  page).groups()
+    value = int(base)**int(power) + bool(more)
+    table = sweep(lambda n, rng: {"number": value, "text": "a\0", "exact": 2**70}, {"n": [1]})
+    assert table["number"].dtype == table["text"].dtype == object
+    assert table["number"][0] == value and table["exact"].dtype == float
 
 
 def test_only_the_arrays_that_are_wanted_are_read(sweep, monkeypatch):

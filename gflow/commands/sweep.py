@@ -21,7 +21,7 @@ from ..sweeping.session import CHANGED, sweep
 from ..sweeping.sources import PACKAGE
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
-from ..problem.words import short, visible
+from ..problem.words import counted, short, visible
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -182,7 +182,7 @@ def _plot(arguments: argparse.Namespace) -> int:
                                 "give --x, --y and --by"))
         if free:
             raise ValueError("--figure does not go with --x, --y or --by: drop one of them")
-    count, why = f"{len(table)} tasks", ""
+    count, why = counted(len(table), "task"), ""
     if own and not free and len(table):
         fig = own[arguments.figure or next(iter(own))](table)
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +10,14 @@ from matplotlib.axes import Axes
 
 from ..flows.flow import Flow
 from ..engines.events import KINDS
+from ..engines.record import Record
 from ..problem.quiet import quiet
+from ..problem.words import kind_of
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
 from .shared import PAIRS
-from .style import (DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, colour, dots,
-                    edge_style, edges_label, given, grey, legend, limits, line, logarithmic, of_run,
-                    positive, some, time_axis)
+from .style import (DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, check_options, clock,
+                    colour, dots, edge_style, edges_label, given, grey, legend, limits, line,
+                    logarithmic, of_run, positive, some, time_axis)
 
 
 LINES = 200
@@ -405,6 +407,21 @@ def margins(flow: Flow, t: float | None = None, ax: Axes | None = None, **option
     return _over_time(MarginsPicture, flow, t, ax, options)
 
 
+def _descents(twins: object) -> list[Flow]:
+    """The twins of `step_sizes`, looked at."""
+    if isinstance(twins, Record) or not isinstance(twins, Iterable):
+        raise TypeError(f"twins is {kind_of(twins)}: give a list of runs of gflow.descend")
+    found = list(twins)
+    if not found:
+        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    for one in found:
+        if not isinstance(one, Flow):
+            raise TypeError(f"twins has {kind_of(one)}: give runs of gflow.descend")
+        if "lr" not in one.settings:
+            raise ValueError("twins has a run of gflow.integrate: give runs of gflow.descend")
+    return found
+
+
 def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **options: object
                ) -> Axes:
     """Largest distance of trained networks to the flow, against the step size, and slope 1.
@@ -426,17 +443,15 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
 
     Raises
     ------
-    ValueError
-        If there are no twins, or they have another start than the flow.
+    TypeError, ValueError
+        If there are no twins, or they are no descents, or have another start than the flow.
     """
     from ..flows.discrete import distances
-    for one in (flow, *twins):
-        check_flow(one)
-    if not twins:
-        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    check_flow(flow)
+    twins = _descents(twins)
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    given(options)
+    check_options(options)
     shown = positive(far)
     with axes(ax) as place:
         place.loglog(lr, shown, **line({"color": colour(place, 0), "marker": "o"}, options))

@@ -12,6 +12,7 @@ from matplotlib.patheffects import withStroke
 from ..flows.flow import Flow
 from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
+from ..problem.words import counted
 from .picture import Neurons, Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
@@ -204,8 +205,9 @@ class BoundaryPicture(Picture):
         """Two inputs, with or without a bias."""
         self.columns, self.bias = inputs_of(self.flow.data)
         if self.columns.size != 2:
-            raise ValueError(f"the data have {self.columns.size} columns that vary: this figure "
-                             "needs two inputs, and a constant column if there is a bias")
+            varying = counted(self.columns.size, "varying column")
+            raise ValueError(f"the data have {varying}: this figure needs two inputs, and a "
+                             "constant column if there is a bias")
 
     @quiet
     def draw(self) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engines.record import Record
-from ..problem.words import short
+from ..problem.words import kind_of, said, short
 from .shared import placed
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -64,7 +64,7 @@ def check_axes(ax: Any, polar: bool = False, linear: bool = False) -> None:
     >>> check_axes(Figure().subplots())
     """
     if not hasattr(ax, "get_xaxis"):
-        raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
+        raise TypeError(f"ax is {kind_of(ax)}: give matplotlib axes")
     if not placed(ax):
         raise ValueError("ax was removed from its figure: give axes that are in one, or leave ax= "
                          "away")
@@ -166,6 +166,25 @@ def given(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None or name == "alpha"}
 
 
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuse what no line can look like.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one sentence that names the option.
+    """
+    from matplotlib.lines import Line2D
+    given(options)
+    for name, value in options.items():
+        try:
+            Line2D([], []).set(**given({name: value}))
+        except Exception as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"no line can have {name} = {short(value)}: {said(error, 160)}"
+                       ) from error
+
+
 def check_flow(flow: object) -> None:
     """Refuse what is no run.
 
@@ -175,7 +194,7 @@ def check_flow(flow: object) -> None:
         In one sentence.
     """
     if not isinstance(flow, Record):
-        raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate, "
+        raise TypeError(f"flow is {kind_of(flow)}: give a run, from gflow.integrate, "
                         "gflow.descend or gflow.load")
 
 

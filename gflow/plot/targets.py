@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from ..flows.flow import Flow
 from ..problem.data import Data
 from ..problem.quiet import quiet
+from ..problem.words import counted
 from .picture import MANY, Picture, drawn, looks, neurons_at
 from .shared import PAIRS, digest, placed
 from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size, of_run
@@ -47,8 +48,8 @@ class OneInput(Picture):
         """One input and a bias."""
         columns, _ = inputs_of(self.flow.data)
         if columns.size != 1:
-            raise ValueError(f"the data have {self.flow.data.d} columns: this figure needs one "
-                             "input and a constant column as the bias")
+            raise ValueError(f"the data have {counted(self.flow.data.d, 'column')}: this figure "
+                             "needs one input and a constant column as the bias")
 
     def prepare(self) -> None:
         """The grid."""
