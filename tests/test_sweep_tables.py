@@ -88,6 +88,13 @@ def test_values_of_parameters_are_called_as_in_the_grid(sweep, values, texts):
         [f"k = {text}" for text in texts]
 
 
+@pytest.mark.parametrize("tiny", [1e-300, 3e-308])
+def test_results_below_what_a_linear_axis_shows_are_not_0(sweep, tiny):
+    axes = figure.overview(sweep(lambda n, rng: {"y": tiny}, {"n": [1, 2]})).axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and 0 < low < tiny < high < 1e-290
+
+
 @pytest.mark.parametrize("options, words, why", [
     (["--y", "y", "--by", "k_b"], "figure of 12 tasks written to ", ""),
     (["--x", "k_b"], "figure of 6 of 12 tasks written to ", " (the others have no value of k_b)"),

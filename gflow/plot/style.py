@@ -42,6 +42,8 @@ hollow marks, say) would take things away, or what their colours and marks mean.
 LIKE, SAME, AROUND = 1e-4, 1e-12, 0.03
 """Values that differ by less than the first part of them are told apart on no logarithmic axis, by
 less than the second one on none; these have the third part of them as room on both sides."""
+VANISHING = 1e-286
+"""Values below it are 0 on a linear axis of matplotlib, which takes their interval for a point."""
 WHAT = ("data", "xdata", "ydata", "figure", "transform")
 """What matplotlib takes for options of lines, but says what is drawn, and where."""
 SHORTEST = 1e-280
@@ -297,7 +299,7 @@ def positive(values: Any) -> np.ndarray:
 
 def logarithmic(ax: Axes) -> None:
     """A logarithmic axis, if there is anything that it can show: not of values that hardly differ,
-    of which all its labels would be the same.
+    of which all its labels would be the same, unless a linear one would show them as 0.
 
     Examples
     --------
@@ -311,6 +313,11 @@ def logarithmic(ax: Axes) -> None:
     low, high = _ends(ax)
     if high - low > LIKE * high:
         ax.set_yscale("log")
+    elif high < VANISHING:
+        # Decades have labels.
+        ax.set_yscale("log")
+        ax.update_datalim([(ax.dataLim.x0, low / 10), (ax.dataLim.x1, high * 10)], updatex=False)
+        ax.autoscale_view(scalex=False)
     elif ax.get_yscale() == "linear":
         ax.ticklabel_format(axis="y", useOffset=True)
         _apart(ax)

@@ -12,6 +12,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#3
 MARKERS = "osD^vPX"
 WIDE = 10.0
 """Axes that span more than this factor are logarithmic."""
+VANISHING = 1e-286
+"""Axes of smaller values are, too: Matplotlib shows these as 0 on linear ones."""
 
 
 def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = None,
@@ -254,6 +256,9 @@ def _is_number(dtype: np.dtype) -> bool:
 
 
 def _spans(values: np.ndarray) -> bool:
-    """Whether values are positive and differ by a large factor."""
+    """Whether values are positive and differ by a large factor, or are so small that a linear axis
+    would show them as 0."""
     finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
+    if not finite.size or finite.min() <= 0:
+        return False
+    return bool(finite.max() > WIDE * finite.min() or finite.max() < VANISHING)
