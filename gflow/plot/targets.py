@@ -221,7 +221,7 @@ class KinksPicture(OneInput):
             far = (place < self.x[0]) | (place > self.x[-1])
             # Of all flows on these axes.
             self.shared.outside[self.before] = np.array([far.sum(), place.size])
-            outside, total = sum(self.shared.outside.values())
+            outside, total = np.sum(list(self.shared.outside.values()), axis=0)
             self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {total} are outside)"
                                if outside else "input $x$, and kinks")
 

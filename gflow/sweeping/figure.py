@@ -148,7 +148,7 @@ def _chosen(table: np.ndarray, ys: Sequence[str] | None, x: str | None, by: str 
 
 def _seen(table: np.ndarray, x: str, values: np.ndarray) -> np.ndarray:
     """Which tasks a figure shows: none without a value on either axis."""
-    return ~np.isnan(values) & ~np.isnan(np.asarray(table[x], dtype=float))
+    return np.asarray(~np.isnan(values) & ~np.isnan(np.asarray(table[x], dtype=float)))
 
 
 def _finite(table: np.ndarray, x: str, values: np.ndarray) -> bool:
@@ -229,7 +229,7 @@ def _equal(column: np.ndarray, value: Any) -> np.ndarray:
 def _places(column: np.ndarray) -> np.ndarray:
     """Values on an axis, each once; NaN, which stands for none, has no place there."""
     found = np.unique(column)
-    return found[found == found]
+    return np.asarray(found[found == found])
 
 
 def _written(column: np.ndarray, value: Any) -> str:
