@@ -120,6 +120,51 @@ def test_data_are_drawn_once_if_they_are_the_same(flows, name):
             assert found == alone[0] | alone[1]
 
 
+PARTS = {"events": ["activate", "deactivate"], "margins": ["smoothed", "hard"],
+         "kinks": ["network", "kinks, $a_i > 0$", "kinks, $a_i < 0$"]}
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    """Two runs of every picture that has several parts."""
+    start, points = gflow.init.balanced(8, 2, 1e-2, rng=0), gflow.datasets.three_points()
+    line = [gflow.integrate(start, points, t_max, rtol=1e-6) for t_max in (20.0, 10.0)]
+    endless = [gflow.integrate(([a], [[0.3]]), ([[1.0]], [1]), 1e6, loss="logistic")
+               for a in (0.5, 0.9)]
+    return {"events": line, "kinks": line, "margins": endless}
+
+
+@pytest.mark.parametrize("name", PARTS)
+@pytest.mark.parametrize("labels", [("run A", "run B"), (None, None)])
+def test_parts_of_two_flows_are_told_apart_in_the_legend(pairs, name, labels):
+    axes = axes_for(name)
+    for flow, label in zip(pairs[name], labels):
+        getattr(gflow.plot, name)(flow, ax=axes, label=label)
+    legend = axes.get_legend()
+    texts = [text.get_text() for text in legend.get_texts()]
+    for part in PARTS[name]:
+        own = [k for k, text in enumerate(texts) if f" {part}" in f" {text}"]
+        assert len(own) == 2
+        if labels[0]:
+            assert [texts[k].split(":")[0] for k in own] == ["run A", "run B"]
+        one, two = (legend.legend_handles[k] for k in own)
+        assert one.get_color() != two.get_color()
+        if name == "events":
+            # In grey, too; the form is that of the kind.
+            assert one.get_marker() == two.get_marker() != "None"
+            assert one.get_fillstyle() != two.get_fillstyle()
+
+
+def test_kinks_out_of_sight_are_those_of_all_flows(pairs):
+    axes, found = axes_for("kinks"), []
+    for flow in pairs["kinks"]:
+        alone = gflow.plot.kinks(flow, ax=axes_for("kinks")).get_xlabel()
+        found.append([int(word) for word in alone.replace("(", "").split() if word.isdigit()])
+        gflow.plot.kinks(flow, ax=axes)
+    outside, total = np.sum(found, axis=0)
+    assert outside and f"({outside} of {total} are outside)" in axes.get_xlabel()
+
+
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_rim_is_where_the_radii_end(flows, order):
     axes = axes_for("polar")

@@ -138,7 +138,7 @@ def test_what_is_accepted():
     (lambda: gflow.datasets.one_neuron(4, 2, cone="no"), "^cone is 'no'"),
     (lambda: gflow.descend((A, W), (X, Y), 0.1, 2, strict="no"), "^strict is 'no'"),
     (lambda: gflow.descend((A, W), (X, Y), 0.1, 2, progress="x"), "^progress is 'x'"),
-    (lambda: gflow.descent.distances(5, None), "^flow is a int: give a run"),
+    (lambda: gflow.descent.distances(5, None), "^flow is an int: give a run"),
     (lambda: gflow.integrate((A, W), (X, [1, -1, 1]), 1.0, loss="logistic").kkt([1, 2]), "^t is "),
     (lambda: gflow.integrate((A, W), (X, Y), 1.0, rates=np.array(1.0)), "^rates is 1.0: give a"),
     (lambda: gflow.integrate((A, W), (X, Y), 1.0, stop=Forgets()), r"^begin\(\) of the rule"),

@@ -175,6 +175,8 @@ def test_what_is_refused(tmp_path):
         gflow.integrate(start, data, 1.0, checkpoint=tmp_path / "no" / "run.npz")
     with pytest.raises(ValueError, match="every"):
         gflow.integrate(start, data, 1.0, checkpoint=tmp_path / "run.npz", every=0)
+    with pytest.raises(ValueError, match="^every = 1 is said of no checkpoint: give checkpoint="):
+        gflow.integrate(start, data, 1.0, every=1)
 
 
 def test_a_disk_that_is_full_does_not_end_the_run(tmp_path, monkeypatch):

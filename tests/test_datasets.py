@@ -178,7 +178,7 @@ def test_equal_seeds_do_not_tie_weights_to_points():
     (datasets.linear_teacher, {"n": 5, "d": 999, "margin": 0.9}, ValueError, "hardly any dir"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entries"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [0, 0]}, ValueError, "beta is zero"),
-    (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is a int"),
+    (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is an int"),
     (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": ([1.0], [[1.0]])}, ValueError,
      "dimension 1 but d = 2"),
 ])

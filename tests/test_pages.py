@@ -2,14 +2,18 @@
 
 Python blocks of a page run in order, in one namespace and in an empty directory; an expression
 with a number in the comment behind it must have that value, to the digits given (or lie ``below``
-it). Of ``gflow`` commands the grid is cut down to its first point. A comment before a block,
-``<!-- slow: reason -->`` or ``<!-- not run: reason -->``, keeps it for ``pytest -m slow``, or out.
+it). Indented lines right below a block are what it prints, but for seconds. Of ``gflow`` commands
+the grid is cut down to its first point. A comment before a block, ``<!-- slow: reason -->`` or
+``<!-- not run: reason -->``, keeps it for ``pytest -m slow``, or out.
 """
 
 import ast
+import io
 import re
 import shlex
+import textwrap
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import matplotlib
@@ -24,6 +28,8 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"(?:<!-- (?P<mark>slow|not run): [^\n]+ -->\n)?"
                    r"(?:<!-- (?:demo|test) command -->\n)?"
                    r"^```(?P<language>python|sh)\n(?P<code>.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"\n((?:    [^\n]*\n)+)")
+"""Lines below a block."""
 STATED = re.compile(r"#\s*(?P<below>below )?(?P<number>-?\d[\d.]*(?:e[+-]?\d+)?)(?=[\s:,;]|$)")
 
 
@@ -32,6 +38,19 @@ def blocks(page):
     text = page.read_text(encoding="utf-8")
     return [(found["mark"], found["language"], found["code"],
              text[:found.start("code")].count("\n") + 1) for found in BLOCK.finditer(text)]
+
+
+def shown(page):
+    """What pages say that blocks print: text by first line of the block."""
+    text = page.read_text(encoding="utf-8")
+    below = [(found, SHOWN.match(text, found.end() + 1)) for found in BLOCK.finditer(text)]
+    return {text[:found.start("code")].count("\n") + 1: textwrap.dedent(after[1])
+            for found, after in below if after}
+
+
+def timeless(text):
+    """A text without the seconds that something took."""
+    return re.sub(r"\d[\d.e-]* s\b", "some s", "\n".join(map(str.rstrip, text.splitlines())))
 
 
 def as_stated(value, found):
@@ -84,10 +103,13 @@ def desk(tmp_path, monkeypatch):
 
 
 def run_page(page, marks):
-    names = {"__name__": page.stem}
+    names, below = {"__name__": page.stem}, shown(page)
     for mark, language, code, line in blocks(page):
         if mark in marks and language == "python":
-            run_python(code, page, line, names)
+            with redirect_stdout(io.StringIO()) as said:
+                run_python(code, page, line, names)
+            if line in below:
+                assert timeless(said.getvalue()) == timeless(below[line]), f"{page.name}:{line}"
         elif mark in marks:
             run_shell(code, page)
 

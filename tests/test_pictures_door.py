@@ -85,6 +85,41 @@ def test_axes_of_another_kind_are_refused(flow, name, projection):
         draw(flow, *twins, ax=axes)
 
 
+@pytest.mark.parametrize("options, sentence", [
+    ({"lw": "x"}, "^no line can have lw = 'x': could not convert string to float: 'x'$"),
+    ({"lw": 2, "alpha": 7}, r"^no line can have alpha = 7: alpha \(7\) is outside 0-1 range$"),
+    ({"ls": "zz"}, "^no line can have ls = 'zz': "),
+    ({"ms": [1]}, r"^no line can have ms = \[1\]: ")])
+def test_an_option_that_no_line_can_have_is_named(flow, options, sentence):
+    twins = [gflow.descend(flow(0.0), flow.data, 0.1, 3)]
+    for draw in (gflow.plot.loss, gflow.plot.polar, gflow.plot.panel, gflow.plot.animate,
+                 lambda flow, **given: gflow.plot.step_sizes(flow, twins, **given)):
+        with pytest.raises((TypeError, ValueError), match=sentence):
+            draw(flow, **options)
+
+
+def test_twins_that_are_none(flow):
+    twin = gflow.descend(flow(0.0), flow.data, 0.1, 3)
+    axes = matplotlib.figure.Figure().subplots()
+    for twins, sentence in (
+            ([twin, flow], "^twins has a run of gflow.integrate: give runs of gflow.descend$"),
+            (twin, "^twins is a Descent: give a list of runs of gflow.descend$"),
+            (None, "^twins is a NoneType: give a list"), ([3], "^twins has an int: give runs"),
+            (iter([]), "^there are no twins")):
+        with pytest.raises((TypeError, ValueError), match=sentence):
+            gflow.plot.step_sizes(flow, twins, axes)
+    assert not axes.has_data()
+    assert gflow.plot.step_sizes(flow, iter([twin]), axes).has_data()
+
+
+def test_one_column_is_one():
+    one = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0)
+    with pytest.raises(ValueError, match="^the data have 1 varying column: this figure needs two"):
+        gflow.plot.boundary(one)
+    with pytest.raises(TypeError, match="^the file is an int: give its name$"):
+        gflow.load(3)
+
+
 def test_axes_within_others_are_drawn_on(flow):
     figure = matplotlib.figure.Figure()
     part = figure.subfigures(1, 2)[0]

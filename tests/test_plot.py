@@ -247,6 +247,25 @@ def test_the_boundary_is_where_the_output_is_zero():
         gflow.plot.boundary(gflow.integrate(([1.0], [[1.0]]), ([[1.0]], [0.5]), 1.0))
 
 
+@pytest.mark.parametrize("extra, words", [
+    (0, {"kinks of the neurons", "kinks of dead neurons"}),
+    (60, {"kinks of the 40 heaviest neurons", "dead ones among these"})])
+def test_kinks_of_neurons_that_are_off_at_all_points_are_on_the_plane(extra, words):
+    data = gflow.Data([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [0.3, 1.0, -0.5], bias=True)
+    W = [[0.5, 0.1, 0.2], [1.0, 1.0, -1.1]] + extra * [[1e-3, 0.0, 1e-3]]
+    run = gflow.integrate(gflow.TwoLayerReLU([1.0, 3.0] + extra * [1e-3], W), data, 0.1)
+    assert run.pattern(0.1).any(axis=1).tolist() == [True, False] + extra * [True]
+    axes = gflow.plot.boundary(run, ax=axes_for("boundary"))
+    texts = {text.get_text() for text in axes.get_legend().get_texts()}
+    assert words <= texts
+    path = next(line for line in axes.lines if "dead" in str(line.get_label())).get_xydata()
+    np.testing.assert_allclose(path[:2].sum(axis=1), 1.1, rtol=1e-9)
+    # Nobody is told of what is not there.
+    run = gflow.integrate(gflow.TwoLayerReLU([1.0], W[:1]), data, 0.1)
+    axes = gflow.plot.boundary(run, ax=axes_for("boundary"))
+    assert not any("dead" in text.get_text() for text in axes.get_legend().get_texts())
+
+
 def test_wide_networks_are_bundled_and_say_so():
     data = gflow.datasets.stewart(60, rng=0)
     run = gflow.integrate(gflow.init.unbalanced(1000, 2, 1e-3), data, 30.0, rtol=1e-4)

@@ -50,6 +50,19 @@ def test_labels_of_a_loss_that_hardly_changes_are_told_apart(t_max):
     assert gflow.plot.loss(run, ax=axes).get_yscale() == "log"
 
 
+@pytest.mark.parametrize("scale", [1e-150, 1e-153])
+def test_a_loss_below_what_a_linear_axis_shows_is_not_0(scale):
+    points = gflow.datasets.three_points()
+    start = gflow.init.balanced(4, 2, 1e-80, rng=0)
+    run = gflow.integrate(start, gflow.Data(scale * points.X, scale * points.y), 1.0)
+    axes = gflow.plot.loss(run, ax=axes_for("loss"))
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and 0 < low < run.loss[0] < high < 1e-280
+    found = labels(axes.yaxis)
+    assert len(found) > 1 and len(set(found)) == len(found)
+    assert gflow.plot.loss(run, ax=axes).get_ylim() == (low, high)
+
+
 @pytest.mark.parametrize("name", ["loss", "norms"])
 def test_values_that_are_the_same_up_to_rounding_have_room_around_them(name):
     if name == "loss":

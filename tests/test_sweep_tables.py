@@ -3,13 +3,16 @@
 import enum
 import functools
 import io
+import re
 import types
 import typing
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import gflow
+from gflow.commands.cli import main
 from gflow.sweeping import failures, figure, task_rng
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.store import Store
@@ -49,6 +52,58 @@ def test_axes_that_cannot_be_drawn_are_a_sentence(sweep, grid, axes, sentence):
     table = sweep(lambda rng, **point: {"y": 1.0}, grid)
     with pytest.raises(ValueError, match=sentence):
         figure.overview(table, **axes)
+
+
+GAPS = {"n": [1, 2], "k_b": [None, 1]}
+
+
+def gaps(n, k_b, rng):
+    return {"none": float("nan"), "far": float("inf"), "some": float(n) if k_b is None else np.nan,
+            "y": -float(n)}
+
+
+@pytest.mark.parametrize("ys, axes, sentence", [
+    (["none"], {}, "'none' is finite in none of the 4 tasks: there is nothing to draw"),
+    (["y", "far"], {}, "'far' is finite in none of the 4 tasks"),
+    (["some"], {"x": "k_b"}, "'some' is finite in no task that has a value of 'k_b': choose"),
+    ([], {}, "no result is named")])
+def test_figures_without_a_finite_value_are_a_sentence(sweep, ys, axes, sentence):
+    table = sweep(gaps, GAPS)
+    with pytest.raises(ValueError, match=sentence):
+        figure.overview(table, ys, **axes)
+    # Nobody has asked for these.
+    assert [ax.get_ylabel() for ax in figure.overview(table).axes] == ["some", "y"]
+    with pytest.raises(ValueError, match="'none' is finite in none of the 4 tasks"):
+        figure.overview(table[["n", "k_b", "seed", "none"]])
+
+
+@pytest.mark.parametrize("values, texts", [
+    ([None, 1], ["1", "None"]), ([None, 1.5, 2.0], ["1.5", "2.0", "None"]), ([1, 2], ["1", "2"]),
+    ([1.0, 2.0], ["1.0", "2.0"]), (["a", None], ["(none)", "a"])])
+def test_values_of_parameters_are_called_as_in_the_grid(sweep, values, texts):
+    table = sweep(lambda n, k, rng: {"y": n}, {"n": [1, 2, 3, 4], "k": values})
+    axes = figure.overview(table).axes[0]
+    assert axes.get_xlabel() == "n"
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == \
+        [f"k = {text}" for text in texts]
+
+
+@pytest.mark.parametrize("tiny", [1e-300, 3e-308])
+def test_results_below_what_a_linear_axis_shows_are_not_0(sweep, tiny):
+    axes = figure.overview(sweep(lambda n, rng: {"y": tiny}, {"n": [1, 2]})).axes[0]
+    low, high = axes.get_ylim()
+    assert axes.get_yscale() == "log" and 0 < low < tiny < high < 1e-290
+
+
+@pytest.mark.parametrize("options, words, why", [
+    (["--y", "y", "--by", "k_b"], "figure of 12 tasks written to ", ""),
+    (["--x", "k_b"], "figure of 6 of 12 tasks written to ", " (the others have no value of k_b)"),
+    (["--y", "some"], "figure of 6 of 12 tasks written to ",
+     " (the others have no value of some)")])
+def test_tasks_that_are_not_drawn_are_counted(sweep, tmp_path, capsys, options, words, why):
+    sweep(gaps, {**GAPS, "n": [1, 2, 3]}, seeds=2)
+    assert main(["sweep", "plot", str(tmp_path / "s.db"), *options]) == 0
+    assert capsys.readouterr().out == f"{words}{tmp_path / 's.png'}{why}\n"
 
 
 def test_arrays_without_axes_are_numbers():
@@ -132,6 +187,16 @@ def test_whole_numbers_are_exact_beside_gaps(sweep, tmp_path, value):
         assert cube[name].dtype == (float if abs(value) <= 2**53 else object)
     gap = cube["x"].values[0, 1, 0]
     assert gap is None or gap != gap
+
+
+def test_columns_that_are_objects_are_those_of_the_page(sweep):
+    page = (Path(__file__).parents[1] / "docs" / "sweep.md").read_text(encoding="utf-8")
+    base, power, more = re.search(r"do not hold exactly\s+\((\d+)\^(\d+)( \+ 1)?, a string",
+                                  page).groups()
+    value = int(base)**int(power) + bool(more)
+    table = sweep(lambda n, rng: {"number": value, "text": "a\0", "exact": 2**70}, {"n": [1]})
+    assert table["number"].dtype == table["text"].dtype == object
+    assert table["number"][0] == value and table["exact"].dtype == float
 
 
 def test_only_the_arrays_that_are_wanted_are_read(sweep, monkeypatch):

@@ -21,7 +21,7 @@ from ..sweeping.session import CHANGED, sweep
 from ..sweeping.sources import PACKAGE
 from ..sweeping.store import Store
 from ..sweeping.worker import SweepError
-from ..problem.words import short, visible
+from ..problem.words import counted, short, visible
 
 KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 
@@ -164,7 +164,7 @@ def _status(arguments: argparse.Namespace) -> int:
 
 
 def _plot(arguments: argparse.Namespace) -> int:
-    from ..sweeping.figure import overview
+    from ..sweeping.figure import left_out, overview
     out = Figure(default_name(arguments.file, arguments.file.removesuffix(".db"), ".png")
                  if arguments.out is None else arguments.out)
     out.spare(arguments.file)
@@ -182,13 +182,18 @@ def _plot(arguments: argparse.Namespace) -> int:
                                 "give --x, --y and --by"))
         if free:
             raise ValueError("--figure does not go with --x, --y or --by: drop one of them")
+    count, why = counted(len(table), "task"), ""
     if own and not free and len(table):
         fig = own[arguments.figure or next(iter(own))](table)
     else:
-        fig = overview(table, None if arguments.y is None else words(arguments.y), arguments.x,
-                       arguments.by)
+        asked = (table, None if arguments.y is None else words(arguments.y), arguments.x,
+                 arguments.by)
+        fig, (rest, lacking) = overview(*asked), left_out(*asked)
+        if rest:
+            count = f"{len(table) - rest} of {count}"
+            why = f" (the others have no value of {' or '.join(lacking)})"
     out.write(fig, dpi=150)
-    _say(f"figure of {len(table)} tasks written to {out.shown}", report)
+    _say(f"figure of {count} written to {out.shown}{why}", report)
     return 0
 
 

@@ -11,6 +11,7 @@ from ..problem.checks import flag, generator, non_negative, real_array, sizes
 from ..problem.data import Data, note
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.words import kind_of
 from .common import STREAM, orthonormal, unit
 
 SMALLEST_SHARE = 1e-280
@@ -175,7 +176,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
         teachers = TwoLayerReLU([1.0], np.eye(1, d))
     if not isinstance(teachers, TwoLayerReLU):
         if not isinstance(teachers, tuple | list) or len(teachers) != 2:
-            raise TypeError(f"teachers is a {type(teachers).__name__}: give a TwoLayerReLU or a "
+            raise TypeError(f"teachers is {kind_of(teachers)}: give a TwoLayerReLU or a "
                             "pair (a, V)")
         teachers = TwoLayerReLU(*teachers)
     if teachers.d != d:

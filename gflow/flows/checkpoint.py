@@ -33,10 +33,13 @@ def keeper(file: str | os.PathLike[str] | bytes | None, every: float
     Raises
     ------
     TypeError, ValueError, OSError
-        If ``file`` cannot be written, or ``every`` is no time.
+        If ``file`` cannot be written, or ``every`` is no time, or one without a file.
     """
     every = positive(every, "every")
     if file is None:
+        if every != EVERY:
+            raise ValueError(f"every = {every:g} is said of no checkpoint: give checkpoint= the "
+                             "name of a file, or leave every= away")
         return None, np.inf
     out = Output(file)
     if out.special:

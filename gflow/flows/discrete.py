@@ -10,6 +10,7 @@ from ..problem.network import ModelPath
 from ..problem.norms import row_norms
 from .flow import Flow
 from ..problem.quiet import quiet
+from ..problem.words import kind_of
 
 
 class Descent(Flow):
@@ -127,7 +128,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     """
     for name, run in (("flow", flow), ("twin", twin)):
         if not isinstance(run, Flow):
-            raise TypeError(f"{name} is a {type(run).__name__}: give a run, from gflow.integrate "
+            raise TypeError(f"{name} is {kind_of(run)}: give a run, from gflow.integrate "
                             "or gflow.descend")
     # A product of steps and a step size may pass t_max by rounding.
     times = np.minimum(twin.t[twin.t <= flow.t_end * (1 + 1e-12)], flow.t_end)

@@ -128,7 +128,8 @@ def integrate(model: ModelLike, data: DataLike, t_max: float, *,
         more than ``every`` seconds are lost if the program is killed: `gflow.resume` goes on. Not
         with ``save=``.
     every : float
-        Seconds between checkpoints; more if writing one takes longer than a tenth of that.
+        Seconds between checkpoints; more if writing one takes longer than a tenth of that. Not
+        without ``checkpoint``.
 
     Returns
     -------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,11 +10,14 @@ from matplotlib.axes import Axes
 
 from ..flows.flow import Flow
 from ..engines.events import KINDS
+from ..engines.record import Record
 from ..problem.quiet import quiet
+from ..problem.words import kind_of
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
-from .style import (DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, clock, colour, dots,
-                    edge_style, edges_label, given, grey, legend, limits, line, logarithmic,
-                    positive, some, time_axis)
+from .shared import PAIRS
+from .style import (DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, check_options, clock,
+                    colour, dots, edge_style, edges_label, given, grey, legend, limits, line,
+                    logarithmic, of_run, positive, some, time_axis)
 
 
 LINES = 200
@@ -25,6 +28,10 @@ SMALLEST = 1e-290
 """Norm that a logarithmic axis of matplotlib has room for, and for what is around it."""
 MARKS = {"activate": ("#0072B2", "^"), "deactivate": ("#D55E00", "v"), "slide": ("#009E73", "s"),
          "release": ("#CC79A7", "D")}
+"""Colours and marks of events by kind; of flows on top of the first one marks alone tell the kind.
+"""
+LATER = ((DARK, "none"), ("#E69F00", "left"), ("#56B4E9", "bottom"))
+"""Colours and fills of these flows, one after the other."""
 
 
 class OverTime(Picture):
@@ -230,16 +237,28 @@ class EventsPicture(OverTime):
             rows = np.argsort(np.argsort(np.arctan2(u[:, 1], u[:, 0]), kind="stable"))
             label = "neuron, by its angle at the start"
         size = float(np.clip(160 / max(1, len(flow.events)) ** 0.5, 2.4, 5.0))
+        before = self.shared.turn(self.name)
         for kind in KINDS:
             own = flow.events[flow.events["kind"] == kind]
             if len(own):
-                shade, mark = MARKS[kind]
-                ax.plot(own["time"], rows[own["neuron"]], **line(
-                    {"linestyle": "", "color": shade, "marker": mark, "markersize": size,
-                     "markeredgewidth": 0, "label": f"{kind} ({len(own)})"}, self.options))
+                said = of_run(f"{kind} ({len(own)})", self.options, before)
+                ax.plot(own["time"], rows[own["neuron"]], **{**line(
+                    {"linestyle": "", "markersize": size, **self._mark(kind, before, size)},
+                    self.options), "label": said})
         ax.plot([0, flow.t_end], [0, flow.path.m - 1], **line({"color": "none", "alpha": 0}))
         time_axis(ax, np.array([0.0, flow.t_end]))
         ax.set_ylabel(label)
+
+    def _mark(self, kind: str, before: int, size: float) -> dict[str, Any]:
+        """How a kind of event looks: full and coloured of the first flow, hollow or half full and
+        in one colour of another one."""
+        shade, mark = MARKS[kind]
+        if not before:
+            return {"color": shade, "marker": mark, "markeredgewidth": 0}
+        shade, fill = LATER[(before - 1) % len(LATER)]
+        return {"color": grey(self.ax, 0.2) if shade == DARK else shade, "marker": mark,
+                "fillstyle": fill, "markerfacecoloralt": "none",
+                "markeredgewidth": min(1.0, 0.2 * size)}
 
 
 class MarginsPicture(OverTime):
@@ -261,12 +280,14 @@ class MarginsPicture(OverTime):
 
     def draw(self) -> None:
         """Both curves."""
-        found, late, colours = self.found, self.late, self.shared.pair(self.name)
+        found, late, before = self.found, self.late, self.shared.turn(self.name)
+        colours = PAIRS[before % len(PAIRS)]
         # Of matplotlib a logarithmic axis ends before double precision does.
         log = self.flow.log_t[late] / np.log(10)
-        for values, own in ((found.smoothed, {**UP, "color": colours[0], "label": "smoothed"}),
-                            (found.hard, {**DOWN, "color": colours[1], "label": "hard"})):
-            self.ax.plot(log, values[late], **line({**own, **dots(log)}, self.options))
+        for values, own, text in ((found.smoothed, {**UP, "color": colours[0]}, "smoothed"),
+                                  (found.hard, {**DOWN, "color": colours[1]}, "hard")):
+            self.ax.plot(log, values[late], **{**line({**own, **dots(log)}, self.options),
+                                               "label": of_run(text, self.options, before)})
         over = r"$|\theta|^2$" if found.degree == 2 else "norm of the layer that moves"
         self.ax.set(xlabel=r"$\log_{10} t$", ylabel=f"margin / {over}")
 
@@ -386,6 +407,21 @@ def margins(flow: Flow, t: float | None = None, ax: Axes | None = None, **option
     return _over_time(MarginsPicture, flow, t, ax, options)
 
 
+def _descents(twins: object) -> list[Flow]:
+    """The twins of `step_sizes`, looked at."""
+    if isinstance(twins, Record) or not isinstance(twins, Iterable):
+        raise TypeError(f"twins is {kind_of(twins)}: give a list of runs of gflow.descend")
+    found = list(twins)
+    if not found:
+        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    for one in found:
+        if not isinstance(one, Flow):
+            raise TypeError(f"twins has {kind_of(one)}: give runs of gflow.descend")
+        if "lr" not in one.settings:
+            raise ValueError("twins has a run of gflow.integrate: give runs of gflow.descend")
+    return found
+
+
 def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **options: object
                ) -> Axes:
     """Largest distance of trained networks to the flow, against the step size, and slope 1.
@@ -407,17 +443,15 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
 
     Raises
     ------
-    ValueError
-        If there are no twins, or they have another start than the flow.
+    TypeError, ValueError
+        If there are no twins, or they are no descents, or have another start than the flow.
     """
     from ..flows.discrete import distances
-    for one in (flow, *twins):
-        check_flow(one)
-    if not twins:
-        raise ValueError("there are no twins: give at least one run of gflow.descend")
+    check_flow(flow)
+    twins = _descents(twins)
     lr, far = np.array(sorted((twin.settings["lr"], distances(flow, twin).max())
                               for twin in twins)).T
-    given(options)
+    check_options(options)
     shown = positive(far)
     with axes(ax) as place:
         place.loglog(lr, shown, **line({"color": colour(place, 0), "marker": "o"}, options))

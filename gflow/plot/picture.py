@@ -15,7 +15,7 @@ from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.words import short
 from .shared import Room, shared
-from .style import axes, check_axes, check_flow, given, legend, some
+from .style import axes, check_axes, check_flow, check_options, legend, some
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.artist import Artist
@@ -176,9 +176,8 @@ class Picture:
 
     def __init__(self, flow: Flow, options: Mapping[str, object],
                  times: np.ndarray | None = None) -> None:
-        from matplotlib.lines import Line2D
         check_flow(flow)
-        Line2D([], []).set(**given(options))
+        check_options(options)
         self.flow, self.options, self.times = flow, options, times
         self.check()
 

@@ -12,10 +12,12 @@ from matplotlib.patheffects import withStroke
 from ..flows.flow import Flow
 from ..problem.network import TwoLayer
 from ..problem.quiet import quiet
-from .picture import Picture, drawn, looks, neurons_at
+from ..problem.words import counted
+from .picture import Neurons, Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
-from .style import EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark, some
+from .style import (DASHES, EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark,
+                    some)
 from .targets import inputs_of
 
 
@@ -203,8 +205,9 @@ class BoundaryPicture(Picture):
         """Two inputs, with or without a bias."""
         self.columns, self.bias = inputs_of(self.flow.data)
         if self.columns.size != 2:
-            raise ValueError(f"the data have {self.columns.size} columns that vary: this figure "
-                             "needs two inputs, and a constant column if there is a bias")
+            varying = counted(self.columns.size, "varying column")
+            raise ValueError(f"the data have {varying}: this figure needs two inputs, and a "
+                             "constant column if there is a bias")
 
     @quiet
     def draw(self) -> None:
@@ -237,19 +240,22 @@ class BoundaryPicture(Picture):
                 "markeredgecolor": "black" if face == "white" else "white",
                 "markeredgewidth": mark_size(data.n, 1.0),
                 "label": f"label {text} {self.level:.3g}" if own.any() else None}))
-        self.fold = ax.plot([], [], **line({
-            "color": "#CC79A7", "linewidth": 1.0, "zorder": 1}))[0]
-        count = min(CROSSING, flow.path.m)
-        self.fold.set_label("kinks of the neurons" if count == flow.path.m
-                            else f"kinks of the {count} heaviest neurons")
-        own_line = line({"color": "black", "linewidth": 2.0, "label": f"output {self.level:.3g}"},
-                        self.options)
+        # Those of neurons that are off at every point bend what is drawn elsewhere.
+        own_folds: tuple[dict[str, Any], ...] = (
+            {"linewidth": 1.0}, {"linewidth": 1.2, "linestyle": (0, (2.5, 1.5))})
+        self.folds = [ax.plot([], [], **line({"color": "#CC79A7", "zorder": 1, **own}))[0]
+                      for own in own_folds]
+        for t in looks(self.times):
+            self._say(neurons_at(flow, t))
+        before = self.shared.turn(self.name)
+        own_line = line({"color": "black", "linewidth": 2.0, "label": f"output {self.level:.3g}",
+                         "linestyle": DASHES[before % len(DASHES)]}, self.options)
         self.line = ax.plot([], [], **{**own_line, "zorder": 2})[0]
         if on_dark(ax):
             # In the legend, too.
             rim = withStroke(linewidth=self.line.get_linewidth() + 1.5, foreground=grey(ax, 0.3))
             self.line.set_path_effects([rim])
-        self.artists = [self.image, self.fold, self.line]
+        self.artists = [self.image, *self.folds, self.line]
         ax.set(xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
                ylabel=f"input $x_{{{self.columns[1] + 1}}}$")
         self.room.show(x=ends[0], y=ends[1])
@@ -299,19 +305,40 @@ class BoundaryPicture(Picture):
         hole = np.full((1, 2), np.nan)
         path = np.concatenate([hole, *(part for one in lines for part in (one, hole))])
         self.line.set_data(*path.T)
+        self._say(found)
+        for fold, own in zip(self.folds, self._heavy(found)):
+            fold.set_data(*self._lines(found.directions[own]).T)
+
+    def _heavy(self, found: Neurons) -> tuple[np.ndarray, np.ndarray]:
+        """Neurons whose kinks are drawn: those active at some point, and those at none, which
+        bend the output elsewhere."""
         heavy = np.argsort(-found.weight, kind="stable")[:CROSSING]
-        W = found.directions[heavy[found.alive[heavy]]]
+        # Others are constant in both inputs.
+        heavy = heavy[(found.directions[heavy][:, self.columns]**2).any(axis=1)]
+        return heavy[found.alive[heavy]], heavy[~found.alive[heavy]]
+
+    def _say(self, found: Neurons) -> None:
+        """Name in the legend the kinks that are there."""
+        count = min(CROSSING, self.flow.path.m)
+        few = count < self.flow.path.m
+        names = (f"kinks of the {count} heaviest neurons" if few else "kinks of the neurons",
+                 "dead ones among these" if few else "kinks of dead neurons")
+        for fold, own, text in zip(self.folds, self._heavy(found), names):
+            if own.size:
+                fold.set_label(text)
+
+    def _lines(self, W: np.ndarray) -> np.ndarray:
+        """Hyperplanes of these neurons as lines of the plane, longer than axes are wide."""
         v, b = W[:, self.columns], np.zeros(len(W))
         if self.bias is not None:
             b = W[:, self.bias] * self.flow.data.X[0, self.bias]
         size = (v**2).sum(axis=1)
-        v, b, size = v[size > 0], b[size > 0], size[size > 0]
         foot = -(b / size)[:, None] * v
         along = np.column_stack([-v[:, 1], v[:, 0]]) / np.sqrt(size)[:, None]
         far = 10 * max(np.ptp(self.x[0]), np.ptp(self.x[1])) + np.abs(foot).max(initial=0.0)
         gap = np.full_like(foot, np.nan)
         ends = np.stack([foot - far * along, foot + far * along, gap], axis=1)
-        self.fold.set_data(*ends.reshape(-1, 2).T)
+        return ends.reshape(-1, 2)
 
 
 def outputs(model: TwoLayer, X: np.ndarray) -> np.ndarray:
@@ -371,7 +398,8 @@ def boundary(flow: Flow, t: float | None = None, ax: Axes | None = None, **optio
     """Output on the plane of two inputs at one time, and the line where it is that of no label.
 
     That is 0 if labels have both signs, else halfway between the smallest and the largest. Thin
-    lines are where the heaviest neurons bend. Parameters as in `neurons`; options go to the line.
+    lines are where the heaviest neurons bend, dashed those of neurons that are active at no point.
+    Parameters as in `neurons`; options go to the line.
 
     Raises
     ------

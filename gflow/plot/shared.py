@@ -32,6 +32,8 @@ class Shared:
         How many have been drawn.
     twin : Axes or None
         Axes of the stems of `kinks`.
+    outside : dict
+        Of every flow there how many kinks are out of its sight, and how many it has.
     radius : tuple of float
         Ends of the radii of `polar`.
     rims : list of Line2D
@@ -58,6 +60,7 @@ class Shared:
         self._turns: dict[str, int] = {}
         self._once: dict[tuple[object, ...], Sequence[Artist]] = {}
         self.twin: Axes | None = None
+        self.outside: dict[int, np.ndarray] = {}
         self.radius = np.inf, -np.inf
         self.rims: list[Line2D] = []
         self.norm: Normalize | None = None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ..engines.record import Record
-from ..problem.words import short
+from ..problem.words import kind_of, said, short
 from .shared import placed
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -42,6 +42,8 @@ hollow marks, say) would take things away, or what their colours and marks mean.
 LIKE, SAME, AROUND = 1e-4, 1e-12, 0.03
 """Values that differ by less than the first part of them are told apart on no logarithmic axis, by
 less than the second one on none; these have the third part of them as room on both sides."""
+VANISHING = 1e-286
+"""Values below it are 0 on a linear axis of matplotlib, which takes their interval for a point."""
 WHAT = ("data", "xdata", "ydata", "figure", "transform")
 """What matplotlib takes for options of lines, but says what is drawn, and where."""
 SHORTEST = 1e-280
@@ -64,7 +66,7 @@ def check_axes(ax: Any, polar: bool = False, linear: bool = False) -> None:
     >>> check_axes(Figure().subplots())
     """
     if not hasattr(ax, "get_xaxis"):
-        raise TypeError(f"ax is a {type(ax).__name__}: give matplotlib axes")
+        raise TypeError(f"ax is {kind_of(ax)}: give matplotlib axes")
     if not placed(ax):
         raise ValueError("ax was removed from its figure: give axes that are in one, or leave ax= "
                          "away")
@@ -166,6 +168,25 @@ def given(options: Mapping[str, object]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if value is not None or name == "alpha"}
 
 
+def check_options(options: Mapping[str, object]) -> None:
+    """Refuse what no line can look like.
+
+    Raises
+    ------
+    TypeError, ValueError
+        In one sentence that names the option.
+    """
+    from matplotlib.lines import Line2D
+    given(options)
+    for name, value in options.items():
+        try:
+            Line2D([], []).set(**given({name: value}))
+        except Exception as error:
+            kind = TypeError if isinstance(error, TypeError) else ValueError
+            raise kind(f"no line can have {name} = {short(value)}: {said(error, 160)}"
+                       ) from error
+
+
 def check_flow(flow: object) -> None:
     """Refuse what is no run.
 
@@ -175,7 +196,7 @@ def check_flow(flow: object) -> None:
         In one sentence.
     """
     if not isinstance(flow, Record):
-        raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate, "
+        raise TypeError(f"flow is {kind_of(flow)}: give a run, from gflow.integrate, "
                         "gflow.descend or gflow.load")
 
 
@@ -278,7 +299,7 @@ def positive(values: Any) -> np.ndarray:
 
 def logarithmic(ax: Axes) -> None:
     """A logarithmic axis, if there is anything that it can show: not of values that hardly differ,
-    of which all its labels would be the same.
+    of which all its labels would be the same, unless a linear one would show them as 0.
 
     Examples
     --------
@@ -292,6 +313,11 @@ def logarithmic(ax: Axes) -> None:
     low, high = _ends(ax)
     if high - low > LIKE * high:
         ax.set_yscale("log")
+    elif high < VANISHING:
+        # Decades have labels.
+        ax.set_yscale("log")
+        ax.update_datalim([(ax.dataLim.x0, low / 10), (ax.dataLim.x1, high * 10)], updatex=False)
+        ax.autoscale_view(scalex=False)
     elif ax.get_yscale() == "linear":
         ax.ticklabel_format(axis="y", useOffset=True)
         _apart(ax)
@@ -418,6 +444,22 @@ def edges_label(shown: int, total: int) -> str:
     """
     some_of = "" if shown == total else f"{shown} of {total} "
     return f"{some_of}activation boundaries"
+
+
+def of_run(text: str, options: Mapping[str, object], before: int) -> str:
+    """What a legend says of one part of a picture that has several: of which run it is, if users
+    have given that a label, or others have been drawn before.
+
+    Examples
+    --------
+    >>> of_run("hard", {}, 0), of_run("hard", {}, 1), of_run("hard", {"label": "run B"}, 1)
+    ('hard', 'hard, run 2', 'run B: hard')
+    """
+    label = options.get("label")
+    if label is not None:
+        # Without words nothing is in the legend.
+        return f"{label}: {text}" if str(label) else ""
+    return f"{text}, run {before + 1}" if before else text
 
 
 def clock(t: float) -> str:

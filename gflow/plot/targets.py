@@ -10,9 +10,10 @@ from matplotlib.axes import Axes
 from ..flows.flow import Flow
 from ..problem.data import Data
 from ..problem.quiet import quiet
+from ..problem.words import counted
 from .picture import MANY, Picture, drawn, looks, neurons_at
-from .shared import digest, placed
-from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size
+from .shared import PAIRS, digest, placed
+from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size, of_run
 
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
@@ -47,8 +48,8 @@ class OneInput(Picture):
         """One input and a bias."""
         columns, _ = inputs_of(self.flow.data)
         if columns.size != 1:
-            raise ValueError(f"the data have {self.flow.data.d} columns: this figure needs one "
-                             "input and a constant column as the bias")
+            raise ValueError(f"the data have {counted(self.flow.data.d, 'column')}: this figure "
+                             "needs one input and a constant column as the bias")
 
     def prepare(self) -> None:
         """The grid."""
@@ -131,7 +132,7 @@ class KinksPicture(OneInput):
         """Data, the curve and the stems that will move."""
         self.prepare()
         ax, m = self.ax, self.flow.path.m
-        before = self.shared.turn(self.name)
+        before = self.before = self.shared.turn(self.name)
         self.highest = 0.0
         if self.shared.twin is None or not placed(self.shared.twin):
             self.shared.twin = ax.twinx()
@@ -140,9 +141,11 @@ class KinksPicture(OneInput):
             self.highest = float(np.abs(self.shared.twin.get_ylim()).max())
         self.twin = self.shared.twin
         self.curve = ax.plot(self.x, np.zeros(self.x.size), **line({
-            "color": colour(ax, before), "linewidth": 1.8, "label": "network"}))[0]
+            "color": colour(ax, before), "linewidth": 1.8,
+            "linestyle": DASHES[before % len(DASHES)],
+            "label": of_run("network", self.options, before)}))[0]
         self.data_points(self.curve.get_color())
-        colours = self.shared.pair("stems")
+        colours = PAIRS[before % len(PAIRS)]
         self.stems: list[tuple[bool, Any]] = []
         for up, shade, mark, text in ((True, colours[0], "o", "$a_i > 0$"),
                                       (False, colours[1], "x", "$a_i < 0$")):
@@ -150,7 +153,8 @@ class KinksPicture(OneInput):
                    "markersize": 4.5, "zorder": 2,
                    "alpha": 0.8 if m > MANY else max(0.3, min(0.8, 120 / m))}
             self.stems.append((up, self.twin.plot([], [], **line(own, self.options))[0]))
-            ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": f"kinks, {text}"})
+            said = of_run(f"kinks, {text}", self.options, before)
+            ax.plot([], [], **{**line(own, self.options), "alpha": 1.0, "label": said})
         if not any(line.get_zorder() == 0 for line in self.twin.lines):
             self.twin.axhline(0, **line({"color": grey(ax, 0.8), "linewidth": 0.7, "zorder": 0}))
         # The function is above the stems.
@@ -214,8 +218,11 @@ class KinksPicture(OneInput):
             self.ax.autoscale_view(scalex=False)
             # Neurons that are 0, or constant in the input, have none.
             place = place[np.isfinite(place)]
-            outside = int(((place < self.x[0]) | (place > self.x[-1])).sum())
-            self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {place.size} are outside)"
+            far = (place < self.x[0]) | (place > self.x[-1])
+            # Of all flows on these axes.
+            self.shared.outside[self.before] = np.array([far.sum(), place.size])
+            outside, total = np.sum(list(self.shared.outside.values()), axis=0)
+            self.ax.set_xlabel(f"input $x$, and kinks ({outside} of {total} are outside)"
                                if outside else "input $x$, and kinks")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from .words import cut, said, short
+from .words import cut, kind_of, said, short
 
 PLAIN = (numbers.Number, str, bytes, range, np.generic)
 """What hides nothing."""
@@ -110,10 +110,10 @@ def _as_array(value: Any, name: str) -> np.ndarray:
     except ValueError as error:
         if isinstance(value, list | tuple):
             raise ValueError(f"{name} is ragged: give one rectangular array of numbers") from error
-        raise TypeError(f"{name} is a {type(value).__name__} that is no array of real numbers: "
+        raise TypeError(f"{name} is {kind_of(value)} that is no array of real numbers: "
                         "give one (float64)") from error
     except Exception as error:
-        raise TypeError(f"{name} is a {type(value).__name__} that NumPy cannot read "
+        raise TypeError(f"{name} is {kind_of(value)} that NumPy cannot read "
                         f"({said(error)}): give an array of numbers") from error
     return raw
 

@@ -14,7 +14,7 @@ from .norms import row_norms
 from .quiet import quiet
 from .standard import Standard
 from .value import lock
-from .words import short
+from .words import kind_of, short
 
 if TYPE_CHECKING:  # pragma: no cover
     from .network import TwoLayerReLU
@@ -187,7 +187,7 @@ def as_data(data: DataLike) -> Data:
     if isinstance(data, Data):
         return data
     if not isinstance(data, tuple | list) or len(data) != 2:
-        raise TypeError(f"data is a {type(data).__name__}: give a Data or a pair (X, y)")
+        raise TypeError(f"data is {kind_of(data)}: give a Data or a pair (X, y)")
     return Data(*data)
 
 

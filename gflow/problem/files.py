@@ -13,7 +13,7 @@ import tempfile
 from contextlib import contextmanager, suppress
 from typing import IO, Any, Iterator
 
-from .words import cut
+from .words import cut, kind_of
 
 PLACES = ("/proc/", "/sys/")
 """What lies here is no file of a disk, whatever it looks like."""
@@ -117,7 +117,7 @@ def plain(path: str | os.PathLike[str] | bytes) -> str:
     'run.npz'
     """
     if not isinstance(path, str | bytes | os.PathLike):
-        raise TypeError(f"the file is a {type(path).__name__}: give its name")
+        raise TypeError(f"the file is {kind_of(path)}: give its name")
     name = os.path.expanduser(os.fsdecode(path))
     if not name or "\0" in name:
         raise ValueError("the name of the file is empty or has a zero byte: give another")

@@ -14,6 +14,7 @@ from .data import Data, DataLike as DataLike, as_data, relabelled
 from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
 from .quiet import quiet
+from .words import kind_of
 
 EPS = float(np.finfo(float).eps)
 ModelLike: TypeAlias = TwoLayer | tuple[ArrayLike, ArrayLike]
@@ -42,8 +43,7 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayer, Data]:
     """
     if not isinstance(model, TwoLayer):
         if not isinstance(model, tuple | list) or len(model) != 2:
-            raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair "
-                            "(a, W)")
+            raise TypeError(f"model is {kind_of(model)}: give a TwoLayerReLU or a pair (a, W)")
         model = TwoLayerReLU(*model)
     given, data = data, as_data(data)
     if not isinstance(given, Data) and model.bias and data.d == model.d - 1:

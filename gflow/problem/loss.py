@@ -14,7 +14,7 @@ import numpy as np
 from .checks import Hidden, unmasked
 from .margins import Exponential, Logistic
 from .theirs import theirs
-from .words import said
+from .words import kind_of, said
 
 METHODS = ("value", "pull", "curvature")
 WRITE = "an object with value(h, y), pull(h, y) = -dl/dh and curvature(h, y) = l''"
@@ -217,7 +217,7 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
                         f"{loss.__name__}(...)")
     missing = [name for name in METHODS if not callable(getattr(loss, name, None))]
     if missing:
-        raise TypeError(f"loss is a {type(loss).__name__} without {' and '.join(missing)}: give "
+        raise TypeError(f"loss is {kind_of(loss)} without {' and '.join(missing)}: give "
                         f"\"square\" or {WRITE}")
     y = as_labels(loss, y)
     if type(loss) not in (Square, Logistic, Exponential):

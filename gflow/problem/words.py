@@ -25,8 +25,31 @@ def short(value: Any, most: int = MOST) -> str:
         text = repr(value) if isinstance(value, str | float | complex | bool) else brief.repr(value)
     except Exception:
         # Whole numbers of more than 4300 digits have none, and classes may have bad ones.
-        text = f"a {type(value).__name__}"
+        text = kind_of(value)
     return cut(text, most)
+
+
+def kind_of(value: Any) -> str:
+    """The type of a value with its article.
+
+    Examples
+    --------
+    >>> kind_of(1), kind_of("a"), kind_of([])
+    ('an int', 'a str', 'a list')
+    """
+    name = type(value).__name__
+    return f"{'an' if name[:1] in 'aeioAEIO' else 'a'} {name}"
+
+
+def counted(number: int, thing: str) -> str:
+    """How many there are of a thing.
+
+    Examples
+    --------
+    >>> counted(1, "column"), counted(2, "column")
+    ('1 column', '2 columns')
+    """
+    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def said(error: BaseException, most: int = MOST) -> str:

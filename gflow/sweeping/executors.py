@@ -20,7 +20,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Callable
 
 from ..problem.checks import whole
-from ..problem.words import short
+from ..problem.words import kind_of, short
 
 MANY = 1000
 """Tasks given to a foreign executor at once: enough to see how much work waits."""
@@ -48,7 +48,7 @@ def check_executor(executor: Any, workers: Any) -> None:
         if getattr(executor, "asynchronous", False):
             raise TypeError("executor is an asynchronous dask Client: give a plain one")
     elif executor is not None and not isinstance(executor, Executor):
-        raise TypeError(f"executor is a {type(executor).__name__}: give None, a concurrent.futures "
+        raise TypeError(f"executor is {kind_of(executor)}: give None, a concurrent.futures "
                         "Executor, a dask Client, or the address of a Dask scheduler")
 
 

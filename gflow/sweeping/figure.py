@@ -12,6 +12,8 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#3
 MARKERS = "osD^vPX"
 WIDE = 10.0
 """Axes that span more than this factor are logarithmic."""
+VANISHING = 1e-286
+"""Axes of smaller values are, too: Matplotlib shows these as 0 on linear ones."""
 
 
 def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = None,
@@ -38,10 +40,11 @@ def curves(table: np.ndarray, y: str, x: str | None = None, by: str | None = Non
     Raises
     ------
     ValueError
-        If there is no such column, or it has no numbers.
+        If there is no such column, or it has no numbers, or none that is finite.
     """
     x, by = axes_of(table, x, by)
     values = _numbers(table, y)
+    _check_seen(table, y, x, values)
     if ax is not None:
         return _drawn(table, y, values, x, by, ax)
     import matplotlib.pyplot as plt
@@ -58,7 +61,7 @@ def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None
     groups = np.unique(table[by]) if by else [None]
     for i, group in enumerate(groups):
         chosen = np.ones(len(table), dtype=bool) if by is None else _equal(table[by], group)
-        points = np.unique(table[x][chosen])
+        points = _places(table[x][chosen])
         samples = [values[chosen & _equal(table[x], point)] for point in points]
         samples = [sample[~np.isnan(sample)] for sample in samples]
         colour = COLOURS[i % len(COLOURS)]
@@ -66,7 +69,7 @@ def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None
         style = {"color": colour, "marker": MARKERS[i % len(MARKERS)], "markersize": 4,
                  "fillstyle": "full", "markerfacecolor": colour, "markeredgecolor": colour,
                  "markeredgewidth": 1.0, "linestyle": "-",
-                 "label": None if by is None else plain(f"{by} = {group}")}
+                 "label": None if by is None else plain(f"{by} = {_written(table[by], group)}")}
         if table[y].dtype == bool:
             ax.plot(points, [sample.mean() for sample in samples], **style)
             continue
@@ -79,7 +82,7 @@ def _drawn(table: np.ndarray, y: str, values: np.ndarray, x: str, by: str | None
     if _spans(table[x]):
         ax.set_xscale("log")
         # Ticks where there are points: those of a logarithmic axis overlap.
-        points = np.unique(table[x])
+        points = _places(table[x])
         ax.set_xticks(points[::-(-points.size // 8)], minor=False)
         ax.set_xticks([], minor=True)
         ax.xaxis.set_major_formatter("{x:g}")
@@ -101,23 +104,67 @@ def overview(table: np.ndarray, ys: Sequence[str] | None = None, x: str | None =
     table, x, by
         As for `curves`.
     ys : sequence of str, optional
-        Results; the first four that are numbers if None.
+        Results; the first four that are finite numbers in some task if None.
 
     Returns
     -------
     matplotlib Figure
     """
-    if not len(table):
-        raise ValueError("no task is done yet: there is nothing to draw")
+    ys, x, by = _chosen(table, ys, x, by)
     from matplotlib.figure import Figure
-    if ys is None:
-        ys = [name for name in _names(table)[1] if _is_number(table.dtype[name])][:4]
-    if not ys:
-        raise ValueError("no result is a number: choose what to draw")
     fig = Figure(figsize=(4.5 * len(ys), 3.8), layout="constrained")
     for ax, y in zip(fig.subplots(1, len(ys), squeeze=False)[0], ys):
         curves(table, y, x, by, ax)
     return fig
+
+
+def left_out(table: np.ndarray, ys: Sequence[str] | None = None, x: str | None = None,
+             by: str | None = None) -> tuple[int, list[str]]:
+    """How many tasks `overview` does not show, and the columns of which these have no value."""
+    ys, x, by = _chosen(table, ys, x, by)
+    shown = np.any([_seen(table, x, _numbers(table, y)) for y in ys], axis=0)
+    nowhere = np.isnan(np.asarray(table[x], dtype=float))
+    lacks = [x] if nowhere.any() else []
+    return int((~shown).sum()), lacks + (ys if (~shown & ~nowhere).any() else [])
+
+
+def _chosen(table: np.ndarray, ys: Sequence[str] | None, x: str | None, by: str | None
+            ) -> tuple[list[str], str, str | None]:
+    """Results and axes of `overview`."""
+    if not len(table):
+        raise ValueError("no task is done yet: there is nothing to draw")
+    if ys is None:
+        numbers = [name for name in _names(table)[1] if _is_number(table.dtype[name])]
+        if not numbers:
+            raise ValueError("no result is a number: choose what to draw")
+        x, by = axes_of(table, x, by)
+        found = [y for y in numbers if _finite(table, x, _numbers(table, y))]
+        # Of none that is finite the first one is named.
+        return (found or numbers)[:4 if found else 1], x, by
+    if not ys:
+        raise ValueError("no result is named: choose what to draw")
+    return list(ys), *axes_of(table, x, by)
+
+
+def _seen(table: np.ndarray, x: str, values: np.ndarray) -> np.ndarray:
+    """Which tasks a figure shows: none without a value on either axis."""
+    return np.asarray(~np.isnan(values) & ~np.isnan(np.asarray(table[x], dtype=float)))
+
+
+def _finite(table: np.ndarray, x: str, values: np.ndarray) -> bool:
+    """Whether there is anything to see."""
+    return bool(np.isfinite(values[_seen(table, x, values)]).any())
+
+
+def _check_seen(table: np.ndarray, y: str, x: str, values: np.ndarray) -> None:
+    """Refuse axes on which nothing would be."""
+    if _finite(table, x, values):
+        return
+    if np.isfinite(values).any():
+        raise ValueError(f"{y!r} is finite in no task that has a value of {x!r}: choose another "
+                         "parameter for the horizontal axis")
+    raise ValueError(f"{y!r} is finite in none of the {len(table)} tasks: there is nothing to "
+                     "draw, choose another result")
 
 
 def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str | None]:
@@ -140,7 +187,7 @@ def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str 
         numeric = [name for name in count if _is_number(table.dtype[name]) and name != by]
         if not numeric:
             raise ValueError("no parameter is a number: there is no horizontal axis")
-        x = max(numeric, key=lambda name: count[name])
+        x = max(numeric, key=lambda name: len(_places(table[name])))
     if by is None:
         rest = [name for name in count if name != x and 1 < count[name] <= len(COLOURS)]
         by = max(rest, key=lambda name: count[name], default=None)
@@ -179,11 +226,39 @@ def _equal(column: np.ndarray, value: Any) -> np.ndarray:
     return found
 
 
+def _places(column: np.ndarray) -> np.ndarray:
+    """Values on an axis, each once; NaN, which stands for none, has no place there."""
+    found = np.unique(column)
+    return np.asarray(found[found == found])
+
+
+def _written(column: np.ndarray, value: Any) -> str:
+    """A parameter as the grid has it: beside None whole numbers are floats in tables, None is NaN,
+    and among strings it is empty.
+
+    Examples
+    --------
+    >>> gap = np.array([np.nan, 1.0])
+    >>> _written(gap, gap[0]), _written(gap, gap[1]), _written(gap[1:], gap[1])
+    ('None', '1', '1.0')
+    """
+    if column.dtype.kind == "f" and np.isnan(column).any():
+        if np.isnan(value):
+            return "None"
+        finite = column[~np.isnan(column)]
+        return str(int(value)) if (finite == np.floor(finite)).all() else str(value)
+    # A table does not tell an empty string from None.
+    return str(value) or "(none)"
+
+
 def _is_number(dtype: np.dtype) -> bool:
     return dtype.shape == () and dtype.kind in "biuf"
 
 
 def _spans(values: np.ndarray) -> bool:
-    """Whether values are positive and differ by a large factor."""
+    """Whether values are positive and differ by a large factor, or are so small that a linear axis
+    would show them as 0."""
     finite = values[np.isfinite(values)]
-    return bool(finite.size and finite.min() > 0 and finite.max() > WIDE * finite.min())
+    if not finite.size or finite.min() <= 0:
+        return False
+    return bool(finite.max() > WIDE * finite.min() or finite.max() < VANISHING)

@@ -20,6 +20,8 @@ from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Seq
 
 import numpy as np
 
+from ..problem.words import kind_of
+
 Points = Mapping[str, object] | Iterable[Mapping[str, object]]
 Grid = Points | Callable[[], Points]
 """What a sweep runs on: a mapping of lists, a list of mappings, or what returns one of these."""
@@ -222,12 +224,12 @@ def _points(grid: Any) -> list[dict[str, Any]]:
         return [dict(zip(axes, point)) for point in itertools.product(*axes.values())]
     if isinstance(grid, str | bytes) or not isinstance(grid, Iterable) or \
             not getattr(grid, "ndim", 1):
-        raise TypeError(f"grid is a {type(grid).__name__}: give a mapping of lists, a list of "
+        raise TypeError(f"grid is {kind_of(grid)}: give a mapping of lists, a list of "
                         "mappings, or a callable that returns one of these")
     points = _listed("grid", grid)
     for point in points:
         if not isinstance(point, Mapping):
-            raise TypeError(f"grid has a {type(point).__name__} in its list: give mappings of "
+            raise TypeError(f"grid has {kind_of(point)} in its list: give mappings of "
                             "parameters, such as {\"n\": 5}")
     return [dict(point) for point in points]
 
@@ -238,7 +240,7 @@ def _axis(name: Any, values: Any) -> list[Any]:
             isinstance(values, np.ndarray) and not values.ndim:
         return [values]
     if isinstance(values, Mapping) or not isinstance(values, Iterable):
-        raise TypeError(f"grid[{name!r}] is a {type(values).__name__}: give a list of values")
+        raise TypeError(f"grid[{name!r}] is {kind_of(values)}: give a list of values")
     axis = _listed(f"grid[{name!r}]", values)
     if not axis:
         raise ValueError(f"grid[{name!r}] is empty: give at least one value")
@@ -334,7 +336,7 @@ def _plain(name: Any, value: Any, depth: int = 0) -> Any:
         if not math.isfinite(value):
             raise ValueError(f"grid[{name!r}] has {value}: give finite numbers, or None")
         return float.__float__(value)
-    raise TypeError(f"grid[{name!r}] has a {type(value).__name__}: give numbers, strings, "
+    raise TypeError(f"grid[{name!r}] has {kind_of(value)}: give numbers, strings, "
                     "booleans, None, or lists of these")
 
 
@@ -345,7 +347,7 @@ def _shown(value: Any) -> str:
     except ValueError:
         return f"a number of {int(value).bit_length()} bits"
     except RecursionError:
-        return f"a {type(value).__name__} of many within each other"
+        return f"{kind_of(value)} of many within each other"
     return text if len(text) <= 100 else f"{text[:50]}...{text[-40:]}"
 
 

@@ -14,7 +14,7 @@ import traceback
 from typing import Any, Callable, Iterator, NamedTuple
 
 from .._version import __version__
-from ..problem.words import said
+from ..problem.words import kind_of, said
 from .agreement import NUMBERS, Claims, disagreement
 from .codec import encode, writable
 from .grid import Task, spawned
@@ -199,7 +199,7 @@ def pack(run: Callable[..., Any]) -> bytes:
         If it cannot be pickled.
     """
     if not callable(run):
-        raise TypeError(f"run is a {type(run).__name__}: give a function run(**params, rng)")
+        raise TypeError(f"run is {kind_of(run)}: give a function run(**params, rng)")
     try:
         from cloudpickle import dumps
         hint = "it must not hold locks, open files or connections"
