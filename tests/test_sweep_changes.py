@@ -154,11 +154,11 @@ SEEN = {
     "an attribute of a date": "import datetime\nclass D(datetime.date): pass\n"
         "O = D(2020, 1, 1)\nO.k = VALUE" + RUN.format("O.k"),
     "a module of a package by its name": "import importlib\ndef run(n, rng):\n"
-        "    return {'x': importlib.import_module('pk.late').K}\n",
+        "    return {'x': importlib.import_module('pk.later').K}\n",
     "one by its place in the package": "import importlib\ndef run(n, rng):\n"
-        "    return {'x': importlib.import_module('.late', 'pk').K}\n",
+        "    return {'x': importlib.import_module('.later', 'pk').K}\n",
     "one of a list": "def run(n, rng):\n"
-        "    return {'x': [__import__('pk', fromlist=[name]).late.K for name in ('late',)]}\n",
+        "    return {'x': [__import__('pk', fromlist=[name]).later.K for name in ('later',)]}\n",
     "a module by its name":
         "import importlib\ndef run(n, rng): return {'x': importlib.import_module('late').K}\n",
     "globals by name": "V = VALUE" + RUN.format("globals()['V']"),
@@ -175,7 +175,7 @@ def packages(request):
 
 
 OTHERS = {
-    "late": "K = VALUE", "pk/late": "K = VALUE", "pk/__init__": "",
+    "late": "K = VALUE", "pk/later": "K = VALUE", "pk/__init__": "",
     "one": "K = 1\ndef f(): return 1\ndef calls(): return f()\nclass K: pass\n",
     "two": "K = 2\ndef f(): return 2\ndef calls(): return f()\nclass K: k = 2\n"}
 

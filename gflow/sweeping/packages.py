@@ -181,19 +181,20 @@ def _of_python(value: Any) -> tuple[Any, ...] | None:
         return (value(),)
     if isinstance(value, threading.local):
         return (vars(value),)
-    if type(value) in VIEWS:
-        return (value.mapping,)
     return None
 
 
-def beyond(value: Any) -> list[FunctionType]:
-    """Functions in an object that pickle does not take, such as `functools.cmp_to_key` makes.
+def beyond(value: Any) -> list[Any]:
+    """Functions in an object that pickle does not take, such as `functools.cmp_to_key` makes, and
+    the mapping of a view.
 
     Examples
     --------
     >>> [function.__name__ for function in beyond(functools.cmp_to_key(inner))]
     ['inner']
     """
+    if type(value) in VIEWS:
+        return [value.mapping]
     return [item for item in gc.get_referents(value) if isinstance(item, FunctionType)]
 
 
