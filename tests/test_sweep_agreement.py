@@ -13,7 +13,7 @@ import pytest
 
 import gflow
 from gflow.sweeping import SweepError
-from gflow.sweeping.agreement import claims, disagreement
+from gflow.sweeping.agreement import AGREED, claims, disagreement
 from gflow.sweeping.executors import LocalPool
 from gflow.sweeping.grid import tasks
 from gflow.sweeping.worker import Job, pack, perform
@@ -268,3 +268,82 @@ def test_what_tasks_import_in_the_session_is_no_change(lazy, tmp_path, monkeypat
     monkeypatch.setattr("late_helper.K", 5)
     with pytest.raises(ValueError, match="other code of run, or with other data"):
         again()
+
+
+@pytest.fixture
+def session(tmp_path, monkeypatch):
+    """Modules of the user by their texts, imported: what a session and its workers have alike."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    names = ("plain", "robust", "config", "by_config")
+
+    def load(**texts):
+        for name in names:
+            sys.modules.pop(name, None)
+        for name, text in texts.items():
+            (tmp_path / f"{name}.py").write_text(text)
+        importlib.invalidate_caches()
+        AGREED.clear()
+        return importlib.import_module("by_config")
+
+    yield load
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+BY_CONFIG = "import config\ndef run(n, rng): return {'x': config.HELD}\n"
+NAMESAKES = {
+    "a function in a mapping": "{'loss': plain.loss}", "an object in a list": "[plain.Loss()]",
+    "a class": "plain.Loss", "a class in a list": "[plain.Loss]", "an object": "plain.Loss()",
+    "a method": "plain.Loss().f", "a distribution": "scipy.stats.norm",
+    "one in a pair": "(scipy.stats.norm, 2)", "colours": "(matplotlib.cm.viridis,)"}
+
+
+@pytest.mark.parametrize("held", NAMESAKES.values(), ids=NAMESAKES)
+def test_things_of_one_name_or_class_are_told_apart(session, held):
+    code = "class Loss:\n    def f(self): return VALUE\ndef loss(x): return VALUE * x\n"
+    made = {name: code.replace("VALUE", value) for name, value in (("plain", "1"), ("robust", "2"))}
+    texts = {**made, "by_config": BY_CONFIG, "config":
+             f"import matplotlib.cm, scipy.stats, plain, robust\nHELD = {held}\n"}
+    claimed = claims(session(**texts).run)
+    assert ("config", "HELD") in [thing[:2] for thing in claimed.things]
+    assert disagreement(session(**texts).run, claimed) is None
+    for old, new in (("plain", "robust"), ("norm", "cauchy"), ("viridis", "plasma")):
+        for name in (f"{old}.", f".{old}"):
+            texts["config"] = texts["config"].replace(name, name.replace(old, new))
+    assert disagreement(session(**texts).run, claimed) == "config.HELD"
+
+
+def test_an_object_whose_name_may_stand_in_what_is_not_loaded_is_not_compared(session):
+    texts = {"config": "import scipy.stats\nHELD = scipy.stats.norm\n", "by_config": BY_CONFIG}
+    claimed = claims(session(**texts).run)
+    elsewhere = claimed._replace(given=(("scipy.not_loaded_here", "norm"),))
+    texts["config"] = texts["config"].replace("norm", "cauchy")
+    run = session(**texts).run
+    assert disagreement(run, elsewhere) is None and disagreement(run, claimed) == "config.HELD"
+
+
+HOLDERS = {
+    "vectorized": "np.vectorize(plain.f)", "a namespace": "types.SimpleNamespace(f=plain.f)",
+    "a deque": "collections.deque([plain.f])", "slots": "Slots(plain.f)",
+    "a proxy": "types.MappingProxyType({1: plain.f})",
+    "a factory": "collections.defaultdict(plain.f)",
+    "an array of objects": "np.array([plain.f, None])",
+    "a mapping of its own class": "collections.UserDict(f=plain.f)",
+    "a chain": "collections.ChainMap({1: plain.f})", "a map": "map(plain.f, [1])",
+    "a variable": "contextvars.ContextVar('f', default=plain.f)",
+    "a weak reference": "weakref.ref(plain.f)", "a comparison": "functools.cmp_to_key(plain.f)",
+    "a view": "{1: plain.f}.values()", "a static method": "staticmethod(plain.f)",
+    "a method made partial": "functools.partialmethod(plain.f)"}
+
+
+def test_code_in_holders_of_all_kinds_is_compared(session):
+    names = dict(zip("abcdefghijklmnopqrstuvwxyz", HOLDERS.values()))
+    module = session(
+        plain="def f(n=1): return n\n", by_config="import plain\nimport collections, contextvars, "
+        "dataclasses, functools, types, weakref\nimport numpy as np\n"
+        "@dataclasses.dataclass(slots=True)\nclass Slots:\n    f: object\n" + "".join(
+            f"{name.upper()} = {text}\ndef run_{name}(n, rng): return {name.upper()}\n"
+            for name, text in names.items()))
+    assert [text for name, text in names.items() if ("plain", "f") not in [
+        thing[:2] for thing in claims(getattr(module, f"run_{name}")).things]] == []

@@ -1,14 +1,19 @@
 """What a change is to a sweep: ways to write code and data, seen if they change, and only then."""
 
+import functools
 import importlib
 import importlib.util
 import linecache
 import sys
 import zipfile
+from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.interpolate
 
 from gflow.sweeping.agreement import claims
+from gflow.sweeping.codec import encode
 from gflow.sweeping.identity import fingerprint
 
 RUN = "\ndef run(n, rng):\n    return {{'x': {}}}\n"
@@ -23,6 +28,7 @@ def load(tmp_path, monkeypatch):
 
     def load(text, **others):
         for name, content in {**others, "task": text}.items():
+            (tmp_path / f"{name}.py").parent.mkdir(exist_ok=True)
             (tmp_path / f"{name}.py").write_text(content)
             monkeypatch.delitem(sys.modules, name, raising=False)
         importlib.invalidate_caches()
@@ -133,6 +139,26 @@ SEEN = {
         RUN.format("L.k"),
     "digits of decimal numbers": "import decimal\nC = decimal.Context(prec=VALUE)" +
         RUN.format("C.divide(1, 3)"),
+    "functions of one name, exchanged":
+        "import one, two\nF = [one.f, two.f][VALUE > 1]\ndef h(): return one.f(), two.f()" +
+        RUN.format("(F(), h())"),
+    "what they call":
+        "import one, two\nF = [one.calls, two.calls][VALUE > 1]\n"
+        "def h(): return one.calls(), two.calls()" + RUN.format("(F(), h())"),
+    "classes of one name":
+        "import one, two\nF = [one.K(), two.K()][::-1 if VALUE > 1 else 1]\n"
+        "def h(): return one.K, two.K" + RUN.format("(F, h())"),
+    "a comparison": "import functools\ndef f(a, b): return VALUE * (a - b)\n"
+        "K = functools.cmp_to_key(f)" + RUN.format("sorted([1, 2], key=K)"),
+    "a view of a mapping": "D = {1: VALUE}\nV = D.values()" + RUN.format("list(V)"),
+    "an attribute of a date": "import datetime\nclass D(datetime.date): pass\n"
+        "O = D(2020, 1, 1)\nO.k = VALUE" + RUN.format("O.k"),
+    "a module of a package by its name": "import importlib\ndef run(n, rng):\n"
+        "    return {'x': importlib.import_module('pk.later').K}\n",
+    "one by its place in the package": "import importlib\ndef run(n, rng):\n"
+        "    return {'x': importlib.import_module('.later', 'pk').K}\n",
+    "one of a list": "def run(n, rng):\n"
+        "    return {'x': [__import__('pk', fromlist=[name]).later.K for name in ('later',)]}\n",
     "a module by its name":
         "import importlib\ndef run(n, rng): return {'x': importlib.import_module('late').K}\n",
     "globals by name": "V = VALUE" + RUN.format("globals()['V']"),
@@ -148,9 +174,15 @@ def packages(request):
             pytest.importorskip(name)
 
 
+OTHERS = {
+    "late": "K = VALUE", "pk/later": "K = VALUE", "pk/__init__": "",
+    "one": "K = 1\ndef f(): return 1\ndef calls(): return f()\nclass K: pass\n",
+    "two": "K = 2\ndef f(): return 2\ndef calls(): return f()\nclass K: k = 2\n"}
+
+
 @pytest.mark.parametrize("text", SEEN.values(), ids=SEEN)
 def test_it_is_seen_if_it_changes_and_only_then(load, text):
-    one, moved, other = same_and_other(load, text, late="K = VALUE")
+    one, moved, other = same_and_other(load, text, **OTHERS)
     assert one == moved != other
 
 
@@ -280,7 +312,7 @@ LARGE = {
 def little(monkeypatch):
     """What is much is less."""
     monkeypatch.setattr("gflow.sweeping.hashes.LARGE", 1000, raising=False)
-    monkeypatch.setattr("gflow.sweeping.identity.MOST", 1500)
+    monkeypatch.setattr("gflow.sweeping.values.MOST", 1500)
 
 
 @pytest.mark.parametrize("text", LARGE.values(), ids=LARGE)
@@ -337,6 +369,12 @@ USED = {
     "cached on the disk": SEEN["cached on the disk"].replace("VALUE", "1"),
     "a text in memory": "import io\nS = io.StringIO('a')" + RUN.format("S.getvalue()"),
     "decimal numbers": SEEN["digits of decimal numbers"].replace("VALUE", "5"),
+    "a norm of colours": "import matplotlib.colors\nN = matplotlib.colors.Normalize(0, 1)" +
+        RUN.format("N(0.5)"),
+    "a box": "from matplotlib.transforms import Bbox\nB = Bbox([[0, 0], [1, 1]])" +
+        RUN.format("B.get_points()"),
+    "a distribution": "import scipy.stats\nN = scipy.stats.Normal(mu=1., sigma=2.)" +
+        RUN.format("[N.mean(), N.cdf(1.), N.moment(2)]"),
     "errors of NumPy": "import numpy as np\nE = np.errstate(all='ignore')\ndef run(n, rng):\n"
         "    E.__enter__()\n    return {'x': 1}\n",
     "a ufunc": "import numba\nf = numba.vectorize(lambda x: x / 3)" + RUN.format("f(1.)"),
@@ -352,6 +390,51 @@ def test_what_is_noted_on_first_use_is_no_change(load, text):
     one = fingerprint(module.run)
     module.run(1, None)
     assert fingerprint(module.run) == one
+
+
+UNFILLED = {
+    "a spline": lambda x: scipy.interpolate.UnivariateSpline(x, np.sin(9 * x), s=0.05),
+    "one through all points": lambda x: scipy.interpolate.InterpolatedUnivariateSpline(x, x**2),
+    "extended precision": lambda x: x.astype(np.longdouble),
+    "of complex numbers": lambda x: x.astype(np.clongdouble)[::-1],
+}
+
+
+@pytest.mark.parametrize("make", UNFILLED.values(), ids=UNFILLED)
+def test_what_was_in_memory_before_is_no_data(make):
+    found = set()
+    for byte in (0, 255):
+        # What is freed is what comes next, of one size.
+        old = [np.full(size, byte, np.uint8) for size in range(1, 1000) for _ in range(8)]
+        del old
+        made = make(np.linspace(0, 1, 20))
+        found.add(fingerprint(functools.partial(print, made)))
+        if isinstance(made, np.ndarray):
+            raw = made.copy()
+            raw.view(np.uint8).reshape(-1, raw.dtype.alignment)[:, 10:] = byte
+            found.add(fingerprint(functools.partial(print, raw)))
+            assert encode({"x": made}) == encode({"x": raw})
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("text", ["import mine.NAME as m" + RUN.format("m.F"),
+                                  "from mine.NAME import F as f" + RUN.format("f"),
+                                  "from mine.NAME import F as f\nL = [f]" + RUN.format("L")])
+def test_a_compiled_module_counts_by_its_file(load, tmp_path, monkeypatch, text):
+    library = importlib.util.find_spec("_bisect")
+    if not library.has_location:
+        pytest.skip("it is in the interpreter here")
+    (tmp_path / "mine").mkdir()
+    hashes = []
+    for end in (b"", b"", b"built anew"):
+        file = tmp_path / "mine" / Path(library.origin).name
+        file.unlink(missing_ok=True)
+        file.write_bytes(Path(library.origin).read_bytes() + end)
+        for name in ("mine._bisect", "mine"):
+            monkeypatch.delitem(sys.modules, name, raising=False)
+        hashes.append(fingerprint(load(text.replace("NAME", "_bisect").replace(
+            "F", "bisect_left")).run))
+    assert hashes[0] == hashes[1] != hashes[2]
 
 
 INSIDE = """def run(n, rng):

@@ -7,22 +7,22 @@ text: files are edited while sweeps go on.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib
 import importlib.machinery
 import inspect
 import sys
-from types import CodeType, FunctionType, MethodType, ModuleType
+from types import CodeType, FunctionType, MappingProxyType, MethodType, ModuleType
 from typing import Any, Callable, Iterable, Iterator, NamedTuple
 
 import numpy as np
 
-from .identity import BOOKKEEPING, COMMON, CONTAINERS, Digest, TooMuch, title
+from .identity import BOOKKEEPING, Digest
 from .installed import Installed
-from .names import by_name, imported, imports, of_modules, reads, words
-from .packages import inner
+from .names import by_name, imported, imports, module_of, of_modules, reads, words
+from .packages import beyond, essence, inner
 from .sources import Sources
+from .values import COMMON, CONTAINERS, reduced, state_of, title
 
 MOST = 300_000
 """Values of one thing to look at, about a second's worth; of larger ones nothing is said."""
@@ -52,10 +52,11 @@ class Claims(NamedTuple):
     own: tuple[tuple[str, bool], ...] = ()
     python: str = PYTHON
     late: tuple[tuple[str, str], ...] = ()
+    given: tuple[tuple[str, str], ...] = ()
 
 
 ATOMS = {int, float, complex, bool, str, bytes, type(None), np.ndarray}
-"""What reaches nothing."""
+"""What reaches nothing, but for arrays of objects."""
 AGREED: set[tuple[str, str, bytes]] = set()
 """What this process has had as the session: what tasks change later is no new code."""
 
@@ -77,12 +78,14 @@ def claims(run: Callable[..., Any]) -> Claims:
     try:
         walk = _Walk(run, sources)
         found, digest = walk.found, _Plain(run, sources)
+        digest.held.places = walk.installed.places
         things = tuple((*place, code) for place, value in sorted(
             found.items(), key=lambda item: item[0]) if (code := digest.thing(value)))
     except Exception:
         # What cannot be compared is not.
         return Claims()
-    return Claims(things, tuple(sources.answers.items()), late=tuple(sorted(walk.late.items())))
+    return Claims(things, tuple(sources.answers.items()), late=tuple(sorted(walk.late.items())),
+                  given=tuple(sorted(digest.held.names)))
 
 
 def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
@@ -97,7 +100,7 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
     for name, text in claimed.late:
         if _loaded(name, text) != text:
             return name
-    digest = _Plain(run, _Told(claimed.own))
+    digest = _Plain(run, _Told(claimed.own), claimed.given)
     for thing in claimed.things:
         if thing in AGREED:
             continue
@@ -111,7 +114,8 @@ def disagreement(run: Callable[..., Any], claimed: Claims) -> str | None:
         if mine and mine != code:
             NUMBERS[f"{module}.{name}"] = value if type(value) is int else 0
             return f"{module}.{name}"
-        AGREED.add(thing)
+        if mine:
+            AGREED.add(thing)
     return None
 
 
@@ -167,38 +171,66 @@ class _Told(Sources):
     def module(self, name: str) -> str | None:
         return None
 
+    def compiled(self, thing: Any) -> tuple[str, str] | None:
+        # Other machines may have made other bytes of it.
+        return None
+
 
 class _Held(Installed):
-    """Objects of installed packages, all alike: their first name depends on what is loaded."""
+    """Objects of installed packages by names that both processes have.
+
+    The first name of an object depends on what is loaded, so the session notes those that it gave,
+    and a worker gives these where it has the same.
+    """
+
+    def __init__(self, sources: Sources, home: Iterable[str],
+                 given: Iterable[tuple[str, str]] = ()) -> None:
+        super().__init__(sources, home)
+        self.given = given
+        self.names: set[tuple[str, str]] = set()
+        self.unsure = False
 
     def name(self, value: Any) -> tuple[str, str] | None:
-        return super().name(value) and ("", "")
+        found = super().name(value)
+        if found is not None:
+            self.names.add(found)
+            for module, name in self.given:
+                if module in sys.modules and vars(sys.modules[module]).get(name) is value:
+                    return module, name
+        top = type(value).__module__.partition(".")[0]
+        # What is not loaded here may hold the same in the session.
+        self.unsure |= any(module not in sys.modules and (
+            found is not None or top == module.partition(".")[0]) for module, _ in self.given)
+        return found
 
 
 class _Plain(Digest):
     """Hashes of single things: what they refer to counts by name, and is a thing of its own."""
 
-    def __init__(self, run: Any, sources: Sources) -> None:
+    def __init__(self, run: Any, sources: Sources,
+                 given: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(run)
         self.sources = sources
-        self.installed = _Held(sources, self.home)
+        self.held = self.installed = _Held(sources, self.home, given)
         self.strict = False
-        self.last, self.much = MOST, False
 
     def thing(self, value: Any) -> bytes:
-        """Short hash of a value; empty if there is too much to look at."""
-        self.last, self.much = self.visits + MOST, False
+        """Short hash of a value; empty if there is too much to look at, or it cannot be told."""
+        if self.missed or self.held.unsure:
+            # Hashes of parts may be of what could not be told.
+            for kept in (self.known, self.gaps, self.missed):
+                kept.clear()
+            self.held.unsure = False
+        self.last = self.visits + MOST
         found = (self._class(value) if isinstance(value, type) else
                  self._function(value) if isinstance(value, FunctionType) and self.sources.own(
                      value.__globals__.get("__name__"), self.home) else
                  self._leniently(value))
-        return b"" if self.much else found[:8]
+        return b"" if self.missed or self.held.unsure else found[:8]
 
-    def of(self, value: Any) -> bytes:
-        if self.visits > self.last:
-            self.much = True
-            raise TooMuch("more values than can be compared in time")
-        return super().of(value)
+    def _label(self, thing: Any) -> tuple[str | bytes, ...]:
+        where = module_of(thing)
+        return "__main__" if where in MAIN else str(where), thing.__qualname__
 
     def _globals(self, function: FunctionType) -> list[bytes]:
         return []
@@ -214,6 +246,7 @@ class _Walk:
     def __init__(self, run: Any, sources: Sources) -> None:
         self.sources = sources
         self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
+        self.installed = Installed(sources, self.home)
         self.travels = _by_value()
         self.found: dict[tuple[str, str], Any] = {}
         self.seen: dict[tuple[int, bool], Any] = {}
@@ -254,7 +287,8 @@ class _Walk:
             self._noted(thing.__name__, thing)
         if isinstance(thing, FunctionType):
             self.todo += self._read(thing, lives)
-        self.todo += [(part, lives) for part in self._parts(thing) if type(part) not in ATOMS]
+        self.todo += [(part, lives) for part in self._parts(thing) if type(part) not in ATOMS or
+                      type(part) is np.ndarray and part.dtype.hasobject]
 
     def _parts(self, thing: Any) -> Iterable[Any]:
         """What a thing holds."""
@@ -264,24 +298,32 @@ class _Walk:
         if isinstance(thing, type):
             return [*thing.__bases__, type(thing), *(
                 member for name, member in vars(thing).items() if name not in BOOKKEEPING)]
-        if isinstance(thing, dict):
+        if type(thing) in (dict, MappingProxyType):
             return [*thing, *thing.values()]
-        if isinstance(thing, list | tuple | set | frozenset):
-            return thing
-        if isinstance(thing, functools.partial):
-            return thing.func, thing.args, thing.keywords
+        if type(thing) in (list, tuple, set, frozenset):
+            return list(thing)
         if isinstance(thing, MethodType):
             return thing.__func__, thing.__self__
+        if isinstance(thing, staticmethod | classmethod):
+            return [thing.__func__]
         if isinstance(thing, property):
             return thing.fget, thing.fset, thing.fdel
-        held = getattr(thing, "__dict__", {})
-        function = inner(thing) or held.get("__wrapped__", held.get("func"))
-        if isinstance(function, FunctionType):
-            return [function]
-        kind = type(thing)
-        if isinstance(thing, ModuleType) or not self.sources.own(kind.__module__, self.home):
+        if isinstance(thing, ModuleType):
             return ()
-        return [kind, *held.values()]
+        if isinstance(thing, np.ndarray) and thing.dtype.hasobject:
+            return list(thing.flat)
+        if (function := inner(thing)) is not None:
+            return [function]
+        held = getattr(thing, "__dict__", {})
+        return [held.get("__wrapped__"), held.get("func"), *self._of_object(thing)]
+
+    def _of_object(self, thing: Any) -> Iterable[Any]:
+        """What pickle would keep of an object, as in `Values`, and all that one of the user has."""
+        kind, parts = type(thing), essence(thing)
+        parts = _kept(thing) if parts is None else parts
+        if self.sources.own(kind.__module__, self.home):
+            return [kind, *parts, *state_of(thing).values()]
+        return [] if parts and self.installed.name(thing) is not None else [kind, *parts]
 
     def _read(self, function: FunctionType, lives: bool) -> Iterator[tuple[Any, bool]]:
         """What a function reads of its module and of others, and whether that lives."""
@@ -291,8 +333,8 @@ class _Walk:
             return
         lives = lives and home is not None and vars(home) is names
         self.words |= words(function.__code__)
-        for name in {*imports(function.__code__, names.get("__package__") or ""),
-                     *by_name(function.__code__)[1]}:
+        package = names.get("__package__") or ""
+        for name in {*imports(function.__code__, package), *by_name(function.__code__, package)}:
             self._noted(name, sys.modules.get(name))
             if name not in sys.modules and (text := _text(name)) is not None:
                 self.late[name] = text
@@ -325,6 +367,18 @@ class _Walk:
                 not self.sources.own(value.__module__, self.home):
             return
         self.found.setdefault(("__main__" if module in MAIN else module, name), value)
+
+
+def _kept(thing: Any) -> tuple[Any, ...]:
+    """What pickle would keep of an object."""
+    try:
+        found = reduced(thing)
+    except Exception:
+        return (*beyond(thing),)
+    if isinstance(found, str):
+        return ()
+    maker, arguments, state, entries, items = (*found, None, None, None)[:5]
+    return (maker, arguments, state, *(entries or ()), *(items or ()))
 
 
 def _contents(function: FunctionType) -> Iterator[Any]:

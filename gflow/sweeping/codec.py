@@ -15,6 +15,7 @@ from typing import Any, Iterable, Mapping
 import numpy as np
 
 from .grid import RESERVED
+from .hashes import unpadded
 
 LARGEST = 100_000_000
 """Bytes that the arrays of one result may take."""
@@ -175,8 +176,8 @@ def _array(name: str, value: Any) -> bytes:
                          f"else ({array.dtype}): return lists of one type, and whole numbers "
                          "of 64 bits")
     file = io.BytesIO()
-    # C order, so that equal arrays give equal bytes.
-    np.save(file, np.asarray(array, order="C"), allow_pickle=False)
+    # So that equal arrays give equal bytes.
+    np.save(file, unpadded(array), allow_pickle=False)
     return file.getvalue()
 
 

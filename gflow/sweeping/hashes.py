@@ -12,6 +12,7 @@ import numpy as np
 
 LARGE = 1_000_000
 """Entries from which on plain ones are hashed as a whole: one by one they would take too long."""
+EXTENDED = (np.longdouble, np.clongdouble)
 PLAIN = {int, float, str, bool, type(None)}
 
 
@@ -53,6 +54,23 @@ def _large(value: Any) -> bytes | None:
     pickler.fast = True
     pickler.dump(entries)
     return joined(type(value).__name__, "plain", buffer.getvalue())
+
+
+def unpadded(array: np.ndarray) -> np.ndarray:
+    """An array in the order of its indices, with zeros in the bytes of its items that hold nothing:
+    extended precision has 80 bits in 16 bytes, and the rest is what was in memory before.
+
+    Examples
+    --------
+    >>> unpadded(np.array([1, 2], dtype=np.longdouble)[::-1]).tolist() == [2, 1]
+    True
+    """
+    if array.dtype.type not in EXTENDED or np.finfo(np.longdouble).nmant != 63:
+        return np.asarray(array, order="C")
+    kept, size = np.array(array, order="C"), np.dtype(np.longdouble).itemsize
+    items = kept.reshape(-1).view(np.uint8).reshape(-1, size)
+    items[:, slice(10, None) if array.dtype.isnative else slice(size - 10)] = 0
+    return kept
 
 
 def joined(*parts: str | bytes) -> bytes:

@@ -7,29 +7,21 @@ and gflow's by its version, which the store keeps beside this hash.
 
 from __future__ import annotations
 
-import copyreg
 import functools
 import hashlib
 import inspect
 import sys
 import warnings
-from collections import OrderedDict, deque
-from types import (BuiltinFunctionType, CellType, CodeType, FunctionType, MappingProxyType,
-                   MethodType, ModuleType, SimpleNamespace)
-from typing import Any, Callable, Iterable
+from types import BuiltinFunctionType, CellType, CodeType, FunctionType, MethodType, ModuleType
+from typing import Any, Callable
 
-import numpy as np
+from .hashes import joined
+from .names import (asks, by_name, imported, imports, module_of, of_modules, reads, spelled,
+                    words)
+from .packages import inner, made_for, members_of
+from .sources import handlers, in_python
+from .values import Unknown, Values
 
-from .hashes import joined, plain
-from .installed import Installed
-from .names import asks, by_name, imported, imports, of_modules, reads, words
-from .packages import essence, inner, made_for, members_of, settled
-from .sources import Sources, handlers, in_python
-
-MOST = 3_000_000
-"""Values to look at, about ten seconds' worth; arrays count once."""
-COMMON = {"numpy", "scipy", "numba", *sys.stdlib_module_names} - {"__main__"}
-"""Packages that are not the user's, even if ``run`` is an object of theirs."""
 BOOKKEEPING = frozenset(
     "__dict__ __weakref__ __slotnames__ __module__ __doc__ __qualname__ __firstlineno__ "
     "__static_attributes__ "
@@ -40,18 +32,10 @@ DOCS = {"__doc__", "getdoc"}
 HINTS = {"__annotations__", "get_type_hints", "get_annotations", "__dataclass_fields__", "fields"}
 """How code asks for the texts and annotations of classes."""
 
-
 LATE: set[str] = set()
 MADE: dict[tuple[str, str], bytes] = {}
 """Modules that code imports when it runs and that were not loaded when it was first looked at; and
 hashes of what they held when they first were."""
-
-CONTAINERS = (dict, list, tuple, set, frozenset, deque, SimpleNamespace)
-"""What is the user's in them is looked at, whatever stands beside it."""
-
-
-class _Unknown(Exception):
-    """Something of which no two runs of Python would agree whether it is the same."""
 
 
 def fingerprint(run: Callable[..., Any]) -> str:
@@ -76,7 +60,7 @@ def fingerprint(run: Callable[..., Any]) -> str:
             warnings.warn(f"run reads {digest.missed[0]}, and changes there are not noticed: keep "
                           "that in a file or in arrays, and if it changes give the grid one more "
                           "parameter, such as {'version': [2]}", RuntimeWarning, stacklevel=3)
-    except _Unknown as error:
+    except Unknown as error:
         raise TypeError(f"run carries {error}, so that a store could not tell whether it has "
                         "changed: let it carry numbers, strings, arrays, or the name of a file, "
                         "or make them inside") from None
@@ -89,57 +73,60 @@ def fingerprint(run: Callable[..., Any]) -> str:
     return found.hex()
 
 
-def title(run: Any) -> str:
-    """Name of ``run`` for messages and for finding an experiment again."""
-    if isinstance(run, functools.partial):
-        return title(run.func)
-    if not hasattr(run, "__qualname__"):
-        return title(type(run))
-    return f"{run.__module__}:{run.__qualname__}"
+def _namesakes(things: dict[int, tuple[Any, bytes]]) -> dict[int, bytes]:
+    """Hashes of functions and classes that share their names with others, by ids."""
+    by_name: dict[str, list[int]] = {}
+    for key, (thing, _) in things.items():
+        if isinstance(thing, FunctionType | type):
+            by_name.setdefault(thing.__qualname__, []).append(key)
+    return {key: things[key][1] for keys in by_name.values() if len(keys) > 1 for key in keys}
 
 
-class TooMuch(_Unknown):
-    """The same of how much there is: where it is noticed depends on the way there."""
-
-
-class Digest:
+class Digest(Values):
     """Hashes of values and code; what can be imported is hashed once, and by name elsewhere."""
 
     def __init__(self, run: Any) -> None:
-        self.sources = Sources()
-        # A package of the user may be installed.
-        self.home = {title(run).partition(":")[0].partition(".")[0]} - COMMON
-        self.installed = Installed(self.sources, self.home)
+        super().__init__(run)
         self.waiting: dict[int, Any] = {}
-        self.known: dict[int, bytes] = {}
-        self.kept: list[Any] = []
-        self.open: list[int] = []
-        self.lowest = sys.maxsize
-        self.visits = 0
-        self.strict = True
-        self.whole = False
-        self.left_out = 0
-        self.gaps: dict[int, bytes] = {}
-        self.missed: list[str] = []
         self.notes: dict[int, type] = {}
         self.asked: set[str] = set()
         self.words: set[str] = set()
         self.modules: dict[str, ModuleType] = {}
         self.carries = False
+        self.colours: dict[int, bytes] = {}
 
     def root(self, run: Any) -> bytes:
-        """Hash of ``run`` and of everything that it reaches."""
+        """Hash of ``run`` and of everything that it reaches.
+
+        What can be imported counts by its name where it is referred to. Of several things of one
+        name each counts by its name and its hash of the round before, until no round tells more of
+        them apart: files and modules may have other names.
+        """
+        found, done = self._round(run)
+        count = 0
+        while len(set((colours := _namesakes(done)).values())) > count:
+            count = len(set(colours.values()))
+            self.colours = colours
+            for key in self.naming:
+                self.known.pop(key, None), self.gaps.pop(key, None)
+            self.naming.clear()
+            found, done = self._round(run)
+        return found
+
+    def _round(self, run: Any) -> tuple[bytes, dict[int, tuple[Any, bytes]]]:
+        """Hash of ``run``, and what can be imported of what it reaches, with hashes, by ids."""
+        self.strict, self.visits = True, 0
         first = self._function(run) if isinstance(run, FunctionType) else self.of(run)
         self.strict = False
-        done: dict[int, bytes] = {id(run): b""}
+        done: dict[int, tuple[Any, bytes]] = {id(run): (run, first)}
         held: dict[tuple[str, str], bytes] = {}
         more = True
         while more or self.waiting:
             while self.waiting:
                 key, thing = self.waiting.popitem()
                 if key not in done:
-                    done[key] = (self._class(thing) if isinstance(thing, type) else
-                                 self._function(thing))
+                    done[key] = thing, (self._class(thing) if isinstance(thing, type) else
+                                        self._function(thing))
             new = [item for item in of_modules(self.modules, self.words) if item[:2] not in held]
             for module, name, value in new:
                 if self._as_loaded(module, name, value):
@@ -148,8 +135,9 @@ class Digest:
                 held[module, name] = joined("of module", module, name,
                                             self._leniently(value, f"{module}.{name}"))
             more = bool(new)
-        return joined("run", first, *sorted(done.values()), *sorted(filter(None, held.values())),
-                      *self._notes())
+        others = sorted(code for key, (_, code) in done.items() if key != id(run))
+        return joined("run", first, b"", *others, *sorted(filter(None, held.values())),
+                      *self._notes()), done
 
     def _as_loaded(self, module: str, name: str, value: Any) -> bool:
         """Whether a module that tasks have loaded, by its text at the hash before, holds this as
@@ -161,144 +149,6 @@ class Digest:
         except Exception:
             found = b""
         return found == MADE.setdefault((module, name), found)
-
-    def of(self, value: Any) -> bytes:
-        """Hash of a value."""
-        self.visits += 1
-        if self.visits > MOST:
-            raise TooMuch(f"more than {MOST} values")
-        found = plain(value)
-        if found is not None:
-            return found
-        key = id(value)
-        if key in self.known:
-            return self.known[key]
-        lenient = not self.strict and not self.whole
-        if lenient and key in self.gaps:
-            return self.gaps[key]
-        if key in self.open:
-            place = self.open.index(key)
-            self.lowest = min(self.lowest, place)
-            return joined("again", str(len(self.open) - place))
-        outer, self.lowest = self.lowest, sys.maxsize
-        depth, left_out = len(self.open), self.left_out
-        self.open.append(key)
-        try:
-            found = self._compound(value)
-        except RecursionError:
-            raise TooMuch("something too deeply nested") from None
-        except TooMuch:
-            raise
-        except Exception as error:
-            if not lenient:
-                raise error if isinstance(error, _Unknown) else _Unknown(
-                    f"a {type(value).__qualname__} ({error})") from None
-            # Only this: what stands beside it counts.
-            self.left_out += 1
-            found = joined("unknown", type(value).__qualname__, *self._own_parts(value))
-        finally:
-            self.open.pop()
-        if self.lowest >= depth:
-            # No cycle leads out of it: the hash does not depend on the way here.
-            (self.known if self.left_out == left_out else self.gaps)[key] = found
-            self.kept.append(value)
-            self.lowest = outer
-        else:
-            self.lowest = min(outer, self.lowest)
-        return found
-
-    def _own_parts(self, value: Any) -> list[bytes]:
-        """Class and attributes of an object of the user that cannot be pickled."""
-        try:
-            if not self.sources.holds(type(value), self.home):
-                return []
-            return [self.of(type(value)), self.of(_state(value))]
-        except TooMuch:
-            raise
-        except Exception:
-            return []
-
-    def _compound(self, value: Any) -> bytes:
-        kind = type(value)
-        if kind in (list, dict, set) and (name := self.installed.name(value)) is not None:
-            return joined("installed object", *name)
-        if kind in (np.ndarray, np.memmap):
-            return self._array(value)
-        if isinstance(value, np.generic):
-            return joined("scalar", self._array(np.asarray(value)))
-        if kind in (list, tuple):
-            return joined(kind.__name__, *map(self.of, value))
-        if kind in (dict, MappingProxyType):
-            return joined("dict", *self._items(value.items()))
-        if kind in (set, frozenset):
-            return joined(kind.__name__, *sorted(map(self.of, value)))
-        if isinstance(value, functools.partial):
-            return joined("partial", self.of(kind), self.of(value.func), self.of(value.args),
-                          self.of(value.keywords), self.of(vars(value)))
-        if (parts := essence(value)) is not None:
-            return joined("essence", self.of(kind), *map(self.of, parts))
-        if isinstance(value, type):
-            return self._reference(value)
-        return self._callable(value) or self._object(value)
-
-    def _array(self, array: np.ndarray) -> bytes:
-        about = [array.dtype.str, str(array.dtype.names), str(array.shape)]
-        if array.dtype.metadata:
-            about.append(self._leniently(dict(array.dtype.metadata)).hex())
-        if array.dtype.names:
-            # Not the bytes between the fields.
-            return joined("records", *about, *(self.of(np.asarray(array[name]))
-                                               for name in array.dtype.names))
-        if array.dtype.hasobject:
-            return joined("objects", *about, *map(self.of, array.ravel().tolist()))
-        return joined("array", *about, np.ascontiguousarray(array).tobytes())
-
-    def _items(self, items: Iterable[tuple[Any, Any]]) -> list[bytes]:
-        return sorted(self.of(name) + self.of(value) for name, value in items)
-
-    def _object(self, value: Any) -> bytes:
-        """An object: by name if an installed module has it, or else by what pickle would keep."""
-        kind = type(value)
-        try:
-            reducer = copyreg.dispatch_table.get(kind)
-            reduced = reducer(value) if reducer else value.__reduce_ex__(4)
-        except Exception as error:
-            reduced, trouble = None, error
-        if isinstance(reduced, str):
-            own = self.sources.holds(kind, self.home)
-            more = [state] if own and (state := _state(value)) else \
-                self._wrapped(value)
-            return joined("name", self.of(kind), reduced, *map(self.of, more))
-        if (name := self.installed.name(value)) is not None:
-            return joined("installed object", *name)
-        if reduced is None:
-            raise _Unknown(f"a {kind.__qualname__} ({trouble})")
-        maker, arguments, state, entries, items = (*reduced, None, None, None)[:5]
-        whole, own = self.whole, self.sources.holds(kind, self.home)
-        state = settled(kind, state, self.sources.assigned) if own else settled(kind, state)
-        # Of the machinery of a package, such as a pool of threads, all is left out or nothing.
-        self.whole |= not isinstance(value, CONTAINERS) and not own
-        try:
-            pairs = [self.of(pair) for pair in items or ()]
-            found = [self.of(kind), self.of(maker), self.of(arguments),
-                     self.of(state), *map(self.of, entries or ())]
-            if own and isinstance(value, np.ndarray):
-                # NumPy keeps its entries alone.
-                found.append(self.of(_state(value)))
-            found += [b"items", *(pairs if isinstance(value, OrderedDict) else sorted(pairs))]
-            return joined("object", *found, *map(self.of, self._wrapped(value)))
-        finally:
-            self.whole = whole
-
-    def _wrapped(self, value: Any) -> list[FunctionType]:
-        """Functions of the user in an object of a package that pickle has left out."""
-        # Merely to look for them would make a mapping in some other objects.
-        if not callable(value) or self.sources.holds(type(value), self.home):
-            return []
-        found = [inspect.getattr_static(value, name, None) for name in ("__wrapped__", "func")]
-        return [item for item in found if isinstance(item, FunctionType)
-                and self.sources.holds(item, self.home)
-                and not {id(item)} & (self.known.keys() | self.gaps.keys())]
 
     # Code -----------------------------------------------------------------------------------------
 
@@ -342,8 +192,7 @@ class Digest:
 
     def _reference(self, thing: Any) -> bytes:
         """A function or class met on the way: by name if it can be imported, or else as it is."""
-        where = (thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else
-                 thing.__module__)
+        where = module_of(thing)
         named = imported(where, thing.__qualname__) is thing
         if not self.sources.holds(thing, self.home):
             name = joined("installed", str(where), thing.__qualname__)
@@ -359,8 +208,13 @@ class Digest:
             return joined("wrapper", name, *self._carried(thing))
         if named:
             self.waiting[id(thing)] = thing
-            return joined("by name", thing.__qualname__)
+            self.named += 1
+            return joined("by name", *self._label(thing))
         return self._class(thing) if isinstance(thing, type) else self._function(thing)
+
+    def _label(self, thing: Any) -> tuple[str | bytes, ...]:
+        """What a function or class counts by where it is referred to, beside what it is."""
+        return (thing.__qualname__, *filter(None, [self.colours.get(id(thing))]))
 
     def _function(self, function: FunctionType) -> bytes:
         where = function.__globals__.get("__name__")
@@ -370,7 +224,7 @@ class Digest:
             parts = self._carried(function) + self._globals(function)
         elif imported(where, function.__qualname__) is not function:
             parts = self._carried(function)
-        if self.strict and not self.open:
+        if self.strict and not self.cycles.members:
             self.carries = bool(parts)
         return joined("function", function.__qualname__, code, *parts)
 
@@ -406,12 +260,12 @@ class Digest:
                 name = ".".join(chain)
                 parts.append(joined("global", name, self._leniently(value, name)))
         package = function.__globals__.get("__package__") or ""
-        spelled, modules = by_name(function.__code__)
-        for name in sorted(spelled & function.__globals__.keys()):
+        for name in sorted(spelled(function.__code__) & function.__globals__.keys()):
             value = function.__globals__[name]
             if not isinstance(value, ModuleType):
                 parts.append(joined("by its name", name, self._leniently(value, name)))
-        for name in sorted({*imports(function.__code__, package), *modules}):
+        for name in sorted({*imports(function.__code__, package),
+                            *by_name(function.__code__, package)}):
             text = self.sources.module(name)
             if text is not None:
                 if not self._noted(name, sys.modules.get(name)):
@@ -449,30 +303,15 @@ class Digest:
     def _notes(self) -> list[bytes]:
         """Texts and annotations of classes, if the code of the user asks for such."""
         return sorted(
-            [joined("doc", kind.__qualname__, str(kind.__doc__)) for kind in self.notes.values()
+            [joined("doc", *self._label(kind), str(kind.__doc__)) for kind in self.notes.values()
              if self.asked & DOCS] +
-            [joined("hints", kind.__qualname__, self._leniently(_hints(kind)))
+            [joined("hints", *self._label(kind), self._leniently(_hints(kind)))
              for kind in list(self.notes.values()) if self.asked & HINTS])
 
     def _written(self, member: Any) -> bool:
         """Whether a method stands in a file, and is not what Python or a decorator has made."""
         return isinstance(member, FunctionType) and self.sources.text(
             member.__code__, member.__globals__.get("__name__")) is not None
-
-    def _leniently(self, value: Any, name: str = "") -> bytes:
-        """Hash of what is read, not carried: a lock or an open file may be among it."""
-        outer, visits = (self.strict, self.whole), self.visits
-        self.strict = self.whole = False
-        try:
-            return self.of(value)
-        except _Unknown as error:
-            if isinstance(error, TooMuch):
-                self.missed.append(f"{error} ({name or type(value).__qualname__})")
-            self.visits = visits
-            self.left_out += 1
-            return joined("unknown", type(value).__qualname__)
-        finally:
-            self.strict, self.whole = outer
 
     def _code(self, code: CodeType, module: Any = None) -> bytes:
         self.asked |= asks(code)
@@ -493,11 +332,3 @@ def _hints(kind: type) -> dict[str, Any]:
     except Exception:
         # Of names that there are not, or not yet.
         return {}
-
-
-def _state(value: Any) -> dict[str, Any]:
-    """What an object holds, but for what Python notes of it."""
-    slots = copyreg._slotnames(type(value))  # type: ignore[attr-defined]
-    state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
-    state |= getattr(value, "__dict__", {})
-    return {name: item for name, item in state.items() if not name.startswith("__")}

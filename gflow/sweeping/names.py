@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dis
 import importlib.util
 import inspect
+import re
 import sys
 from collections.abc import Mapping
-from types import CodeType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Iterator
 
 MODULES_OWN = frozenset(
@@ -16,6 +18,8 @@ MODULES_OWN = frozenset(
 """What Python notes in modules by itself, and looks up in the bodies of classes."""
 
 GLOBALS_BY_NAME, MODULES_BY_NAME = {"globals", "vars"}, {"import_module", "__import__"}
+PATH = re.compile(r"\.*\w+(\.\w+)*")
+"""How texts look that may be names of modules."""
 
 
 def imported(module: Any, name: str) -> Any:
@@ -26,6 +30,12 @@ def imported(module: Any, name: str) -> Any:
         if isinstance(found, staticmethod | classmethod):
             found = found.__func__
     return found
+
+
+def module_of(thing: Any) -> Any:
+    """Name of the module that a function or class is of."""
+    return (thing.__globals__.get("__name__") if isinstance(thing, FunctionType) else
+            thing.__module__)
 
 
 def reads(code: CodeType) -> Iterator[tuple[str, ...]]:
@@ -56,17 +66,55 @@ def asks(code: CodeType) -> set[str]:
 
 def words(code: CodeType) -> set[str]:
     """The same, and words in texts: ``getattr(module, "name")`` asks for one too."""
-    texts = {item for item in code.co_consts if isinstance(item, str) and item.isidentifier()}
-    return texts.union(code.co_names, *(words(item) for item in code.co_consts
-                                        if isinstance(item, CodeType)))
+    return asks(code).union(filter(str.isidentifier, _texts(code)))
 
 
-def by_name(code: CodeType) -> tuple[set[str], set[str]]:
-    """Words of a piece of code that may be globals, or modules, if it asks for such by their names:
-    ``globals()["name"]``, ``import_module("name")``."""
+def _texts(code: CodeType) -> set[str]:
+    """Texts in a piece of code, also in tuples (``for name in ("a", "b")``)."""
+    found: set[str] = set()
+    todo: list[Any] = list(code.co_consts)
+    while todo:
+        item = todo.pop()
+        if isinstance(item, str):
+            found.add(item)
+        elif isinstance(item, CodeType):
+            todo += item.co_consts
+        elif isinstance(item, tuple | frozenset):
+            todo += item
+    return found
+
+
+def spelled(code: CodeType) -> set[str]:
+    """Words of a piece of code that may be globals, if it asks for such by their names:
+    ``globals()["name"]``."""
     found = words(code)
-    return (found if found & GLOBALS_BY_NAME else set(),
-            found if found & MODULES_BY_NAME else set())
+    return found if found & GLOBALS_BY_NAME else set()
+
+
+def by_name(code: CodeType, package: str) -> set[str]:
+    """What may be names of modules in a piece of code, if it asks for such by their names:
+    ``import_module("name")``, ``import_module(".name", __package__)``,
+    ``__import__("package", fromlist=["name"])``.
+
+    Examples
+    --------
+    >>> code = compile("import_module('.late', 'a.b')", "", "eval")
+    >>> sorted(by_name(code, "pk"))
+    ['a.b', 'a.b.late', 'import_module', 'pk.late']
+    """
+    if not (found := words(code)) & MODULES_BY_NAME:
+        return set()
+    texts = set(filter(PATH.fullmatch, _texts(code)))
+    paths = {text for text in texts if text[0] != "."}
+    found |= paths
+    if "__import__" in found:
+        # A level and a list say what is meant.
+        texts |= {f".{path}" for path in paths}
+    for text in texts - paths:
+        for home in {package, *paths}:
+            with contextlib.suppress(ImportError):
+                found.add(importlib.util.resolve_name(text, home))
+    return found
 
 
 def of_modules(modules: Mapping[str, ModuleType], asked: set[str]

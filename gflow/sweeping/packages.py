@@ -20,16 +20,21 @@ from .sources import PACKAGE
 
 CIRCUMSTANCES = {"stats": "wall_time", "settings": "threads"}
 """What a result of gflow notes of the clock and the machine: another run of the same has others."""
-LATE = {"numpy": ("_ufunc", "_token"), "scipy": ("_has_sorted_indices", "_has_canonical_format"),
+LATE = {"numpy": ("_ufunc", "_token"),
+        "scipy": ("_has_sorted_indices", "_has_canonical_format", "_constant_cache",
+                  "_method_cache", "_moment_central_cache", "_moment_methods",
+                  "_moment_raw_cache", "_support_cache"),
         "pandas": ("_cache",)}
 """What packages note in their objects on first use, by package."""
 BLANK = {"xarray": ("_attrs", "_encoding")}
 """Where packages write an empty mapping on first use."""
 FIRST: dict[str, dict[str, Any]] = {
+    "matplotlib.cbook": {"_cid_gen": 0}, "matplotlib.transforms": {"_invalid": 0},
     "scipy.sparse": {"has_canonical_format": False},
     "scipy.spatial": {"_transform": None, "_vertex_to_simplex": None,
                       "_vertex_neighbor_vertices": None}}
 """What packages set on first use, as it is before."""
+VIEWS = {type({}.keys()), type({}.values()), type({}.items())}
 COUNTERS = slice(7, 11)
 """Where the trees of scikit-learn count what they were asked."""
 
@@ -52,6 +57,8 @@ def settled(kind: type, state: Any, assigned: Callable[[str], bool] = lambda nam
         return tuple(settled(kind, part, assigned) for part in state)
     if not isinstance(state, dict):
         return state
+    if any(base.__module__.startswith("scipy.interpolate.") for base in kind.__mro__):
+        state = _of_fitpack(state)
     late = {name for base in kind.__mro__ for name, member in vars(base).items()
             if isinstance(member, functools.cached_property)
             and not (name in state and assigned(name))}.union(LATE.get(top, ()))
@@ -67,6 +74,17 @@ def settled(kind: type, state: Any, assigned: Callable[[str], bool] = lambda nam
     if top == PACKAGE:
         state = {name: _without(item, CIRCUMSTANCES.get(name)) for name, item in state.items()}
     return state
+
+
+def _of_fitpack(state: dict[str, Any]) -> dict[str, Any]:
+    """State of a spline without the room that its fit has left empty: anything may be in it."""
+    fit: tuple[Any, ...] = state.get("_data") or ()
+    if len(fit) != 14:
+        return state
+    # Knots and coefficients, of which there are fewer than room is for.
+    order, count, knots, coefficients = fit[5], fit[7], fit[8], fit[9]
+    kept = knots[:count], coefficients[:count - order - 1]
+    return state | {"_data": (*fit[:8], *kept, fit[10], fit[13]), "_eval_args": None}
 
 
 def _without(value: Any, name: str | None) -> Any:
@@ -164,6 +182,20 @@ def _of_python(value: Any) -> tuple[Any, ...] | None:
     if isinstance(value, threading.local):
         return (vars(value),)
     return None
+
+
+def beyond(value: Any) -> list[Any]:
+    """Functions in an object that pickle does not take, such as `functools.cmp_to_key` makes, and
+    the mapping of a view.
+
+    Examples
+    --------
+    >>> [function.__name__ for function in beyond(functools.cmp_to_key(inner))]
+    ['inner']
+    """
+    if type(value) in VIEWS:
+        return [value.mapping]
+    return [item for item in gc.get_referents(value) if isinstance(item, FunctionType)]
 
 
 def _of_numba(value: Any) -> tuple[Any, ...] | None:

@@ -23,11 +23,12 @@ from .agreement import claims
 from .codec import writable
 from .executors import DEADLY, LocalPool, check_executor, finish, open_executor, stop
 from .grid import Grid, Task, root_seed, tasks
-from .identity import fingerprint, title
+from .identity import fingerprint
 from .notice import headline, warn
 from .records import records
 from .report import Meter
 from .store import Store
+from .values import title
 from .worker import Job, Outcome, SweepError, greet, pack, perform
 from ..problem.checks import flag
 

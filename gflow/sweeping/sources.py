@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dis
+import functools
 import importlib.machinery
 import importlib.util
 import inspect
 import linecache
+import os
 import sys
 import sysconfig
 import textwrap
@@ -17,6 +19,8 @@ from typing import Any, Iterable
 PACKAGE = __name__.partition(".")[0]
 MADE = ("namedtuple_", "_cython_", "pybind11_")
 """How modules are called that Python and compilers make up, without a file."""
+SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES)
+"""How names of compiled modules end."""
 HEAP, IMMUTABLE = 1 << 9, 1 << 8
 """Flags of classes, as Python has them: those written in Python have only the first."""
 
@@ -28,6 +32,8 @@ class Sources:
         self.files: dict[str, tuple[list[str], dict[str, list[CodeType]]]] = {}
         self.owned: dict[str, bool] = {}
         self.set: set[str] | None = None
+        self.bodies: dict[str, str] = {}
+        self.machine: dict[int, tuple[Any, str, Any]] | None = None
         paths = sysconfig.get_paths()
         self.installed = [Path(paths[name]).resolve() for name in
                           ("stdlib", "platstdlib", "purelib", "platlib")]
@@ -70,7 +76,8 @@ class Sources:
 
     def _own_file(self, file: str) -> bool:
         if file not in self.owned:
-            path = Path(file).resolve()
+            # Others depend on the directory in which one is.
+            path = _resolved(file) if os.path.isabs(file) else Path(file).resolve()
             self.owned[file] = not ({"site-packages", "dist-packages"} & set(path.parts)
                                     or any(map(path.is_relative_to, self.installed)))
         return self.owned[file]
@@ -130,6 +137,26 @@ class Sources:
             text = _read(str(file))
         return text
 
+    def compiled(self, thing: Any) -> tuple[str, str] | None:
+        """Name of a thing of a compiled module of the user, and the text of that module's file;
+        None for other things. Functions made by compilers often do not know where they are from.
+        """
+        if self.machine is None:
+            self.machine = {
+                id(value): (module, name, value)
+                for module in list(sys.modules.values())
+                if str(getattr(module, "__file__", None)).endswith(SUFFIXES) and self.holds(module)
+                for name, value in sorted(vars(module).items(), reverse=True)
+                if _made_in(module, value)}
+        if id(thing) not in self.machine:
+            return None
+        module, name, value = self.machine[id(thing)]
+        if value is not thing:
+            return None
+        if module.__name__ not in self.bodies:
+            self.bodies[module.__name__] = str(self.of(module))
+        return name, self.bodies[module.__name__]
+
     def module(self, name: str) -> str | None:
         """Text of a module of the user, found without importing it."""
         path, spec = None, None
@@ -151,6 +178,18 @@ class Sources:
         if Path(str(spec.origin)).is_file():
             return _read(str(spec.origin))
         return _packed(spec.loader, name)
+
+
+@functools.lru_cache(maxsize=10_000)
+def _resolved(file: str) -> Path:
+    return Path(file).resolve()
+
+
+def _made_in(module: ModuleType, value: Any) -> bool:
+    """Whether a compiled module has not got a value from another one, as far as that says."""
+    home = getattr(value, "__module__", None)
+    return not isinstance(value, ModuleType) and (
+        home is None or str(home).rpartition(".")[2] == module.__name__.rpartition(".")[2])
 
 
 def _packed(loader: Any, name: str) -> str | None:
