@@ -2,7 +2,7 @@
 
 Python blocks of a page run in order, in one namespace and in an empty directory; an expression
 with a number in the comment behind it must have that value, to the digits given (or lie ``below``
-it). Indented lines right below a block are what it prints, but for seconds. Of ``gflow`` commands
+it). Indented lines right below a block are what it prints, but for what it cost. Of ``gflow`` commands
 the grid is cut down to its first point. A comment before a block, ``<!-- slow: reason -->`` or
 ``<!-- not run: reason -->``, keeps it for ``pytest -m slow``, or out.
 """
@@ -49,8 +49,9 @@ def shown(page):
 
 
 def timeless(text):
-    """A text without the seconds that something took."""
-    return re.sub(r"\d[\d.e-]* s\b", "some s", "\n".join(map(str.rstrip, text.splitlines())))
+    """A text without what a run cost: seconds, and work that rounding of the processor changes."""
+    return re.sub(r"\d[\d.e-]* (s|right-hand sides|steps)\b", r"some \1",
+                  "\n".join(map(str.rstrip, text.splitlines())))
 
 
 def as_stated(value, found):
