@@ -49,6 +49,7 @@ def fingerprint(run: Callable[..., Any]) -> str:
     Examples
     --------
     >>> from functools import partial
+    >>> import numpy as np
     >>> half, same = partial(max, np.arange(2000.0)), partial(max, np.arange(2000.0))
     >>> fingerprint(half) == fingerprint(same), fingerprint(half) == fingerprint(partial(max, 1))
     (True, False)
