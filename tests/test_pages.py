@@ -2,9 +2,9 @@
 
 Python blocks of a page run in order, in one namespace and in an empty directory; an expression
 with a number in the comment behind it must have that value, to the digits given (or lie ``below``
-it). Indented lines right below a block are what it prints, but for what it cost. Of ``gflow`` commands
-the grid is cut down to its first point. A comment before a block, ``<!-- slow: reason -->`` or
-``<!-- not run: reason -->``, keeps it for ``pytest -m slow``, or out.
+it). Indented lines right below a block are what it prints, but for what it cost. Of ``gflow``
+commands the grid is cut down to its first point. A comment before a block,
+``<!-- slow: reason -->`` or ``<!-- not run: reason -->``, keeps it for ``pytest -m slow``, or out.
 """
 
 import ast
