@@ -233,8 +233,8 @@ def _places(column: np.ndarray) -> np.ndarray:
 
 
 def _written(column: np.ndarray, value: Any) -> str:
-    """A parameter as the grid has it: beside None whole numbers are floats in tables, None is NaN,
-    and among strings it is empty.
+    """A parameter as the grid has it, as far as tables tell: beside None whole numbers are floats
+    (and written as whole), None is NaN, and among strings it is empty.
 
     Examples
     --------

@@ -148,7 +148,7 @@ class Standstill:
                                  "rescale the data, or give smaller weights")
         self._before = codes_at(field, model.a, self.W, p)
         on = (self._before != 0).any(axis=1)
-        self.live = on & self._carries(a, W, p, size >= LIGHT * size[on].max(initial=0.0))
+        self.live = on & self._carries(a, W, p, size > LIGHT * size[on].max(initial=0.0))
         self._sizes = np.abs(a), W
         if is_quadratic(field.loss) and self.loss == 0 and (
                 np.abs(p).max() > KNOWN * self._terms.max()):
@@ -194,7 +194,8 @@ class Standstill:
         what is put out at a point where that matters, however small they are beside others."""
         field, tiny, width = self.field, np.finfo(float).tiny, row_norms(self.field.data.X)
         out = np.abs(field.activation(field.data.X @ W.T)) * np.abs(a)
-        reach, bend = out.sum(axis=1), field.curvature(self.h)
+        self._reach = reach = out.sum(axis=1)
+        bend = field.curvature(self.h)
         changed = np.zeros(field.data.n)
         if not is_quadratic(field.loss):
             # There may be no curvature where outputs are: what they have changed counts as well.
@@ -391,12 +392,10 @@ class Standstill:
         end = Standstill(self.model.like(self.model.a, W, self.model.log_scale), self.field)
         return end if end.stable and end.move <= MOVES else None
 
-    @cached_property
+    @property
     def _terms(self) -> np.ndarray:
         """Sum of the magnitudes of a label and of what neurons put out (n,)."""
-        reach = rest.reach(self.model.a * np.exp(self.model.log_scale), self._sizes[1],
-                           self.field.data.X)
-        return np.asarray(np.abs(self.field.data.y) + reach)
+        return np.asarray(np.abs(self.field.data.y) + self._reach)
 
     @cached_property
     def _small(self) -> np.ndarray:
