@@ -151,6 +151,24 @@ def test_kernel_of_neurons_is_that_of_patterns():
     np.testing.assert_allclose(product(A[:, :150].T, A), A[:, :150].T @ A, atol=1e-12)
 
 
+def test_a_strong_kernel_has_every_pattern():
+    """Two percent of a strong kernel, where it should be nothing, would have rounds diverge."""
+    data = gflow.datasets.linear_teacher(200, 2, noise=0.5, rng=1)
+    marcher, n = Marcher(data, 1e-8), data.n
+    angle = np.linspace(0.0, 0.3, 20)
+    U = np.column_stack([np.ones(20), np.cos(angle), np.sin(angle)])
+    side = np.where(U[:, 1:] @ data.arrangement.normal.T > 0, 1, -1).astype(np.int8)
+    _, first, of = np.unique(marcher.keys(side), return_index=True, return_inverse=True)
+    moments = np.zeros((first.size, 3, 3))
+    np.add.at(moments, of, U[:, :, None] * U[:, None, :])
+    h = data.X @ U[:, 1:].T
+    on = (h > 0).astype(float)
+    exact = (on @ on.T) * (data.X @ data.X.T) + (on * h) @ (on * h).T
+    wrong = [np.abs(Tangent.of_patterns(marcher.geometry, moments, side[first], length).dense()
+                    * 2 * n / length - exact).max() / exact.max() for length in (1e-3, 1e2)]
+    assert first.size > 8 and 1e-3 < wrong[0] and wrong[1] < 1e-12
+
+
 def test_rounds_of_a_small_run():
     data = gflow.datasets.linear_teacher(20, 2, noise=0.5, rng=0)
     start = gflow.init.balanced(50, 2, 1e-3, rng=1)

@@ -25,6 +25,14 @@ def restless(monkeypatch):
     monkeypatch.setattr(waveform, "LOOK", 10**9)
 
 
+def pulled(flow):
+    """How many events are at points that still pull: a slide on the hyperplane of one that has been
+    fitted to rounding ends where that rounding has it end, or never."""
+    residual = [flow.data.y[k] - flow(t)(flow.data.X[[k]])[0]
+                for t, k in zip(flow.events["time"], flow.events["point"])]
+    return int((np.abs(residual) > 1e-11).sum())
+
+
 @pytest.mark.parametrize("n, d", [(30, 2), (3, 4)])
 def test_it_is_the_same_flow(n, d, monkeypatch):
     # Long enough for the tail, which takes few steps, to be most of it.
@@ -34,7 +42,7 @@ def test_it_is_the_same_flow(n, d, monkeypatch):
     other = run(n, d, 1e6, rtol=1e-10)
     assert other.stats["reduced_steps"] == 0
     np.testing.assert_allclose(flow.W, other.W, atol=1e-7)
-    assert len(flow.events) == len(other.events)
+    assert pulled(flow) == pulled(other) > 30
     calm = next(piece for piece in flow.path.pieces if isinstance(piece, Calm))
     t = np.linspace(calm.t0, calm.t1, 5)
     np.testing.assert_allclose([flow(x).W for x in t], [other(x).W for x in t], atol=1e-7)
@@ -116,3 +124,17 @@ def test_bundles_miss_no_contact(seed, d, log_speed):
     still = np.tile(np.eye(d + 1), (first.size, 9, 1, 1))
     assert bundles.all_clear(ties, still, first, side, np.zeros_like(slides), normal, columns,
                              to_series(8), 1e-12)[0] == -1
+
+
+def test_a_neuron_may_stay_close_to_a_hyperplane():
+    """It comes no nearer than it is: a millionth of its length is room enough."""
+    X = np.array([[1.0, 0.2], [0.3, 1.0], [-0.5, 1.0]])
+    w = np.array([1.0, 0.8])
+    near = np.array([1.0, 0.5 + 5e-6])
+    W = np.array([1.000001 * w, 1e-3 * near])
+    model = gflow.TwoLayerReLU(np.linalg.norm(W, axis=1), W)
+    data = gflow.Data(X, np.linalg.norm(w) * np.maximum(X @ w, 0.0))
+    flow = gflow.integrate(model, data, 1e5, method="waveform", rtol=1e-6)
+    assert 0 < near @ X[2] < 5e-6 * np.linalg.norm(near) and len(flow.events) == 0
+    assert (flow.W[-1] @ X.T > 0).all() and flow.certificate().ok
+    assert flow.stats["steps"] < 50

@@ -217,7 +217,14 @@ def multiply(r, A, out):
         for j in range(r.shape[0]):
             for c in range(start, stop):
                 out[j, c] = 0
-        for k in range(K):
+        # Four at a time: what they are added to is looked up and put back for each.
+        for k in range(0, K - 3, 4):
+            for j in range(r.shape[0]):
+                one, two, three, four = r[j, k], r[j, k + 1], r[j, k + 2], r[j, k + 3]
+                for c in range(start, stop):
+                    out[j, c] += ((one * A[k, c] + two * A[k + 1, c])
+                                  + (three * A[k + 2, c] + four * A[k + 3, c]))
+        for k in range(K - K % 4, K):
             for j in range(r.shape[0]):
                 amount = r[j, k]
                 for c in range(start, stop):

@@ -22,6 +22,10 @@ group; the outputs of the network. Any sum of them is done in this order."""
 FEW = 8
 """A neuron with more events than this part of the points has its outputs summed point by point."""
 
+BALANCED = 1.0 - 1e-14
+"""So much of its ``|w|`` is the ``|a|`` of a neuron that has equal ones, to rounding. None shrinks by
+more than exp of 12 on a window, so that ``a^2`` stays above ``(exp(-24) - 2e-14) |w|^2 > 0``."""
+
 Sums = namedtuple("Sums", "moments outputs heights spent rooms logs")
 """What blocks of neurons add up to: second moments (B, g, d + 1, d + 1) of the neurons that go with
 their group, ``sum a_i w_i`` (B, g, J, d) of neurons of these patterns that are followed one by one,
@@ -158,7 +162,8 @@ def march_blocks(part, parts, edges, neurons, groups, D, sums, geometry, force, 
             for c in range(d + 1):
                 start[c] = neurons.U[i, c]
             carried = g >= 0 and groups.bend[g] < np.inf
-            if carried and groups.slides[pattern] > 0 and abs(start[0]) < norm(start[1:]):
+            if (carried and groups.slides[pattern] > 0
+                    and abs(start[0]) < BALANCED * norm(start[1:])):
                 # Its output weight may pass zero, which no group sees.
                 carried = False
             if carried and goes_along(i, g, neurons, groups, geometry.normal, start, state,

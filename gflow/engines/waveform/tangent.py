@@ -29,6 +29,10 @@ STRONG = 1e3
 UNLIKE = 0.02
 """Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
 mean."""
+ASTRAY = 0.2
+"""The same times the strength of the kernel. A round leaves of an error what the kernel is wrong by,
+over one and more what the kernel is: where the latter is nothing, and the kernel is strong, two
+percent of it are enough to make rounds diverge."""
 SAMPLE = 100
 """Most hyperplanes that tell how unlike patterns are."""
 FRESH = 3
@@ -130,9 +134,10 @@ class Tangent:
         d, n = geometry.rows.shape
         mass = moments[:, 0, 0] * (d - 1) + np.einsum("gcc->g", moments)
         steepest = max(1.0, geometry.slope**2)
-        if length * np.square(geometry.length).mean() * mass.sum() * steepest < WEAK:
+        strength = length * np.square(geometry.length).mean() * mass.sum() * steepest
+        if strength < WEAK:
             return cls(length, np.zeros((n, 0)))
-        heavy, to = _heaviest(mass, side)
+        heavy, to = _heaviest(mass, side, strength)
         rows = np.empty((heavy.size * d, n))
         tangent_features(moments, to, side[heavy], geometry, length / (2 * n), rows)
         flat = rows.reshape(-1)
@@ -154,9 +159,10 @@ class Tangent:
         d, n = geometry.rows.shape
         squares = np.bincount(of, U[:, 0]**2, len(side))
         mass = squares * d + np.bincount(of, np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]), len(side))
-        if length * np.square(geometry.length).mean() * mass.sum() < WEAK:
+        strength = length * np.square(geometry.length).mean() * mass.sum()
+        if strength < WEAK:
             return cls(length, np.zeros((n, 0)))
-        heavy, to = _heaviest(mass, side)
+        heavy, to = _heaviest(mass, side, strength)
         at = side[heavy][:, np.maximum(geometry.label, 0)] * geometry.length
         on = ((at > 0) & (geometry.label >= 0)).astype(float)
         factor = np.sqrt(length / (2 * n))
@@ -227,19 +233,22 @@ class Tangent:
         return Tangent(self.length, matrix=(self.dense() + other.dense()) / 2)
 
 
-def _heaviest(mass: np.ndarray, side: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The patterns of most ``mass`` (G,), and which of them each pattern counts as."""
+def _heaviest(mass: np.ndarray, side: np.ndarray, strength: float
+              ) -> tuple[np.ndarray, np.ndarray]:
+    """The patterns of most ``mass`` (G,), and which of them each pattern counts as, in a kernel of
+    this ``strength``."""
     order = np.argsort(-mass, kind="stable")
     if order.size <= FEWEST:
         return order, np.argsort(order)
     sample = side[:, ::side.shape[1] // SAMPLE + 1]
     sorted_side = sample[order].astype(np.float32)
     count, to = FEWEST, np.arange(order.size)
+    most = min(UNLIKE, ASTRAY / strength) * mass.sum()
     while count < order.size:
         alike = product(sorted_side[:count], sorted_side[count:].T)
         unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
         to[order[count:]] = alike.argmax(axis=0)
-        if count >= MOST or unlike @ mass[order[count:]] <= UNLIKE * mass.sum():
+        if count >= MOST or unlike @ mass[order[count:]] <= most:
             break
         count *= 2
     heavy = order[:count]
