@@ -203,7 +203,9 @@ def test_neurons_that_shrink_in_a_cone_keep_nobody_awake(method, loss, decay, sl
     assert late.status == "finished"
     assert late.stats["steps"] < (250 if method == "waveform" else 1000)
     np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=0, atol=1e-7)
-    assert late.certificate().ok
+    proof = late.certificate()
+    # Stretches end before |a| and |w| of a neuron that shrinks have gone apart by rounding.
+    assert proof.ok and (method != "waveform" or proof.gap < 1e-9)
 
 
 @pytest.mark.parametrize("method", ["DOP853", "Radau", "waveform"])

@@ -21,7 +21,7 @@ PATIENCE, MOST_PATIENCE = 3, 12
 
 def glide(engine: Waveform, H: float) -> float:
     """Advance on the reduced system until something may switch; the length to try next."""
-    engine.quiet, usual = 0, H
+    engine.quiet = 0
     system = Reduced(engine.field, engine.marcher, engine.U, engine.power, engine.side,
                      engine.patterns.key, engine.response, engine.t, engine.balance.sign == 0)
     if not system.fits:
@@ -46,7 +46,7 @@ def glide(engine: Waveform, H: float) -> float:
             look = taken + taken // 2 + LOOK
             piece = _settle(engine, system, t1)
         if piece is None:
-            piece, longer, rounds = system.window(engine.t, t1, engine.run, usual)
+            piece, longer, rounds = system.window(engine.t, t1, engine.run)
             engine.nfev += rounds
         if longer == 0:
             # One that comes to rest on a hyperplane is not to be told from one that meets it.

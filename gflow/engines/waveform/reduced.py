@@ -47,9 +47,6 @@ STEEP = 4.0
 """Neurons that grow by more than this on a window cannot be certified."""
 ACCURACY = 1e-16
 """Of Taylor series: a long window multiplies errors of the weights by its length."""
-AGAIN = 4.0
-"""A window on which a hyperplane may be met is tried again this much shorter, while it is so much
-longer than one of the neurons."""
 SHARP = 5.0
 """Residuals of a reduced system cancel less than those of all points."""
 
@@ -211,8 +208,10 @@ class Reduced:
     @property
     def grown(self) -> bool:
         """Whether a new stretch should begin."""
-        return bool(np.abs(self.lam).max() > FAR or self.lost.max() > SHRUNK
-                    or self.decay * (self.t - self.stretch.t0) > SHRUNK)
+        decayed = self.decay * (self.t - self.stretch.t0)
+        # Decay shrinks all alike, and hides how far they have gone apart.
+        return bool(decayed > SHRUNK or np.abs(self.lam).max() * np.exp(decayed) > FAR
+                    or self.lost.max() > SHRUNK)
 
     def neurons(self) -> tuple[np.ndarray, np.ndarray]:
         """Neurons (m, d + 1) now, in units of 2 to the power (m,)."""
@@ -348,11 +347,10 @@ class Reduced:
         edge = ON_SURFACE * row_norms(self.stretch.neurons(lam[:, None])[:, 0])[:, None]
         return bool(((now >= 0.0) & (then < -edge)).any())
 
-    def window(self, t0: float, t1: float, run: Run, usual: float) -> tuple[Calm | None, float, int]:
+    def window(self, t0: float, t1: float, run: Run) -> tuple[Calm | None, float, int]:
         """A window from ``t0``; the length to try next, and the rounds it took.
 
-        None if it was too long; and a length of 0 if something may switch on it. Up to a hyperplane
-        it is tried again, unless a few of the ``usual`` windows of neurons lead there.
+        None if it was too long; and a length of 0 if something may switch on it.
         """
         H = t1 - t0
         frame = _Frame(self, H)
@@ -388,9 +386,6 @@ class Reduced:
         band = 10.0 * ON_SURFACE
         met, _ = bundles.all_clear(self.ties, lam, self.first, self.side, self.sliding,
                                    geometry.normal, geometry.columns, to_series(DEGREE), band)
-        if met >= 0 and H > AGAIN * usual and not self.fades:
-            self.guess.reject(outcome.first, H, outcome.known)
-            return None, H / AGAIN, outcome.rounds
         if (met >= 0 or self._released(frame, left, log)
                 or self.fades and not keep_shrinking(frame.field[self.gone])):
             return None, 0.0, outcome.rounds

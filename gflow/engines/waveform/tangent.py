@@ -30,9 +30,9 @@ UNLIKE = 0.02
 """Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
 mean."""
 ASTRAY = 0.2
-"""The same times the strength of the kernel. A round leaves of an error what the kernel is wrong by,
-over one and more what the kernel is: where the latter is nothing, and the kernel is strong, two
-percent of it are enough to make rounds diverge."""
+"""The same times the strength of the kernel. A round multiplies an error by what the kernel is
+wrong by, over one and what it should be: where that is nothing, two percent of a strong kernel have
+rounds diverge."""
 SAMPLE = 100
 """Most hyperplanes that tell how unlike patterns are."""
 FRESH = 3
