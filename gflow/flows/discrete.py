@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from ..problem.network import ModelPath
 from ..problem.norms import row_norms
 from .flow import Flow
+from .margins import Margins
 from ..problem.quiet import quiet
 from ..problem.words import kind_of
 
@@ -64,6 +66,11 @@ class Descent(Flow):
         """
         raise ValueError("a descent with a finite step has no conditioning, which is that of the "
                          "equations of the flow: ask gflow.integrate from the same start for it")
+
+    def margin(self) -> Margins:
+        """As of a flow, but that smoothed margins may fall at any time: ``since`` is infinite. That
+        they cannot is proved for steps that vanish."""
+        return replace(super().margin(), since=np.inf)
 
     def extend(self, t_max: float, **options: object) -> NoReturn:
         """Not there: steps of a descent are not what a flow goes on with.
