@@ -139,8 +139,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
                          f"{', '.join(OPTIMIZERS)}")
     size = data.n if batch is None else whole(batch, "batch")
     if size > data.n:
-        raise ValueError(f"batch = {size} but there are {data.n} points: give at most {data.n}, or "
-                         "None for all")
+        raise ValueError(f"batch = {short(size)} but there are {data.n} points: give at most "
+                         f"{data.n}, or None for all")
     momentum = _fraction(momentum, "momentum")
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")

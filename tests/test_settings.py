@@ -359,7 +359,7 @@ def test_numbers_of_numpy_are_numbers_for_an_activation():
     for beta in (np.int64(3), np.float32(3), 3):
         assert str(gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta)).activation) == \
             "softplus(3)"
-    for beta in (True, -1.0, np.nan, "3"):
+    for beta in (True, -1.0, np.nan, "3", 10**400):
         with pytest.raises(TypeError, match="activation is"):
             gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta))
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..problem.bisection import bisect
 from ..problem.checks import finite, positive
-from ..problem.data import Data
+from ..problem.data import relabelled
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
@@ -184,7 +184,7 @@ class Alignment(Value):
         if self.flow.loss_function != SQUARE:
             # Neurons see nothing of a loss but its pulls, and of a small start those at output 0:
             # the labels themselves, for the square loss.
-            data = Data(data.X, self.flow.field.first_pulls)
+            data = relabelled(data, self.flow.field.first_pulls)
         start = TwoLayerReLU(a[0], W[0], unit[0], slope=self.flow.activation.slope)
         return early_flow(Rates(*setting.rates).model(start), data)
 

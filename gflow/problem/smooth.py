@@ -16,6 +16,7 @@ from .words import said, short
 Function = Callable[[np.ndarray], np.ndarray]
 TRIED = np.array([-3.3, -1.7, -0.61, -0.13, 0.019, 0.29, 0.83, 1.9, 4.1])
 STEP = 1e-5
+LARGEST = float(np.finfo(float).max)
 SURE = 1e-6
 """Error of a derivative by differences of this step, relative to function and derivative."""
 KINKS = np.arange(-6.0, 6.5, 0.5)
@@ -133,7 +134,9 @@ def as_activation(activation: Any) -> Smooth:
     if isinstance(activation, tuple | list) and len(activation) == 2:
         first, second = activation
         number = isinstance(second, numbers.Real) and not isinstance(second, bool | np.bool_)
-        if isinstance(first, str) and first == "softplus" and number and 0 < second < np.inf:
+        # Whole numbers of Python may be beyond all floats.
+        most = LARGEST if isinstance(second, int) else np.inf
+        if isinstance(first, str) and first == "softplus" and number and 0 < second < most:
             return softplus(float(second))
         if callable(first) and callable(second):
             return _checked(Smooth(getattr(first, "__name__", repr(first)), first, second))
