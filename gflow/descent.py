@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any, Callable
 
 import numpy as np
 
 from .engines.descent import OPTIMIZERS, Optimizer, Trainer, Training, compile_kernels
-from .engines.rules import StopLike, as_rules
+from .engines.rules import Rule, StopLike, as_rules
 from .engines.run import FAILURES
 from .engines.solve import with_flow
 from .flows.discrete import Descent, distances
 from .flows.errors import IntegrationError
 from .problem.checks import flag, generator, non_negative, positive, whole
+from .problem.field import Field
 from .problem.inputs import (LOWEST, DataLike, ModelLike, default_times, model_and_data,
                              with_loss)
 from .problem.loss import LossLike, loss_label
@@ -21,6 +23,7 @@ from .problem.quiet import quiet
 from .problem.rates import RatesLike, as_rates
 from .problem.setting import DecayLike, Setting, as_decay
 from .problem.words import short
+from .theory.standstill import plain_only
 
 __all__ = ["Descent", "descend", "distances"]
 
@@ -77,7 +80,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         Save every so many steps, and the last one. Default: about 200 steps, dense early.
     stop : rule or list of rules, optional
         As in `gflow.integrate`, looked at on saved steps; rules on the loss or the gradient then
-        find the first step since the last saved one on which they hold.
+        find the first step since the last saved one on which they hold. ``settled`` and
+        ``converged`` say what the flow will do, and are not for Adam.
     progress : bool
         Draw a text meter on standard error.
     strict : bool
@@ -135,8 +139,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
                          f"{', '.join(OPTIMIZERS)}")
     size = data.n if batch is None else whole(batch, "batch")
     if size > data.n:
-        raise ValueError(f"batch = {size} but there are {data.n} points: give at most {data.n}, or "
-                         "None for all")
+        raise ValueError(f"batch = {short(size)} but there are {data.n} points: give at most "
+                         f"{data.n}, or None for all")
     momentum = _fraction(momentum, "momentum")
     if not isinstance(betas, tuple | list) or len(betas) != 2:
         raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
@@ -151,6 +155,7 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     setting = Setting(as_rates(rates), as_decay(decay, data.bias))
     if setting.two_times:
         raise ValueError("rates = (\"fast\", ...) is a limit that steps do not take: give numbers")
+    _foreseen(rules, Field(data, loss, model.activation, setting), optimizer)
     noise = non_negative(noise, "noise")
     draw = generator(rng, STREAM)
     step_time = lr / (1 - momentum) if optimizer == "momentum" else lr
@@ -192,6 +197,22 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     if strict and not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+def _foreseen(rules: Sequence[Rule], field: Field, optimizer: str) -> None:
+    """Refuse rules on what gradient flow will do, where training follows none that they know.
+
+    Raises
+    ------
+    ValueError
+        In one sentence.
+    """
+    for rule in rules:
+        if rule.plain:
+            plain_only(field, f"stop={rule.plain}")
+            if optimizer == "adam":
+                raise ValueError(f"stop={rule.plain} foresees the gradient flow, and Adam follows "
+                                 "another one: stop by loss_below or gradient_below")
 
 
 def _factors(schedule: Callable[[int], float], steps: int) -> np.ndarray:

@@ -230,7 +230,8 @@ def converged(share: float = 1e-4) -> Rule:
     residuals, however slowly, now or when they will have relaxed. A run may take long to come
     there, even if its loss hardly falls: a neuron of mass ``|a| |w|`` that grows at the rate
     ``|D|`` wakes after a time of about ``ln(1/mass) / (2 |D|)``. Add
-    `loss_below` for runs that interpolate. What is left then is in `gflow.Flow.verdict`.
+    `loss_below` for runs that interpolate. What is left then is in `gflow.Flow.verdict`. A `State`
+    that was made by hand, or copied, knows no data, and is never converged.
 
     Parameters
     ----------

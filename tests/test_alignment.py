@@ -94,6 +94,21 @@ def test_what_there_is_of_an_alignment_is_shown():
     assert shown.startswith("Alignment: none (this is for ReLU and leaky networks")
 
 
+def test_what_an_alignment_has_not():
+    data = ([[1.0, 0.3], [0.4, 1.0]], [1.0, 0.5])
+    start = gflow.TwoLayer([0.5], [[0.3, 0.1]], activation="tanh")
+    smooth = gflow.integrate(start, data, 1.0).alignment()
+    for name in ("D", "cosine", "cosine_extremal", "dead"):
+        with pytest.raises(ValueError, match="the activation is tanh"):
+            getattr(smooth, name)
+    # Neurons start with optimal output weights, and turn by the residuals, not by the labels.
+    fast = gflow.integrate(([0.5], [[0.3, 0.1]]), data, 1.0, rates=("fast", 1)).alignment()
+    for name in ("early", "phases", "cosine_extremal"):
+        with pytest.raises(ValueError, match="optimal at every time"):
+            getattr(fast, name)
+    assert "phases       none: " in repr(fast) and fast.cosine.shape == (200, 1)
+
+
 def test_groups_of_a_start(three_points):
     alignment, start = three_points.alignment(), three_points(0.0)
     groups = alignment.groups(0.0, angle=0.3)

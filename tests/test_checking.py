@@ -33,3 +33,12 @@ def test_runs_that_differ_say_so():
         gflow.integrate(MODEL, DATA, 1.0, save=["a"], check=True)
     with pytest.raises(ValueError, match="larger rtol"):
         gflow.integrate(MODEL, DATA, 1.0, rtol=1e-13, check=True)
+
+
+def test_speeds_of_layers_are_other_units_of_one_run():
+    # Errors are told relative to the neurons that rtol is relative to.
+    plain = gflow.integrate(MODEL, DATA, 10.0, rtol=1e-5, check=True).checked
+    q, rates = 0.01, (1e4, 1e-4)
+    other = gflow.integrate((MODEL.a / q, MODEL.W * q), DATA, 10.0, rates=rates, rtol=1e-5,
+                            check=True).checked
+    np.testing.assert_allclose(other.difference, plain.difference, rtol=1e-3, atol=1e-9)

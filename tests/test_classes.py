@@ -120,3 +120,14 @@ def test_copies_of_a_point_hold_a_vector_alike():
               [[2.0, 2.0], [-1.0, -1.0], [1.0, 1.0], [1.0, 1.0]]):
         found = gflow.theory.class_margins((X, [1 if x[0] > 0 else -1 for x in X]))
         assert found.support.tolist() == [x != [2.0, 2.0] for x in X]
+
+
+def test_pulls_are_labels_of_the_same_table():
+    # With its bias, so that networks that know theirs take its inputs.
+    data = gflow.Data([[1.0], [2.0]], [0, 1], bias=True)
+    pulls = gflow.theory.at_output_zero(data, "logistic")
+    assert pulls.bias and pulls.X.tolist() == data.X.tolist() and pulls.y.tolist() == [-0.5, 0.5]
+    start = gflow.TwoLayerReLU([0.1], [[0.1, 0.2]], bias=True)
+    flow = gflow.integrate(start, data, 1.0, loss="logistic")
+    for early in (flow.alignment().early, gflow.theory.early_flow(start, data, loss="logistic")):
+        assert early.data.bias and early.data.y.tolist() == [-0.5, 0.5]

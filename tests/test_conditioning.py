@@ -168,23 +168,45 @@ def test_other_losses_and_settings_against_differences(case, method):
     u, h = np.column_stack([a, W]), 1e-4
     flow = run(u)
     found = flow.conditioning()
+    # With speeds of layers, of the neuron that rtol is relative to.
+    output, hidden = options.get("rates", (1.0, 1.0))
+    q = (hidden / output)**0.25 if output and hidden else 1.0
+    unit = np.array([q, 1 / q, 1 / q])
     assert len(flow.events) > 2
     # As much as the steps of propagators err by, and neurons of 1e-6 do to the others.
     for i in (4, 5, 6):
         if i not in found.neurons:
             continue
-        size, columns = np.linalg.norm(u[i]), []
+        size, columns = np.linalg.norm(unit * u[i]), []
         for c in range(3):
             moved, ends = u.copy(), []
             for sign in (1, -1):
-                moved[i, c] = u[i, c] + sign * h * size
+                moved[i, c] = u[i, c] + sign * h * size / unit[c]
                 end = run(moved)
-                ends.append(np.append(end.a[-1, i], end.W[-1, i]))
+                ends.append(unit * np.append(end.a[-1, i], end.W[-1, i]))
             columns.append((ends[0] - ends[1]) / 2 / h / size)
-        now = np.append(flow.a[-1, i], flow.W[-1, i])
+        now = unit * np.append(flow.a[-1, i], flow.W[-1, i])
         expected = np.linalg.norm(np.array(columns), 2) * size / np.linalg.norm(now)
         j = found.neurons.tolist().index(i)
         assert found.amplification[-1, j] == pytest.approx(expected, rel=5e-3), i
+
+
+@pytest.mark.parametrize("rates", [(100.0, 1.0), (1e-3, 10.0)])
+def test_speeds_of_layers_are_other_units_of_one_run(rates):
+    # It errs by rtol of the same neurons: nothing is amplified more, or decided later.
+    data = gflow.datasets.linear_teacher(8, 2, noise=0.3, rng=3)
+    start = gflow.init.balanced(12, 2, 0.05, rng=2)
+    q, pace = (rates[1] / rates[0])**0.25, np.sqrt(rates[0] * rates[1])
+    plain = gflow.integrate(start, data, 30.0)
+    other = gflow.integrate((start.a / q, start.W * q), data, 30.0 / pace, rates=rates)
+    np.testing.assert_allclose(other.model.W / q, plain.model.W, atol=1e-6)
+    plain, other = plain.conditioning(), other.conditioning()
+    assert other.largest == pytest.approx(plain.largest, rel=1e-4)
+    assert len(other.close) == len(plain.close) > 3
+    for name in ("neuron", "point", "met"):
+        np.testing.assert_array_equal(other.close[name], plain.close[name])
+    for name in ("depth", "rtol"):
+        np.testing.assert_allclose(other.close[name], plain.close[name], rtol=1e-3)
 
 
 def test_what_conditioning_is_not_known_for():

@@ -451,6 +451,46 @@ def test_every_part_of_a_descent_answers_or_says_why_not(descents, name, tmp_pat
             assert name not in NOT_THERE and (answer is not None or name in ("save", "checked"))
 
 
+# One neuron carries the output, at rest; another one is small, and fits its point from t = 34 on.
+SADDLE = ([1.0, 1e-5], [[1.0, 0.0], [0.0, 1e-5]]), (np.eye(2), [1.0, 0.5])
+
+
+@pytest.mark.parametrize("options", [{}, {"optimizer": "momentum"}, {"batch": 1}])
+def test_rules_of_a_descent_know_the_problem(options):
+    seen = []
+    twin = gflow.descend(*SADDLE, 0.02, 40000, stop=[
+        lambda state: seen.append(state.field), gflow.stop.loss_below(1e-30),
+        gflow.stop.converged()], **options)
+    assert seen[-1].data.y.tolist() == [1.0, 0.5] and seen[-1].loss == twin.loss_function
+    # Not on the saddle, where nothing moves for long.
+    assert twin.status in ("converged", "loss_below") and twin.loss[-1] < 1e-12
+
+
+@pytest.mark.parametrize("optimizer", ["gd", "momentum"])
+def test_a_descent_converges_where_the_flow_does(optimizer):
+    start, data = gflow.init.balanced(10, 2, 1e-2, rng=0), gflow.datasets.three_points()
+    twin = gflow.descend(start, data, 0.05, 40000, optimizer=optimizer,
+                         stop=gflow.stop.converged())
+    assert twin.status == "converged" and twin.t_end < 1000
+    assert twin.loss[-1] == pytest.approx(0.0875, rel=1e-2)
+
+
+def test_what_is_foreseen_of_flows_is_not_told_of_other_training():
+    for rule in (gflow.stop.settled(), gflow.stop.converged()):
+        for options, words in [({"decay": 0.1}, "weight decay"), ({"rates": (2, 1)}, "speeds"),
+                               ({"loss": "logistic"}, "without rest"), ({"optimizer": "adam"},
+                                                                        "Adam follows another")]:
+            with pytest.raises(ValueError, match=words):
+                gflow.descend(SADDLE[0], (np.eye(2), [1, 1]), 0.1, 10, stop=rule, **options)
+    # Adam leaves at once, and a flow after 34.
+    twin = gflow.descend(*SADDLE, 0.01, 100, optimizer="adam")
+    assert twin.loss[-1] < 1e-3 < twin.loss[0]
+    for name in ("verdict", "plateaus"):
+        with pytest.raises(ValueError, match="Adam follows another one"):
+            getattr(twin, name)()
+    assert gflow.descend(*SADDLE, 0.01, 100).verdict().leaving["neuron"].tolist() == [1]
+
+
 @pytest.mark.parametrize("run", [{"batch": 2}, {"noise": 0.1},
                                  {"batch": 2, "noise": 0.1, "optimizer": "momentum"}])
 def test_what_is_kept_and_where_a_rule_stops_do_not_change_the_steps(run):

@@ -344,6 +344,9 @@ def test_nothing_to_follow():
 
 def test_bad_input():
     model, data = balanced(3, 2, 1.0), gflow.datasets.three_points()
+    for loss in (np.array([1.0, 2.0]), None, ["square"]):
+        with pytest.raises(TypeError, match="^loss is an? .* without value and pull"):
+            early_flow(([0.1], [[0.1]]), ([[1.0]], [1.0]), loss=loss)
     with pytest.raises(ValueError, match="^X has 2 columns but W has 3"):
         early_flow(balanced(3, 3, 1.0), data)
     early = early_flow(model, data)

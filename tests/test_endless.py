@@ -308,3 +308,61 @@ def test_a_stepper_ends_at_rest_where_velocities_are_rounding():
                    for t, method in ((1e30, "Radau"), (300.0, "DOP853")))
     assert late.success, late.message
     np.testing.assert_allclose(late.W[-1], early.W[-1], rtol=1e-6)
+
+
+class Own:
+    """The exponential loss, by a user."""
+
+    endless = True
+
+    def value(self, h, y):
+        return np.exp(-y * h)
+
+    def pull(self, h, y, log=0.0):
+        return y * np.exp(log - y * h)
+
+    def curvature(self, h, y, log=0.0):
+        return np.exp(log - y * h)
+
+    def log_value(self, h, y):
+        return -y * h
+
+    def margin(self, log_value):
+        return -np.asarray(log_value)
+
+
+def exp_first(self, h, y, log=0.0):
+    return np.exp(log) * y * np.exp(-y * h)
+
+
+@pytest.mark.parametrize("kind, words, methods", [
+    (TypeError, "an? Wrong that is endless, without log_value and margin: give",
+     {"log_value": None, "margin": None}),
+    (ValueError, r"loss.pull fails on arrays of outputs \(5, 5\) .* and log \(5, 1\): ",
+     {"pull": lambda self, h, y: y * np.exp(-y * h)}),
+    (ValueError, r"loss.pull\(h, y, log\) is not e\^log times loss.pull\(h, y\)",
+     {"pull": lambda self, h, y, log=0.0: y * np.exp(-y * h)}),
+    (ValueError, r"loss.curvature\(h, y, log\) is not e\^log times",
+     {"curvature": lambda self, h, y, log=0.0: np.exp(-y * h)}),
+    (ValueError, "loss.log_value is not the logarithm of loss.value: at h",
+     {"log_value": lambda self, h, y: -2 * y * h}),
+    (ValueError, "loss.log_value is -inf where the label times the output is 1000",
+     {"log_value": lambda self, h, y: np.log(np.exp(-y * h))}),
+    (ValueError, r"loss.log_value returns shape \(\) for outputs",
+     {"log_value": lambda self, h, y: 0.0}),
+    (ValueError, r"loss.margin\(log_value\) is not the label times the output of that loss",
+     {"margin": lambda self, log_value: -2 * np.asarray(log_value)}),
+    (ValueError, r"loss.pull\(h, y, log\) overflows on its way where the loss is exp\(-1000\)",
+     {"pull": exp_first})])
+def test_what_endless_losses_of_users_have_is_tried(kind, words, methods):
+    start = ([0.5, -0.5], [[0.4, 0.1], [0.1, 0.4]])
+    data = ([[1.0, 0.0], [-0.5, 0.8]], [1.0, -1.0])
+    with pytest.raises(kind, match=words):
+        gflow.integrate(start, data, 100.0, loss=type("Wrong", (Own,), methods)())
+
+
+def test_an_endless_loss_of_a_user_is_that_of_the_package():
+    start = ([0.5, -0.5], [[0.4, 0.1], [0.1, 0.4]])
+    data = ([[1.0, 0.0], [-0.5, 0.8]], [1.0, -1.0])
+    own, ours = (gflow.integrate(start, data, 1e60, loss=loss) for loss in (Own(), "exponential"))
+    assert (own.W == ours.W).all() and own.margin().since == ours.margin().since

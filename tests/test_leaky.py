@@ -143,3 +143,9 @@ def test_nearly_orthogonal_points_of_unlike_length():
     for X, a in ((9e199, 1.0), (9e-170, 1.0), (9.0, 1e200), (9.0, 1e-170)):
         with pytest.raises(ValueError, match="range of double precision"):
             nearly_orthogonal((X * np.eye(2), [1, -1]), [a, -a], 0.5)
+
+
+def test_slopes_whose_cube_underflows_are_near_nothing():
+    data = ([[9.0, 0.0, 1.0], [0.0, 9.0, -1.0], [1.0, 0.2, 8.0]], [1, -1, 1])
+    for slope in (1e-320, 1e-120):
+        assert gflow.theory.nearly_orthogonal(data, [1.0, -1.0], slope).near == 0.0

@@ -132,3 +132,16 @@ def test_only_runs_with_their_weights_have_invariants():
     kept = gflow.integrate(([0.1], [[0.1]]), ([[1.0]], [1.0]), 1.0, save=["loss"])
     with pytest.raises(ValueError, match="^this run kept only loss"):
         local_lorentz(kept)
+
+
+def test_leaky_neurons_that_are_off_everywhere_move_alike():
+    start = [0.5, 0.3, -0.4], [[-0.4, -0.1], [-0.2, -0.3], [-0.1, -0.5]]
+    data = [[1.0, 0.3], [0.4, 1.0]], [1.0, 0.5]
+    found = []
+    for slope in (0.0, 0.3):
+        flow = gflow.integrate(gflow.TwoLayerReLU(*start, slope=slope), data, 1.0)
+        assert not flow.pattern(1.0).any() and not len(flow.events)
+        found.append(local_lorentz(flow))
+    still, moving = found
+    assert not len(still.pairs) and sorted(moving.pairs.tolist()) == [[0, 1], [0, 2], [1, 2]]
+    assert moving.complete and moving.largest < 1e-6

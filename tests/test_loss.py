@@ -460,3 +460,53 @@ def test_a_loss_that_becomes_nan_is_named_and_no_neuron(method, a):
     assert (flow.t_end > 0) == (a < 1)
     assert "weights of neuron" not in flow.message
     assert "the loss at point 0 is NaN at" in flow.message
+
+
+def test_a_loss_with_a_name_of_its_own_is_named_as_well():
+    class Named(Barrier):
+        name = "barrier"
+
+    flow = gflow.integrate(([2.0], [[2.0]]), ([[1.0]], [1.0]), 1.0, loss=Named())
+    assert flow.status == "non_finite" and "the loss at point 0 is NaN at" in flow.message
+
+
+def test_a_run_whose_loss_is_nan_comes_back_from_its_file(tmp_path):
+    flow = gflow.integrate(([2.0], [[2.0]]), ([[1.0]], [1.0]), 1.0, loss=Barrier())
+    flow.save(tmp_path / "run.npz")
+    again = gflow.load(tmp_path / "run.npz", loss=Barrier())
+    assert np.isnan(again.loss).all() and again.message == flow.message
+
+
+@pytest.mark.parametrize("labels, kind, words", [
+    (lambda y: y[:1], ValueError, r"loss.labels returns shape \(1,\) for labels of shape \(2,\)"),
+    (lambda y: 1.0, ValueError, r"loss.labels\(y\) has shape \(\)"),
+    (lambda y: np.log(-y * y), ValueError, r"loss.labels\(y\) has NaN or infinity"),
+    (lambda y: None, TypeError, r"loss.labels\(y\) has dtype object"),
+    (lambda y: {}[0], ValueError, r"loss.labels fails on labels .* \(KeyError"),
+    (lambda y: 2 * y - 1, ValueError, "makes others of the labels that it has made"),
+    (lambda y: np.multiply(y, 2.0, out=y), ValueError, "makes others of the labels")])
+def test_labels_that_a_loss_makes_are_labels(labels, kind, words):
+    loss = PseudoHuber()
+    loss.labels = labels
+    start, data = ([0.5], [[0.3]]), ([[1.0], [2.0]], [0.3, 1.0])
+    with np.errstate(all="ignore"):
+        with pytest.raises(kind, match=words):
+            gflow.integrate(start, data, 1.0, loss=loss)
+        with pytest.raises(kind, match=words):
+            TwoLayerReLU(*start).loss(data, loss)
+
+
+def test_files_want_the_loss_that_the_run_had_from_the_start(tmp_path):
+    class Huber:
+        value = staticmethod(lambda h, y: np.where(abs(h - y) < 1, (h - y)**2 / 2,
+                                                   abs(h - y) - 0.5))
+        pull = staticmethod(lambda h, y: np.clip(y - h, -1, 1))
+        curvature = staticmethod(lambda h, y: 1.0 * (abs(h - y) < 1))
+
+    # In the end residuals are small, and losses the same.
+    flow = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [3.0]), 2.0, loss=Huber())
+    assert 1e-6 < flow.loss[-1] < 0.5 < flow.loss[0]
+    flow.save(tmp_path / "run.npz")
+    assert gflow.load(tmp_path / "run.npz", loss=Huber()).loss.tolist() == flow.loss.tolist()
+    with pytest.raises(ValueError, match="at the start of the run .* give the loss that it was"):
+        gflow.load(tmp_path / "run.npz", loss="square")

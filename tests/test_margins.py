@@ -70,6 +70,42 @@ def test_multipliers_of_neurons_that_slide():
     assert kkt.margin == pytest.approx(1 / (2 * (1 / length).sum()), rel=1e-4)
 
 
+@pytest.mark.parametrize("slope", [-1.0, -0.7])
+def test_multipliers_of_a_slide_reach_from_the_slope_to_one(slope):
+    # An obtuse angle: neurons are held by less than nothing of the other class's point.
+    X = np.array([[1.0, 0.0], [-0.5, 0.75**0.5]])
+    start = gflow.TwoLayerReLU([0.5, -0.5], [[0.4, 0.1], [0.1, 0.4]], slope=slope)
+    flow = gflow.integrate(start, (X, [1, -1]), 1e100, loss="exponential")
+    assert flow.pattern(flow.t_end).tolist() == [[1, 2], [2, 1]]
+    kkt = flow.kkt()
+    assert kkt.residual < 1e-3 and kkt.complementarity < 1e-6
+    np.testing.assert_allclose(kkt.multipliers, 0.75**-0.5, rtol=1e-5)
+    assert kkt.multipliers.sum() == pytest.approx(1 / (2 * kkt.margin), rel=1e-5)
+
+
+@pytest.mark.parametrize("activation", ["tanh", "gelu"])
+def test_margins_of_smooth_networks_may_fall(activation):
+    # Outputs are no power of weights: no theorem says what margins do, and there is no KKT.
+    start = gflow.init.balanced(6, 3, 1.0, rng=0)
+    start = gflow.TwoLayer(start.a, start.W, activation=activation)
+    flow = gflow.integrate(start, DIRECTION, 1e4, loss="logistic")
+    smoothed = flow.margin().smoothed
+    assert flow.certificate().ok and 0 < smoothed[-1] < 0.95 * smoothed.max()
+    assert flow.margin().since == np.inf
+    with pytest.raises(ValueError, match=f"the activation is {activation}"):
+        flow.kkt()
+
+
+def test_margins_of_finite_steps_may_fall():
+    start = [0.5, 0.5, -0.5, -0.5], [[.4, .1, .3], [.1, .4, .3], [-.5, 0, .1], [-.3, -.1, .3]]
+    twin = gflow.descend(start, DIRECTION, 0.5, 1000, loss="logistic", noise=0.5, rng=0,
+                         save_every=1)
+    margin = twin.margin()
+    low = np.flatnonzero(3 * twin.loss > np.log(2.0))[-1] + 1
+    assert (np.diff(margin.smoothed[low:]) < -0.01 * margin.smoothed.max()).any()
+    assert margin.since == np.inf and "cannot fall" not in repr(margin)
+
+
 def test_points_beyond_the_margin_have_no_multiplier():
     start, data = ([0.5], [[0.3, 0.2]]), ([[1.0, 0.0], [3.0, 1.0]], [1, 1])
     flow = gflow.integrate(start, data, 1e300, loss="exponential")

@@ -241,6 +241,9 @@ def test_what_is_refused_at_the_door():
         gflow.integrate(start, data, 1.0, rates=2)
     with pytest.raises(ValueError, match="linear"):
         TwoLayerReLU(*start, slope=1)
+    for slope in (1e300, -1e160):
+        with pytest.raises(ValueError, match="either way: give one"):
+            TwoLayerReLU(*start, slope=slope)
 
 
 def test_theory_of_leaky_networks():
@@ -336,20 +339,27 @@ def in_place(z):
     ((np.sin, lambda z: np.cos(z, out=z)), "its derivative, changes the array"),
     ((math.tanh, lambda z: 1 - np.tanh(z)**2), "tanh fails on an array: write it with NumPy"),
     ((lambda z: np.ma.masked_less(z, 0), np.ones_like), "must give a finite number"),
-    ((lambda z: z.sum(), np.ones_like), "must give a finite number")])
+    ((lambda z: z.sum(), np.ones_like), "must give a finite number"),
+    ((lambda z: np.maximum(z, 0.0), lambda z: 1.0 * (z > 0)), "kink at 0 and is not smooth"),
+    ((np.abs, np.sign), "absolute has a kink at 0"),
+    ((lambda z: np.clip(z, -1, 1), lambda z: 1.0 * (np.abs(z) < 1)), "kink at -1"),
+    ((np.sign, np.zeros_like), "sign jumps at 0")])
 def test_activations_that_are_refused(pair, words):
     for _ in range(2):
         # The second time too: nothing that was tried has changed what comes next.
         with pytest.raises(ValueError, match=words):
             gflow.TwoLayer([1.0], [[1.0]], activation=pair)
     gflow.TwoLayer([1.0], [[1.0]], activation=(np.sin, np.cos))
+    # Bends are none: the derivative is continuous.
+    gflow.TwoLayer([1.0], [[1.0]], activation=(lambda z: np.maximum(z, 0)**2,
+                                               lambda z: 2 * np.maximum(z, 0)))
 
 
 def test_numbers_of_numpy_are_numbers_for_an_activation():
     for beta in (np.int64(3), np.float32(3), 3):
         assert str(gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta)).activation) == \
             "softplus(3)"
-    for beta in (True, -1.0, np.nan, "3"):
+    for beta in (True, -1.0, np.nan, "3", 10**400):
         with pytest.raises(TypeError, match="activation is"):
             gflow.TwoLayer([1.0], [[1.0]], activation=("softplus", beta))
 

@@ -345,7 +345,8 @@ class Training:
         trainer, theta = self.trainer, self.trainer.theta.copy()
         return State(self.clock(trainer.step), read_only(trainer.a.copy()),
                      read_only(trainer.W.copy()),
-                     trainer.loss, lambda: trainer.grad_norm(theta), self.record.wall)
+                     trainer.loss, lambda: trainer.grad_norm(theta), self.record.wall,
+                     trainer.field)
 
     def _keep(self) -> None:
         """Save the present step."""

@@ -15,7 +15,7 @@ import numpy as np
 
 from ..problem.bisection import bisect
 from ..problem.checks import finite, positive
-from ..problem.data import Data
+from ..problem.data import relabelled
 from ..problem.loss import SQUARE
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms, unit_rows
@@ -177,13 +177,14 @@ class Alignment(Value):
         `gflow.problem.rates`."""
         a, W, unit = self._neurons(np.zeros(1))
         data, setting = self.flow.data, self.flow.setting
-        if not all(setting.moves) or setting.uniform is None:
-            raise ValueError("the run has a fixed layer, or decays that differ, and no early flow "
-                             "is known of these")
+        if not all(setting.moves) or setting.two_times or setting.uniform is None:
+            has = ("output weights that are optimal at every time" if setting.two_times else
+                   "a fixed layer, or decays that differ")
+            raise ValueError(f"the run has {has}, and no early flow is known of these")
         if self.flow.loss_function != SQUARE:
             # Neurons see nothing of a loss but its pulls, and of a small start those at output 0:
             # the labels themselves, for the square loss.
-            data = Data(data.X, self.flow.field.first_pulls)
+            data = relabelled(data, self.flow.field.first_pulls)
         start = TwoLayerReLU(a[0], W[0], unit[0], slope=self.flow.activation.slope)
         return early_flow(Rates(*setting.rates).model(start), data)
 
@@ -192,6 +193,9 @@ class Alignment(Value):
     def D(self) -> np.ndarray:
         """Fields at the reported times, shape (T, m, d)."""
         field = self.flow.field
+        if field.activation.smooth:
+            raise ValueError("fields are those of patterns of ReLU and leaky networks, and the "
+                             f"activation is {field.activation}: give a TwoLayerReLU")
         D = np.empty((self.t.size, self.flow.path.m, self.flow.path.d))
         for j, (a, W, codes) in enumerate(zip(self.flow.a, self.flow.W, self._patterns())):
             D[j] = field.fields(codes, field.pulls(field.outputs(a, W, codes)))

@@ -16,7 +16,7 @@ from ..engines.origin import origin
 from ..problem.activation import Activation
 from ..problem.files import Output, whole_file
 from ..problem.frames import kind_of
-from ..problem.loss import NAMED, loss_label
+from ..problem.loss import NAMED, Loss, loss_label
 from ..problem.ragged import is_ragged, pack
 from ..problem.smooth import Smooth
 
@@ -62,12 +62,19 @@ def _activation(activation: Activation | Smooth) -> dict[str, Any]:
 
 def loss_entry(flow: Record) -> dict[str, Any]:
     """What a file says of a loss: its name; of one that a user wrote the class, and its value at
-    the end of the run, by which it can be recognised."""
+    the start and the end of the run, by which it can be recognised."""
     loss = flow.loss_function
     if loss_label(loss) in NAMED:
         return {"name": loss_label(loss)}
+    start, end = loss_ends(flow, loss)
     return {"name": loss_label(loss), "class": type(loss).__qualname__,
-            "module": type(loss).__module__, "end": flow.model.loss(flow.data, loss)}
+            "module": type(loss).__module__, "start": start, "end": end}
+
+
+def loss_ends(flow: Record, loss: Loss) -> tuple[float, float]:
+    """A loss at the first state that there is of a run, and at the end."""
+    first = flow(float(flow.path.breaks[0]))
+    return first.loss(flow.data, loss), flow.model.loss(flow.data, loss)
 
 
 def checksum(arrays: Mapping[str, np.ndarray]) -> str:

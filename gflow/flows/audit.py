@@ -246,8 +246,10 @@ class _Audit:
         self._closely(p, t0, t1, sight, codes)
 
     def _margins(self, sight: Sight, j: int) -> None:
-        """The smoothed margin of a loss without rest never falls, once that is low enough."""
-        if not is_endless(self.field.loss) or self.field.setting.decays:
+        """The smoothed margin of a loss without rest never falls, once that is low enough, where
+        outputs grow in proportion with weights and these do not decay."""
+        if (not is_endless(self.field.loss) or self.field.setting.decays
+                or self.field.activation.smooth):
             return
         top = float(smoothed_margin(self.field, self.field.log_value(sight.h[j])))
         output, hidden = self.reference.moves

@@ -73,7 +73,8 @@ class Certificate(Value):
         errors of 0.1 do.
     margin_fall : float
         Largest fall of the smoothed margin between consecutive checked times, relative to it, once
-        the loss is so low that it cannot fall (`gflow.Flow.margin`); 0 on other losses.
+        the loss is so low that it cannot fall (`gflow.Flow.margin`); 0 on other losses, with decay
+        and with a smooth activation.
     gap : float
         Largest jump between consecutive pieces of the dense output, relative to the neuron.
     wrong_side : float

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..engines.record import Record, read_only
 from ..problem.norms import row_norms
+from ..problem.rates import Rates
 from ..problem.value import Value
 
 FINER = 0.1
@@ -27,7 +28,8 @@ class Checked(Value):
         Reported times that both reached.
     difference : ndarray, shape (T, m)
         ``|(a, w) - (a', w')|`` of every neuron, over its size in the second run; a neuron that is 0
-        there counts as one of size 1.
+        there counts as one of size 1. With speeds of layers of ``(q a, w / q)``, which ``rtol`` is
+        relative to (`gflow.problem.rates`).
     loss : ndarray, shape (T,)
         Losses of the run less those of the second.
     events : tuple of int
@@ -65,7 +67,8 @@ class Checked(Value):
 def compare(flow: Record, finer: Record) -> Checked:
     """Compare a run with one at a tenth of its tolerance, at the times that both reported."""
     t, one, other = np.intersect1d(flow.t, finer.t, return_indices=True)
-    U, V = (np.concatenate([run.a[rows][..., None], run.W[rows]], axis=2)
+    unit = 1 / Rates(*flow.setting.rates).weights(1, flow.path.d)
+    U, V = (unit * np.concatenate([run.a[rows][..., None], run.W[rows]], axis=2)
             for run, rows in ((flow, one), (finer, other)))
     size = row_norms(V)
     difference = row_norms(U - V) / np.where(size > 0, size, 1.0)

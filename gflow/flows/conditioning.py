@@ -17,8 +17,9 @@ from ..problem.checks import whole
 from ..problem.clock import Clock
 from ..problem.field import Field
 from ..problem.norms import row_norms
+from ..problem.rates import Rates
 from ..problem.value import Value
-from .misses import Miss, Misses
+from .misses import Misses
 from .pieces import pieces
 
 TURN = 0.3
@@ -51,8 +52,9 @@ class Conditioning(Value):
         The start and the ends of the pieces of the run.
     amplification : ndarray, shape (P + 1, s)
         Relative error of the neuron at that time over that at the start, at most: the norm of its
-        propagator times ``|u(0)| / |u(t)|``, with ``u = (a, w)``; 0 where that is 0. Infinite
-        beyond the range of double precision, where there is its logarithm.
+        propagator times ``|u(0)| / |u(t)|``, with ``u = (a, w)``, or with speeds of layers the
+        neuron ``(q a, w / q)`` that ``rtol`` is relative to (`gflow.problem.rates`); 0 where that
+        is 0. Infinite beyond the range of double precision, where there is its logarithm.
     log_amplification : ndarray, shape (P + 1, s)
         Natural logarithm of it, at any size.
     crossings : structured ndarray
@@ -60,7 +62,7 @@ class Conditioning(Value):
         what is off the hyperplane is multiplied by it. Large ones are grazing.
     close : structured ndarray
         Crossings that are undone soon: ``depth`` is how far the neuron goes beyond,
-        ``|w.x| / (|(a, w)| |x|)``, in the middle between the two, and ``rtol`` the tolerance at
+        ``|w.x| / (|u| |x|)``, in the middle between the two, and ``rtol`` the tolerance at
         which errors are a tenth of that, so that it decides whether there is a crossing at all.
         And, where ``met`` is false, times at which the neuron turns back that far from a hyperplane
         that it does not meet: of these the 200 that seem nearest.
@@ -162,7 +164,7 @@ def condition(flow: Record, most: int = 50, progress: bool = False) -> Condition
     t = np.append(flow.path.breaks[:-1], flow.t_end)
     crossings = np.sort(np.array(track.crossings, dtype=CROSSING), order=["time", "neuron"])
     return Conditioning(who, t, grown, log, crossings,
-                        _close(flow, who, t, log, track.misses.found(flow)),
+                        _close(flow, track, t, log),
                         float(flow.settings["rtol"]), flow.path.m)
 
 
@@ -194,6 +196,8 @@ class _Track:
         self.clocked = self.origin.clock.parts is not None
         self.speeds = np.repeat(np.array(self.field.setting.rates, dtype=float), [1, d])
         self.decay = self.field.setting.shrinking(1, d) * self.speeds
+        # Errors are relative to the neuron of the flow with one speed.
+        self.unit = 1 / Rates(*self.field.setting.rates).weights(1, d)
         self.Phi = np.tile(np.eye(d + 1), (who.size, 1, 1))
         self.power = np.zeros(who.size)
         self.codes = flow.initial_pattern[who].copy()
@@ -205,7 +209,7 @@ class _Track:
         self.first = self.sizes(start[0], unit[0])
         self.crossings: list[tuple[float, int, int, float]] = []
         A = flow.data.arrangement
-        self.misses = Misses(who, A.normal, float(flow.settings["rtol"]))
+        self.misses = Misses(who, A.normal, float(flow.settings["rtol"]), self.unit)
         self.slides = self.codes[:, A.member[A.start[:-1]]] == SLIDING
 
     def inside(self, t: np.ndarray) -> np.ndarray:
@@ -224,13 +228,13 @@ class _Track:
     def sizes(self, neurons: np.ndarray, power: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Norms of ``(a, w)`` (s,) at one of the times of ``path.scaled``, in units of 2 to the
         power (s,)."""
-        U = neurons[self.who]
+        U = neurons[self.who] * self.unit
         return np.hypot(U[:, 0], row_norms(U[:, 1:])), power[self.who]
 
     def amplification(self, size: np.ndarray, power: np.ndarray) -> np.ndarray:
         """Of the neurons, and its logarithm (2, s), at the sizes that they have come to."""
-        norm = (np.linalg.norm(self.Phi, 2, axis=(1, 2)) if self.who.size
-                else np.empty(0))
+        Phi = self.unit[:, None] * self.Phi / self.unit
+        norm = np.linalg.norm(Phi, 2, axis=(1, 2)) if self.who.size else np.empty(0)
         first, unit = self.first
         part = np.where(size > 0, norm * first / np.where(size > 0, size, 1.0), 0.0)
         exponent = self.power + unit - power
@@ -447,13 +451,13 @@ def _scaled(Phi: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return np.ldexp(Phi, -power[:, None, None]), power
 
 
-def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray,
-           misses: list[Miss]) -> np.ndarray:
-    """Crossings that are undone, and ``misses``. ``log`` is that of the amplification."""
-    A = flow.data.arrangement
-    rows = _undone(flow, who) + [
+def _close(flow: Record, track: _Track, t: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """Crossings that are undone, and hyperplanes that are nearly met. ``log`` is that of the
+    amplification."""
+    A, who = flow.data.arrangement, track.who
+    rows = _undone(flow, who, track.unit) + [
         (miss.time, miss.time, miss.neuron, int(A.member[A.start[miss.plane]]), miss.depth, False)
-        for miss in misses]
+        for miss in track.misses.found(flow)]
     found = np.zeros(len(rows), dtype=CLOSE)
     for row, (time, middle, i, k, depth, met) in enumerate(rows):
         at = min(int(np.searchsorted(t, middle)), len(t) - 1)
@@ -462,9 +466,11 @@ def _close(flow: Record, who: np.ndarray, t: np.ndarray, log: np.ndarray,
     return found[np.argsort(found["rtol"], kind="stable")]
 
 
-def _undone(flow: Record, who: np.ndarray) -> list[tuple[float, float, int, int, float, bool]]:
+def _undone(flow: Record, who: np.ndarray, unit: np.ndarray
+            ) -> list[tuple[float, float, int, int, float, bool]]:
     """Crossings that are undone: the first of a pair that follow one another, on and off; the time
-    in the middle of them, neuron, point, how far it goes beyond, and that it is met."""
+    in the middle of them, neuron, point, how far it goes beyond, and that it is met. Neurons are
+    measured times ``unit`` (d + 1,)."""
     events = flow.events[np.isin(flow.events["neuron"], who) & (flow.events["to"] != SLIDING)]
     events = events[np.lexsort((events["time"], events["point"], events["neuron"]))]
     one, other = events[:-1], events[1:]
@@ -483,7 +489,7 @@ def _undone(flow: Record, who: np.ndarray) -> list[tuple[float, float, int, int,
         # A wide network is evaluated as a whole: once for all that is asked of a piece.
         rows = np.flatnonzero(piece == p)
         u[rows] = flow.path.scaled(middle[rows])[0][np.arange(rows.size), i[rows]]
-    x = flow.data.X[k]
+    x, u = flow.data.X[k], u * unit
     depth = np.abs((u[:, 1:] * x).sum(axis=1)) / np.maximum(row_norms(u) * row_norms(x), 1e-300)
     return [(*row, True) for row in zip(one["time"].tolist(), middle.tolist(), i.tolist(),
                                         k.tolist(), depth.tolist())]

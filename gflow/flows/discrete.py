@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NoReturn
 
 import numpy as np
 
 from ..problem.network import ModelPath
 from ..problem.norms import row_norms
+from ..theory.ends import Verdict
 from .flow import Flow
+from .margins import Margins
 from ..problem.quiet import quiet
 from ..problem.words import kind_of
 
@@ -64,6 +67,39 @@ class Descent(Flow):
         """
         raise ValueError("a descent with a finite step has no conditioning, which is that of the "
                          "equations of the flow: ask gflow.integrate from the same start for it")
+
+    def verdict(self) -> Verdict:
+        """As of a flow; Adam follows another one, whose times and ways these are not.
+
+        Raises
+        ------
+        ValueError
+            As of a flow, and of training by Adam.
+        """
+        self._follows("a verdict on a run")
+        return super().verdict()
+
+    def plateaus(self) -> np.ndarray:
+        """As of a flow; see `verdict`.
+
+        Raises
+        ------
+        ValueError
+            As of a flow, and of training by Adam.
+        """
+        self._follows("plateaus")
+        return super().plateaus()
+
+    def _follows(self, what: str) -> None:
+        """Refuse what is foreseen of the gradient flow, if training does not follow it."""
+        if self.settings["optimizer"] == "adam":
+            raise ValueError(f"{what} foresees the gradient flow, and Adam follows another one: "
+                             "gflow.theory.verdict(flow.model, data) says what that would do next")
+
+    def margin(self) -> Margins:
+        """As of a flow, but that smoothed margins may fall at any time: ``since`` is infinite. That
+        they cannot is proved for steps that vanish."""
+        return replace(super().margin(), since=np.inf)
 
     def extend(self, t_max: float, **options: object) -> NoReturn:
         """Not there: steps of a descent are not what a flow goes on with.

@@ -324,8 +324,8 @@ class Flow(Record):
         Raises
         ------
         TypeError, ValueError
-            If the loss has a least value, ``t`` is no time that was reached, or the network is 0
-            then.
+            If the loss has a least value, the activation is smooth, ``t`` is no time that was
+            reached, or the network is 0 then.
 
         References
         ----------

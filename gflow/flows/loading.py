@@ -36,7 +36,7 @@ from ..problem.smooth import Smooth, as_activation
 from ..problem.span import Span
 from ..problem.units import Units
 from ..problem.words import cut
-from .archive import FORMAT, NOT_SUMMED, checksum
+from .archive import FORMAT, NOT_SUMMED, checksum, loss_ends
 from .discrete import Descent
 from .flow import Flow
 
@@ -50,7 +50,7 @@ LARGEST = 10_000
 STORE = b"SQLite format 3"
 """How files of sweeps begin."""
 SAME = 1e-9
-"""Relative difference of two losses at the end of a run that are one."""
+"""Relative difference of two losses at the start or the end of a run that are one."""
 
 
 def load(file: str | os.PathLike[str] | bytes, loss: LossLike | None = None) -> Flow:
@@ -136,11 +136,13 @@ def _loss(file: str, entry: dict[str, Any], flow: Flow,
                          f"{entry['class']} of {entry['module']}, which a file cannot hold: give "
                          "it as gflow.load(file, loss=...)")
     own = as_loss(loss, flow.data.y)
-    end = flow.model.loss(flow.data, own)
-    if not abs(end - entry["end"]) <= SAME * abs(entry["end"]):
-        raise ValueError(f"the loss {loss_label(own)} is {end:.9g} at the end of the run in "
-                         f"{file}, which had {entry['end']:.9g} there with {called}: give the loss "
-                         "that it was run with")
+    for where, found in zip(("start", "end"), loss_ends(flow, own)):
+        # Files of older versions do not say what it was at the start.
+        had = entry.get(where, found)
+        if not np.isclose(found, had, rtol=SAME, atol=0.0, equal_nan=True):
+            raise ValueError(f"the loss {loss_label(own)} is {found:.9g} at the {where} of the run "
+                             f"in {file}, which had {had:.9g} there with {called}: give the loss "
+                             "that it was run with")
     return own
 
 

@@ -26,7 +26,7 @@ from ..problem.rates import Rates
 from ..problem.value import Value
 
 HEAVY = 1e6
-"""Weight of the equations by which a sliding neuron has at most all of a multiplier."""
+"""Weight of the equations by which the two ends of a sliding neuron share a multiplier."""
 FAINT = 1e-6
 """Smoothed margins, times the squares, below this are rounding of a loss that is l(0) for ever: a
 point that is 0 has that."""
@@ -52,7 +52,7 @@ class Margins(Value):
         Of the data set, over ``|theta|^degree``.
     since : float
         From this reported time on the smoothed margin cannot fall; infinite if the loss is not yet
-        low enough at the last one, and with decay or a smooth activation, where it may fall.
+        low at the last one, and with decay, a smooth activation or finite steps, where it may fall.
     """
 
     t: np.ndarray
@@ -139,6 +139,9 @@ def margins(flow: Record) -> Margins:
 def kkt(flow: Record, t: float | None = None, slack: float = 0.1) -> KKT:
     """See `gflow.Flow.kkt`."""
     field, slack = _endless(flow), positive(slack, "slack")
+    if field.activation.smooth:
+        raise ValueError("conditions for the largest margin are those of ReLU and leaky networks, "
+                         f"and the activation is {field.activation}: give a TwoLayerReLU")
     t = flow.t_end if t is None else finite(t, "t")
     net = flow(t)
     units = _in_units(field, net.a[None], net.W[None])
@@ -193,7 +196,8 @@ def _multipliers(field: Field, a: np.ndarray, W: np.ndarray, codes: np.ndarray,
                  near: np.ndarray) -> tuple[np.ndarray, float]:
     """Multipliers (n,) at the points ``near`` that come closest to the weights, and how close.
 
-    A neuron that slides on a point adds ``mu y_k a_i x_k``, ``0 <= mu <= lambda_k``, to the sum.
+    A neuron that slides on a point adds ``mu y_k a_i x_k``, with ``mu`` between ``slope lambda_k``
+    and ``lambda_k``, to the sum: shares of the two ends, which add up to ``lambda_k``.
     """
     X, y, (m, d) = field.data.X, field.data.y, W.shape
     slope = field.activation.weights(codes)[:, near]
@@ -206,12 +210,11 @@ def _multipliers(field: Field, a: np.ndarray, W: np.ndarray, codes: np.ndarray,
     shares = np.zeros((m * (d + 1), i.size))
     for j in range(i.size):
         shares[m + i[j] * d:m + (i[j] + 1) * d, j] = a[i[j]] * y[k[j]] * X[k[j]]
+    ends = np.hstack([shares, field.activation.slope * shares])
     # A layer that stays has no condition.
     moves = np.repeat(field.setting.moves, [m, m * d])
     columns, theta = columns * moves[:, None], np.append(a, W.ravel()) * moves
-    shares *= moves[:, None]
-    system = np.hstack([columns, shares, np.zeros((theta.size, i.size))])
-    # lambda - mu - rest = 0.
+    system = np.hstack([columns, ends * moves[:, None]])
     tie = np.zeros((i.size, system.shape[1]))
     row = np.arange(i.size)
     tie[row, k], tie[row, near.size + row], tie[row, near.size + i.size + row] = 1.0, -1.0, -1.0

@@ -28,7 +28,7 @@ a distance is then known to some 1e-9 of how it changes between two looks."""
 
 class Miss(NamedTuple):
     """A neuron that turns back at a time before it meets a hyperplane, at a distance
-    ``|w.x| / (|(a, w)| |x|)``."""
+    ``|w.x| / (|u| |x|)``."""
 
     time: float
     neuron: int
@@ -47,10 +47,14 @@ class Misses:
         Unit normals of the hyperplanes.
     rtol : float
         Of the run.
+    unit : ndarray, shape (d + 1,), optional
+        What ``(a, w)`` is multiplied by to give the neuron ``u`` that ``rtol`` is relative to.
     """
 
-    def __init__(self, who: np.ndarray, normal: np.ndarray, rtol: float) -> None:
+    def __init__(self, who: np.ndarray, normal: np.ndarray, rtol: float,
+                 unit: np.ndarray | float = 1.0) -> None:
         self.who, self.normal, self.least = who, normal, max(ROUNDING, SWINGS * rtol)
+        self.unit = unit
         shape = who.size, len(normal)
         self.times: list[float] = []
         # Distances at the last look; and the least of each since it has come near, or the largest
@@ -69,6 +73,7 @@ class Misses:
             self.met = met
             return
         self.met = np.zeros_like(met)
+        U = U * self.unit
         k, size = len(self.times), np.hypot(U[:, 0], row_norms(U[:, 1:]))[:, None]
         z = np.abs(U[:, 1:] @ self.normal.T) / np.where(size > 0, size, 1.0)
         self.times.append(t)
@@ -94,7 +99,7 @@ class Misses:
         """Those that are nearest, with their distances."""
         found = []
         for _, i, h, low, high in sorted(self.seen)[:MOST]:
-            t, depth = _lowest(flow, int(self.who[i]), self.normal[h], low, high)
+            t, depth = _lowest(flow, int(self.who[i]), self.normal[h], low, high, self.unit)
             if depth > ROUNDING:
                 found.append(Miss(t, int(self.who[i]), h, depth))
         return found
@@ -110,14 +115,14 @@ def _bottom(t0: np.ndarray, t1: np.ndarray, t2: np.ndarray, z0: np.ndarray, z1: 
     return np.asarray(np.maximum(z1 - slope**2 / np.where(bend > 0, 4 * bend, np.inf), 0.0))
 
 
-def _lowest(flow: Record, i: int, normal: np.ndarray, low: float, high: float
-            ) -> tuple[float, float]:
-    """When neuron ``i`` is nearest to a hyperplane between two times, and how near: negative if it
-    is on the other side there."""
+def _lowest(flow: Record, i: int, normal: np.ndarray, low: float, high: float,
+            unit: np.ndarray | float) -> tuple[float, float]:
+    """When neuron ``i``, times ``unit``, is nearest to a hyperplane between two times, and how
+    near: negative if it is on the other side there."""
     sign, t, depth = 0.0, low, np.inf
     for _ in range(ZOOMS):
         times = np.linspace(low, high, GRID)
-        u = flow.path.scaled(times)[0][:, i]
+        u = flow.path.scaled(times)[0][:, i] * unit
         z = u[:, 1:] @ normal / np.maximum(row_norms(u), np.finfo(float).tiny)
         sign = sign or float(np.sign(z[0]))
         j = int(np.argmin(sign * z))

@@ -11,12 +11,14 @@ from typing import Any, Literal, Protocol
 
 import numpy as np
 
-from .checks import Hidden, unmasked
+from .checks import Hidden, real_array, unmasked
 from .margins import Exponential, Logistic
 from .theirs import theirs
 from .words import kind_of, said
 
 METHODS = ("value", "pull", "curvature")
+FURTHER = ("log_value", "margin")
+"""What losses that fall for ever have besides."""
 WRITE = "an object with value(h, y), pull(h, y) = -dl/dh and curvature(h, y) = l''"
 EPS = float(np.finfo(float).eps)
 SURE = 1e-5
@@ -32,6 +34,10 @@ NEAR = 1e-2
 """And nearer to it by this factor."""
 BEYOND = 1e-6
 """How far from the last outputs of a run that failed a loss may be to blame, relative to them."""
+FAR = (-1.0, 0.5, 10.0, 1000.0)
+"""Margins at which losses that fall for ever are tried: at the last ones they may underflow."""
+ALIKE = 1e-6
+"""Part of 1 and of a number by which two formulas for it may differ."""
 OFFSETS = np.array([-0.913, -0.517, -0.0731, 0.0119, 0.289])
 """Outputs on which derivatives are compared, about the label. Not round: there a loss may bend."""
 
@@ -53,7 +59,7 @@ class Loss(Protocol):
        ``curvature(h, y, log)`` then give both times :math:`e^{log}`, a number or (..., 1), without
        overflow on the way, ``log_value(h, y)`` the logarithm of the loss, and ``margin(log_value)``
        the output, times the label, at which a point has it.
-    7. ``labels(y)`` may refuse labels, or make others of them.
+    7. ``labels(y)`` may refuse labels, or make others of them, which it leaves alone then.
     """
 
     def value(self, h: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -102,6 +108,7 @@ class Square:
 
 
 SQUARE = Square()
+OURS = (Square, Logistic, Exponential)
 NAMED: dict[str, Loss] = {loss.name: loss for loss in (SQUARE, Logistic(), Exponential())}
 
 
@@ -119,8 +126,8 @@ def as_labels(loss: Loss, y: np.ndarray) -> np.ndarray:
 
     Raises
     ------
-    ValueError
-        If it refuses them.
+    TypeError, ValueError
+        If it refuses them, or makes no labels of them.
 
     Examples
     --------
@@ -128,7 +135,20 @@ def as_labels(loss: Loss, y: np.ndarray) -> np.ndarray:
     array([-1.,  1.])
     """
     labels = getattr(loss, "labels", None)
-    return np.asarray(labels(y) if callable(labels) else y)
+    if not callable(labels):
+        return y
+    try:
+        made = labels(y.copy())
+    except (TypeError, ValueError):
+        raise
+    except Exception as error:
+        raise ValueError(f"loss.labels fails on labels of shape {y.shape}: write it with NumPy "
+                         f"({type(error).__name__}: {said(error)})") from error
+    made = real_array(made, "loss.labels(y)", 1)
+    if made.shape != y.shape:
+        raise ValueError(f"loss.labels returns shape {made.shape} for labels of shape {y.shape}: "
+                         "return one for each")
+    return made
 
 
 def is_quadratic(loss: Loss) -> bool:
@@ -145,7 +165,7 @@ def undefined(loss: Loss, h: np.ndarray, y: np.ndarray) -> str:
     >>> undefined(SQUARE, np.ones(1), np.ones(1))
     ''
     """
-    if hasattr(loss, "name"):
+    if type(loss) in OURS:
         return ""
     for beyond in (0.0, BEYOND, -BEYOND):
         at = h + beyond * np.maximum(np.abs(h), 1.0)
@@ -192,7 +212,8 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     ValueError
         If there is no loss of that name, or it takes other labels; or if what a method returns has
         the wrong shape, is not finite between output 0 and the label, is negative (value,
-        curvature), jumps (pull), or is not the derivative that it should be, by differences.
+        curvature), jumps (pull), or is not the derivative that it should be, by differences; of
+        endless losses also if their logarithms and factors do not fit.
 
     Examples
     --------
@@ -220,7 +241,10 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
         raise TypeError(f"loss is {kind_of(loss)} without {' and '.join(missing)}: give "
                         f"\"square\" or {WRITE}")
     y = as_labels(loss, y)
-    if type(loss) not in (Square, Logistic, Exponential):
+    if type(loss) not in OURS:
+        if (as_labels(loss, y) != y).any():
+            raise ValueError("loss.labels makes others of the labels that it has made: it must "
+                             "leave these alone, since runs hold them")
         _check(loss, y)
     checked: Loss = loss
     return checked
@@ -255,13 +279,66 @@ def _check(loss: Any, y: np.ndarray) -> None:
                              2 * int(np.ceil(7 + np.log10(scales[-1] / scales[0]))))
         _compare(loss, "value", "pull", "-d(value)/dh", h, labels, steps)
         _compare(loss, "pull", "curvature", "-d(pull)/dh", h, labels, steps)
+        if is_endless(loss):
+            _check_endless(loss, between, labels)
 
 
-def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """What a method returns for these outputs and labels."""
+def _check_endless(loss: Any, h: np.ndarray, y: np.ndarray) -> None:
+    """Try what only losses that fall for ever have, at outputs (J, k), and far beyond the labels
+    (k,); see `as_loss`."""
+    missing = [name for name in FURTHER if not callable(getattr(loss, name, None))]
+    if missing:
+        raise TypeError(f"loss is {kind_of(loss)} that is endless, without {' and '.join(missing)}:"
+                        " give log_value(h, y) and margin(log_value), or leave endless away")
+    _same(_called(loss, "log_value", h, y), np.log(_called(loss, "value", h, y)),
+          "loss.log_value is not the logarithm of loss.value", h, y)
+    logs = np.linspace(-1.0, 1.0, len(h))[:, None]
+    for name in ("pull", "curvature"):
+        expected = np.exp(logs) * _called(loss, name, h, y)
+        _same(_called(loss, name, h, y, logs), expected,
+              f"loss.{name}(h, y, log) is not e^log times loss.{name}(h, y)", h, y)
+    y = y[y != 0]
+    for m in FAR if y.size else ():
+        far = (m / y)[None]
+        logs = _called(loss, "log_value", far, y)
+        if not np.isfinite(logs).all():
+            raise ValueError(f"loss.log_value is {logs.min():g} where the label times the output "
+                             f"is {m:g}: it must be finite where the loss itself underflows")
+        _same(_called(_Inverse(loss), "margin", far, y), far * y,
+              "loss.margin(log_value) is not the label times the output of that loss", far, y)
+        for name in ("pull", "curvature"):
+            if not np.isfinite(_called(loss, name, far, y, -logs.max(axis=1)[:, None])).all():
+                raise ValueError(f"loss.{name}(h, y, log) overflows on its way where the loss is "
+                                 f"exp({logs.max():.4g}) and log is {-logs.max():.4g}: add log to "
+                                 "the exponent")
+
+
+class _Inverse:
+    """The margin that a loss gives for its own logarithm, to be called like its other methods."""
+
+    def __init__(self, loss: Any) -> None:
+        self.loss = loss
+
+    def margin(self, h: np.ndarray, y: np.ndarray) -> Any:
+        """The label times the output, if the loss is right."""
+        return self.loss.margin(self.loss.log_value(h, y))
+
+
+def _same(found: np.ndarray, expected: np.ndarray, wrong: str, h: np.ndarray, y: np.ndarray
+          ) -> None:
+    """Refuse a loss of which two formulas do not say the same; ``wrong`` says which."""
+    off = ~(np.abs(found - expected) <= ALIKE * (1 + np.abs(expected)))
+    if off.any():
+        j, k = np.argwhere(off)[0]
+        raise ValueError(f"{wrong}: at h = {h[j, k]:g}, y = {y[k]:g} it is {found[j, k]:.6g}, not "
+                         f"{expected[j, k]:.6g}")
+
+
+def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray, *log: np.ndarray) -> np.ndarray:
+    """What a method returns for these outputs and labels, and a logarithm if it takes one."""
     given, labels = h.copy(), y.copy()
     try:
-        raw = unmasked(getattr(loss, name)(given, labels))
+        raw = unmasked(getattr(loss, name)(given, labels, *log))
         if np.iscomplexobj(raw):
             raise TypeError("it returns complex numbers")
         values = np.asarray(raw, dtype=float)
@@ -269,8 +346,9 @@ def _called(loss: Any, name: str, h: np.ndarray, y: np.ndarray) -> np.ndarray:
         raise ValueError(f"loss.{name} returns masked entries: return a number for each output"
                          ) from None
     except Exception as error:
-        raise ValueError(f"loss.{name} fails on arrays of outputs {h.shape} and labels {y.shape}: "
-                         f"write it with NumPy, entry by entry ({type(error).__name__}: "
+        also = f", and log {log[0].shape}" if log else ""
+        raise ValueError(f"loss.{name} fails on arrays of outputs {h.shape} and labels {y.shape}"
+                         f"{also}: write it with NumPy, entry by entry ({type(error).__name__}: "
                          f"{said(error)})") from error
     if not ((given == h).all() and (labels == y).all()):
         raise ValueError(f"loss.{name} changes the arrays that it is given: work on copies")

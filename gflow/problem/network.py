@@ -28,6 +28,8 @@ if TYPE_CHECKING:  # pragma: no cover
 
 FARTHEST = 1e18
 """Largest size of a ``log_scale``: powers of two are whole numbers of 64 bits."""
+STEEPEST = 1e50
+"""Largest size of a slope: its square is that of rates."""
 WEIGHTS = ("a", "W", "log_scale")
 """What a network is made of."""
 CHUNK = 4_000_000
@@ -69,7 +71,7 @@ class TwoLayer(Held):
         If an entry is not a real number.
     ValueError
         If the shapes disagree, are empty, or an entry is NaN or infinite; if the derivative is not
-        that of the function.
+        that of the function, or jumps.
 
     Examples
     --------
@@ -275,6 +277,9 @@ class TwoLayerReLU(TwoLayer):
             raise ValueError(f"log_scale = {far[0]:g} is beyond {FARTHEST:g} either way: give one "
                              "nearer to 0")
         slope = finite(slope, "slope")
+        if abs(slope) > STEEPEST:
+            raise ValueError(f"slope = {slope:g} is beyond {STEEPEST:g} either way: give one "
+                             "nearer to 0")
         if slope == 1:
             raise ValueError("slope = 1 makes the network linear: give another number")
         self.activation = Activation(slope)

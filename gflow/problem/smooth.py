@@ -16,8 +16,13 @@ from .words import said, short
 Function = Callable[[np.ndarray], np.ndarray]
 TRIED = np.array([-3.3, -1.7, -0.61, -0.13, 0.019, 0.29, 0.83, 1.9, 4.1])
 STEP = 1e-5
+LARGEST = float(np.finfo(float).max)
 SURE = 1e-6
 """Error of a derivative by differences of this step, relative to function and derivative."""
+KINKS = np.arange(-6.0, 6.5, 0.5)
+"""Where functions that are made of pieces have their ends."""
+BESIDE, JUMP = 1e-12, 1e-3
+"""What changes by more than this part of it, so far on either side, jumps for double precision."""
 
 
 @dataclass(frozen=True)
@@ -111,7 +116,8 @@ def as_activation(activation: Any) -> Smooth:
     Raises
     ------
     TypeError, ValueError
-        If it is neither a known name, ``("softplus", beta)``, nor a function with its derivative.
+        If it is neither a known name, ``("softplus", beta)``, nor a function with its derivative,
+        both without jumps.
 
     Examples
     --------
@@ -128,7 +134,9 @@ def as_activation(activation: Any) -> Smooth:
     if isinstance(activation, tuple | list) and len(activation) == 2:
         first, second = activation
         number = isinstance(second, numbers.Real) and not isinstance(second, bool | np.bool_)
-        if isinstance(first, str) and first == "softplus" and number and 0 < second < np.inf:
+        # Whole numbers of Python may be beyond all floats.
+        most = LARGEST if isinstance(second, int) else np.inf
+        if isinstance(first, str) and first == "softplus" and number and 0 < second < most:
             return softplus(float(second))
         if callable(first) and callable(second):
             return _checked(Smooth(getattr(first, "__name__", repr(first)), first, second))
@@ -144,6 +152,13 @@ def _checked(made: Smooth) -> Smooth:
     if not (np.abs(claimed - slope) <= SURE * (1 + np.abs(slope) + np.abs(up))).all():
         raise ValueError(f"the second function of activation is not the derivative of "
                          f"{made.name}: differences say otherwise")
+    for function, what in ((made.function, "jumps"), (made.derivative, "has a kink")):
+        above, below = (_called(function, made.name, KINKS + step) for step in (BESIDE, -BESIDE))
+        wrong = np.abs(above - below) > JUMP * (1 + np.abs(above))
+        if wrong.any():
+            raise ValueError(f"activation {made.name} {what} at {KINKS[int(np.argmax(wrong))]:g} "
+                             "and is not smooth: round it off, or give a gflow.TwoLayerReLU "
+                             "(max(z, 0), leaky with a slope)")
     return made
 
 

@@ -93,7 +93,7 @@ def early_flow(model: ModelLike, data: DataLike, *, threads: int | None = None,
     if model.slope and through.any():
         raise ValueError(f"neuron {int(through.argmax())} is leaky and passes w = 0, or starts "
                          "there, which the early flow does not follow: use gflow.integrate")
-    if loss != "square":
+    if not isinstance(loss, str) or loss != "square":
         data = at_output_zero(data, loss)
     return EarlyFlow(model, in_range(data), thread_count(threads))
 

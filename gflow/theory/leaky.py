@@ -196,8 +196,8 @@ def _near(cosines: np.ndarray, lengths: np.ndarray, slope: float) -> float:
     """See `NearlyOrthogonal.near`; ``lengths`` (n,) in units of the shortest."""
     inner = float((np.abs(cosines - np.diag(cosines.diagonal()))
                    * lengths[:, None] * lengths).max())
-    bound = 3 / slope**3 * float(lengths.max())**2 * len(cosines) * inner
-    return 1 / bound if bound > 0 else np.inf
+    # The cube of a slope may underflow, and then nothing is near enough.
+    return slope**3 / (3 * float(lengths.max())**2 * len(cosines) * inner) if inner > 0 else np.inf
 
 
 def _symmetric(X: np.ndarray, y: np.ndarray) -> bool:

@@ -70,7 +70,7 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     :math:`a_i a_j - w_i \cdot w_j` is conserved (with speeds of layers and a decay of all
     weights alike what `gflow.problem.setting` says; with decays that differ nothing). The
     certificate looks at a sample of pairs; i = j is its balancedness. Neurons that are off
-    everywhere do not move and are left out.
+    everywhere do not move, unless they are leaky, and are left out.
 
     Parameters
     ----------
@@ -155,7 +155,7 @@ class Segments(NamedTuple):
 
 
 def _segments(flow: Record) -> Segments:
-    """Intervals of constant pattern of all neurons, those that are off everywhere left out."""
+    """Intervals of constant pattern of all neurons that may move."""
     events = flow.events[np.lexsort((flow.events["time"], flow.events["neuron"]))]
     neuron, point, now = events["neuron"], events["point"], events["to"].astype(np.int64)
     m, n = flow.initial_pattern.shape
@@ -178,7 +178,9 @@ def _segments(flow: Record) -> Segments:
     total -= (total[head] - key)[owner]
     end = np.append(start[1:], 0.0)
     end[np.append(head[1:], owner.size) - 1] = flow.t_end
-    keep = (end > start) & (total != 0)
+    activation = flow.field.activation
+    # Off everywhere, leaky ones move alike, and smooth ones have no pattern.
+    keep = (end > start) & ((total != 0) | (not activation.smooth and activation.slope != 0))
     return Segments(owner[keep], total[keep], start[keep], end[keep])
 
 
