@@ -45,6 +45,9 @@ NONE = 1e-13
 """Multipliers below this part of the largest one are rounding of the solver, and zero."""
 MET = 1e-12
 """Outputs that miss labels by this part of the largest one meet them."""
+MISSED = 1e-11
+"""Outputs that miss them by more are said to, and a value that they make cheaper is not certified:
+of two points that are as close as that, the least norm knows that they are two."""
 NEAR = 1.01
 """Potential of multipliers, over what is allowed, from which on networks are worth making exact."""
 WEAK = (1e-6, 1e-8, 1e-10)
@@ -73,7 +76,8 @@ class ConvexOptimum(Value):
     multipliers : ndarray, shape (n,)
         Of the outputs at the points, scaled so that no network passes them: the proof of ``bound``.
     certified : bool
-        Whether the search for a direction that passes them was complete, so that ``bound`` holds.
+        Whether the search for a direction that passes them was complete, so that ``bound`` holds,
+        and ``model`` meets its labels to 1e-11 of the largest.
     rounds : int
         Rounds of adding cells.
     message : str
@@ -175,7 +179,8 @@ def _optimise(X: np.ndarray, goal: Goal) -> tuple[_Best, int, str]:
                 return best, count, "optimal"
             message = "optimal, to the accuracy of the solver" if not new else \
                 f"{ROUNDS} rounds did not close the gap"
-        pool.rays = np.concatenate([pool.rays, unit_rows(best.v)])
+        if np.isfinite(best.cost):
+            pool.rays = np.concatenate([pool.rays, unit_rows(best.v)])
     if not np.isfinite(best.cost):
         raise ValueError("no network was found that meets these labels at these points, which may "
                          f"be almost on one ray ({message})")
@@ -291,7 +296,7 @@ def _told(data: Data, rays: _Rays, found: tuple[_Best, int, str], unit: float,
     codes[:, rays.keep] = best.codes
     multipliers = np.zeros(data.n) if others is None else others
     multipliers[rays.keep] = best.proof / rays.size
-    unmet = "" if best.unmet <= 1e-9 else f"the network misses labels by {best.unmet:.1e}"
+    unmet = "" if best.unmet <= MISSED else f"the network misses labels by {best.unmet:.1e}"
     return ConvexOptimum(of(best.cost), of(best.bound), float(norm.sum()),
                          TwoLayerReLU(best.sign * root, W), codes, multipliers,
                          not (best.doubt or unmet), rounds,
