@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import nnls
 
-from ..problem.data import Data, as_data
+from ..problem.data import Data, as_data, relabelled
 from ..problem.field import Field
 from ..problem.inputs import DataLike, with_loss
 from ..problem.loss import NAMED, LossLike, as_labels
@@ -53,7 +53,7 @@ def at_output_zero(data: DataLike, loss: LossLike = "square") -> Data:
     array([-0.5,  0.5])
     """
     data, chosen = with_loss(as_data(data), loss)
-    return Data(data.X, Field(data, chosen).first_pulls)
+    return relabelled(data, Field(data, chosen).first_pulls)
 
 
 @dataclass(frozen=True, eq=False)

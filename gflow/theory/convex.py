@@ -30,7 +30,7 @@ from ..problem.checks import non_negative
 from ..problem.data import Data, as_data
 from ..problem.field import outputs
 from ..problem.inputs import DataLike
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayerReLU, relu_for
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.value import Value
@@ -70,7 +70,7 @@ class ConvexOptimum(Value):
     norm : float
         ``sum |a_i| |w_i|`` of ``model``, half of its squared weights.
     model : TwoLayerReLU
-        The network, balanced: ``|a_i| = |w_i|``.
+        The network, balanced: ``|a_i| = |w_i|``; with a bias if the data have one.
     activations : ndarray of int8, shape (m, n)
         Its pattern: 0 off, 1 on, 2 on the hyperplane of the point.
     multipliers : ndarray, shape (n,)
@@ -298,7 +298,7 @@ def _told(data: Data, rays: _Rays, found: tuple[_Best, int, str], unit: float,
     multipliers[rays.keep] = best.proof / rays.size
     unmet = "" if best.unmet <= MISSED else f"the network misses labels by {best.unmet:.1e}"
     return ConvexOptimum(of(best.cost), of(best.bound), float(norm.sum()),
-                         TwoLayerReLU(best.sign * root, W), codes, multipliers,
+                         relu_for(data, best.sign * root, W), codes, multipliers,
                          not (best.doubt or unmet), rounds,
                          "; ".join(filter(None, (message, best.doubt, unmet))))
 
@@ -438,5 +438,5 @@ def max_margin(data: DataLike) -> ConvexOptimum:
 def _zero(data: Data, value: float, multipliers: np.ndarray) -> ConvexOptimum:
     """The network that is 0, where nothing has to be fitted, or nothing can be."""
     codes = np.zeros((1, data.n), dtype=np.int8)
-    return ConvexOptimum(value, value, 0.0, TwoLayerReLU([0.0], np.zeros((1, data.d))), codes,
-                         multipliers, True, 0, "optimal")
+    return ConvexOptimum(value, value, 0.0, relu_for(data, [0.0], np.zeros((1, data.d))),
+                         codes, multipliers, True, 0, "optimal")

@@ -116,6 +116,10 @@ def as_model(model: ModelLike) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
         relu_only(model, "a population")
+        if model.bias:
+            raise ValueError("a population has Gaussian inputs and the network a bias, a column of "
+                             "ones beside them: take the loss on many points, such as "
+                             "model.loss(data)")
         if model.log_scale.any():
             with np.errstate(divide="ignore"):
                 logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale

@@ -1,0 +1,38 @@
+"""What theory takes and gives: data with a bias, inputs out of range, words for what is wrong."""
+
+import numpy as np
+import pytest
+
+import gflow
+
+X = np.linspace(-1.0, 1.0, 7)[:, None]
+BENT = gflow.Data(X, np.abs(X[:, 0]) + 0.1 * np.sin(9.0 * X[:, 0]), bias=True)
+SIDES = gflow.Data(X, np.sign(BENT.y - 0.5), bias=True)
+
+
+@pytest.mark.parametrize("make", [
+    lambda: gflow.theory.two_cone_least_squares(BENT).model,
+    lambda: gflow.theory.two_cone_least_squares((X, BENT.y), gflow.TwoLayerReLU(
+        [0.1, -0.1], [[0.1, 0.2], [0.1, 0.1]], bias=True)).model,
+    lambda: gflow.theory.least_norm(BENT).model, lambda: gflow.theory.max_margin(SIDES).model,
+    lambda: gflow.theory.least_norm(gflow.Data(X, np.zeros(7), bias=True)).model,
+    lambda: gflow.theory.escape(None, BENT),
+    lambda: gflow.theory.escape(gflow.init.balanced(2, 2, 1e-3), BENT),
+    lambda: gflow.theory.early_flow(gflow.init.balanced(2, 2, 1e-3), SIDES, loss="logistic")(0.5)])
+def test_networks_of_data_with_a_bias_take_inputs_without_it(make):
+    model = make()
+    assert np.array_equal(model(X), model(BENT.X))
+
+
+def test_pulls_for_labels_keep_bias_and_names():
+    data = gflow.theory.at_output_zero(SIDES, "logistic")
+    assert data.bias and np.array_equal(data.X, SIDES.X)
+
+
+def test_a_bias_is_no_gaussian_input():
+    pair = gflow.theory.two_cone_least_squares(BENT)
+    for risk in (lambda: pair.test_risk([1.0, 0.0]),
+                 lambda: gflow.theory.population.field(pair.model, [1.0, 0.0]),
+                 lambda: gflow.theory.population.test_loss(([1.0], [[1.0, 0.0]]), pair.model)):
+        with pytest.raises(ValueError, match="Gaussian inputs and the network a bias"):
+            risk()
