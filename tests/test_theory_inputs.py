@@ -36,3 +36,20 @@ def test_a_bias_is_no_gaussian_input():
                  lambda: gflow.theory.population.test_loss(([1.0], [[1.0, 0.0]]), pair.model)):
         with pytest.raises(ValueError, match="Gaussian inputs and the network a bias"):
             risk()
+
+
+@pytest.mark.parametrize("compute", [
+    lambda law: law.arc_cosine_kernel([[1e200, 0.0]], [[1e200, 1e200]]),
+    lambda law: law.arc_cosine_field([[1.0, 0.0]], [[1e200, 0.0]], np.full((2, 2), 1e300)),
+    lambda law: law.test_loss(([1e200], [[1e200, 0.0]]), [1.0, 0.0]),
+    lambda law: law.test_loss(([1.0], [[1.0, 0.0]]), [1.0, 0.0], noise=1e200),
+    lambda law: law.field(([1e200], [[1e200, 0.0]]), [1.0, 0.0]),
+    lambda law: law.flow(([1e150], [[1e150, 0.0]]), [1.0, 0.0], 1.0)])
+def test_populations_out_of_range_are_refused(compute):
+    with pytest.raises(ValueError, match="leaves the range of double precision"):
+        compute(gflow.theory.population)
+
+
+def test_a_population_flow_that_cannot_make_a_step_says_so():
+    with pytest.raises(ValueError, match="start smaller"):
+        gflow.theory.population.flow(([1e100], [[1e100, 0.0]]), [1.0, 0.0], 1.0)
