@@ -8,6 +8,7 @@ import gflow
 X = np.linspace(-1.0, 1.0, 7)[:, None]
 BENT = gflow.Data(X, np.abs(X[:, 0]) + 0.1 * np.sin(9.0 * X[:, 0]), bias=True)
 SIDES = gflow.Data(X, np.sign(BENT.y - 0.5), bias=True)
+POINTS = [[1.0, 2.0], [-1.0, 1.0]], [1.0, 2.0]
 
 
 @pytest.mark.parametrize("make", [
@@ -53,3 +54,28 @@ def test_populations_out_of_range_are_refused(compute):
 def test_a_population_flow_that_cannot_make_a_step_says_so():
     with pytest.raises(ValueError, match="start smaller"):
         gflow.theory.population.flow(([1e100], [[1e100, 0.0]]), [1.0, 0.0], 1.0)
+
+
+@pytest.mark.parametrize("make, what", [
+    (lambda exact: exact.early_polygon(gflow.TwoLayerReLU([0.3], [[0.1, 0.2]], slope=0.2), POINTS),
+     "the polygon is known for ReLU only"),
+    (lambda exact: exact.early_polygon(gflow.TwoLayer([0.3], [[0.1, 0.2]], activation="gelu"),
+                                       POINTS), "the activation is gelu"),
+    (lambda exact: exact.early_polygon(([0.2], [[0.1]]), POINTS), "X has 2 columns but W has 1"),
+    (lambda exact: exact.one_point([1.0], [[1.0, 0.0]], [1.0], 1.0), "X has 1 columns but W has 2"),
+    (lambda exact: exact.released(W=[[-1.2, 0.9, 0.0]]), "X has 2 columns but W has 3")])
+def test_exact_cases_refuse_other_networks(make, what):
+    with pytest.raises(ValueError, match=what):
+        make(gflow.theory.exact)
+
+
+def test_a_polygon_takes_pairs():
+    exact = gflow.theory.exact
+    pairs = exact.early_polygon(([0.3], [[0.1, 0.2]]), POINTS)
+    one = exact.early_polygon(gflow.TwoLayerReLU([0.3], [[0.1, 0.2]]), gflow.Data(*POINTS))
+    assert np.array_equal(pairs(1.0).W, one(1.0).W)
+
+
+def test_a_neuron_that_has_decayed_is_0():
+    model = gflow.theory.exact.orthogonal_points(decay=5.0)(1e3)
+    assert not model.a.any() and not model.W.any()

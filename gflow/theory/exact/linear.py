@@ -166,7 +166,9 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
             v *= (decayed_length(path, decay, t) / row_norms(v))[:, None]
             gap = labels / rho - v
         a = s * np.sqrt(row_norms(v))
-        return a[:, None], (v @ units / a[:, None])[:, None, :], rho * gap
+        # What has decayed below the range of double precision is 0.
+        w = v @ units / np.where(a != 0, a, s)[:, None]
+        return a[:, None], w[:, None, :], rho * gap
 
     a, W, _ = state(np.zeros(1))
     return ExactFlow(TwoLayerReLU(a[0], W[0]), Data(rho * units, labels), event_table([]), np.inf,

@@ -13,6 +13,7 @@ from scipy.optimize import brentq
 
 from ...problem.checks import positive, real_array
 from ...problem.data import Data
+from ...problem.inputs import model_and_data
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
 from .axis import Axis
@@ -62,6 +63,7 @@ def one_point(a: ArrayLike = (-0.1, 0.5, 0.3, -0.2, 0.0),
     """
     model, x = TwoLayerReLU(a, W), vector(x, "x")
     data = Data([x], [y])
+    model_and_data(model, data)
     size = float(row_norms(x))
     if size == 0:
         raise ValueError("x is zero: give a point that neurons can see")
@@ -245,6 +247,7 @@ def released(slide_a: ArrayLike = (0.05,), slide_p: ArrayLike = (0.05,), a: Arra
     first, second = points
     slide_a, slide_p = real_array(slide_a, "slide_a", 1), real_array(slide_p, "slide_p", 1)
     others = TwoLayerReLU(a, W)
+    model_and_data(others, (points, labels))
     if slide_a.shape != slide_p.shape or not slide_a.size:
         raise ValueError(f"slide_a and slide_p have {slide_a.size} and {slide_p.size} entries: "
                          "give one each for every sliding neuron")
