@@ -8,7 +8,7 @@ import numpy as np
 
 from .. import init
 from ..plot.style import ordinary
-from ..problem.checks import whole
+from ..problem.checks import finite, flag, generator, whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from .columns import complete
@@ -37,7 +37,7 @@ def points(n: int, d: int, offset: float, rng: np.random.Generator) -> Data:
     whole(n, "n")
     if whole(d, "d") < 2:
         raise ValueError(f"d = {d}: one neuron is learnt in two dimensions or more")
-    if not 0 <= offset <= 90:
+    if not 0 <= finite(offset, "offset") <= 90:
         raise ValueError(f"offset = {offset:g}: give degrees from 0 to 90")
     centre = np.zeros(d)
     centre[:2] = np.cos(np.radians(offset)), np.sin(np.radians(offset))
@@ -105,7 +105,7 @@ def one_neuron_teacher(d: int = 10, n: int = 0, width: int = 25, scale: float = 
     >>> result["status"], abs(result["squares"] - 1) < 0.01, result["angle"] < 0.1
     ('loss_below', True, True)
     """
-    rng = np.random.default_rng(rng)
+    rng, certificate = generator(rng), flag(certificate, "certificate")
     data = points(n or d, d, offset, rng)
     model = init.balanced(width, d, scale, rng, scaling="1/sqrt(m*d)")
     flow = converge(model, data, t_max, seconds, rtol)
