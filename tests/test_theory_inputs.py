@@ -79,3 +79,17 @@ def test_a_polygon_takes_pairs():
 def test_a_neuron_that_has_decayed_is_0():
     model = gflow.theory.exact.orthogonal_points(decay=5.0)(1e3)
     assert not model.a.any() and not model.W.any()
+
+
+def test_underflow_is_looked_after_whatever_a_script_has_set():
+    exact, flow = gflow.theory.exact, gflow.theory.population.flow
+    with np.errstate(all="raise"):
+        for make in (exact.one_point, exact.symmetric_pair, exact.group_on_one_axis,
+                     lambda: exact.orthogonal_points(decay=5.0)):
+            assert make()(1e4).a.size and make().loss(1e4) >= 0.0
+        exact.one_point([1e-200], [[1e-200]], [1.0], 1.0)
+        tiny = flow(([0.1, -1e-200], [[0.1, 0.0], [1e-200, 0.0]]), [1.0, 0.0], 1.0)
+        assert tiny.loss[-1] < tiny.loss[0]
+        gflow.datasets.linear_teacher(3, 2, beta=[1e-300, 0.0])
+        run = gflow.experiments.orthogonal_jumps(n=2, width=8, scale=1e-300, rng=0)
+        assert run["jumps"] > 0

@@ -12,7 +12,7 @@ from ..problem.checks import finite, flag, generator, whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from .columns import complete
-from .training import Results, converge, ending, evidence
+from .training import Results, converge, ending, evidence, squares
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.figure import Figure
@@ -110,16 +110,16 @@ def one_neuron_teacher(d: int = 10, n: int = 0, width: int = 25, scale: float = 
     model = init.balanced(width, d, scale, rng, scaling="1/sqrt(m*d)")
     flow = converge(model, data, t_max, seconds, rtol)
     final = flow.model
-    up = (final.a > 0) & (final.a**2 > np.abs(model.a) * np.abs(final.a).max())
+    up = final.a > np.sqrt(np.abs(model.a)) * np.sqrt(np.abs(final.a).max())
     down = model.a < 0
     v = (final.a[up, None] * final.W[up]).sum(axis=0)
     v[0] -= 1.0
     cosine = data.X[:, 0] / row_norms(data.X)
     return {"loss": final.loss(data), "angle": _widest(final.W[up]),
-            "squares": float((final.a**2).sum()), "distance": float(row_norms(v)),
+            "squares": squares(final.a), "distance": float(row_norms(v)),
             "grown": int(up.sum()),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
-            "negative": float((final.a[down]**2).sum() / ((model.a[down]**2).sum() or 1.0)),
+            "negative": squares(final.a[down]) / (squares(model.a[down]) or 1.0),
             "cone": float(np.degrees(np.arccos(cosine.min()))),
             "rank": int(np.linalg.matrix_rank(data.X)), **ending(flow),
             **evidence(flow, certificate)}

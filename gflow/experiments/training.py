@@ -10,6 +10,7 @@ from .. import stop
 from ..flows.errors import IntegrationError
 from ..flows.flow import Flow
 from ..flows.integration import integrate
+from ..problem.quiet import quiet
 
 Run = TypeVar("Run", bound=Flow)
 Results = dict[str, bool | int | float | str | np.ndarray | None]
@@ -60,6 +61,12 @@ def ended(flow: Run) -> Run:
     if not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+@quiet
+def squares(weights: np.ndarray) -> float:
+    """Sum of the squares of weights, which may be below the range of double precision."""
+    return float((weights**2).sum())
 
 
 def ending(flow: Flow) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from ...problem.data import Data
 from ...datasets import symmetric
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .groups import direction
 from .points import vector
 from .solution import ExactFlow, State, event_table
@@ -106,6 +107,7 @@ def decayed_length(path: Turning, decay: float, t: np.ndarray) -> np.ndarray:
     return np.asarray(A / (np.exp(-M * t) / path.length + 2 * path.k * integral))
 
 
+@quiet
 def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02), rho: float = 1.0,
                       d: int | None = None, rng: int | np.random.Generator = 0, *,
                       decay: float = 0.0) -> ExactFlow:
@@ -175,6 +177,7 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
                      path.settled, state, decay)
 
 
+@quiet
 def symmetric_pair(beta: ArrayLike = (1.0, 0.2, 0.0), start: ArrayLike = (-1e-3, 1e-4, 2e-4),
                    n: int = 10,
                    scale: float = 1.0, rng: int | np.random.Generator = 0) -> ExactFlow:

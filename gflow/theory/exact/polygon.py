@@ -12,6 +12,7 @@ from ...init import balanced
 from ...problem.network import TwoLayerReLU
 from ...problem.inputs import DataLike, ModelLike, model_and_data, relu_only
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .axis import stretch
 from .solution import ExactFlow, State, event_table
 
@@ -30,6 +31,7 @@ class Leg(NamedTuple):
     delta: float
 
 
+@quiet
 def early_polygon(model: ModelLike | None = None, data: DataLike | None = None) -> ExactFlow:
     """T9: outputs are negligible, residuals stay the labels, and hidden weights move on polygons.
 

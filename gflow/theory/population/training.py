@@ -243,6 +243,7 @@ class PopulationFlow(Value):
         return self._models(np.array([self.t_end]))[0]
 
     @cached_property
+    @quiet
     def loss(self) -> np.ndarray:
         """Population loss at the reported times, shape (T,)."""
         return lock(np.array([self._loss_at(a, W) for a, W in zip(self.a, self.W)]))
