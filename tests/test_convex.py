@@ -168,3 +168,20 @@ def test_a_value_that_misses_labels_is_not_certified():
     missed = np.abs(found.model(points) - 1.0).max()
     assert found.value > 1.3 or missed > 1e-11 and not found.certified
     assert found.certified == ("misses labels" not in found.message)
+
+
+def test_all_faces_are_looked_at_only_where_starts_show_nothing_more(monkeypatch):
+    from gflow.theory import convex
+    data, looks = gflow.datasets.linear_teacher(16, 5, rng=1), []
+    search = convex.extremal_vectors
+    monkeypatch.setattr(convex, "extremal_vectors", lambda *args, **options: looks.append(
+        options.get("complete", True)) or search(*args, **options))
+    found = least_norm(data)
+    assert found.certified and found.gap < 1e-8 * found.value
+    assert 1 <= sum(looks) <= 4 < found.rounds
+    looks.clear()
+    quick = least_norm(data, complete=False)
+    assert not any(looks) and not quick.certified and "starts only" in quick.message
+    assert np.isclose(quick.value, found.value, rtol=1e-8)
+    with pytest.raises(TypeError, match="complete is 'no'"):
+        max_margin(DIRECTION, complete="no")
