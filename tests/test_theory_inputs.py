@@ -81,6 +81,13 @@ def test_a_neuron_that_has_decayed_is_0():
     assert not model.a.any() and not model.W.any()
 
 
+def test_an_early_flow_beyond_all_networks_says_what_to_ask_for():
+    early = gflow.theory.early_flow(([0.1], [[0.1, 0.2]]), POINTS)
+    with pytest.raises(ValueError, match=r"t = 1e\+300 takes neurons beyond .* directions\(t\)"):
+        early(1e300)
+    assert np.isfinite(early.directions(1e300)).all()
+
+
 def test_underflow_is_looked_after_whatever_a_script_has_set():
     exact, flow = gflow.theory.exact, gflow.theory.population.flow
     with np.errstate(all="raise"):

@@ -181,7 +181,7 @@ class TwoLayer(Held):
     @quiet
     def gradient(self, data: DataLike, loss: LossLike = "square") -> Gradient:
         """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0,
-        and the slope for leaky networks.
+        and the slope for leaky networks. Weights are ``a`` and ``W`` times ``exp(log_scale)``.
 
         Off all activation boundaries the flow moves against it. On them it is one choice of many,
         that of PyTorch; the flow takes the element of least norm (`gflow.Flow`).
