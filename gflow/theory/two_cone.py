@@ -13,7 +13,7 @@ from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
 from ..engines.record import Record
-from ..engines.rules import Rule
+from ..engines.rules import Rule, State
 from ..engines.solve import solve
 from ..problem.network import TwoLayer, TwoLayerReLU, relu_for
 from ..problem.norms import row_norms
@@ -22,6 +22,7 @@ from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
 from .field import LARGEST_POWER
+from .standstill import Standstill
 from ..problem.quiet import quiet
 from ..problem.value import Value
 
@@ -230,8 +231,13 @@ def _two_neurons(data: Data, e: np.ndarray, pull: float
     size = START * np.sqrt(pull / float(np.mean(row_norms(data.X)**2)))
     # A stepper's gradient would not fall below its tolerance.
     slow = STATIONARY * size * pull
-    rest = Rule(lambda state: state.grad_norm < slow, "at_rest", "the gradient vanished",
-                locate=True)
+
+    def rests(state: State) -> bool:
+        # One of the two may be waiting still, small, for the other to have fitted what it can.
+        return state.grad_norm < slow and not (state.field is not None and Standstill(
+            TwoLayerReLU(state.a, state.W), state.field).growing.size)
+
+    rest = Rule(rests, "at_rest", "the gradient vanished", locate=True)
     flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, TURNS / pull,
                  times=np.zeros(1), method="waveform", rtol=RTOL, rules=(rest,), made=Record)
     model = flow.model
