@@ -183,5 +183,15 @@ def test_all_faces_are_looked_at_only_where_starts_show_nothing_more(monkeypatch
     quick = least_norm(data, complete=False)
     assert not any(looks) and not quick.certified and "starts only" in quick.message
     assert np.isclose(quick.value, found.value, rtol=1e-8)
+    solve, rounds = convex.solvers(0.0)[-1], []
+
+    def tired(pool, goal):
+        rounds.append(goal)
+        if len(rounds) > 12:
+            raise convex.Unsolved("enough")
+        return solve(pool, goal)
+    monkeypatch.setattr(convex, "solvers", lambda decay: [tired])
+    early = least_norm(data)
+    assert early.certified and early.bound <= found.value < early.value < np.inf
     with pytest.raises(TypeError, match="complete is 'no'"):
         max_margin(DIRECTION, complete="no")

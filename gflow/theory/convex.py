@@ -34,7 +34,7 @@ from ..problem.network import TwoLayerReLU, relu_for
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.value import Value
-from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
+from .cones import TIGHT, Goal, Pool, Solution, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
 from .faces import checks
 from .fans import span
@@ -170,6 +170,23 @@ class _Best:
         return self.unmet <= MET and self.cost - bound <= TIGHT * self.cost
 
 
+def _look(pool: Pool, best: _Best, goal: Goal, found: Solution, cells: bool,
+          looks: tuple[bool, ...], last: bool) -> tuple[bool, bool]:
+    """Add directions that multipliers miss: whether there are new ones, and whether all looks were
+    needed, after which it is known what the multipliers prove."""
+    mu, sign, v = found
+    new = False
+    for look in looks:
+        missed, M, doubt = _worst(pool.X, mu, look)
+        new |= pool.add(missed, cells)
+        if M < NEAR or not new or last:
+            best.network(pool.X, goal, sign, v)
+        if look != looks[-1] and new and not best.reaches(goal.bound(mu / max(M, 1.0))[0]):
+            return new, False
+    best.multipliers(goal, mu, M, doubt)
+    return new, True
+
+
 def _optimise(X: np.ndarray, goal: Goal, complete: bool) -> tuple[_Best, int, str]:
     """Solve on a few cells, look for directions that its multipliers miss, add them, again; and
     how many rounds it took, and how it ended.
@@ -178,7 +195,7 @@ def _optimise(X: np.ndarray, goal: Goal, complete: bool) -> tuple[_Best, int, st
     the digits; the simplex method on the rays found then has all of them.
     """
     pool, best, count, message = Pool(X, seeds(X)), _Best(), 0, ""
-    looks = _looks(X, complete)
+    looks, unproven = _looks(X, complete), None
     for solve in solvers(goal.decay):
         new = True
         while new and count < ROUNDS:
@@ -188,16 +205,9 @@ def _optimise(X: np.ndarray, goal: Goal, complete: bool) -> tuple[_Best, int, st
             except Unsolved as error:
                 message = f"the solver gave up: {error}"
                 break
-            new = False
-            for look in looks:
-                found, M, doubt = _worst(X, mu, look)
-                new |= pool.add(found, solve is conic)
-                if M < NEAR or not new or count == ROUNDS:
-                    best.network(X, goal, sign, v)
-                if look == looks[-1]:
-                    best.multipliers(goal, mu, M, doubt)
-                elif new and count < ROUNDS and not best.reaches(goal.bound(mu / max(M, 1.0))[0]):
-                    break
+            new, proven = _look(pool, best, goal, (mu, sign, v), solve is conic,
+                                looks[-1:] if count == ROUNDS else looks, count == ROUNDS)
+            unproven = None if proven else mu
             if best.reaches(best.bound):
                 return best, count, "optimal"
             message = "optimal, to the accuracy of the solver" if not new else \
@@ -207,6 +217,9 @@ def _optimise(X: np.ndarray, goal: Goal, complete: bool) -> tuple[_Best, int, st
     if not np.isfinite(best.cost):
         raise ValueError("no network was found that meets these labels at these points, which may "
                          f"be almost on one ray ({message})")
+    if unproven is not None:
+        # The solver gave up before all faces were looked at.
+        best.multipliers(goal, unproven, *_worst(X, unproven, complete)[1:])
     return best, count, message
 
 
