@@ -33,13 +33,19 @@ def __dir__() -> list[str]:
 
 
 STREAM = (0xDE5C,)
+MOST_STEPS = 2**53
+"""Whole numbers up to this are exact as floats, and their multiples of a step size times."""
+MOST_SAVED = 2**33
+"""Numbers that saved steps may have."""
+OWNER = {"momentum": "momentum", "betas": "adam", "eps": "adam"}
+"""The optimizer that an option is of."""
 
 
 @quiet
 def descend(model: ModelLike, data: DataLike, lr: float,
             steps: int, *, optimizer: Optimizer = "gd", batch: int | None = None,
-            rng: int | np.random.Generator = 0, momentum: float = 0.9,
-            betas: tuple[float, float] = (0.9, 0.999), eps: float = 1e-8,
+            rng: int | np.random.Generator = 0, momentum: float | None = None,
+            betas: tuple[float, float] | None = None, eps: float | None = None,
             save_every: int | None = None, stop: StopLike = None, progress: bool = False,
             strict: bool = False, loss: LossLike = "square", rates: RatesLike = (1.0, 1.0),
             decay: DecayLike = 0.0, schedule: Callable[[int], float] | None = None,
@@ -70,12 +76,13 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         order, and its last batch has what is left. All points if None.
     rng : int or numpy.random.Generator
         Draws the batches.
-    momentum : float
-        In [0, 1), for "momentum".
-    betas : (float, float)
-        In [0, 1), decay of Adam's running means of the gradient and of its square.
-    eps : float
-        Of Adam, positive.
+    momentum : float, optional
+        In [0, 1), for "momentum" alone. Default: 0.9.
+    betas : (float, float), optional
+        In [0, 1), decay of Adam's running means of the gradient and of its square. Default: 0.9 and
+        0.999.
+    eps : float, optional
+        Of Adam, positive. Default: 1e-8.
     save_every : int, optional
         Save every so many steps, and the last one. Default: about 200 steps, dense early.
     stop : rule or list of rules, optional
@@ -134,18 +141,13 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     """
     model, data = model_and_data(model, data)
     lr, steps = positive(lr, "lr"), whole(steps, "steps")
-    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
-        raise ValueError(f"unknown optimizer {short(optimizer)}: choose one of "
-                         f"{', '.join(OPTIMIZERS)}")
+    if steps > MOST_STEPS:
+        raise ValueError(f"steps = {short(steps)}: give 2^53 or less")
     size = data.n if batch is None else whole(batch, "batch")
     if size > data.n:
         raise ValueError(f"batch = {short(size)} but there are {data.n} points: give at most "
                          f"{data.n}, or None for all")
-    momentum = _fraction(momentum, "momentum")
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
-    means = [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)]
-    eps = positive(eps, "eps")
+    momentum, means, eps = _options(optimizer, momentum, betas, eps)
     progress, strict = flag(progress, "progress"), flag(strict, "strict")
     rules = as_rules(stop)
     data, loss = with_loss(data, loss)
@@ -163,6 +165,9 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         numbers = np.unique(np.rint(default_times(float(steps)))).astype(np.int64)
     else:
         save_every = whole(save_every, "save_every")
+        if steps // save_every > MOST_SAVED // (model.m * (model.d + 1)):
+            raise ValueError(f"save_every = {save_every} keeps more of {steps} steps than any "
+                             "memory: save fewer")
         numbers = np.append(np.arange(0, steps, save_every), steps)
     factors = None if schedule is None else _factors(schedule, steps)
     passed = None if factors is None else np.append(0.0, np.cumsum(factors)) * step_time
@@ -213,6 +218,26 @@ def _foreseen(rules: Sequence[Rule], field: Field, optimizer: str) -> None:
             if optimizer == "adam":
                 raise ValueError(f"stop={rule.plain} foresees the gradient flow, and Adam follows "
                                  "another one: stop by loss_below or gradient_below")
+
+
+def _options(optimizer: object, momentum: object, betas: object,
+             eps: object) -> tuple[float, list[float], float]:
+    """Momentum, betas and eps, checked: those of another optimizer would be of no effect."""
+    if not isinstance(optimizer, str) or optimizer not in OPTIMIZERS:
+        raise ValueError(f"unknown optimizer {short(optimizer)}: choose one of "
+                         f"{', '.join(OPTIMIZERS)}")
+    given = {"momentum": momentum, "betas": betas, "eps": eps}
+    betas = (0.9, 0.999) if betas is None else betas
+    if not isinstance(betas, tuple | list) or len(betas) != 2:
+        raise TypeError(f"betas is {short(betas)}: give a pair of numbers in [0, 1)")
+    checked = (_fraction(0.9 if momentum is None else momentum, "momentum"),
+               [_fraction(beta, f"betas[{j}]") for j, beta in enumerate(betas)],
+               positive(1e-8 if eps is None else eps, "eps"))
+    for name, owner in OWNER.items():
+        if given[name] is not None and optimizer != owner:
+            raise ValueError(f"{name} = {short(given[name])} is of no effect on {optimizer}: leave "
+                             f"it away, or give optimizer=\"{owner}\"")
+    return checked
 
 
 def _factors(schedule: Callable[[int], float], steps: int) -> np.ndarray:

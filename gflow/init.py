@@ -300,6 +300,7 @@ def exponential(m: int, d: int, scale: float, rng: int | np.random.Generator = 0
     True
     """
     _, draw = _prepare(m, d, scale, rng, "1/sqrt(m)")
+    scale = float(scale)
     W = draw.uniform(-1.0, 1.0, (m, d)) * (scale / np.sqrt(d))
     size = row_norms(W) + scale * draw.exponential(size=m)
     return TwoLayerReLU(_signs(draw, m) * size, W, log_scale)
@@ -364,7 +365,7 @@ def _prepare(m: int, d: int, scale: float, rng: int | np.random.Generator,
     """Check the arguments; return the standard deviation ``s`` and the generator."""
     sizes(m=m, d=d)
     scale = positive(scale, "scale")
-    if scaling not in SCALINGS:
+    if not isinstance(scaling, str) or scaling not in SCALINGS:
         raise ValueError(f"unknown scaling {short(scaling)}: choose "
                          "\"1/sqrt(m)\" or \"1/sqrt(m*d)\"")
     s = scale / float(np.sqrt(m if scaling == "1/sqrt(m)" else m * d))

@@ -51,9 +51,16 @@ def test_saddle_to_saddle_by_construction():
     # No network of this norm or less fits: the least norm is below.
     a, W = built.models[-1].a, built.models[-1].W
     assert np.abs(a) @ np.linalg.norm(W, axis=1) > gflow.theory.least_norm(POINTS).bound
+    # However large the new neuron is, the first rate is that of the largest extremal vector.
+    first = escalate(POINTS, neurons=1, size=1.0).rates[0]
+    assert first == pytest.approx(gflow.theory.extremal_vectors(POINTS).value[0], rel=1e-12)
     few = escalate(POINTS, neurons=1)
     assert few.message == "1 neurons do not suffice" and few.verdict.spurious
     both = escalate(([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]], [1.0, 2.0, 3.0]))
     assert "no network of any width is better" in both.message
     with pytest.raises(ValueError, match="all labels are 0"):
         escalate((POINTS.X, np.zeros(3)))
+    with pytest.raises(ValueError, match="all points are 0"):
+        escalate((np.zeros((2, 2)), [1.0, 2.0]))
+    with pytest.raises(ValueError, match="until = 1: it is a part"):
+        escalate(POINTS, until=1.0)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import pickle
+import signal
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
@@ -11,7 +12,7 @@ import pytest
 import gflow
 from gflow.experiments import (REGISTRY, alignment, one_neuron_teacher, orthogonal_jumps,
                                published, threshold, threshold_diagram,
-                               threshold_trainings)
+                               threshold_trainings, trainings)
 from gflow.experiments.publications import published as run_published
 
 
@@ -135,10 +136,29 @@ def test_one_neuron_is_learnt_as_one():
     (one_neuron_teacher, {"d": 1}, "two dimensions or more"),
     (one_neuron_teacher, {"offset": 120.0}, "degrees from 0 to 90"),
     (run_published, {"name": "W99"}, "no published setting 'W99'"),
-    (run_published, {"size": "huge"}, "\"full\" or \"reduced\"")])
+    (run_published, {"size": "huge"}, "\"full\" or \"reduced\""),
+    (run_published, {"name": []}, "no published setting"),
+    (run_published, {"rescale": "a"}, "rescale is 'a': give a positive number"),
+    (alignment, {"data": []}, "no data set"), (alignment, {"scale": "a"}, "scale is 'a'"),
+    (alignment, {"eps": 0.0}, "eps = 0.0"), (alignment, {"eps": 2.0}, "eps = 2"),
+    (orthogonal_jumps, {"scale": "a"}, "scale is 'a'"),
+    (one_neuron_teacher, {"offset": "a"}, "offset is 'a'"),
+    (threshold, {"d": 2, "n": 4, "until": 2.0}, "until = 2")])
 def test_bad_parameters_are_one_sentence(run, options, sentence):
-    with pytest.raises(ValueError, match=sentence):
+    with pytest.raises((TypeError, ValueError), match=sentence):
         run(rng=0, **options)
+
+
+@pytest.mark.parametrize("run, options", [
+    (alignment, {}), (orthogonal_jumps, {}), (one_neuron_teacher, {}), (run_published, {}),
+    (threshold, {"d": 2, "n": 4}), (threshold_trainings, {"d": 2, "n": 4})])
+def test_seeds_and_flags_are_looked_at(run, options):
+    for rng in (None, -1, "a"):
+        with pytest.raises((TypeError, ValueError), match="rng .*seed"):
+            run(rng=rng, **options)
+    if run is not threshold_trainings:
+        with pytest.raises(TypeError, match="certificate is 'no': give True or False"):
+            run(rng=0, certificate="no", **options)
 
 
 # Published settings -------------------------------------------------------------------------------
@@ -235,6 +255,17 @@ def test_the_threshold_by_other_trainings():
     assert adam["train_loss"] == pytest.approx(flow["train_loss"], rel=0.1)
     with pytest.raises(ValueError, match="no training 'sgd'"):
         threshold_trainings(2, 4, "sgd", rng=0)
+
+
+def test_half_a_training_is_no_result(monkeypatch):
+    late = threshold_trainings(2, 4, "adam", width=5, steps=1000, seconds=1e-9, rng=0)
+    assert late["limit"] == "seconds"
+    with pytest.raises(gflow.IntegrationError):
+        threshold_trainings(2, 4, "adam", width=5, steps=10, lr=1e200, rng=0)
+    monkeypatch.setattr(trainings, "descend", lambda *args, **options: gflow.descend(*args, **{
+        **options, "stop": lambda state: signal.raise_signal(signal.SIGINT)}))
+    with pytest.raises(KeyboardInterrupt):
+        threshold_trainings(2, 4, "adam", width=5, steps=1000, rng=0)
 
 
 def test_the_logistic_loss_of_published_settings_to_their_own_time():

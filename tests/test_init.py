@@ -1,5 +1,7 @@
 """Initialisations: their laws, their exact relations, and the published conventions."""
 
+from fractions import Fraction
+
 import numpy as np
 import pytest
 
@@ -115,3 +117,10 @@ def test_exponential_dominates():
     more = np.abs(model.a) - model.norms
     assert (more >= 0).all() and np.median(more) == pytest.approx(0.1 * np.log(2.0), rel=0.05)
     assert np.abs(model.W).max() <= 0.1 / 3**0.5
+
+
+def test_scales_of_other_kinds_and_wrong_scalings():
+    half, same = exponential(3, 2, Fraction(1, 2)), exponential(3, 2, 0.5)
+    assert np.array_equal(half.a, same.a) and np.array_equal(half.W, same.W)
+    with pytest.raises(ValueError, match="unknown scaling"):
+        balanced(3, 2, 0.5, scaling=np.array(["1/sqrt(m)", "1/sqrt(m*d)"]))

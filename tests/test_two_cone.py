@@ -173,6 +173,17 @@ def test_groups_of_a_start():
     assert half.groups[1] == 0 and "may end elsewhere" in half.message
 
 
+def test_a_neuron_that_waits_for_the_other_is_waited_for():
+    # All labels are positive: the negative neuron shrinks, and grows when the other fits too much.
+    X, y = np.array([[3.0, 3.0], [-2.0, 1.0], [1.0, -3.0], [2.0, 1.0]]), np.array([3.0, 2, 3, 3])
+    pair = two_cone_least_squares((X, y))
+    e = 1e-6 * y @ X / np.linalg.norm(y @ X)
+    flow = gflow.integrate(([1e-6, -1e-6], [e, -e]), (X, y), 1e5, rtol=1e-9)
+    assert pair.converged and pair.minus.any()
+    np.testing.assert_allclose(pair(X), flow.model(X), atol=1e-6)
+    assert np.isclose(pair.loss, 0.5)
+
+
 def test_too_few_points_are_flagged():
     pair = two_cone_least_squares(linear_teacher(4, 3, rng=1))
     assert not pair.full_rank and "do not determine 3 coefficients" in pair.message

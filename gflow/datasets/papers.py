@@ -6,6 +6,7 @@ import numpy as np
 
 from ..problem.checks import flag, generator, sizes, whole
 from ..problem.data import Data
+from ..problem.quiet import quiet
 from .common import STREAM, orthonormal, with_bias
 
 KNOTS = ((-1.0, -0.7, -0.55, -0.4, 0.0, 0.5, 0.6, 0.7, 1.0),
@@ -60,6 +61,7 @@ def five_points() -> Data:
     return Data(with_bias([-1.5, -1.0, 0.0, 0.25, 2.0]), [0.7, -0.3, -0.3, 0.4, 0.2])
 
 
+@quiet
 def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
     """Points on a zigzag with seven kinks inside [-1, 1], with a bias.
 
@@ -98,6 +100,7 @@ def stewart(n: int = 40, rng: int | np.random.Generator = 0) -> Data:
     return Data(with_bias(x), np.interp(x, *KNOTS))
 
 
+@quiet
 def orthogonal(n: int | None = None, d: int | None = None,
                rng: int | np.random.Generator = 0) -> Data:
     """Orthogonal inputs: the published pair of points, or a random set.
@@ -155,6 +158,7 @@ def orthogonal(n: int | None = None, d: int | None = None,
     return Data(X, draw.choice([-1.0, 1.0], n) * draw.uniform(1.0, 2.0, n))
 
 
+@quiet
 def xor(n: int, rng: int | np.random.Generator = 0, *, bias: bool = False) -> Data:
     """Gaussian points of the plane, labelled by quadrant: ``y = -sign(x_1) sign(x_2)``.
 

@@ -11,6 +11,7 @@ from ..problem.checks import flag, generator, non_negative, real_array, sizes
 from ..problem.data import Data, note
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
+from ..problem.quiet import quiet
 from ..problem.words import kind_of
 from .common import STREAM, orthonormal, unit
 
@@ -18,6 +19,7 @@ SMALLEST_SHARE = 1e-280
 """Of all directions, that a margin may leave."""
 
 
+@quiet
 def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: ArrayLike | None = None,
               whiten: bool = False) -> Data:
     """Points x and -x with odd labels ``y = x.beta``: the network learns as a linear one.
@@ -71,6 +73,7 @@ def symmetric(n: int, d: int, rng: int | np.random.Generator = 0, *, beta: Array
     return _taught(data, _linear(teacher))
 
 
+@quiet
 def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Generator = 0, *,
                    beta: ArrayLike | None = None, margin: float = 0.0) -> Data:
     r"""Gaussian points labelled by a linear teacher, with noise: ``y = x.beta + noise N(0, 1)``.
@@ -126,6 +129,7 @@ def linear_teacher(n: int, d: int, noise: float = 0.5, rng: int | np.random.Gene
     return _taught(Data(X, X @ teacher + noise * draw.standard_normal(n)), _linear(teacher))
 
 
+@quiet
 def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float = 0.0,
                  rng: int | np.random.Generator = 0) -> Data:
     r"""Gaussian points labelled by a ReLU network: ``y = sum_t a_t relu(v_t.x)`` and noise.
@@ -187,6 +191,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
     return _taught(Data(X, teachers(X) + noise * draw.standard_normal(n)), teachers)
 
 
+@quiet
 def one_neuron(n: int, d: int, rng: int | np.random.Generator = 0, *, centred: bool = True,
                cone: bool = False) -> Data:
     r"""Correlated points labelled by one ReLU neuron: ``y = relu(v.x)`` with ``|v| = 1``.

@@ -83,7 +83,7 @@ def find(name: str) -> Experiment:
     >>> find("threshold").run is threshold
     True
     """
-    if name not in REGISTRY:
+    if not isinstance(name, str) or name not in REGISTRY:
         raise ValueError(f"there is no experiment {short(name)}: choose one of "
                          f"{', '.join(REGISTRY)}")
     return REGISTRY[name]

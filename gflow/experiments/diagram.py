@@ -9,6 +9,7 @@ import numpy as np
 
 from ..plot.style import ordinary
 from ..problem.checks import generator
+from ..problem.quiet import quiet
 from ..problem.words import short
 from ..problem.value import Value
 
@@ -144,6 +145,7 @@ def _said(best: float, low: float, high: float) -> str:
     return f"{side} the grid of known outcomes ({low:.3g} to {high:.3g})"
 
 
+@quiet
 def threshold_diagram(table: np.ndarray, rng: int | np.random.Generator = 0) -> ThresholdDiagram:
     r"""Probability of interpolation over (d, n), the threshold n*(d), and its exponent.
 

@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import datasets, init
 from ..plot.style import ordinary
+from ..problem.checks import flag, generator, positive
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from ..theory.early import early_flow
@@ -58,7 +59,7 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
     scale : float
         The lambda of the papers (`gflow.init.balanced`), below 1.
     eps : float
-        Between 0 and 1/3 in the theorem.
+        Between 0 and 1/3 in the theorem, and below 1: at ``eps = 1`` neurons have grown.
     rtol : float
         Tolerance of the run.
     certificate : bool
@@ -82,7 +83,8 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
     Raises
     ------
     ValueError
-        If the data set is unknown, ``scale`` is not below 1, or every neuron dies at once.
+        If the data set is unknown, ``scale`` or ``eps`` is not between 0 and 1, or every neuron
+        dies at once.
 
     References
     ----------
@@ -96,12 +98,15 @@ def alignment(data: str = "three_points", n: int = 40, d: int = 2, noise: float 
     >>> result["growth"] < 1.1, result["misalignment"] < 1e-2, result["ends"]
     (True, True, 1)
     """
-    if data not in DATA:
+    if not isinstance(data, str) or data not in DATA:
         raise ValueError(f"there is no data set {short(data)} here: choose one of "
                          f"{', '.join(DATA)}")
-    if not 0 < scale < 1:
+    if positive(scale, "scale") >= 1:
         raise ValueError(f"scale = {scale:g}: early alignment needs a scale between 0 and 1")
-    rng = np.random.default_rng(rng)
+    if positive(eps, "eps") >= 1:
+        raise ValueError(f"eps = {eps:g}: at scale^(1 - eps) neurons are not small any more, so "
+                         "give less than 1 (1/3 in the theorem)")
+    rng, certificate = generator(rng), flag(certificate, "certificate")
     points = DATA[data](n, d, noise, rng)
     model = init.balanced(width, points.d, scale, rng)
     early = early_flow(model, points, threads=1)

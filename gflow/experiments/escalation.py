@@ -9,10 +9,13 @@ import numpy as np
 from .. import stop
 from ..problem.checks import positive, whole
 from ..problem.data import Data, as_data
+from ..problem.field import Field, outputs
 from ..problem.inputs import DataLike
 from ..problem.network import TwoLayer, TwoLayerReLU
+from ..problem.norms import row_norms, unit_rows
+from ..problem.quiet import quiet
 from ..problem.value import Value
-from ..theory import Verdict, escape
+from ..theory import Verdict, alignment_potential, escape
 from .training import run
 
 
@@ -25,7 +28,7 @@ class Escalation(Value):
     losses : ndarray, shape (k + 1,)
         Loss of the network that is 0, and at rest after each step.
     rates : ndarray, shape (k,)
-        Growth rate of the neuron added at each step.
+        Growth rate of the neuron added at each step, under what the others leave.
     times : ndarray, shape (k,)
         Flow time that each step took.
     models : list of TwoLayer, length k
@@ -44,6 +47,7 @@ class Escalation(Value):
     message: str
 
 
+@quiet
 def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: float = 1e-3,
              t_max: float = 1e7, rtol: float = 1e-8) -> Escalation:
     r"""Fit data with one neuron after the other, each put where it grows fastest.
@@ -76,9 +80,11 @@ def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: flo
     Raises
     ------
     TypeError, ValueError
-        On bad input, or if all labels are 0.
+        On bad input, or if all labels or all points are 0.
     IntegrationError
         If a run fails.
+    KeyboardInterrupt
+        On Ctrl-C.
 
     References
     ----------
@@ -97,11 +103,14 @@ def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: flo
     data = as_data(data)
     neurons, until = whole(neurons, "neurons"), positive(until, "until")
     size, rtol = positive(size, "size"), positive(rtol, "rtol")
-    top = float(np.abs(data.y).max())
-    if top == 0.0:
-        raise ValueError("all labels are 0: there is nothing to fit")
-    size *= float(np.sqrt(top / np.linalg.norm(data.X, axis=1).max()))
-    losses, rates, times = [float(data.y @ data.y) / (2 * data.n)], [], []
+    if until >= 1:
+        raise ValueError(f"until = {until:g}: it is a part of the loss of the network that is 0, "
+                         "so give less than 1")
+    top, far = float(np.abs(data.y).max()), float(row_norms(data.X).max())
+    if top == 0.0 or far == 0.0:
+        raise ValueError(f"all {'labels' if far else 'points'} are 0: there is nothing to fit")
+    size *= float(np.sqrt(top) / np.sqrt(far))
+    losses, rates, times = [Field(data).value(np.zeros(data.n))], [], []
     models: list[TwoLayer] = []
     message = f"{neurons} neurons do not suffice"
     for _ in range(neurons):
@@ -126,7 +135,7 @@ def escalate(data: DataLike, neurons: int = 100, until: float = 1e-10, size: flo
 
 
 def _rate(start: TwoLayerReLU, data: Data) -> float:
-    """Growth rate of the last neuron of a network."""
-    w = start.W[-1] / np.linalg.norm(start.W[-1])
-    residual = data.y - start(data.X)
-    return float(abs(np.maximum(data.X @ w, 0.0) @ residual) / data.n)
+    """Growth rate of the last neuron of a network, as long as it is small, under what the others
+    leave."""
+    residual = data.y - outputs(data.X, start.a[:-1], start.W[:-1])
+    return float(np.abs(alignment_potential(unit_rows(start.W[-1:]), (data.X, residual)))[0])

@@ -10,9 +10,10 @@ from .. import init
 from ..datasets import orthogonal
 from ..plot.style import ordinary
 from ..problem.bisection import bisect
+from ..problem.checks import flag, generator, positive
 from ..theory.jumps import jump_process
 from .columns import complete
-from .training import Results, evidence, run
+from .training import Results, evidence, run, squares
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.figure import Figure
@@ -80,9 +81,9 @@ def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: floa
     >>> result["jumps"], result["time_error"] < 0.1
     (2, True)
     """
-    if not 0 < scale < 1:
+    if positive(scale, "scale") >= 1:
         raise ValueError(f"scale = {scale:g}: jumps need a scale between 0 and 1")
-    rng = np.random.default_rng(rng)
+    rng, certificate = generator(rng), flag(certificate, "certificate")
     data = orthogonal(n, rng=rng)
     model = init.balanced(width, n, scale, rng)
     process = jump_process(model, data)
@@ -105,7 +106,7 @@ def orthogonal_jumps(n: int = 8, width: int = 5, scale: float = 1e-8, rtol: floa
     return {"clock": clock, "jumps": process.times.size, "times": times,
             "predicted": process.times, "time_error": float(np.abs(times - process.times).max()),
             "loss": float(flow.loss[-1]), "predicted_loss": float(process.losses[-1]),
-            "squares": float((flow.model.a**2).sum()),
+            "squares": squares(flow.model.a),
             "predicted_squares": float(process.squares[-1]),
             "least_squares": float(sum(np.sqrt((data.y**2 / lengths)[row].sum())
                                        for row in signs)),

@@ -13,6 +13,7 @@ import numpy as np
 from .. import init
 from ..datasets import linear_teacher
 from ..plot.style import ordinary
+from ..problem.checks import flag, generator, positive
 from ..problem.field import Field
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
@@ -99,7 +100,10 @@ def threshold(d: int, n: int, width: int = 200, scale: float = 1e-3, noise: floa
     >>> result["status"], result["limit"], result["certified"], result["interpolated"]
     ('converged', 'none', True, False)
     """
-    rng = np.random.default_rng(rng)
+    rng, certificate = generator(rng), flag(certificate, "certificate")
+    if positive(until, "until") >= 1:
+        raise ValueError(f"until = {until:g}: it is a part of the loss at the start, so give less "
+                         "than 1")
     data = linear_teacher(n, d, noise, rng, margin=margin)
     model = init.balanced(width, d, scale, rng)
     flow = converge(model, data, t_max, seconds, rtol, until)

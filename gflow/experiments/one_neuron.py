@@ -8,11 +8,11 @@ import numpy as np
 
 from .. import init
 from ..plot.style import ordinary
-from ..problem.checks import whole
+from ..problem.checks import finite, flag, generator, whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
 from .columns import complete
-from .training import Results, converge, ending, evidence
+from .training import Results, converge, ending, evidence, squares
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def points(n: int, d: int, offset: float, rng: np.random.Generator) -> Data:
     whole(n, "n")
     if whole(d, "d") < 2:
         raise ValueError(f"d = {d}: one neuron is learnt in two dimensions or more")
-    if not 0 <= offset <= 90:
+    if not 0 <= finite(offset, "offset") <= 90:
         raise ValueError(f"offset = {offset:g}: give degrees from 0 to 90")
     centre = np.zeros(d)
     centre[:2] = np.cos(np.radians(offset)), np.sin(np.radians(offset))
@@ -105,21 +105,21 @@ def one_neuron_teacher(d: int = 10, n: int = 0, width: int = 25, scale: float = 
     >>> result["status"], abs(result["squares"] - 1) < 0.01, result["angle"] < 0.1
     ('loss_below', True, True)
     """
-    rng = np.random.default_rng(rng)
+    rng, certificate = generator(rng), flag(certificate, "certificate")
     data = points(n or d, d, offset, rng)
     model = init.balanced(width, d, scale, rng, scaling="1/sqrt(m*d)")
     flow = converge(model, data, t_max, seconds, rtol)
     final = flow.model
-    up = (final.a > 0) & (final.a**2 > np.abs(model.a) * np.abs(final.a).max())
+    up = final.a > np.sqrt(np.abs(model.a)) * np.sqrt(np.abs(final.a).max())
     down = model.a < 0
     v = (final.a[up, None] * final.W[up]).sum(axis=0)
     v[0] -= 1.0
     cosine = data.X[:, 0] / row_norms(data.X)
     return {"loss": final.loss(data), "angle": _widest(final.W[up]),
-            "squares": float((final.a**2).sum()), "distance": float(row_norms(v)),
+            "squares": squares(final.a), "distance": float(row_norms(v)),
             "grown": int(up.sum()),
             "alive": int((flow.pattern(flow.t_end) != 0).any(axis=1).sum()),
-            "negative": float((final.a[down]**2).sum() / ((model.a[down]**2).sum() or 1.0)),
+            "negative": squares(final.a[down]) / (squares(model.a[down]) or 1.0),
             "cone": float(np.degrees(np.arccos(cosine.min()))),
             "rank": int(np.linalg.matrix_rank(data.X)), **ending(flow),
             **evidence(flow, certificate)}

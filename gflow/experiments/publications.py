@@ -8,6 +8,7 @@ import numpy as np
 
 from .. import plot, stop
 from ..plot.style import ordinary
+from ..problem.checks import flag, generator, non_negative, positive
 from ..problem.data import Data
 from ..problem.network import TwoLayer
 from ..problem.norms import row_norms
@@ -80,11 +81,12 @@ def published(name: str = "W1", size: str = "reduced", rescale: float = 1.0, t_m
     >>> result["t_end"], result["train_loss"] < 1e-12, result["certified"]
     (40.0, True, True)
     """
-    if name not in settings:
+    if not isinstance(name, str) or name not in settings:
         raise ValueError(f"there is no published setting {short(name)}: choose one of "
                          f"{', '.join(settings)}")
     setting = settings[name]
-    draw = np.random.default_rng(rng)
+    draw, certificate = generator(rng), flag(certificate, "certificate")
+    rescale, t_max = positive(rescale, "rescale"), non_negative(t_max, "t_max")
     model, data = setting.problem(size, draw)
     unseen = setting.test(draw) if setting.test else None
     if rescale != 1.0:

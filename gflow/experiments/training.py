@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -10,7 +10,9 @@ from .. import stop
 from ..flows.errors import IntegrationError
 from ..flows.flow import Flow
 from ..flows.integration import integrate
+from ..problem.quiet import quiet
 
+Run = TypeVar("Run", bound=Flow)
 Results = dict[str, bool | int | float | str | np.ndarray | None]
 """What an experiment returns, and a sweep keeps."""
 PIECES = 16
@@ -49,12 +51,22 @@ def converge(model: Any, data: Any, t_max: float, seconds: float, rtol: float,
 
 def run(model: Any, data: Any, t_max: float, **options: Any) -> Flow:
     """`gflow.integrate` on one thread; raises on what is only half a run, and no result."""
-    flow = integrate(model, data, t_max, threads=1, **options)
+    return ended(integrate(model, data, t_max, threads=1, **options))
+
+
+def ended(flow: Run) -> Run:
+    """A run that ended well, or what it raises: half a run is no result of a task."""
     if flow.status == "interrupted":
         raise KeyboardInterrupt
     if not flow.success:
         raise IntegrationError(flow)
     return flow
+
+
+@quiet
+def squares(weights: np.ndarray) -> float:
+    """Sum of the squares of weights, which may be below the range of double precision."""
+    return float((weights**2).sum())
 
 
 def ending(flow: Flow) -> dict[str, Any]:

@@ -12,12 +12,13 @@ from ..descent import descend
 from ..flows.discrete import Descent
 from ..flows.flow import Flow
 from ..plot.style import ordinary
+from ..problem.checks import generator
 from ..problem.field import Field
 from ..problem.network import TwoLayer
 from ..problem.words import short
 from .columns import complete
 from .linear_teacher import INTERPOLATED, TEST_POINTS
-from .training import LIMITS, Results, converge, run
+from .training import LIMITS, Results, converge, ended, run
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.figure import Figure
@@ -72,8 +73,12 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
 
     Raises
     ------
-    ValueError
-        If there is no such training.
+    TypeError, ValueError
+        If there is no such training, or on other bad input.
+    IntegrationError
+        If the run fails, or steps diverge.
+    KeyboardInterrupt
+        On Ctrl-C.
 
     References
     ----------
@@ -89,14 +94,15 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
     if training not in TRAININGS:
         raise ValueError(f"there is no training {short(training)}: choose one of "
                          f"{', '.join(TRAININGS)}")
-    rng = np.random.default_rng(rng)
+    rng = generator(rng)
     data = linear_teacher(n, d, noise, rng)
     model: TwoLayer = init.balanced(width, d, scale, rng)
     zero = Field(data).value(np.zeros(n))
     fits = stop.loss_below(FITS * zero)
     result: Flow | Descent
     if training == "adam":
-        result = descend(model, data, lr, steps, optimizer="adam", stop=fits, save_every=steps)
+        result = ended(descend(model, data, lr, steps, optimizer="adam",
+                               stop=[fits, stop.wall_time(seconds)]))
     elif training == "gelu":
         model = TwoLayer(model.a, model.W, activation="gelu")
         pulls = float(np.sqrt((data.X**2).sum()) * np.sqrt((data.y**2).sum())) / n
@@ -105,8 +111,8 @@ def threshold_trainings(d: int, n: int, training: str = "relu", width: int = 50,
     else:
         result = converge(model, data, 1e3 * t_max, seconds, rtol, FITS)
     limit = LIMITS.get(result.status, "none")
-    if training == "adam":
-        limit = "none" if result.status == fits.status else "steps"
+    if training == "adam" and limit == "t_max":
+        limit = "steps"
     final = result.model
     new = linear_teacher(TEST_POINTS, d, 0.0, rng)
     loss = final.loss(data)

@@ -183,7 +183,7 @@ class TwoLayer(Held):
     @quiet
     def gradient(self, data: DataLike, loss: LossLike = "square") -> Gradient:
         """Derivatives of the loss by the weights, with 0 as the derivative of ``max(z, 0)`` at 0,
-        and the slope for leaky networks.
+        and the slope for leaky networks. Weights are ``a`` and ``W`` times ``exp(log_scale)``.
 
         Off all activation boundaries the flow moves against it. On them it is one choice of many,
         that of PyTorch; the flow takes the element of least norm (`gflow.Flow`).
@@ -341,12 +341,25 @@ class TwoLayerReLU(TwoLayer):
         return f"TwoLayerReLU(m={self.m}, d={self.d}{slope})"
 
 
+def relu_for(data: Data, a: ArrayLike, W: ArrayLike, slope: float = 0.0) -> TwoLayerReLU:
+    """The network of these weights for inputs like those of ``data``: a bias is one for both.
+
+    Examples
+    --------
+    >>> relu_for(Data([[3.0]], [1.0], bias=True), [1.0], [[2.0, 1.0]])([[3.0]])
+    array([7.])
+    """
+    made = TwoLayerReLU(a, W, slope=slope, bias=data.bias)
+    made.columns = data.columns
+    return made
+
+
 def blank(activation: Activation | Smooth, m: int, data: Data) -> TwoLayer:
     """A network of that kind for inputs like those of ``data``, all of whose weights are 0."""
     a, W = np.zeros(m), np.zeros((m, data.d))
-    made = (TwoLayer(a, W, activation=activation, bias=data.bias)
-            if isinstance(activation, Smooth) else
-            TwoLayerReLU(a, W, slope=activation.slope, bias=data.bias))
+    if not isinstance(activation, Smooth):
+        return relu_for(data, a, W, activation.slope)
+    made = TwoLayer(a, W, activation=activation, bias=data.bias)
     made.columns = data.columns
     return made
 

@@ -26,18 +26,20 @@ from typing import Any, Callable, NamedTuple
 import numpy as np
 
 from ..engines.events import ON
-from ..problem.checks import non_negative
+from ..problem.checks import flag, non_negative
 from ..problem.data import Data, as_data
 from ..problem.field import outputs
 from ..problem.inputs import DataLike
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayerReLU, relu_for
 from ..problem.norms import row_norms, unit_rows
 from ..problem.quiet import quiet
 from ..problem.value import Value
-from .cones import TIGHT, Goal, Pool, Unsolved, conic, seeds, solvers
+from .cones import TIGHT, Goal, Pool, Solution, Unsolved, conic, seeds, solvers
 from .extremal import extremal_vectors
+from .faces import checks
 from .fans import span
 from .field import in_range
+from .kinks import kinks_of
 
 ROUNDS = 200
 """Rounds of adding cells, at most. Each adds one or more; a few tens are usual."""
@@ -45,8 +47,16 @@ NONE = 1e-13
 """Multipliers below this part of the largest one are rounding of the solver, and zero."""
 MET = 1e-12
 """Outputs that miss labels by this part of the largest one meet them."""
+MISSED = 1e-11
+"""Outputs that miss them by more are said to, and a value that they make cheaper is not certified:
+of two points that are as close as that, the least norm knows that they are two."""
 NEAR = 1.01
 """Potential of multipliers, over what is allowed, from which on networks are worth making exact."""
+QUICK = 3e5
+"""Faces of a complete search beyond which some starts are looked at first: while these show
+directions to add, nobody needs to know that there are no others."""
+STARTS = 2000
+"""Directions from which they begin."""
 WEAK = (1e-6, 1e-8, 1e-10)
 """Neurons below one of these parts of the largest one are what a solver leaves of none, if the
 others can make up for them; the first of them that costs no more is taken."""
@@ -67,13 +77,14 @@ class ConvexOptimum(Value):
     norm : float
         ``sum |a_i| |w_i|`` of ``model``, half of its squared weights.
     model : TwoLayerReLU
-        The network, balanced: ``|a_i| = |w_i|``.
+        The network, balanced: ``|a_i| = |w_i|``; with a bias if the data have one.
     activations : ndarray of int8, shape (m, n)
         Its pattern: 0 off, 1 on, 2 on the hyperplane of the point.
     multipliers : ndarray, shape (n,)
         Of the outputs at the points, scaled so that no network passes them: the proof of ``bound``.
     certified : bool
-        Whether the search for a direction that passes them was complete, so that ``bound`` holds.
+        Whether the search for a direction that passes them was complete, so that ``bound`` holds,
+        and ``model`` meets its labels to 1e-11 of the largest.
     rounds : int
         Rounds of adding cells.
     message : str
@@ -100,18 +111,29 @@ class ConvexOptimum(Value):
                 f"{'' if self.certified else ', not certified'})")
 
 
-def _worst(X: np.ndarray, mu: np.ndarray) -> tuple[Any, float, str]:
+def _worst(X: np.ndarray, mu: np.ndarray, complete: bool) -> tuple[Any, float, str]:
     """Extremal vectors of multipliers, their largest potential, and why that may not be all."""
     mu = np.where(np.abs(mu) <= NONE * np.abs(mu).max(), 0.0, mu)
     data = Data(X, len(mu) * mu)
-    try:
-        found = extremal_vectors(data)
-        doubt = "" if found.certified else "the search for directions was not complete: " \
-            f"{found.message}"
-    except ValueError as error:
-        found = extremal_vectors(data, complete=False)
-        doubt = f"directions were looked for from {2000} starts only, since {error}"
+    doubt = f"directions were looked for from {STARTS} starts only"
+    found = None
+    if complete:
+        try:
+            found = extremal_vectors(data)
+            doubt = "" if found.certified else "the search for directions was not complete: " \
+                f"{found.message}"
+        except ValueError as error:
+            doubt += f", since {error}"
+    if found is None:
+        found = extremal_vectors(data, complete=False, starts=STARTS)
     return found, float(np.abs(found.value).max(initial=0.0)), doubt
+
+
+def _looks(X: np.ndarray, complete: bool) -> tuple[bool, ...]:
+    """Which looks at multipliers are worth it, one after the other: complete or not."""
+    if not complete:
+        return (False,)
+    return (False, True) if checks(kinks_of(Data(X, np.ones(len(X))))) > QUICK else (True,)
 
 
 @dataclass
@@ -143,13 +165,29 @@ class _Best:
         if bound > self.bound:
             self.bound, self.proof, self.doubt = bound, factor * proof, doubt
 
-    @property
-    def closed(self) -> bool:
-        """Whether the gap is."""
-        return self.unmet <= MET and self.cost - self.bound <= TIGHT * self.cost
+    def reaches(self, bound: float) -> bool:
+        """Whether the network meets all and costs no more than that."""
+        return self.unmet <= MET and self.cost - bound <= TIGHT * self.cost
 
 
-def _optimise(X: np.ndarray, goal: Goal) -> tuple[_Best, int, str]:
+def _look(pool: Pool, best: _Best, goal: Goal, found: Solution, cells: bool,
+          looks: tuple[bool, ...], last: bool) -> tuple[bool, bool]:
+    """Add directions that multipliers miss: whether there are new ones, and whether all looks were
+    needed, after which it is known what the multipliers prove."""
+    mu, sign, v = found
+    new = False
+    for look in looks:
+        missed, M, doubt = _worst(pool.X, mu, look)
+        new |= pool.add(missed, cells)
+        if M < NEAR or not new or last:
+            best.network(pool.X, goal, sign, v)
+        if look != looks[-1] and new and not best.reaches(goal.bound(mu / max(M, 1.0))[0]):
+            return new, False
+    best.multipliers(goal, mu, M, doubt)
+    return new, True
+
+
+def _optimise(X: np.ndarray, goal: Goal, complete: bool) -> tuple[_Best, int, str]:
     """Solve on a few cells, look for directions that its multipliers miss, add them, again; and
     how many rounds it took, and how it ended.
 
@@ -157,6 +195,7 @@ def _optimise(X: np.ndarray, goal: Goal) -> tuple[_Best, int, str]:
     the digits; the simplex method on the rays found then has all of them.
     """
     pool, best, count, message = Pool(X, seeds(X)), _Best(), 0, ""
+    looks, unproven = _looks(X, complete), None
     for solve in solvers(goal.decay):
         new = True
         while new and count < ROUNDS:
@@ -166,19 +205,21 @@ def _optimise(X: np.ndarray, goal: Goal) -> tuple[_Best, int, str]:
             except Unsolved as error:
                 message = f"the solver gave up: {error}"
                 break
-            found, M, doubt = _worst(X, mu)
-            best.multipliers(goal, mu, M, doubt)
-            new = pool.add(found, solve is conic)
-            if M < NEAR or not new or count == ROUNDS:
-                best.network(X, goal, sign, v)
-            if best.closed:
+            new, proven = _look(pool, best, goal, (mu, sign, v), solve is conic,
+                                looks[-1:] if count == ROUNDS else looks, count == ROUNDS)
+            unproven = None if proven else mu
+            if best.reaches(best.bound):
                 return best, count, "optimal"
             message = "optimal, to the accuracy of the solver" if not new else \
                 f"{ROUNDS} rounds did not close the gap"
-        pool.rays = np.concatenate([pool.rays, unit_rows(best.v)])
+        if np.isfinite(best.cost):
+            pool.rays = np.concatenate([pool.rays, unit_rows(best.v)])
     if not np.isfinite(best.cost):
         raise ValueError("no network was found that meets these labels at these points, which may "
                          f"be almost on one ray ({message})")
+    if unproven is not None:
+        # The solver gave up before all faces were looked at.
+        best.multipliers(goal, unproven, *_worst(X, unproven, complete)[1:])
     return best, count, message
 
 
@@ -291,15 +332,15 @@ def _told(data: Data, rays: _Rays, found: tuple[_Best, int, str], unit: float,
     codes[:, rays.keep] = best.codes
     multipliers = np.zeros(data.n) if others is None else others
     multipliers[rays.keep] = best.proof / rays.size
-    unmet = "" if best.unmet <= 1e-9 else f"the network misses labels by {best.unmet:.1e}"
+    unmet = "" if best.unmet <= MISSED else f"the network misses labels by {best.unmet:.1e}"
     return ConvexOptimum(of(best.cost), of(best.bound), float(norm.sum()),
-                         TwoLayerReLU(best.sign * root, W), codes, multipliers,
+                         relu_for(data, best.sign * root, W), codes, multipliers,
                          not (best.doubt or unmet), rounds,
                          "; ".join(filter(None, (message, best.doubt, unmet))))
 
 
 @quiet
-def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
+def least_norm(data: DataLike, decay: float = 0.0, *, complete: bool = True) -> ConvexOptimum:
     r"""The network of least norm that interpolates, or the best one with weight decay.
 
     Over networks of any width. Without decay ``value`` is the least :math:`\sum_i |a_i| |w_i|`,
@@ -318,6 +359,9 @@ def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
     decay : float
         ``lambda``, not negative. Above 0 it takes the conic solver Clarabel (``gflow[convex]``);
         at 0 that is faster, and without it a linear program does.
+    complete : bool
+        If False, directions are looked for from some starts alone, as by `extremal_vectors`: for
+        sizes at which it has too many faces to look at. The result is not certified.
 
     Returns
     -------
@@ -349,6 +393,7 @@ def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
     (1.5, True, 2)
     """
     data, decay = in_range(as_data(data)), non_negative(decay, "decay")
+    complete = flag(complete, "complete")
     if decay:
         alive = np.flatnonzero(data.X.any(axis=1))
     else:
@@ -366,7 +411,7 @@ def least_norm(data: DataLike, decay: float = 0.0) -> ConvexOptimum:
     y = data.y[alive] / unit
     # In units of labels and points; the mean is over all points, those at 0 too.
     inside = decay / (rays.size * unit) * data.n / len(alive)
-    found = _optimise(rays.X, Goal(y, inside))
+    found = _optimise(rays.X, Goal(y, inside), complete)
     if not decay:
         scale = unit / rays.size
         return _told(data, rays, found, scale, lambda cost: scale * cost)
@@ -387,7 +432,7 @@ def _at_origin(data: Data, alive: np.ndarray, decay: float) -> np.ndarray:
 
 
 @quiet
-def max_margin(data: DataLike) -> ConvexOptimum:
+def max_margin(data: DataLike, *, complete: bool = True) -> ConvexOptimum:
     r"""The largest margin per squared norm of networks of any width.
 
     ``value`` is the largest :math:`\min_k y_k h(x_k) / \sum_i (a_i^2 + |w_i|^2)`: what flows on
@@ -399,6 +444,8 @@ def max_margin(data: DataLike) -> ConvexOptimum:
     ----------
     data : Data or (X, y)
         Inputs (n, d) and labels (n,), all of them -1 or 1, or 0 or 1.
+    complete : bool
+        As in `least_norm`.
 
     Returns
     -------
@@ -426,12 +473,12 @@ def max_margin(data: DataLike) -> ConvexOptimum:
         k = int(np.argmax(~np.isin(y, (-1.0, 1.0))))
         raise ValueError(f"label {k} is {data.y[k]:g}: margins need labels -1 and 1, or 0 and 1")
     rays = _rays(data, _firsts(data, y, "no network separates"))
-    found = _optimise(rays.X, Goal(y[rays.keep], margin=True))
+    found = _optimise(rays.X, Goal(y[rays.keep], margin=True), flag(complete, "complete"))
     return _told(data, rays, found, 1 / rays.size, lambda cost: rays.size / (2 * cost))
 
 
 def _zero(data: Data, value: float, multipliers: np.ndarray) -> ConvexOptimum:
     """The network that is 0, where nothing has to be fitted, or nothing can be."""
     codes = np.zeros((1, data.n), dtype=np.int8)
-    return ConvexOptimum(value, value, 0.0, TwoLayerReLU([0.0], np.zeros((1, data.d))), codes,
-                         multipliers, True, 0, "optimal")
+    return ConvexOptimum(value, value, 0.0, relu_for(data, [0.0], np.zeros((1, data.d))),
+                         codes, multipliers, True, 0, "optimal")

@@ -14,7 +14,7 @@ from ..problem.data import Data
 from ..problem.inputs import DataLike, ModelLike, model_and_data, thread_count
 from ..kernels import polygon
 from ..problem.loss import LossLike
-from ..problem.network import TwoLayer
+from ..problem.network import FARTHEST, TwoLayer, blank
 from ..problem.norms import row_norms, unit_rows
 from ..problem.span import Span
 from ..problem.tables import Table, indices, vector
@@ -160,7 +160,7 @@ class EarlyFlow(Value):
 
     def __init__(self, model: TwoLayer, data: Data, threads: int) -> None:
         # Its own: the user may go on with the arrays of his network.
-        model = model.like(model.a, model.W, model.log_scale)
+        model = blank(model.activation, model.m, data).like(model.a, model.W, model.log_scale)
         self.model, self.data = model, data
         self._threads = threads
         size = np.maximum(np.abs(model.a), np.abs(model.W).max(axis=1))
@@ -206,6 +206,9 @@ class EarlyFlow(Value):
         if np.ndim(t) != 0:
             raise ValueError("an early flow is called with one time: call it once for each")
         neurons, log = self._at(t)
+        if np.abs(log).max() > FARTHEST:
+            raise ValueError(f"t = {t:g} takes neurons beyond exp({FARTHEST:g}), which no network "
+                             "holds: ask for directions(t), log_norms(t) and log_outputs(t)")
         return self.model.like(neurons[0, :, 0], neurons[0, :, 1:], log[0])
 
     def directions(self, t: ArrayLike) -> np.ndarray:

@@ -11,7 +11,7 @@ from ..problem.data import Data, as_data
 from ..problem.field import Field
 from ..problem.inputs import DataLike, ModelLike, model_and_data, with_loss
 from ..problem.loss import LossLike
-from ..problem.network import TwoLayerReLU
+from ..problem.network import TwoLayerReLU, relu_for
 from ..problem.quiet import quiet
 from ..problem.value import Value
 from .extremal import ExtremalVectors, extremal_vectors
@@ -119,7 +119,7 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     Returns
     -------
     TwoLayerReLU
-        With the new neuron behind the others.
+        With the new neuron behind the others, and a bias if the data have one.
 
     Raises
     ------
@@ -164,8 +164,8 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
         raise ValueError("no direction was found on which a new neuron would grow where this "
                          "network comes to rest: any small neuron would shrink there")
     unit = np.exp(model.log_scale[kept])
-    return TwoLayerReLU(np.append(model.a[kept] * unit, escapes.sign[0] * size),
-                        np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))
+    return relu_for(data, np.append(model.a[kept] * unit, escapes.sign[0] * size),
+                    np.vstack([model.W[kept] * unit[:, None], size * escapes.direction[:1]]))
 
 
 def _clean(p: np.ndarray) -> np.ndarray:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -14,17 +13,18 @@ from ..problem.field import mean_loss
 from ..problem.inputs import DataLike, ModelLike, TeacherLike, model_and_data, relu_only
 from ..problem.loss import SQUARE
 from ..engines.record import Record
-from ..engines.rules import Rule
+from ..engines.rules import Rule, State
 from ..engines.solve import solve
-from ..problem.network import TwoLayer, TwoLayerReLU
+from ..problem.network import TwoLayer, TwoLayerReLU, relu_for
 from ..problem.norms import row_norms
 from ..problem.tables import Table, indices, vector
 from ..engines.events import ON, SLIDING
 from . import population
 from .early import early_flow
 from .field import LARGEST_POWER
+from .standstill import Standstill
 from ..problem.quiet import quiet
-from ..problem.value import Value, lock
+from ..problem.value import Value
 
 START = 1e-5
 """Weights of the two neurons at the start, relative to what they grow to."""
@@ -60,6 +60,8 @@ class TwoCone(Value):
         expect. None if no start was given.
     message : str
         What these mean, as a sentence.
+    model : TwoLayerReLU
+        The same as a network of two balanced neurons, with a bias if the data have one.
     """
 
     beta_plus: np.ndarray
@@ -71,18 +73,11 @@ class TwoCone(Value):
     full_rank: bool
     groups: tuple[int, int] | None
     message: str
+    model: TwoLayerReLU = field(repr=False)
 
     def __call__(self, X: ArrayLike) -> np.ndarray:
         """Predictions for the rows of ``X`` (n, d); shape (n,)."""
         return self.model(X)
-
-    @cached_property
-    def model(self) -> TwoLayerReLU:
-        """The same as a network of two balanced neurons."""
-        beta = np.array([self.beta_plus, -self.beta_minus])
-        size = np.sqrt(row_norms(beta))
-        safe = np.where(size > 0, size, 1.0)
-        return lock(TwoLayerReLU(size * [1.0, -1.0], beta / safe[:, None]))
 
     @property
     def loss(self) -> float:
@@ -105,7 +100,7 @@ class TwoCone(Value):
         Raises
         ------
         TypeError, ValueError
-            On bad input.
+            On bad input, and if the data have a bias: a column of ones is not Gaussian.
 
         References
         ----------
@@ -188,11 +183,14 @@ def two_cone_least_squares(data: DataLike,
     >>> bool(np.abs(flow.model(data.X) - pair(data.X)).max() < 1e-6)
     True
     """
-    data = as_data(data)
-    groups = None if model is None else _groups(*model_and_data(model, data))
+    if model is None:
+        given, groups = as_data(data), None
+    else:
+        start, given = model_and_data(model, data)
+        groups = _groups(start, given)
     # In units of powers of two, which are exact: squares stay in range.
-    x_unit, y_unit = _power(data.X), _power(data.y)
-    data = Data(np.ldexp(data.X, -x_unit), np.ldexp(data.y, -y_unit))
+    x_unit, y_unit = _power(given.X), _power(given.y)
+    data = Data(np.ldexp(given.X, -x_unit), np.ldexp(given.y, -y_unit))
     D = data.y @ data.X / data.n
     pull = float(row_norms(D))
     if pull <= CONSISTENT * float(np.abs(data.y) @ row_norms(data.X)) / data.n:
@@ -204,9 +202,12 @@ def two_cone_least_squares(data: DataLike,
     if abs(_power([plus, minus]) + y_unit - x_unit) > LARGEST_POWER:
         raise ValueError("the pair leaves the range of double precision: rescale X or y")
     plus, minus = np.ldexp([plus, minus], y_unit - x_unit)
+    size = np.sqrt(row_norms(np.array([plus, minus])))
+    W = np.array([plus, -minus]) / np.where(size > 0, size, 1.0)[:, None]
     return TwoCone(plus, minus, codes[0], codes[1], np.ldexp(residual, y_unit),
                    settled and consistent, full_rank, groups,
-                   _sentence(data, codes, settled, consistent, full_rank, groups))
+                   _sentence(data, codes, settled, consistent, full_rank, groups),
+                   relu_for(given, size * [1.0, -1.0], W))
 
 
 def _power(what: ArrayLike) -> int:
@@ -230,8 +231,13 @@ def _two_neurons(data: Data, e: np.ndarray, pull: float
     size = START * np.sqrt(pull / float(np.mean(row_norms(data.X)**2)))
     # A stepper's gradient would not fall below its tolerance.
     slow = STATIONARY * size * pull
-    rest = Rule(lambda state: state.grad_norm < slow, "at_rest", "the gradient vanished",
-                locate=True)
+
+    def rests(state: State) -> bool:
+        # One of the two may be waiting still, small, for the other to have fitted what it can.
+        return state.grad_norm < slow and not (state.field is not None and Standstill(
+            TwoLayerReLU(state.a, state.W), state.field).growing.size)
+
+    rest = Rule(rests, "at_rest", "the gradient vanished", locate=True)
     flow = solve(TwoLayerReLU([size, -size], [size * e, -size * e]), data, TURNS / pull,
                  times=np.zeros(1), method="waveform", rtol=RTOL, rules=(rest,), made=Record)
     model = flow.model

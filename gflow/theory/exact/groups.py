@@ -10,6 +10,7 @@ from ...problem.data import Data
 from ...datasets import symmetric
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .axis import Axis
 from .points import vector
 from .solution import ExactFlow, State, event_table
@@ -18,6 +19,7 @@ WHITE = 1e-12
 """Relative accuracy to which data must be white along the teacher."""
 
 
+@quiet
 def group_on_one_axis(a: ArrayLike = (0.2, 0.1, -0.1, 0.3), p: ArrayLike = (0.1, 0.2, 0.4, -0.2),
                       beta: ArrayLike = (0.7, 0.0), X: ArrayLike | None = None) -> ExactFlow:
     r"""T7: neurons ``w_i = p_i beta/|beta|`` on data that are white along a linear teacher.
@@ -64,6 +66,7 @@ def group_on_one_axis(a: ArrayLike = (0.2, 0.1, -0.1, 0.3), p: ArrayLike = (0.1,
     return _along(real_array(a, "a", 1), real_array(p, "p", 1), beta, real_array(X, "X", 2))
 
 
+@quiet
 def antipodal_clusters(a: ArrayLike = (1e-3, 2e-3, -1e-3, -5e-4),
                        p: ArrayLike = (1e-3, 2e-3, -1e-3, -5e-4),
                        beta: ArrayLike = (1.0, 0.5, -0.3), n: int = 12,

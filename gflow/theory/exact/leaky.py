@@ -8,12 +8,14 @@ from numpy.typing import ArrayLike
 from ...problem.checks import real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .axis import Axis
 from .points import first_zero, tangent_to, two_points
 from .solution import ExactFlow, State, event_table
 from ...problem.data import Data
 
 
+@quiet
 def leaky_slide(a: float = 0.3, p: float = 0.25, slope: float = 0.1, x1: ArrayLike = (1.0, 0.3),
                 x2: ArrayLike = (0.4, 1.0), y: ArrayLike = (1.0, -1.2)) -> ExactFlow:
     """A neuron fits one point on the hyperplane of another, until the leak releases it.

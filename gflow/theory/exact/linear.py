@@ -16,6 +16,7 @@ from ...problem.data import Data
 from ...datasets import symmetric
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .groups import direction
 from .points import vector
 from .solution import ExactFlow, State, event_table
@@ -106,6 +107,7 @@ def decayed_length(path: Turning, decay: float, t: np.ndarray) -> np.ndarray:
     return np.asarray(A / (np.exp(-M * t) / path.length + 2 * path.k * integral))
 
 
+@quiet
 def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02), rho: float = 1.0,
                       d: int | None = None, rng: int | np.random.Generator = 0, *,
                       decay: float = 0.0) -> ExactFlow:
@@ -166,13 +168,16 @@ def orthogonal_points(y: ArrayLike = (1.0, 2.0), start: ArrayLike = (0.3, 0.02),
             v *= (decayed_length(path, decay, t) / row_norms(v))[:, None]
             gap = labels / rho - v
         a = s * np.sqrt(row_norms(v))
-        return a[:, None], (v @ units / a[:, None])[:, None, :], rho * gap
+        # What has decayed below the range of double precision is 0.
+        w = v @ units / np.where(a != 0, a, s)[:, None]
+        return a[:, None], w[:, None, :], rho * gap
 
     a, W, _ = state(np.zeros(1))
     return ExactFlow(TwoLayerReLU(a[0], W[0]), Data(rho * units, labels), event_table([]), np.inf,
                      path.settled, state, decay)
 
 
+@quiet
 def symmetric_pair(beta: ArrayLike = (1.0, 0.2, 0.0), start: ArrayLike = (-1e-3, 1e-4, 2e-4),
                    n: int = 10,
                    scale: float = 1.0, rng: int | np.random.Generator = 0) -> ExactFlow:

@@ -13,12 +13,15 @@ from scipy.optimize import brentq
 
 from ...problem.checks import positive, real_array
 from ...problem.data import Data
+from ...problem.inputs import model_and_data
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .axis import Axis
 from .solution import ExactFlow, State, event_table
 
 
+@quiet
 def one_point(a: ArrayLike = (-0.1, 0.5, 0.3, -0.2, 0.0),
               W: ArrayLike = ((0.9, 0.1, 0.3), (0.2, 0.5, 0.4), (0.3, 0.3, 0.0), (0.5, 0.9, 1.3),
                               (0.4, 0.0, 0.0)),
@@ -62,6 +65,7 @@ def one_point(a: ArrayLike = (-0.1, 0.5, 0.3, -0.2, 0.0),
     """
     model, x = TwoLayerReLU(a, W), vector(x, "x")
     data = Data([x], [y])
+    model_and_data(model, data)
     size = float(row_norms(x))
     if size == 0:
         raise ValueError("x is zero: give a point that neurons can see")
@@ -79,6 +83,7 @@ def one_point(a: ArrayLike = (-0.1, 0.5, 0.3, -0.2, 0.0),
     return ExactFlow(model, data, event_table(deaths), np.inf, axis.settled, state)
 
 
+@quiet
 def dying_neuron(a: float = -0.6, w: ArrayLike = (0.3, 0.4), x: ArrayLike = (1.2, 0.5),
                  y: float = 1.0) -> ExactFlow:
     """T4: a neuron of the wrong sign, alone on its point, dies in finite time.
@@ -122,6 +127,7 @@ def dying_neuron(a: float = -0.6, w: ArrayLike = (0.3, 0.4), x: ArrayLike = (1.2
     return case
 
 
+@quiet
 def slides_for_ever(a: float = 0.3, w: ArrayLike = (0.3, -0.2), x1: ArrayLike = (1.0, 0.3),
                     x2: ArrayLike = (0.4, 1.0), y: ArrayLike = (1.0, -1.2)) -> ExactFlow:
     """T5: a neuron fits its point, arrives at the hyperplane of another, and stays on it.
@@ -203,6 +209,7 @@ def slides_for_ever(a: float = 0.3, w: ArrayLike = (0.3, -0.2), x1: ArrayLike = 
     return ExactFlow(model, data, event_table(records), np.inf, horizon, state)
 
 
+@quiet
 def released(slide_a: ArrayLike = (0.05,), slide_p: ArrayLike = (0.05,), a: ArrayLike = (-0.4,),
              W: ArrayLike = ((-1.2, 0.9),), x1: ArrayLike = (1.0, 0.3), x2: ArrayLike = (0.4, 1.0),
              y: ArrayLike = (0.6, -1.0)) -> ExactFlow:
@@ -245,6 +252,7 @@ def released(slide_a: ArrayLike = (0.05,), slide_p: ArrayLike = (0.05,), a: Arra
     first, second = points
     slide_a, slide_p = real_array(slide_a, "slide_a", 1), real_array(slide_p, "slide_p", 1)
     others = TwoLayerReLU(a, W)
+    model_and_data(others, (points, labels))
     if slide_a.shape != slide_p.shape or not slide_a.size:
         raise ValueError(f"slide_a and slide_p have {slide_a.size} and {slide_p.size} entries: "
                          "give one each for every sliding neuron")

@@ -6,11 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...problem.data import Data
+from ...problem.data import Data, as_data
 from ...datasets import linear_teacher
 from ...init import balanced
 from ...problem.network import TwoLayerReLU
+from ...problem.inputs import DataLike, ModelLike, model_and_data, relu_only
 from ...problem.norms import row_norms
+from ...problem.quiet import quiet
 from .axis import stretch
 from .solution import ExactFlow, State, event_table
 
@@ -29,7 +31,8 @@ class Leg(NamedTuple):
     delta: float
 
 
-def early_polygon(model: TwoLayerReLU | None = None, data: Data | None = None) -> ExactFlow:
+@quiet
+def early_polygon(model: ModelLike | None = None, data: DataLike | None = None) -> ExactFlow:
     """T9: outputs are negligible, residuals stay the labels, and hidden weights move on polygons.
 
     In each cell of the arrangement ``w`` moves on a straight line parallel to its constant field
@@ -39,10 +42,10 @@ def early_polygon(model: TwoLayerReLU | None = None, data: Data | None = None) -
 
     Parameters
     ----------
-    model : TwoLayerReLU, optional
+    model : TwoLayerReLU or (a, W), optional
         Start with ``|a_i| >= |w_i|`` and ``w_i.x_k != 0`` everywhere. Default: a balanced one of
         three neurons and scale 1e-20.
-    data : Data, optional
+    data : Data or (X, y), optional
         Default: 12 points in three dimensions labelled by a linear teacher.
 
     Returns
@@ -69,10 +72,10 @@ def early_polygon(model: TwoLayerReLU | None = None, data: Data | None = None) -
     (23, True)
     """
     data = linear_teacher(12, 3, rng=0) if data is None else data
-    model = balanced(3, data.d, 1e-20, rng=3) if model is None else model
-    if data.d != model.d:
-        raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
-                         "must have the same dimension")
+    model, data = model_and_data(balanced(3, as_data(data).d, 1e-20, rng=3) if model is None
+                                 else model, data)
+    relu_only(model, "the polygon")
+    assert isinstance(model, TwoLayerReLU)
     if (np.abs(model.a) < (1 - 1e-12) * row_norms(model.W)).any() or model.log_scale.any():
         raise ValueError("a neuron has |a| < |w|, or a log_scale: give a dominated or balanced "
                          "start in plain numbers")

@@ -14,6 +14,7 @@ from ...problem.data import Data
 from ...problem.field import mean_loss
 from ...problem.loss import SQUARE
 from ...problem.network import ModelPath, TwoLayerReLU
+from ...problem.quiet import quiet
 from ...problem.value import Value
 from ...engines.events import EVENT
 
@@ -71,7 +72,7 @@ class ExactFlow(Value):
         ValueError
             If a time is negative or after ``until``.
         """
-        a, W, _ = self.state(self._times(t))
+        a, W, _ = self._state(t)
         return self.model.like(a[0], W[0]) if np.ndim(t) == 0 else ModelPath(a, W, self.model)
 
     def residual(self, t: ArrayLike) -> np.ndarray:
@@ -79,8 +80,12 @@ class ExactFlow(Value):
 
         They are closed forms too, accurate relative to themselves however small.
         """
-        r = self.state(self._times(t))[2]
+        r = self._state(t)[2]
         return r[0] if np.ndim(t) == 0 else r
+
+    @quiet
+    def _state(self, t: ArrayLike) -> State:
+        return self.state(self._times(t))
 
     @overload
     def loss(self, t: float) -> float: ...
@@ -88,6 +93,7 @@ class ExactFlow(Value):
     @overload
     def loss(self, t: Sequence[float] | np.ndarray) -> np.ndarray: ...
 
+    @quiet
     def loss(self, t: ArrayLike) -> float | np.ndarray:
         """Loss ``1/(2n) sum r_k^2`` at a time, or (T,) at several."""
         residuals = self.residual(np.atleast_1d(t))

@@ -53,7 +53,7 @@ def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if double precision does not hold the result.
 
     References
     ----------
@@ -71,7 +71,7 @@ def arc_cosine_kernel(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None
     square = away**2
     series = away * square / 3 * (1 - square / 10 * (1 - square / 28 * (1 - square / 54)))
     shape = np.where(away < SMALL, series, exact) / (2 * np.pi)
-    return np.asarray(w_norm[:, None] * v_norm * shape)
+    return held(w_norm[:, None] * v_norm * shape)
 
 
 @quiet
@@ -93,7 +93,7 @@ def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None)
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if double precision does not hold the result.
 
     References
     ----------
@@ -109,7 +109,7 @@ def arc_cosine_field(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = None)
     g = (np.sin(angle)[..., None] * w[:, None] + (np.pi - angle)[..., None] * v) / (2 * np.pi)
     g *= v_norm[:, None]
     g[w_norm == 0] = 0.0
-    return np.asarray(g @ root)
+    return held(g @ root)
 
 
 @quiet
@@ -132,7 +132,7 @@ def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = Non
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if double precision does not hold the result.
 
     References
     ----------
@@ -151,7 +151,7 @@ def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = Non
     M = ((np.pi - angle)[..., None, None] * np.eye(W.shape[1])
          + np.sin(angle)[..., None, None] * plane) / (2 * np.pi)
     M[(w_norm[:, None] * v_norm) == 0] = 0.0
-    return np.asarray(root @ M @ root)
+    return held(root @ M @ root)
 
 
 def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
@@ -161,6 +161,20 @@ def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
     apart = np.sqrt(((w[:, None] - v)**2).sum(axis=-1))
     along = np.sqrt(((w[:, None] + v)**2).sum(axis=-1))
     return Pairs(w, v, w_norm, v_norm, 2 * np.arctan2(apart, along))
+
+
+def held(what: ArrayLike) -> np.ndarray:
+    """What was computed, if double precision holds it.
+
+    Raises
+    ------
+    ValueError
+        If it does not.
+    """
+    if not np.isfinite(what).all():
+        raise ValueError("this leaves the range of double precision: give smaller vectors or "
+                         "weights, or a smaller Sigma")
+    return np.asarray(what)
 
 
 def covariance_root(Sigma: ArrayLike | None, d: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from ...problem.inputs import ModelLike, TeacherLike, relu_only
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
-from .kernels import covariance_root
+from .kernels import covariance_root, held
 from ...problem.quiet import quiet
 
 LARGEST_LOG = 700.0
@@ -50,7 +50,7 @@ def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = N
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if double precision does not hold the result.
 
     References
     ----------
@@ -64,7 +64,7 @@ def field(model: ModelLike, teacher: TeacherLike, *, Sigma: ArrayLike | None = N
     """
     model = as_model(model)
     law = as_law(teacher, Sigma, model.d)
-    return field_at(model.a, model.W, law)
+    return held(field_at(model.a, model.W, law))
 
 
 @quiet
@@ -93,7 +93,7 @@ def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if double precision does not hold the result.
 
     References
     ----------
@@ -109,13 +109,17 @@ def test_loss(model: ModelLike, teacher: TeacherLike, *, noise: float = 0.0,
     model = as_model(model)
     noise = non_negative(noise, "noise")
     law = as_law(teacher, Sigma, model.d)
-    return loss_at(model.a, model.W, law) + noise**2 / 2
+    return float(held(loss_at(model.a, model.W, law) + noise * noise / 2))
 
 
 def as_model(model: ModelLike) -> TwoLayerReLU:
     """A network, or the pair of its weights; its scale must fit double precision."""
     if isinstance(model, TwoLayerReLU):
         relu_only(model, "a population")
+        if model.bias:
+            raise ValueError("a population has Gaussian inputs and the network a bias, a column of "
+                             "ones beside them: take the loss on many points, such as "
+                             "model.loss(data)")
         if model.log_scale.any():
             with np.errstate(divide="ignore"):
                 logs = np.log([np.abs(model.a), row_norms(model.W)]) + model.log_scale

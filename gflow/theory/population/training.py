@@ -16,6 +16,7 @@ from ...problem.checks import non_negative, one_or_more, positive
 from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
 from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
+from .kernels import held
 from .law import Law, as_law, as_model, field_at, loss_at
 from ...problem.quiet import quiet
 from ...problem.value import Value, fixed, lock
@@ -57,7 +58,7 @@ def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLi
     Raises
     ------
     TypeError, ValueError
-        On bad input.
+        On bad input, and if weights are too large for a single step in double precision.
 
     References
     ----------
@@ -83,12 +84,16 @@ def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLi
     times = reported_times(t_eval, t_max)
     started = time.perf_counter()
     stepping = _Stepping(model, law, rtol)
+    held(stepping.velocity(0.0, stepping.state))
     status = stepping.integrate(t_max)
+    if not stepping.pieces:
+        raise ValueError("weights of this size move faster than steps in double precision: start "
+                         "smaller, or rescale the teacher or Sigma")
     stats = {"nfev": stepping.nfev, "steps": len(stepping.pieces),
              "wall_time": time.perf_counter() - started}
     return PopulationFlow(
         OdeSolution(stepping.breaks, stepping.pieces), times, stepping.breaks[-1], model.m,
-        lambda a, W: loss_at(a, W, law) + noise**2 / 2, status, stats)
+        lambda a, W: loss_at(a, W, law) + noise * noise / 2, status, stats)
 
 
 class _Stepping:
@@ -238,6 +243,7 @@ class PopulationFlow(Value):
         return self._models(np.array([self.t_end]))[0]
 
     @cached_property
+    @quiet
     def loss(self) -> np.ndarray:
         """Population loss at the reported times, shape (T,)."""
         return lock(np.array([self._loss_at(a, W) for a, W in zip(self.a, self.W)]))
