@@ -86,9 +86,9 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     save_every : int, optional
         Save every so many steps, and the last one. Default: about 200 steps, dense early.
     stop : rule or list of rules, optional
-        As in `gflow.integrate`, looked at on saved steps; rules on the loss or the gradient then
-        find the first step since the last saved one on which they hold. ``settled`` and
-        ``converged`` say what the flow will do, and are not for Adam.
+        As in `gflow.integrate`, looked at on saved steps, ``wall_time`` also between them; rules on
+        the loss or the gradient then find the first step since the last saved one on which they
+        hold. ``settled`` and ``converged`` say what the flow will do, and are not for Adam.
     progress : bool
         Draw a text meter on standard error.
     strict : bool

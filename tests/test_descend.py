@@ -511,3 +511,10 @@ def test_what_is_kept_and_where_a_rule_stops_do_not_change_the_steps(run):
                             stop=gflow.stop.loss_below(below), **run)
     assert stopped.saved["step"][-1] == first
     np.testing.assert_array_equal(stopped.W[-1], often.W[first])
+
+
+def test_time_is_up_between_saved_steps():
+    start, data = ([0.1, -0.1], [[0.1, 0.2], [0.3, -0.1]]), ([[1.0, 0.0], [0.0, 1.0]], [1.0, -1.0])
+    run = gflow.descend(start, data, 0.01, 10**15, stop=gflow.stop.wall_time(0.2))
+    assert run.status == "wall_time" and 0 < run.stats["steps"] < 10**15
+    assert run.t[-1] == pytest.approx(0.01 * run.stats["steps"])

@@ -149,3 +149,16 @@ def test_slopes_whose_cube_underflows_are_near_nothing():
     data = ([[9.0, 0.0, 1.0], [0.0, 9.0, -1.0], [1.0, 0.2, 8.0]], [1, -1, 1])
     for slope in (1e-320, 1e-120):
         assert gflow.theory.nearly_orthogonal(data, [1.0, -1.0], slope).near == 0.0
+
+
+@pytest.mark.parametrize("method", ["DOP853", "RK45", "Radau", "waveform"])
+def test_one_that_is_held_at_zero_is_let_go_of_after_a_pause(method):
+    """Both sides are solutions: the one with the fewest active points is taken, told once."""
+    start = gflow.TwoLayerReLU([-1.0, -0.76], [[-0.3], [-0.73]], slope=-1.0)
+    data, options = ([[1.7]], [-0.05]), {"decay": 0.3, "method": method}
+    whole = gflow.integrate(start, data, 6.0, **options)
+    parts = gflow.integrate(start, data, 2.0, **options).extend(6.0)
+    assert whole.W[-1, 0] < -0.02
+    np.testing.assert_allclose(parts.W[-1], whole.W[-1], atol=1e-7)
+    assert len(whole.choices) == len(parts.choices) == 1
+    assert whole.choices["to"][0] == 0 and len(parts.events) == len(whole.events)

@@ -241,6 +241,8 @@ class Training:
         self.trainer, self.clock, self.steps = trainer, clock, steps
         self.path = Trajectory(trainer.m, trainer.d, trainer.theta, 0.0)
         self.record = Run(self.path, clock(steps), rules, None, progress)
+        self.timed = tuple(rule for rule in rules
+                           if rule.status == "wall_time" and not rule.locate)
         self.initial_pattern = self._pattern = trainer.pattern()
         self._theta = trainer.theta.copy()
         self._kept: dict[str, list[Any]] = {"step": [], "a": [], "W": [], "loss": []}
@@ -333,6 +335,9 @@ class Training:
                            "the loss became infinite or NaN; take a smaller lr")
             if self.record.interrupted:
                 raise Stop("interrupted")
+            if count == self.trainer.longest:
+                # Saved steps may be far apart, but the clock goes on.
+                self._stop_if_asked(self.timed, self.trainer)
             if self.record.meter:
                 step = self.trainer.step
                 self.record.meter.show(self.clock(step), self.record.count, step / self.steps)

@@ -7,7 +7,8 @@ from collections import Counter
 import numpy as np
 from numpy.polynomial.chebyshev import chebval
 
-from ..kernels.crossings import CROSS, ON_SURFACE
+from ..kernels.crossings import CROSS, ON_SURFACE, RELEASE_ABOVE, RELEASE_BELOW
+from ..problem.data import Arrangement
 from ..problem.norms import row_norms
 
 SIMULTANEOUS = 2e-12
@@ -51,3 +52,16 @@ def together(found: list[tuple[float, int, int, int]], W: np.ndarray, normal: np
                  if neuron != i or kind != CROSS or s <= own + rounding
                  or abs(float(normal[h] @ w)) <= edge]
     return found
+
+
+def one_way(contacts: list[tuple[int, int, int]], A: Arrangement) -> list[tuple[int, int, int]]:
+    """Contacts ``(neuron, hyperplane, kind)`` of an instant, less one of two releases to both sides
+    of a hyperplane: both are solutions, and the one with the fewest active points is taken."""
+    both = {contact[:2] for contact in contacts if contact[2] == RELEASE_BELOW} & {
+        contact[:2] for contact in contacts if contact[2] == RELEASE_ABOVE}
+    if not both:
+        return contacts
+    above = {h: np.sign(A.length[A.member[A.start[h]:A.start[h + 1]]]).sum() < 0 for _, h in both}
+    return [(i, h, kind) for i, h, kind in contacts if (i, h) not in both
+            or kind not in (RELEASE_BELOW, RELEASE_ABOVE)
+            or kind == (RELEASE_ABOVE if above[h] else RELEASE_BELOW)]

@@ -240,7 +240,8 @@ class Pattern:
         side = np.where(on == SLIDING, 0, np.where((on == ON) == (A.length[first] > 0), 1, -1))
         self.side, self.codes = side.astype(np.int8), codes.copy()
         self.on = self.activation.weights(codes)
-        self.rest = np.asarray(~W.any(axis=1))
+        # A leaky neuron with an output is held at w = 0, and may be let go of it.
+        self.rest = ~W.any(axis=1) & ((a == 0.0) | (not self.activation.slope))
         self.slides = {}
         for i in np.flatnonzero((side == 0).any(axis=1) & ~self.rest).tolist():
             size = float(np.sqrt(W[i] @ W[i]))

@@ -26,7 +26,7 @@ from .drift import Drift
 from .events import OFF, SLIDING
 from .gear import Gear
 from .held import Held
-from .instant import SIMULTANEOUS, together
+from .instant import SIMULTANEOUS, one_way, together
 from .pattern import Pattern, start, stop_at_zero, undecided
 from .run import Run
 from .standing import bury, fastest, last_piece
@@ -540,6 +540,7 @@ class Stepping:
         """Change the pattern at the present time."""
         state = self.state.copy()
         a, W = self.split(state)
+        contacts = one_way(contacts, self.data.arrangement)
         p, left = self.pulls(state, self.t), np.empty((0, 2), dtype=np.int64)
         if self.pattern.activation.slope:
             left = np.array([(i, h) for i, h, kind in contacts if kind in (
