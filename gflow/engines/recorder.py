@@ -12,7 +12,7 @@ from ..problem.norms import row_norms, unit_rows
 from .origin import Origin
 from .rules import State
 from ..problem.ragged import stacked
-from ..problem.words import short
+from ..problem.words import kind_of, short
 
 Quantities = Callable[[State], Mapping[str, Any]]
 """From a state to what is kept of it."""
@@ -67,7 +67,7 @@ def as_quantities(save: SaveLike) -> Quantities | None:
         return chosen
     names = [save] if isinstance(save, str) else save
     if not isinstance(names, list | tuple) or not all(isinstance(name, str) for name in names):
-        raise TypeError(f"save is a {type(save).__name__}: give a list of names among "
+        raise TypeError(f"save is {kind_of(save)}: give a list of names among "
                         f"{', '.join(QUANTITIES)}, or a callable of a State")
     if not names:
         raise ValueError(f"save is empty: name what to keep, among {', '.join(QUANTITIES)}, or "

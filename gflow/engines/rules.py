@@ -12,7 +12,7 @@ import numpy as np
 from ..problem.checks import flag
 from ..problem.field import Field
 from ..problem.value import lock
-from ..problem.words import cut, short
+from ..problem.words import cut, kind_of, short
 
 __all__ = ["Rule", "State", "as_rules"]
 
@@ -221,7 +221,7 @@ def _as_rule(rule: Test) -> Rule:
         missing = "parentheses" if "()" in example else "its number"
         raise TypeError(f"stop has {rule.__name__} without {missing}: write {example}")
     if not callable(rule):
-        raise TypeError(f"stop has a {type(rule).__name__}: give rules from gflow.stop, "
+        raise TypeError(f"stop has {kind_of(rule)}: give rules from gflow.stop, "
                         "callables of a State, or a list of these")
     name = getattr(rule, "__name__", type(rule).__name__)
     return Rule(rule, "callback", f"the callback {cut(str(name))} asked to stop")

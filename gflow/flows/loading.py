@@ -35,7 +35,7 @@ from ..problem.setting import Setting, as_decay
 from ..problem.smooth import Smooth, as_activation
 from ..problem.span import Span
 from ..problem.units import Units
-from ..problem.words import cut
+from ..problem.words import cut, kind_of
 from .archive import FORMAT, NOT_SUMMED, checksum, loss_ends
 from .discrete import Descent
 from .flow import Flow
@@ -179,7 +179,7 @@ def _rebuild(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Flow:
         raise ValueError("the checksum is another")
     for name, kind in TYPES.items():
         if type(header[name]) is not kind:
-            raise TypeError(f"{name} is a {type(header[name])}")
+            raise TypeError(f"{name} is {kind_of(header[name])}")
     data = Data(arrays["X"], arrays["y"])
     if header.get("bias", False):
         data = Data(arrays["X"][:, :-1], arrays["y"], bias=True)

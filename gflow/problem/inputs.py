@@ -14,7 +14,7 @@ from .data import Data, DataLike as DataLike, as_data, relabelled
 from .loss import SQUARE, Loss, as_labels, as_loss
 from .network import TwoLayer, TwoLayerReLU
 from .quiet import quiet
-from .words import kind_of
+from .words import counted, kind_of
 
 EPS = float(np.finfo(float).eps)
 ModelLike: TypeAlias = TwoLayer | tuple[ArrayLike, ArrayLike]
@@ -49,8 +49,9 @@ def model_and_data(model: ModelLike, data: DataLike) -> tuple[TwoLayer, Data]:
     if not isinstance(given, Data) and model.bias and data.d == model.d - 1:
         data = Data(*given, bias=True)
     if data.d != model.d:
-        raise ValueError(f"X has {data.d} columns but W has {model.d}: inputs and hidden weights "
-                         "must have the same dimension (Data(X, y, bias=True) appends a bias)")
+        raise ValueError(f"X has {counted(data.d, 'column')} but W has {model.d}: "
+                         "inputs and hidden weights must have the same dimension "
+                         "(Data(X, y, bias=True) appends a bias)")
     return model, data
 
 

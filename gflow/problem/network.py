@@ -20,7 +20,7 @@ from .norms import row_norms
 from .quiet import quiet
 from .smooth import ActivationLike, Smooth, as_activation
 from .value import Held
-from .words import short
+from .words import counted, short
 
 if TYPE_CHECKING:  # pragma: no cover
     import torch
@@ -483,6 +483,6 @@ def points_of(X: ArrayLike, d: int, bias: bool = False,
         raise ValueError(f"X[{k}, {d - 1}] = {points[k, -1]:g} stands where the network has its "
                          f"bias: give the {d - 1} inputs only, or 1 there")
     if points.shape[1] != d:
-        raise ValueError(f"X has {points.shape[1]} columns but W has {d}: inputs and hidden "
-                         "weights must have the same dimension")
+        raise ValueError(f"X has {counted(points.shape[1], 'column')} but W has {d}: "
+                         "inputs and hidden weights must have the same dimension")
     return points

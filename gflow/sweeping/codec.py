@@ -14,6 +14,7 @@ from typing import Any, Iterable, Mapping
 
 import numpy as np
 
+from ..problem.words import kind_of
 from .grid import RESERVED
 from .hashes import unpadded
 
@@ -55,7 +56,7 @@ def encode(result: Any, params: Iterable[str] = ()) -> tuple[str, dict[str, byte
     {'loss': 0.5, 'rate': inf, 'norms': array([1., 1.])}
     """
     if not isinstance(result, Mapping):
-        raise TypeError(f"run returned a {type(result).__name__}: return a mapping of names to "
+        raise TypeError(f"run returned {kind_of(result)}: return a mapping of names to "
                         "scalars and small arrays")
     taken = {*params, *RESERVED}
     scalars: dict[str, Any] = {}
@@ -155,7 +156,7 @@ def _more(value: Any) -> bool:
 
 def _array(name: str, value: Any) -> bytes:
     if _more(value):
-        raise TypeError(f"run returned {name!r} as a {type(value).__name__}, of which only the "
+        raise TypeError(f"run returned {name!r} as {kind_of(value)}, of which only the "
                         "entries would be kept: return np.asarray of it")
     if np.ma.is_masked(value):
         raise ValueError(f"run returned {name!r} with masked entries: fill them, or return the "
@@ -169,7 +170,7 @@ def _array(name: str, value: Any) -> bytes:
         raise ValueError(f"run returned {name!r} as a ragged list: return rectangular "
                          "arrays") from None
     if array.dtype.kind not in "biufcUS":
-        raise TypeError(f"run returned {name!r} as a {type(value).__name__}: return real numbers, "
+        raise TypeError(f"run returned {name!r} as {kind_of(value)}: return real numbers, "
                         "strings, None, or arrays of numbers")
     if not isinstance(value, np.ndarray) and not _kept(value, array):
         raise ValueError(f"run returned {name!r} as a list of which an array keeps something "

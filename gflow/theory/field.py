@@ -12,6 +12,7 @@ from ..kernels.crossings import ON_SURFACE
 from ..kernels.filippov import ROUNDING, box_least_squares
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
+from ..problem.words import counted
 
 BLOCK = 1 << 21
 """Pairs of a vector and a point that are held at a time."""
@@ -178,8 +179,8 @@ def leaked(data: Data, slope: float) -> Data:
 def _vectors_and_data(W: ArrayLike, data: DataLike, slope: float) -> tuple[np.ndarray, Data]:
     W, data = real_array(W, "W", 2), leaked(in_range(as_data(data)), slope)
     if W.shape[1] != data.d:
-        raise ValueError(f"X has {data.d} columns but W has {W.shape[1]}: inputs and vectors must "
-                         "have the same dimension")
+        raise ValueError(f"X has {counted(data.d, 'column')} but W has {W.shape[1]}: "
+                         "inputs and vectors must have the same dimension")
     return W, data
 
 

@@ -12,6 +12,7 @@ from ..problem.norms import row_norms
 from ..engines.record import Record
 from ..problem.quiet import quiet
 from ..problem.value import Value
+from ..problem.words import kind_of
 
 
 BATCH = 2_000_000
@@ -104,7 +105,7 @@ def local_lorentz(flow: Record, *, most: int = 1000) -> LocalLorentz:
     (True, True)
     """
     if not isinstance(flow, Record):
-        raise TypeError(f"flow is a {type(flow).__name__}: give a run, from gflow.integrate")
+        raise TypeError(f"flow is {kind_of(flow)}: give a run, from gflow.integrate")
     flow._whole("what the invariants of pairs need")
     first, second, start, end, complete = _meetings(_segments(flow), whole(most, "most"))
     times, where = np.unique(np.concatenate([start, (start + end) / 2, end]), return_inverse=True)

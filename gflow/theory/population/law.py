@@ -13,6 +13,7 @@ from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .kernels import covariance_root, held
 from ...problem.quiet import quiet
+from ...problem.words import counted, kind_of
 
 LARGEST_LOG = 700.0
 """Logarithms of weights up to this, and down to its negative, are in the range of doubles."""
@@ -130,7 +131,7 @@ def as_model(model: ModelLike) -> TwoLayerReLU:
             return TwoLayerReLU(model.a * scale, model.W * scale[:, None])
         return model
     if not isinstance(model, tuple | list) or len(model) != 2:
-        raise TypeError(f"model is a {type(model).__name__}: give a TwoLayerReLU or a pair (a, W)")
+        raise TypeError(f"model is {kind_of(model)}: give a TwoLayerReLU or a pair (a, W)")
     return TwoLayerReLU(*model)
 
 
@@ -147,8 +148,8 @@ def as_law(teacher: TeacherLike, Sigma: ArrayLike | None, d: int) -> Law:
         a, V = np.empty(0), np.empty((0, d))
         columns = beta.size
     if columns != d:
-        raise ValueError(f"teacher has {columns} inputs but W has {d} columns: they must be the "
-                         "same")
+        raise ValueError(f"teacher has {counted(columns, 'input')} but W has "
+                         f"{counted(d, 'column')}: they must be the same")
     return Law(root, beta, a, V @ root)
 
 
