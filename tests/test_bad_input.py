@@ -27,7 +27,7 @@ def refused(error, words, *args, **options):
     ([A], W, X, Y, ValueError, r"^a has shape \(1, 2\)"),
     (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),
     (A, W, X, [1, 0], ValueError, "^X has 3 rows but y has 2 entries"),
-    (A, W, [[1.0]] * 3, Y, ValueError, "^X has 1 columns but W has 2"),
+    (A, W, [[1.0]] * 3, Y, ValueError, "^X has 1 column but W has 2"),
     (A, W, X[0], Y, ValueError, r"^X has shape \(2,\).*np.asarray\(X\)\[None\] for one row$"),
     (A, W, X, [Y], ValueError,
      r"^y has shape \(1, 3\).*1 axis, such as np.asarray\(y\).ravel\(\)$"),
@@ -109,7 +109,7 @@ def test_not_a_pair(model, data, words):
     ({"max_events": True}, TypeError, "^max_events is True"),
     ({"max_events": 1.5}, TypeError, "^max_events is 1.5"),
     ({"max_events": "9"}, TypeError, "^max_events is '9'"),
-    ({"stop": 3}, TypeError, "^stop has a int"),
+    ({"stop": 3}, TypeError, "^stop has an int"),
     ({"stop": [lambda state: True, "late"]}, TypeError, "^stop has a str"),
     ({"stop": gflow.stop.loss_below}, TypeError, "^stop has loss_below without its number"),
 ])

@@ -62,7 +62,7 @@ def test_a_population_flow_that_cannot_make_a_step_says_so():
     (lambda exact: exact.early_polygon(gflow.TwoLayer([0.3], [[0.1, 0.2]], activation="gelu"),
                                        POINTS), "the activation is gelu"),
     (lambda exact: exact.early_polygon(([0.2], [[0.1]]), POINTS), "X has 2 columns but W has 1"),
-    (lambda exact: exact.one_point([1.0], [[1.0, 0.0]], [1.0], 1.0), "X has 1 columns but W has 2"),
+    (lambda exact: exact.one_point([1.0], [[1.0, 0.0]], [1.0], 1.0), "X has 1 column but W has 2"),
     (lambda exact: exact.released(W=[[-1.2, 0.9, 0.0]]), "X has 2 columns but W has 3")])
 def test_exact_cases_refuse_other_networks(make, what):
     with pytest.raises(ValueError, match=what):
