@@ -381,7 +381,7 @@ def test_figure(crossing):
     ({"steps": 10**30}, ValueError, "give 2\\^53 or less"),
     ({"steps": 10**13, "save_every": 1}, ValueError, "save fewer"),
     ({"eps": 0.0}, ValueError, "eps"), ({"save_every": 0}, ValueError, "save_every"),
-    ({"stop": 1e-3}, TypeError, "stop"), ({"data": ([[1.0]], [1.0])}, ValueError, "columns"),
+    ({"stop": 1e-3}, TypeError, "stop"), ({"data": ([[1.0]], [1.0])}, ValueError, "column"),
     ({"model": 3}, TypeError, "model"),
 ])
 def test_bad_input(teacher, bad, error, words):

@@ -25,7 +25,7 @@ def test_predictions_losses_residuals(flow):
         assert flow.test_loss(other)[j] == pytest.approx(flow(t).loss(other), rel=1e-13)
     np.testing.assert_allclose((flow.residuals**2).mean(axis=1) / 2, flow.loss, rtol=1e-12)
     assert flow.residuals.shape == (3, 3)
-    with pytest.raises(ValueError, match="columns"):
+    with pytest.raises(ValueError, match="1 column but"):
         flow.predict([[1.0]])
     with pytest.raises(TypeError, match="data is a float"):
         flow.test_loss(1.0)
