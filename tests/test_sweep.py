@@ -169,7 +169,7 @@ def test_arrays_without_axes_have_none_when_they_come_back(value):
 
 @pytest.mark.parametrize("result, sentence", [
     (5, "return a mapping"), ({1: 2}, "names are strings"), ({"n": 1}, "name of a parameter"),
-    ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "returned 'x' as an obj"),
+    ({"seed": 1}, "name of a parameter or of the seed"), ({"x": object()}, "'x' as an object"),
     ({"x": [[1], [1, 2]]}, "ragged"), ({"x": np.array([None])}, "returned 'x'"),
     ({"x": np.zeros(2 * 10 ** 7)}, "save large arrays"), ({"x": {}}, "returned 'x' as a dict"),
     ({"x": "a" * 10**8}, "save large arrays"), ({"\udcff": 1}, "cannot be written to a file"),
