@@ -29,7 +29,7 @@ STRONG = 1e3
 UNLIKE = 0.02
 """Part of the hyperplanes on which a pattern may differ from the one that it counts as, in the
 mean."""
-ASTRAY = 0.2
+MERGED = 0.2
 """The same times the strength of the kernel. A round multiplies an error by what the kernel is
 wrong by, over one and what it should be: where that is nothing, two percent of a strong kernel have
 rounds diverge."""
@@ -243,7 +243,7 @@ def _heaviest(mass: np.ndarray, side: np.ndarray, strength: float
     sample = side[:, ::side.shape[1] // SAMPLE + 1]
     sorted_side = sample[order].astype(np.float32)
     count, to = FEWEST, np.arange(order.size)
-    most = min(UNLIKE, ASTRAY / strength) * mass.sum()
+    most = min(UNLIKE, MERGED / strength) * mass.sum()
     while count < order.size:
         alike = product(sorted_side[:count], sorted_side[count:].T)
         unlike = (1.0 - alike.max(axis=0) / max(sample.shape[1], 1)) / 2
