@@ -23,9 +23,9 @@ FEW = 8
 """A neuron with more events than this part of the points has its outputs summed point by point."""
 
 BALANCED = 1.0 - 1e-14
-"""So much of its ``|w|`` is the ``|a|`` of a neuron that has equal ones, to rounding: ``a`` passes 0
-only if ``|w|`` shrinks by a factor of 7e6 first. On a ray no window lets it do so by more than exp
-of 12 (FADINGS); off it, it turns before."""
+"""So much of its ``|w|`` is the ``|a|`` of a neuron that has equal ones, to rounding: ``a`` passes
+0 only if ``|w|`` shrinks by a factor of 7e6 first. On a ray no window lets it do so by more than
+exp of 12 (FADINGS); off it, it turns before."""
 
 Sums = namedtuple("Sums", "moments outputs heights spent rooms logs")
 """What blocks of neurons add up to: second moments (B, g, d + 1, d + 1) of the neurons that go with
