@@ -192,7 +192,7 @@ def descend(model: ModelLike, data: DataLike, lr: float,
     saved = training.saved()
     times = np.array([clock(step) for step in saved["step"]])
     flow = Descent(data=data, path=training.path, times=times,
-                   events=training.record.event_table(), initial_pattern=training.initial_pattern,
+                   events=training.record.events(), initial_pattern=training.initial_pattern,
                    status=status, message=message, success=status not in FAILURES,
                    stats={**training.stats(), "method": f"{optimizer}, lr = {lr:g}"},
                    settings=settings, saved=saved, loss=loss, activation=model.activation,

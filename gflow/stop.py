@@ -29,6 +29,9 @@ SOONER = 0.5
 """Part of the time to the next waking after which a run is looked at again."""
 LOOKS = 1.05
 """Ratio of the times at which `settled` looks: the gradient costs as much as a short step."""
+WAITS = 1.15
+"""The same after a look at where neurons go, which costs as much as several steps. Larger: runs may
+end as much later than they could."""
 
 
 def _factory(example: str) -> Callable[[_Factory], _Factory]:
@@ -114,6 +117,7 @@ class _Ended:
         horizon = self.longer * state.t
         stand = Standstill(TwoLayerReLU(state.a, state.W), field, horizon)
         if not stand.rests(self.share):
+            self.next = max(self.next, WAITS * state.t)
             return False
         # Pulls that still move count where all depends on them.
         wakes = waking(stand, self.share, relaxing=False).time

@@ -28,6 +28,22 @@ def runs():
             for method in ("DOP853", "waveform")}
 
 
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.5])
+def test_it_is_the_same_however_many_neurons_are_looked_at_together(slope, monkeypatch):
+    model = gflow.TwoLayerReLU(MODEL.a, MODEL.W, slope=slope)
+    flow = gflow.integrate(model, DATA, 4.0, method="DOP853", rtol=1e-6)
+    # A wrong label is felt everywhere.
+    flow.data = gflow.Data(DATA.X, DATA.y + 1e-3 * (np.arange(20) == 3))
+    found = [flow.certificate()]
+    monkeypatch.setattr("gflow.flows.reference.CHUNK", 50)
+    monkeypatch.setattr("gflow.flows.audit.TOGETHER", 1)
+    found.append(flow.certificate())
+    assert found[0].doubts == found[1].doubts and "offset" in found[0].doubts
+    for name in ("defect", "lasting", "balance", "offset", "wrong_side", "multiplier", "energy"):
+        np.testing.assert_allclose(*(getattr(one, name) for one in found), rtol=1e-6, atol=1e-9,
+                                   err_msg=name)
+
+
 def test_neurons_that_stand_still_are_doubted(runs):
     norms, alive = runs["DOP853"].norms, living(runs["DOP853"])
     largest = sorted(alive, key=lambda i: -norms[-1, i])

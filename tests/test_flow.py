@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 import gflow
+from gflow.engines.events import KINDS
 from gflow.flows.archive import checksum
 from gflow.stop import gradient_below, loss_below, wall_time
 from problems import random_problem, reference, solve
@@ -405,3 +407,21 @@ def test_input_is_not_changed_and_not_shared():
 
 def test_runs_repeat_to_the_last_bit(flow):
     assert (solve(REF.problem, t_eval=REF.t).W == flow.W).all()
+
+
+def test_the_table_of_events_is_made_when_somebody_asks_for_it():
+    flow = gflow.integrate(gflow.init.balanced(6, 3, 0.1, rng=2),
+                           gflow.datasets.linear_teacher(20, 3, noise=0.5, rng=1), 15.0)
+    one = pickle.loads(pickle.dumps(flow))
+    for run in (flow, one):
+        assert "events" not in vars(run)
+        assert len(run.events) == run.stats["events"] > 0 and not run.events.flags.writeable
+        assert {kind: int((run.events["kind"] == kind).sum()) for kind in KINDS} == {
+            kind: run.stats[kind] for kind in KINDS}
+    assert np.array_equal(one.events, flow.events)
+    assert len(pickle.dumps(flow)) == len(pickle.dumps(pickle.loads(pickle.dumps(flow))))
+    # What tests put there instead stays, also in copies.
+    flow.events = flow.events[:1]
+    assert len(flow.events) == len(pickle.loads(pickle.dumps(flow)).events) == 1
+    with pytest.raises(AttributeError, match="part of a result"):
+        del flow.events

@@ -17,6 +17,7 @@ from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.setting import PLAIN, Setting
 from ..problem.smooth import Smooth
+from .events import count_kinds
 from .interrupts import Press, catching, leaving
 from .record import read_only
 from .run import OUTCOMES, Foreign, Run, Stop, asked
@@ -285,11 +286,10 @@ class Training:
 
     def stats(self) -> dict[str, Any]:
         """What the run cost, as of a flow."""
-        events, taken = self.record.event_table(), self.trainer.step
-        kinds = {kind: int((events["kind"] == kind).sum())
-                 for kind in ("activate", "deactivate", "slide", "release")}
+        events, taken = self.record.events(), self.trainer.step
         full = self.trainer.batch == self.trainer.y.size
-        return {"nfev": taken, "njev": 0, "steps": taken, "events": len(events), **kinds,
+        return {"nfev": taken, "njev": 0, "steps": taken, "events": len(events),
+                **count_kinds(events),
                 "ambiguous": 0, "switches": self.trainer.switches if full else None,
                 "wall_time": self.record.wall}
 

@@ -18,6 +18,16 @@ CHANGE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("before",
                    ("after", "i1")])
 """The same as engines record it."""
 
+MANY = 10_000
+"""Records that are made a table at the same time: of millions, what is made on the way then stays
+where it is quick to reach."""
+
+
+def _kinds(changes: np.ndarray) -> np.ndarray:
+    """Which of `KINDS` some records of dtype `CHANGE` are, shape (E,)."""
+    before, after = changes["before"], changes["after"]
+    return np.where(after == SLIDING, 2, np.where(before == SLIDING, 3, after != ON))
+
 
 def as_table(changes: np.ndarray) -> np.ndarray:
     """Records of dtype `CHANGE` as a table of dtype `EVENT`.
@@ -27,13 +37,12 @@ def as_table(changes: np.ndarray) -> np.ndarray:
     >>> as_table(np.array([(0.5, 1, 0, ON, SLIDING)], dtype=CHANGE))["kind"].tolist()
     ['slide']
     """
-    table = np.empty(len(changes), dtype=EVENT)
-    for name in ("time", "neuron", "point"):
-        table[name] = changes[name]
-    before, after = changes["before"], changes["after"]
-    table["to"] = after
-    kind = np.where(after == SLIDING, 2, np.where(before == SLIDING, 3, after != ON))
-    table["kind"] = np.array(KINDS)[kind]
+    table, kinds = np.empty(len(changes), dtype=EVENT), np.array(KINDS)
+    for first in range(0, len(changes), MANY):
+        some, rows = changes[first:first + MANY], table[first:first + MANY]
+        for name in ("time", "neuron", "point"):
+            rows[name] = some[name]
+        rows["to"], rows["kind"] = some["after"], kinds[_kinds(some)]
     return table
 
 
@@ -55,14 +64,19 @@ def codes_of(A: Arrangement, side: np.ndarray) -> np.ndarray:
 
 
 def count_kinds(events: np.ndarray) -> dict[str, int]:
-    """How many events there are of each kind.
+    """How many events there are of each kind, in a table of dtype `EVENT` or `CHANGE`.
 
     Examples
     --------
-    >>> count_kinds(np.empty(0, dtype=EVENT))
-    {'activate': 0, 'deactivate': 0, 'slide': 0, 'release': 0}
+    >>> count_kinds(np.array([(0.5, 1, 0, ON, SLIDING)], dtype=CHANGE))
+    {'activate': 0, 'deactivate': 0, 'slide': 1, 'release': 0}
     """
-    return {kind: int((events["kind"] == kind).sum()) for kind in KINDS}
+    if events.dtype == EVENT:
+        return {kind: int((events["kind"] == kind).sum()) for kind in KINDS}
+    counts = np.zeros(len(KINDS), dtype=np.int64)
+    for first in range(0, len(events), MANY):
+        counts += np.bincount(_kinds(events[first:first + MANY]), minlength=len(KINDS))
+    return dict(zip(KINDS, counts.tolist()))
 
 
 def point_codes(A: Arrangement, side: np.ndarray) -> np.ndarray:

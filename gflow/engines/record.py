@@ -20,7 +20,7 @@ from ..problem.ragged import is_ragged
 from ..problem.value import Fixed, fixed
 from ..problem.words import listed
 from .choices import CHOICE
-from .events import KINDS
+from .events import CHANGE, KINDS, as_table
 from .protocol import Path
 from ..problem.quiet import quiet
 from ..problem.setting import PLAIN, Setting
@@ -58,7 +58,11 @@ class Record:
         self.loss_function = loss
         self.activation, self.setting = activation, setting
         self.path = path
-        self.events = read_only(events)
+        # A table of millions of them is made once somebody asks for it.
+        if events.dtype == CHANGE:
+            self._changes = read_only(events)
+        else:
+            self.events = read_only(events)
         self.initial_pattern, self.choices = read_only(initial_pattern), read_only(choices)
         self.status, self.message, self.success = status, message, success
         self.stats, self.settings = fixed(stats), fixed(settings)
@@ -76,6 +80,8 @@ class Record:
         if name not in FALSIFIED and (name in self.__dict__ or hasattr(type(self), name)):
             raise AttributeError(f"{name} is part of a result and cannot be changed: keep what you "
                                  "make of it under a name of your own")
+        if name == "events":
+            self.__dict__.pop("_changes", None)
         super().__setattr__(name, value)
 
     def __delattr__(self, name: str) -> NoReturn:
@@ -86,15 +92,23 @@ class Record:
         """What cannot be computed again: pickles and copies are small."""
         cached = {name for name in self.__dict__
                   if isinstance(getattr(type(self), name, None), cached_property)}
+        if "_changes" not in self.__dict__:
+            cached.discard("events")
         return {name: value for name, value in self.__dict__.items() if name not in cached}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrays that come out of a pickle can be written to."""
         self.__dict__.update(state)
         self.path.freeze()
-        for array in (self.events, self.initial_pattern, self.choices, self.t,
+        events = state["_changes" if "_changes" in state else "events"]
+        for array in (events, self.initial_pattern, self.choices, self.t,
                       *(self.saved or {}).values()):
             read_only(array)
+
+    @cached_property
+    def events(self) -> np.ndarray:
+        """All events in time order, of dtype `gflow.engines.events.EVENT`."""
+        return read_only(as_table(self._changes))
 
     @cached_property
     @quiet
@@ -283,7 +297,7 @@ class Record:
                  f"  network   m={self.path.m}, d={self.path.d}; data n={self.data.n}",
                  f"  time      0 to {self.t_end:g} of {self.settings['t_max']:g}, "
                  f"{self.t.size} reported",
-                 f"  events    {len(self.events)}: {kinds}",
+                 f"  events    {self.stats['events']}: {kinds}",
                  f"  cost      {self.stats['nfev']} right-hand sides, {self.stats['steps']} steps"
                  f"{f' ({stiff} of Radau)' if stiff else ''}, "
                  f"{self.stats['wall_time']:.3g} s ({self.stats['method']})"]

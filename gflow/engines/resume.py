@@ -9,7 +9,7 @@ import numpy as np
 from ..problem.clock import Clock
 from ..problem.units import Units
 from .choices import CHOICE
-from .events import EVENT, SLIDING
+from .events import EVENT, SLIDING, as_table
 from .protocol import Engine
 from .record import Record
 from .origin import origin
@@ -78,17 +78,20 @@ def later(kept: np.ndarray, new: np.ndarray) -> np.ndarray:
 
 
 def joined(kept: np.ndarray, new: np.ndarray) -> np.ndarray:
-    """Events up to a time, and from there on; what both have at that time is there once.
+    """Events up to a time, of dtype `EVENT`, and from there on those that a run recorded; what both
+    have at that time is there once.
 
     Examples
     --------
+    >>> from gflow.engines.events import CHANGE
     >>> kept = np.array([(1.0, 0, 0, "activate", 1)], dtype=EVENT)
-    >>> new = np.array([(1.0, 0, 0, "activate", 1), (2.0, 0, 0, "deactivate", 0)], dtype=EVENT)
-    >>> joined(kept, new)["time"].tolist()
-    [1.0, 2.0]
+    >>> new = np.array([(1.0, 0, 0, 0, 1), (2.0, 0, 0, 1, 0)], dtype=CHANGE)
+    >>> joined(kept, new)["kind"].tolist()
+    ['activate', 'deactivate']
     """
     if not kept.size:
         return new
+    new = as_table(new)
     if not (new.size and new["time"][0] == kept["time"][-1]):
         return np.concatenate([kept, new])
     last = kept[kept["time"] == kept["time"][-1]]

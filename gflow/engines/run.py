@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from ..problem.field import Field
-from .events import CHANGE, as_table
+from .events import CHANGE
 from .interrupts import Press
 from .meter import Meter
 from .origin import origin
@@ -272,8 +272,12 @@ class Run:
         loss, gradient = measure(float(self.inside(t)), lambda: origin.paced(state()))
         return lambda: units.loss(loss()), lambda: units.gradient(gradient())
 
-    def event_table(self) -> np.ndarray:
-        """All events as a structured array in time order."""
+    def events(self) -> np.ndarray:
+        """All events in time order, of dtype `CHANGE`."""
         changes = np.concatenate([np.empty(0, dtype=CHANGE), *self.changes])
-        changes = changes[changes["time"] <= self.path.t_end]
-        return as_table(changes[np.argsort(changes["time"], kind="stable")])
+        times = np.ascontiguousarray(changes["time"])
+        if times.size and times.max() > self.path.t_end:
+            changes, times = (of[times <= self.path.t_end] for of in (changes, times))
+        if (times[1:] < times[:-1]).any():
+            changes = changes[np.argsort(times, kind="stable")]
+        return changes

@@ -65,7 +65,7 @@ class Margins:
         geometry = self.geometry
         around = (i, side, geometry.X, geometry.label, geometry.length, slide.hyperplanes,
                   slide.solve)
-        below, above, _ = multipliers(self.p, i, slide.sign, *around[1:])
+        below, above = multipliers(self.p, i, slide.sign, *around[1:])
         return below, above, multiplier_errors(self.error, *around)
 
     def leaves(self, margin: np.ndarray, band: float) -> float:

@@ -191,7 +191,7 @@ def solve(model: TwoLayer, data: Data, t_max: float, *, method: str = "auto",
         """The run, as far as ``path`` goes."""
         choices = later(chosen, choice_table(data.arrangement, engine.choices, run.outside,
                                              path.t_end))
-        events = joined(kept, run.event_table())
+        events = joined(kept, run.events())
         stats = {"nfev": engine.nfev, "njev": engine.njev, "steps": engine.steps,
                  "cut_steps": engine.cuts, "rejected_steps": engine.rejected,
                  "reduced_steps": engine.reduced, "stiff_steps": getattr(engine, "stiff", 0),

@@ -73,6 +73,12 @@ WORK = 4e8
 on wide networks fewer pieces, intervals and events are looked at."""
 STATES, INTERVAL = 35, 22
 """Of these states a piece takes so many at least, an interval about so many."""
+TOGETHER = 500_000
+"""Numbers of so many neurons at a time, about: all of them would not stay where they are quick to
+reach."""
+OUTSIDE = np.zeros(3)
+OUTSIDE[OFF], OUTSIDE[ON] = 1.0, -1.0
+"""A side is wrong by as much of ``w.x``, by code."""
 MANY, FEW = 100_000, 64
 """Numbers of which intervals are integrated: those of `FEW` neurons at least, of a half of them
 always, of the others in turn."""
@@ -325,7 +331,7 @@ class _Audit:
         count, nodes = len(look.ends), len(look.nodes)
         if count:
             self._follow(look, who, granted, *self._neurons(states[:2 * count], who),
-                         reference.see(states[2 * count:2 * count + nodes], who))
+                         states[2 * count:2 * count + nodes])
         contacts.look(which, moments, states[2 * count + nodes:], turning, self.asked_each)
         if not reference.smooth:
             # One state of each part between kinks, and those beside events.
@@ -381,15 +387,26 @@ class _Audit:
         return np.asarray((sight.z > -self.reference.band).any(axis=(0, 2)))
 
     def _follow(self, look: Look, who: np.ndarray, granted: float, first: np.ndarray,
-                last: np.ndarray, sight: Sight) -> None:
-        found, spread = defects(self.reference, look, first, last, sight)
+                last: np.ndarray, nodes: np.ndarray) -> None:
+        """Compare neurons ``first`` and ``last`` (I, s, d + 1) on intervals with what the field
+        says in the states ``nodes`` (J, m (d + 1))."""
+        reference = self.reference
+        all_, (a, W) = reference.see(nodes, who[:0]), reference.split(nodes)
+        some = max(1, TOGETHER // (len(nodes) * reference.n))
+        parts = []
+        for i in range(0, who.size, some):
+            own = who[i:i + some]
+            sight = reference.some(all_, a[:, own], W[:, own])
+            parts.append((*defects(reference, look, first[:, i:i + some], last[:, i:i + some],
+                                   sight), *self.offsets.effects(look, sight),
+                          (self._moving(sight) & (np.abs(sight.a).max(axis=0) > 0))[None]))
+        found, spread, *effects, moving = (np.concatenate(part, axis=1) for part in zip(*parts))
         for j in np.flatnonzero(look.crossed):
             # Those that have an event inside are not compared.
             upto = np.searchsorted(self.flow.events["time"], look.ends[j], side="right")
             found[j, np.isin(who, self.flow.events["neuron"][slice(*upto)])] = np.nan
         gone = self.gone[who]
-        living = np.tile((np.abs(sight.a).max(axis=0) > 0) & ~gone & self._moving(sight),
-                         (len(first), 1))
+        living = np.tile(moving[0] & ~gone, (len(first), 1))
         left = np.isnan(found).any(axis=2) & np.isfinite(first).all() & np.isfinite(last).all()
         seen = living & ~left
         self.shown += int(living.sum())
@@ -398,7 +415,7 @@ class _Audit:
         # Halves of an interval as the whole one.
         grants = 1 + spread / look.share[:, None] + look.blur[:, None] / self.step
         found /= grants[..., None]
-        self.offsets.add(look, sight, found, grants * row_norms(first), seen)
+        self.offsets.add(tuple(effects), found, grants * row_norms(first), seen)
         sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
@@ -435,14 +452,17 @@ class _Audit:
         a, z, norms = sight.a[j], sight.z[j], row_norms(sight.W[j])
         # A neuron that has reached w = 0 is on every hyperplane.
         known = (norms > np.maximum(AT_ZERO * np.abs(a), FEWER_DIGITS)) & ~self.gone
-        z = np.where(known[:, None], z, 0.0)
-        wrong = np.where(codes == ON, -z, np.where(codes == OFF, z, np.abs(z)))
+        if not known.all():
+            z = np.where(known[:, None], z, 0.0)
+        wrong = OUTSIDE[codes] * z
+        slide = codes == SLIDING
+        wrong[slide] = np.abs(z[slide])
         at = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
         if not (wrong[at] <= self.wrong or np.isnan(self.wrong)):
             self.wrong, self.pair = float(wrong[at]), (int(at[0]), int(at[1]))
-        there = (np.abs(z) <= self.reference.band) & (codes != SLIDING) & known[:, None]
-        there &= (self.reference.lengths > 0) & (a != 0)[:, None]
-        i, k = spread_out(np.argwhere(there), self.asked_each).T
+        i, k = np.divmod(np.flatnonzero(np.abs(z) <= self.reference.band), self.reference.n)
+        there = (codes[i, k] != SLIDING) & known[i] & (self.reference.lengths > 0)[k] & (a != 0)[i]
+        i, k = spread_out(np.column_stack([i, k])[there], self.asked_each).T
         if i.size:
             self.contacts.sides(state[None], np.zeros(i.size, dtype=int), i, k,
                                 np.full(i.size, t), codes[i, k], self.contacts.since(i, k, t),

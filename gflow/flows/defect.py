@@ -47,6 +47,11 @@ class Look(NamedTuple):
     crossed: np.ndarray
     share: np.ndarray
 
+    def summed(self, values: np.ndarray, by: np.ufunc = np.add) -> np.ndarray:
+        """``values`` (P, ...) of parts, or of nodes, put together on every interval, (I, ...)."""
+        of = self.of[::NODES] if len(values) < len(self.of) else self.of
+        return np.asarray(by.reduceat(values, np.flatnonzero(np.diff(of, prepend=-1)), axis=0))
+
 
 class Kinks(NamedTuple):
     """Times at which fields have a kink, the change of the slope of a field there at most, and
@@ -153,12 +158,10 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     D += turned
     along = each(reference.bent(sight)[1]) if reference.smooth else None
     slope = reference.velocities(a, W, D, along)
-    weights, of = each(look.weights), look.of[::NODES]
-    whole, spread = np.zeros(first.shape), np.zeros(first.shape[:2])
-    np.add.at(whole, of, np.einsum("pq,pqsc->psc", weights, slope))
-    np.add.at(spread, of, np.einsum("pq,pqs->ps", weights, each(reference.sensitivity(sight))))
-    seen = np.ones(first.shape[:2], dtype=bool)
-    np.logical_and.at(seen, of, good)
+    weights = each(look.weights)
+    whole = look.summed(np.einsum("pq,pqsc->psc", weights, slope))
+    spread = look.summed(np.einsum("pq,pqs->ps", weights, each(reference.sensitivity(sight))))
+    seen = look.summed(good, np.logical_and)
     size = reference.sizes(first)
     defect = np.divide(last - first - whole, size, out=np.zeros_like(first), where=size > 0)
     if reference.two_times:

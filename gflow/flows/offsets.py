@@ -43,15 +43,14 @@ class Offsets:
         self.reference, self.unit = reference, time or 1.0
         self.pieces: list[np.ndarray] = []
 
-    def add(self, look: Look, sight: Sight, defect: np.ndarray, divisor: np.ndarray,
+    def add(self, effects: tuple[np.ndarray, ...], defect: np.ndarray, divisor: np.ndarray,
             seen: np.ndarray) -> None:
         """Take in the intervals of a piece.
 
         Parameters
         ----------
-        look : Look
-        sight : Sight
-            At its nodes.
+        effects : tuple of ndarray
+            From `effects`, of the same neurons.
         defect : ndarray, shape (I, s, d + 1)
             Of neurons, over ``divisor``.
         divisor : ndarray, shape (I, s)
@@ -59,13 +58,8 @@ class Offsets:
         seen : ndarray of bool, shape (I, s)
             Which count.
         """
-        output, hidden = self._effects(look, sight)
+        output, hidden, slid = effects
         # Of neurons on hyperplanes fields are projected: these are left out.
-        near = np.abs(sight.z) <= self.reference.band
-        near[:, :, self.reference.lengths == 0] = False
-        slid = np.zeros(seen.shape, dtype=bool)
-        if not self.reference.smooth:
-            np.logical_or.at(slid, look.of, near.any(axis=2))
         scale = np.divide(1.0, divisor, out=np.zeros(divisor.shape),
                           where=seen & ~slid & (divisor > 0))[..., None]
         output, hidden = output * scale, hidden * scale
@@ -79,19 +73,23 @@ class Offsets:
                                      has.sum(axis=(0, 1)),
                                      np.sqrt(squares).max(axis=(0, 1), initial=0.0)]))
 
-    def _effects(self, look: Look, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    def effects(self, look: Look, sight: Sight) -> tuple[np.ndarray, ...]:
         """What pulls larger by 1 over ``unit`` do to output weights, and along their points to
-        hidden ones, (I, s, n), on intervals."""
-        slopes, outputs = self.reference.hears(sight)
-        parts = len(look.of) // NODES
-        weights = look.weights.reshape(parts, NODES) / self.unit
-        own = np.zeros((2, len(look.ends), *slopes.shape[1:]))
-        for each, values in zip(own, (outputs, slopes * sight.a[..., None])):
-            np.add.at(each, look.of[::NODES], np.einsum(
-                "pq,pqsn->psn", weights, values.reshape(parts, NODES, *values.shape[1:])))
+        hidden ones, (I, s, n), on intervals; and which neurons are on hyperplanes there, (I, s).
+        ``sight`` is that of some neurons, at the nodes."""
         reference = self.reference
+        slopes, values, sizes, lengths = reference.hears(sight)
+        shape = len(look.of) // NODES, NODES
+        weights = (look.weights / self.unit).reshape(shape)[..., None]
+        own = [look.summed(np.einsum("pqs,pqsn->psn", weights * each.reshape(*shape, -1),
+                                     of.reshape(*shape, *of.shape[1:])))
+               for each, of in ((sizes, values), (sight.a, slopes))]
+        own[0] *= lengths
+        near = np.abs(sight.z) <= reference.band
+        near[:, :, (reference.lengths == 0) | reference.smooth] = False
         moves = np.array(reference.moves, dtype=float) * reference.pace / reference.n
-        return own[0] * (0.0 if reference.two_times else moves[0]), own[1] * moves[1]
+        return (own[0] * (0.0 if reference.two_times else moves[0]), own[1] * moves[1],
+                look.summed(near.any(axis=2), np.logical_or))
 
     def found(self) -> tuple[int, float]:
         """The point whose offset explains most, and by how much it moves a neuron on an interval at

@@ -28,8 +28,9 @@ BESIDE = np.linspace(-1e-3, 1e-3, 16)
 """So far beside outputs, relative to them or to labels, losses are compared with their pulls."""
 SURELY = 4.0
 """Times the largest of these differences is what losses are rounded by."""
-CHUNK = 250_000
-"""Of neurons x points x states so many are in memory at once, beside what is asked for."""
+CHUNK = 16_000
+"""Of neurons x points x states so many are looked at at once, beside what is asked for: what is
+made of them on the way stays where it is quick to reach."""
 FEWER_DIGITS = float(np.finfo(float).tiny / np.finfo(float).eps)
 """Weights below this have lost digits to underflow (a neuron may shrink for ever)."""
 SUM_ROUNDING = 1e-13
@@ -133,23 +134,41 @@ class Reference:
         (J, m (d + 1))."""
         a, W = self.split(states)
         squares = a**2 + np.einsum("jmd,jmd->jm", W, W)
-        h, reach = np.empty((2, len(states), self.n))
-        step = max(1, CHUNK // (self.m * self.n))
+        h, reach = np.zeros((2, len(states), self.n))
+        step, some = max(1, CHUNK // (self.m * self.n)), max(1, CHUNK // self.n)
         for j in range(0, len(states), step):
-            rows = slice(j, j + step)
-            z = W[rows] @ self.X.T
-            if self.smooth:
-                seen = self.bends(z)
-            else:
-                # Who is off by less than errors may be on.
-                beside = self.band * np.sqrt(squares[rows])[..., None] * self.lengths
-                seen = np.where(z > beside, 1.0, np.where(z > -beside, self.near, self.steep))
-            reach[rows] = ((squares[rows] / 2)[:, None] @ seen)[:, 0]
-            h[rows] = (a[rows, None] @ self.field.activation(z))[:, 0]
+            for i in range(0, self.m, some):
+                own = slice(j, j + step), slice(i, i + some)
+                outputs, seen = self._puts_out(W[own], squares[own])
+                h[j:j + step] += (a[own][:, None] @ outputs)[:, 0]
+                reach[j:j + step] += ((squares[own] / 2)[:, None] @ seen)[:, 0]
         if who is not None:
             a, W = a[:, who], W[:, who]
-        return Sight(a, W, *self._stand(a, W), h, self.field.pulls(h),
-                     self.field.curvature(h) * reach * self.lengths)
+        if not self.smooth:
+            h *= self.lengths
+        return self._sight(a, W, h, self.field.pulls(h),
+                           self.field.curvature(h) * reach * self.lengths)
+
+    def some(self, sight: Sight, a: np.ndarray, W: np.ndarray) -> Sight:
+        """What is said of neurons ``a`` (J, s), ``W`` (J, s, d) of the states of a `Sight`."""
+        return self._sight(a, W, sight.h, sight.p, sight.error)
+
+    def _sight(self, a: np.ndarray, W: np.ndarray, *of_all: np.ndarray) -> Sight:
+        return Sight(a, W, *self._stand(a, W), *of_all)
+
+    def _puts_out(self, W: np.ndarray, squares: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """What the activation makes of weights ``W`` (J, s, d) at every point, and its slope there,
+        (J, s, n), or the larger one of two that it may have. If it has a kink, then at points of
+        length 1."""
+        if self.smooth:
+            z = W @ self.X.T
+            return np.asarray(self.field.activation(z)), self.bends(z)
+        z, beside = W @ self.unit.T, self.band * np.sqrt(squares)[..., None]
+        # Who is off by less than errors may be on.
+        seen = either(z > -beside, self.near, self.steep)
+        if self.near > 1.0:
+            seen[z > beside] = 1.0
+        return np.asarray(self.field.activation(z)), seen
 
     def _stand(self, a: np.ndarray, W: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """``size``, ``wide`` and ``z`` of a `Sight`."""
@@ -162,21 +181,22 @@ class Reference:
         """Fields (J, s, d), with ``on_plane`` (J, s, n) left out of the sums."""
         if self.smooth:
             return self.bent(sight)[0]
-        s = np.where(sight.z > 0, 1.0, self.field.activation.slope)
-        if on_plane is not None:
+        s = either(sight.z > 0, 1.0, self.field.activation.slope)
+        if on_plane is not None and on_plane.any():
             s[on_plane] = 0.0
         return np.asarray((s * sight.p[:, None, :]) @ self.X / self.n)
 
-    def hears(self, sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+    def hears(self, sight: Sight) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """Slopes and values (J, s, n) of the activation: what pulls move hidden and output weights
-        by."""
+        by. Values are over sizes (J, s) and lengths (n,)."""
         activation = self.field.activation
         if self.smooth:
             assert isinstance(activation, Smooth)
             z = sight.W @ self.X.T
-            return np.asarray(activation.derivative(z)), np.asarray(activation(z))
-        slopes = np.where(sight.z > 0, 1.0, activation.slope)
-        return slopes, slopes * sight.z * self.lengths * sight.wide[..., None]
+            return (np.asarray(activation.derivative(z)), np.asarray(activation(z)),
+                    np.ones_like(sight.wide), np.ones(self.n))
+        slopes = either(sight.z > 0, 1.0, activation.slope)
+        return slopes, slopes * sight.z, sight.wide, self.lengths
 
     def bends(self, z: np.ndarray) -> np.ndarray:
         """Slopes of a smooth activation, 1 at least: what errors of weights are multiplied by."""
@@ -194,7 +214,7 @@ class Reference:
 
     def sensitivity(self, sight: Sight) -> np.ndarray:
         """By how much fields move weights more, (J, s), if all weights are wrong by 1, relative."""
-        seen = np.where(sight.z > -self.band, self.near, self.steep)
+        seen = either(sight.z > -self.band, self.near, self.steep)
         moved = (seen @ (sight.error * self.lengths)[:, :, None])[:, :, 0] / self.n
         return np.asarray(self.pace * moved)
 
@@ -269,7 +289,7 @@ class Reference:
         seen = self.see(states[some], np.empty(0, dtype=np.intp))
         a, W = self.split(states[some])
         a, W, which = a[which, i][:, None], W[which, i][:, None], which.ravel()
-        return Sight(a, W, *self._stand(a, W), seen.h[which], seen.p[which], seen.error[which])
+        return self._sight(a, W, seen.h[which], seen.p[which], seen.error[which])
 
     def noise(self, sight: Sight, near: np.ndarray, normal: np.ndarray, held: np.ndarray
               ) -> np.ndarray:
@@ -408,3 +428,15 @@ class Reference:
         for j in np.flatnonzero(known & ((eta < 0) | (eta > 1)).any(axis=1)):
             out[j] = box_least_squares(base[j].copy(), V.copy(), jump[j].copy(), 0.0)[1]
         return out, known
+
+
+def either(mask: np.ndarray, yes: float, no: float) -> np.ndarray:
+    """One of two numbers wherever a mask says so.
+
+    Examples
+    --------
+    >>> either(np.array([True, False]), 1.0, 0.5).tolist()
+    [1.0, 0.5]
+    """
+    # A cast is several times as fast.
+    return mask.astype(float) if (yes, no) == (1.0, 0.0) else np.where(mask, yes, no)

@@ -148,8 +148,8 @@ def tighten(w, side, loose, normal, band):
         for h in range(begin, end if hits > 0 else begin):
             if loose[h]:
                 z = side[h] * row_dot(normal, h, w)
-                loose[h] = z <= band * size and z <= greater(
-                    ON_SURFACE, band * _across(h, side, normal)) * size
+                loose[h] = z <= ON_SURFACE * size or (
+                    z <= band * size and z <= band * _across(h, side, normal) * size)
 
 
 @leaf
@@ -207,18 +207,13 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
     -------
     below, above : arrays (q, s)
         ``|J| eta`` and ``|J| (1 - eta)``.
-    size : float
-        Magnitude of the terms, for rounding.
     """
     q, n = r.shape
     s = sliding.size
-    below = np.empty((q, s))
-    above = np.empty((q, s))
-    size = 0.0
-    # What a residual does to lam_c, and to the pulls of the points on the two sides of c.
+    below = np.zeros((q, s))
+    above = np.zeros((q, s))
+    # What a residual does to lam_c; and to the pulls of the points on the two sides of c.
     along = np.zeros((s, n))
-    minus = np.zeros((s, n))
-    plus = np.zeros((s, n))
     for k in range(n):
         h = label[k]
         if h < 0:
@@ -226,23 +221,21 @@ def multipliers(r, i, sign, side, X, label, length, sliding, solve):
         if side[i, h] == 0:
             for c in range(s):
                 if sliding[c] == h:
-                    if length[k] > 0.0:
-                        plus[c, k] = length[k] / n
-                    else:
-                        minus[c, k] = length[k] / n
+                    for j in range(q):
+                        pull = r[j, k] * (length[k] / n)
+                        if length[k] > 0.0:
+                            above[j, c] += pull
+                        else:
+                            below[j, c] += pull
         elif side[i, h] * length[k] > 0.0:
             for c in range(s):
                 along[c, k] = row_row(solve, c, X, k) / n
     for j in range(q):
-        total = 0.0
-        for k in range(n):
-            total += abs(r[j, k] * length[k]) if label[k] >= 0 else 0.0
-        size = greater(size, total / n)
         for c in range(s):
             lam = -row_row(r, j, along, c)
-            below[j, c] = sign * (row_row(r, j, minus, c) - lam)
-            above[j, c] = sign * (lam - row_row(r, j, plus, c))
-    return below, above, size
+            below[j, c] = sign * (below[j, c] - lam)
+            above[j, c] = sign * (lam - above[j, c])
+    return below, above
 
 
 @kernel

@@ -1,6 +1,10 @@
 """What a neuron adds to the outputs of the network at the nodes of a window."""
 
+from .algebra import lesser
 from .jit import leaf
+
+TOGETHER = 3
+"""Times at which a neuron is looked at together."""
 
 
 @leaf
@@ -41,26 +45,42 @@ def deposit(states, weight, rows, slope, z, h):
 
     The sign of ``w.x`` stands for the pattern: they differ where it is rounding.
     """
+    n, J = rows.shape[1], states.shape[0]
+    # Three times at once: points are read a third as often. Of fewer the last stands in.
+    for j in range(0, J, TOGETHER):
+        inputs(states, j, lesser(j + 1, J - 1), lesser(j + 2, J - 1), rows, z)
+        for i in range(lesser(TOGETHER, J - j)):
+            out = states[j + i, 0] * weight
+            if slope == 0.0:
+                for k in range(n):
+                    h[j + i, k] += out * (z[i, k] if z[i, k] > 0.0 else 0.0)
+            else:
+                for k in range(n):
+                    h[j + i, k] += out * (z[i, k] if z[i, k] > 0.0 else slope * z[i, k])
+
+
+@leaf
+def inputs(states, i, j, e, rows, z):
+    """Put ``w.x`` at three of the states in ``z`` (3, n)."""
     d, n = rows.shape
-    for j in range(states.shape[0]):
+    for k in range(n):
+        x = rows[0, k]
+        z[0, k], z[1, k], z[2, k] = states[i, 1] * x, states[j, 1] * x, states[e, 1] * x
+    fours = (d - 1) // 4
+    for q in range(fours):
+        c = 1 + 4 * q
+        i1, i2, i3, i4 = states[i, 1 + c], states[i, 2 + c], states[i, 3 + c], states[i, 4 + c]
+        j1, j2, j3, j4 = states[j, 1 + c], states[j, 2 + c], states[j, 3 + c], states[j, 4 + c]
+        e1, e2, e3, e4 = states[e, 1 + c], states[e, 2 + c], states[e, 3 + c], states[e, 4 + c]
         for k in range(n):
-            z[k] = states[j, 1] * rows[0, k]
-        fours = (d - 1) // 4
-        for q in range(fours):
-            c = 1 + 4 * q
-            one, two = states[j, 1 + c], states[j, 2 + c]
-            three, four = states[j, 3 + c], states[j, 4 + c]
-            for k in range(n):
-                z[k] = ((((z[k] + one * rows[c, k]) + two * rows[c + 1, k])
-                         + three * rows[c + 2, k]) + four * rows[c + 3, k])
-        for c in range(1 + 4 * fours, d):
-            along = states[j, 1 + c]
-            for k in range(n):
-                z[k] += along * rows[c, k]
-        out = states[j, 0] * weight
-        if slope == 0.0:
-            for k in range(n):
-                h[j, k] += out * (z[k] if z[k] > 0.0 else 0.0)
-        else:
-            for k in range(n):
-                h[j, k] += out * (z[k] if z[k] > 0.0 else slope * z[k])
+            x1, x2, x3, x4 = rows[c, k], rows[c + 1, k], rows[c + 2, k], rows[c + 3, k]
+            z[0, k] = (((z[0, k] + i1 * x1) + i2 * x2) + i3 * x3) + i4 * x4
+            z[1, k] = (((z[1, k] + j1 * x1) + j2 * x2) + j3 * x3) + j4 * x4
+            z[2, k] = (((z[2, k] + e1 * x1) + e2 * x2) + e3 * x3) + e4 * x4
+    for c in range(1 + 4 * fours, d):
+        i1, j1, e1 = states[i, 1 + c], states[j, 1 + c], states[e, 1 + c]
+        for k in range(n):
+            x = rows[c, k]
+            z[0, k] += i1 * x
+            z[1, k] += j1 * x
+            z[2, k] += e1 * x

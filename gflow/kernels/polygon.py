@@ -19,11 +19,11 @@ from .crossings import ON_SURFACE
 from .jit import kernel
 from .settling import change_side, settle
 from .filippov import ROUNDING
-from .algebra import dot, row_dot
+from .algebra import BLOCK, dot, row_dot
 from .slides import project, sliding_planes
 from .algebra import norm
 from .switch import sign_after
-from .watch import NEAR, scan
+from .watch import NEAR, along_all, scan
 
 SETTLED, STANDS, STUCK, FULL = 0, 1, 2, 3
 """How a neuron ends: on its last ray; at rest; in events without progress; no room for events."""
@@ -121,22 +121,21 @@ def watched(w, side, columns, axis, near, z):
 @kernel
 def first_of_all(w, F, side, columns, still, z, speed):
     """Ratio test over all hyperplanes: the first that ``w + s F`` meets, and ``s``."""
-    d, C = columns.shape
-    for h in range(C):
-        z[h] = 0.0
-        speed[h] = 0.0
-    for j in range(d):
-        along, drift = w[j], F[j]
-        for h in range(C):
-            z[h] += along * columns[j, h]
-            speed[h] += drift * columns[j, h]
+    C = side.size
+    along_all(w, columns, z)
+    along_all(F, columns, speed)
     best, plane = np.inf, -1
-    for h in range(C):
-        towards = -side[h] * speed[h]
-        if towards > still:
-            s = max(side[h] * z[h], 0.0)
-            if s < best * towards:
-                best, plane = s / towards, h
+    for begin in range(0, C, BLOCK):
+        # Few come before those that have been found: several at a time, without branches.
+        end, hits = min(begin + BLOCK, C), 0
+        for h in range(begin, end):
+            hits += (-side[h] * speed[h] > still) & (side[h] * z[h] < best * (-side[h] * speed[h]))
+        for h in range(begin, end if hits > 0 else begin):
+            towards = -side[h] * speed[h]
+            if towards > still:
+                s = max(side[h] * z[h], 0.0)
+                if s < best * towards:
+                    best, plane = s / towards, h
     return best, plane
 
 

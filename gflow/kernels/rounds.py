@@ -8,12 +8,12 @@ from collections import namedtuple
 
 import numpy as np
 
-from .algebra import norm
+from .algebra import lesser, norm, zero_rows
 from .crossings import tighten
 from .groups import goes_along, propagators
 from .jit import kernel, leaf, maker
 from .march import FINE, GROUPED, march
-from .outputs import correct, deposit
+from .outputs import TOGETHER, correct, deposit, inputs
 from .workspace import work_space
 
 PREPARE, MARCH, GATHER = 1, 2, 4
@@ -255,22 +255,23 @@ def gather(groups, N, V, on, rows, h):
     d, n = rows.shape
     J = h.shape[0]
     half = np.empty(d + 1)
-    z = np.empty(n)
+    v = zero_rows(TOGETHER, d + 1)
+    z = np.empty((TOGETHER, n))
     for g in range(N.shape[0]):
         carried = groups.bend[g] < np.inf
-        for j in range(J):
-            # v = sum a_i w_i is the first row of lam^T N lam.
-            for c in range(d + 1):
-                half[c] = 0.0
-                for b in range(d + 1 if carried else 0):
-                    half[c] += groups.lam[g, j, b, 0] * N[g, b, c]
-            for k in range(n):
-                z[k] = 0.0
-            for c in range(d):
-                v = V[g, j, c]
-                for b in range(d + 1 if carried else 0):
-                    v += half[b] * groups.lam[g, j, b, 1 + c]
+        for j in range(0, J, TOGETHER):
+            some = lesser(TOGETHER, J - j)
+            for i in range(some):
+                # v = sum a_i w_i is the first row of lam^T N lam.
+                for c in range(d + 1):
+                    half[c] = 0.0
+                    for b in range(d + 1 if carried else 0):
+                        half[c] += groups.lam[g, j + i, b, 0] * N[g, b, c]
+                for c in range(d):
+                    v[i, 1 + c] = V[g, j + i, c]
+                    for b in range(d + 1 if carried else 0):
+                        v[i, 1 + c] += half[b] * groups.lam[g, j + i, b, 1 + c]
+            inputs(v, 0, 1, 2, rows, z)
+            for i in range(some):
                 for k in range(n):
-                    z[k] += v * rows[c, k]
-            for k in range(n):
-                h[j, k] += on[g, k] * z[k]
+                    h[j + i, k] += on[g, k] * z[i, k]

@@ -4,7 +4,7 @@ import numpy as np
 
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW, multiplier_errors, multipliers
 from .jit import kernel, leaf, maker, summed
-from .algebra import lesser, orthogonalise, row_row
+from .algebra import lesser, long_dot, orthogonalise, row_row
 from .roots import led_away, taylor_exit
 
 WIDE = 3.0
@@ -26,22 +26,28 @@ def sliding_planes(side, planes, most):
 
 
 @leaf
-def project(planes, count, normal, D, P, basis):
-    """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals.
-
-    ``basis`` receives an orthonormal basis of the normals, and zeros if they are dependent.
-    """
-    p, d = D.shape
+def span(planes, count, normal, basis):
+    """Put an orthonormal basis of the normals of ``planes`` in ``basis`` (d, d), and zeros if they
+    are dependent; their rank."""
     rank = 0
     for q in range(count):
-        for c in range(d):
+        for c in range(normal.shape[1]):
             basis[rank, c] = normal[planes[q], c]
         # One normal is a basis as it is.
         if count == 1 or orthogonalise(basis, rank):
             rank += 1
     for q in range(rank, count):
-        for c in range(d):
+        for c in range(normal.shape[1]):
             basis[q, c] = 0.0
+    return rank
+
+
+@leaf
+def project(planes, count, normal, D, P, basis):
+    """Project the field ``D`` to ``P`` for sliding ``planes``; the rank of their normals, of which
+    ``basis`` receives a `span`."""
+    p, d = D.shape
+    rank = span(planes, count, normal, basis)
     for j in range(p):
         for c in range(d):
             P[j, c] = D[j, c]
@@ -53,25 +59,37 @@ def project(planes, count, normal, D, P, basis):
 
 
 @maker
-def keep_on(U, side, normal, of, slides):
+def keep_on(U, side, normal, of, first, slides):
     """Put the weights of neurons ``U`` (m, d + 1) back on the hyperplanes that they slide on, of
-    the patterns ``of`` (m,) that ``slides`` (G,) says do.
+    the patterns ``of`` (m,), with a neuron ``first`` (G,) of each, that ``slides`` (G,) says do.
 
     What they are off does not shrink when they do.
     """
     m, d = U.shape[0], U.shape[1] - 1
     planes = np.empty(d, np.int64)
     basis = np.empty((d, d))
-    w = np.empty((1, d))
-    kept = np.empty((1, d))
+    # Neurons of a pattern one after the other: they share the basis.
+    begin, row = np.empty(first.size + 1, np.int64), np.empty(m, np.int64)
+    for g in range(begin.size):
+        begin[g] = 0
     for i in range(m):
-        count = sliding_planes(side[i], planes, d) if slides[of[i]] else 0
-        if count > 0:
-            for c in range(d):
-                w[0, c] = U[i, 1 + c]
-            rank = project(planes, count, normal, w, kept, basis)
-            for c in range(d if rank < d else 0):
-                U[i, 1 + c] = kept[0, c]
+        begin[of[i] + 1] += 1
+    for g in range(first.size):
+        begin[g + 1] += begin[g]
+    for i in range(m):
+        row[begin[of[i]]] = i
+        begin[of[i]] += 1
+    for g in range(first.size):
+        if not slides[g]:
+            continue
+        rank = span(planes, sliding_planes(side[first[g]], planes, d), normal, basis)
+        # By now each begins where the next one did.
+        for e in range(begin[g - 1] if g > 0 else 0, begin[g] if rank < d else 0):
+            i = row[e]
+            for q in range(rank):
+                along = long_dot(basis, q, 0, U, i, 1, d)
+                for c in range(d):
+                    U[i, 1 + c] -= along * basis[q, c]
 
 
 @summed
@@ -155,7 +173,7 @@ def margins_beside(p, error, side, planes, sign, normal, X, label, length):
         along = row_row(basis, count, normal, planes[k])
         for c in range(d):
             row[0, c] = basis[count, c] / along
-        below, above, _ = multipliers(p, 0, sign[k], here, X, label, length, one, row)
+        below, above = multipliers(p, 0, sign[k], here, X, label, length, one, row)
         wrong[k] = multiplier_errors(error, 0, here, X, label, length, one, row)[0]
         for j in range(p.shape[0]):
             own[k, j] = above[j, 0] if side[k, planes[k]] > 0 else below[j, 0]

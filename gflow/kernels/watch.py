@@ -17,6 +17,26 @@ turns, from errors of the pulls alone (`gflow.engines.waveform.rounds.ALLOWANCE`
 
 
 @leaf
+def along_all(x, columns, z):
+    """Inner products ``z`` (C,) of ``x``, of which the first d numbers count, with ``columns``
+    (d, C)."""
+    d, C = columns.shape
+    for h in range(C):
+        z[h] = x[0] * columns[0, h]
+    fours = (d - 1) // 4
+    for q in range(fours):
+        c = 1 + 4 * q
+        one, two, three, four = x[c], x[c + 1], x[c + 2], x[c + 3]
+        for h in range(C):
+            z[h] = ((((z[h] + one * columns[c, h]) + two * columns[c + 1, h])
+                     + three * columns[c + 2, h]) + four * columns[c + 3, h])
+    for c in range(1 + 4 * fours, d):
+        more = x[c]
+        for h in range(C):
+            z[h] += more * columns[c, h]
+
+
+@leaf
 def scan(w, side, columns, axis, near, z):
     """Direction of a neuron, the hyperplanes near it, and how far it may turn.
 
@@ -43,19 +63,7 @@ def scan(w, side, columns, axis, near, z):
     size = norm(w)
     for c in range(d):
         axis[c] = w[c] / size
-    for h in range(C):
-        z[h] = 0.0
-    fours = d // 4
-    for q in range(fours):
-        c = 4 * q
-        one, two, three, four = axis[c], axis[c + 1], axis[c + 2], axis[c + 3]
-        for h in range(C):
-            z[h] = ((((z[h] + one * columns[c, h]) + two * columns[c + 1, h])
-                     + three * columns[c + 2, h]) + four * columns[c + 3, h])
-    for c in range(4 * fours, d):
-        along = axis[c]
-        for h in range(C):
-            z[h] += along * columns[c, h]
+    along_all(axis, columns, z)
     far = 2.0 if C <= NEAR else 0.4 * NEAR / C
     # Many hyperplanes are watched rather than that many short pieces are made (orthogonal data: a
     # neuron stays on every hyperplane that it has come to; a narrow cone: all of them are near).

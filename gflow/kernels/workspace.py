@@ -5,6 +5,7 @@ from collections import namedtuple
 import numpy as np
 
 from .jit import maker
+from .outputs import TOGETHER
 from .taylor import ORDER
 from .watch import NEAR
 
@@ -35,5 +36,5 @@ def work_space(p, d, C, n):
                 np.empty((d, d)), np.empty((d, d)), np.empty(d, np.int64), np.empty((d, p)),
                 np.empty(p),
                 np.empty(room, np.int64), np.empty(room), np.empty(room, np.int64),
-                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty(n),
+                np.empty(room, np.int8), np.empty(d), np.empty(d + 1), np.empty((TOGETHER, n)),
                 np.full(2, np.inf))

@@ -441,9 +441,10 @@ class Waveform:
     def take(self, U: np.ndarray, power: np.ndarray | None = None) -> None:
         """Neurons ``U`` in units of 2 to the ``power`` (m,), or the present ones, with mantissas
         near 1, on the hyperplanes that they slide on and on their invariant."""
-        slides = (self.side[self.patterns.first] == 0).any(axis=1)
+        of, first = self.patterns.of, self.patterns.first
+        slides = (self.side[first] == 0).any(axis=1)
         if slides.any():
-            keep_on(U, self.side, self.marcher.geometry.normal, self.patterns.of, slides)
+            keep_on(U, self.side, self.marcher.geometry.normal, of, first, slides)
         self.power = (self.power if power is None else power).copy()
         self.put_back(U, self.power)
         self.U = U

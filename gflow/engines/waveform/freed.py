@@ -157,12 +157,8 @@ class Freed:
         neurons that are active somewhere."""
         if self.marcher.activation.slope:
             return np.empty(0, dtype=np.int64)
-        moves = self._moves(side[patterns.first])[patterns.of]
+        moves = self.marcher.moves(side[patterns.first])[patterns.of]
         return np.flatnonzero(loose & (side != 0) & moves[:, None])
-
-    def _moves(self, side: np.ndarray) -> np.ndarray:
-        """Which patterns ``side`` (G, C) are not off at every point."""
-        return np.asarray(self.marcher.active(side).any(axis=1) | (side == 0).any(axis=1))
 
     def calm_choices(self, piece: Calm, near: np.ndarray, side: np.ndarray, patterns: Patterns,
                      field: Field, response: Quadratic) -> np.ndarray:
@@ -179,7 +175,7 @@ class Freed:
         window = Window(piece.t0, piece.t1, states[:, 0], power[0], near, np.empty(0), np.empty(0),
                         strength if bend is None else strength * bend.max(axis=0),
                         response.pulls(h))
-        error = self.marcher.errors(window, patterns.of, self.marcher.active(side[patterns.first]))
+        error = self.marcher.errors(window, patterns.of, side[patterns.first])
         return self.choices(window, side, error, lambda s: piece.states(np.array([s]))[:, 0])
 
     def _turns(self, i: np.ndarray, h: np.ndarray, window: Window, error: np.ndarray
@@ -237,7 +233,7 @@ class Freed:
         own, across, wrong = margins_beside(margins.p, margins.error, side, h, sign,
                                             self.marcher.geometry.normal, points.X, points.label,
                                             points.length)
-        asked = (now != 0) & (sign != 0) & np.isfinite(wrong) & self._moves(side)
+        asked = (now != 0) & (sign != 0) & np.isfinite(wrong) & self.marcher.moves(side)
         # As series, on their parts of the window.
         to, both = to_series(margins.fine), np.stack([own, across], axis=2)
         cut = np.flatnonzero((begin > -1.0) | (end < 1.0))

@@ -34,6 +34,8 @@ LOOSEST = 1e-5
 """Events of a neuron are located as for this ``rtol`` at least: they lie close to each other."""
 TAYLOR = 1e-2
 """Error of a piece of a neuron, over ``rtol``."""
+TOGETHER = 128
+"""Patterns whose sides are looked at as numbers at the same time."""
 NO_RELEASE = np.array([2.0, -1.0, 0.0])
 NO_EVENTS = np.empty((0, 6))
 
@@ -149,7 +151,7 @@ class Marcher:
         """Derivative of the activation at points (G, n) on the patterns ``side`` (G, C): 1 where
         they are active, the slope where not, 0 where they slide."""
         slope = self.activation.slope
-        z = side[:, self.planes] * self.signed
+        z = np.take(side, self.planes, axis=1) * self.signed
         seen: np.ndarray = (z > 0).astype(float)
         if slope:
             seen += slope * (z < 0)
@@ -189,21 +191,45 @@ class Marcher:
                           self.activation.slope, factor, np.zeros(self.data.n), 0.0)[2]
         return sizes[0], sizes[2]
 
-    def errors(self, window: Window, of: np.ndarray, on: np.ndarray) -> np.ndarray:
+    def moves(self, side: np.ndarray) -> np.ndarray:
+        """Which patterns ``side`` (G, C) are active somewhere, or slide, for a slope of 0."""
+        if not self.mixed:
+            return np.asarray((side >= 0).any(axis=1))
+        above, below = self.geometry.above > 0, self.geometry.below > 0
+        return np.asarray((side == 0).any(axis=1) | (side[:, above] > 0).any(axis=1)
+                          | (side[:, below] < 0).any(axis=1))
+
+    def errors(self, window: Window, of: np.ndarray, side: np.ndarray) -> np.ndarray:
         """``rtol sum |a_i| |w_i| |x_k|`` (n,) over the neurons that are active at point k, times
         the curvature of the loss there: by how much an error of ``rtol`` of every neuron moves the
         pull; and what else it is wrong by, over `RESIDUAL_ERROR`.
 
-        ``of`` (m,) are the patterns, and ``on`` (G, n) where each is active.
+        ``of`` (m,) are the patterns, on these sides (G, C).
         """
         U = window.U
         weight = np.abs(U[:, 0]) * np.sqrt(np.einsum("ic,ic->i", U[:, 1:], U[:, 1:]))
-        total = np.bincount(of, np.ldexp(weight, 2 * window.power), len(on))
+        total = np.bincount(of, np.ldexp(weight, 2 * window.power), len(side))
         # The strength of a window is the sum of these times curvatures of the loss.
         share = window.strength / max(float(total.sum()), np.finfo(float).tiny)
-        seen = (total @ np.abs(on)) * self.lengths
-        error = np.asarray(max(self.rtol, 1e-12) * share * seen)
+        error = np.asarray(max(self.rtol, 1e-12) * share * (self._seen(total, side) * self.lengths))
         return error + window.doubt / RESIDUAL_ERROR if window.doubt.size else error
+
+    def _seen(self, total: np.ndarray, side: np.ndarray) -> np.ndarray:
+        """The sum (n,) of ``total`` (G,) times the size of `active` over patterns ``side``."""
+        above, below = np.zeros(self.C), np.zeros(self.C)
+        # A few patterns at a time: an array of all that is made, and no number of it used twice,
+        # would cost more than the sum.
+        for first in range(0, len(side), TOGETHER):
+            some, own = total[first:first + TOGETHER], side[first:first + TOGETHER]
+            above += np.einsum("g,gh->h", some, (own > 0).astype(float))
+            if self.mixed:
+                below += np.einsum("g,gh->h", some, (own < 0).astype(float))
+        up, down = above[self.planes], below[self.planes]
+        seen = np.zeros(self.data.n)
+        seen[self.live] = np.where(self.signed > 0, up, down)
+        if self.activation.slope:
+            seen[self.live] += abs(self.activation.slope) * np.where(self.signed > 0, down, up)
+        return seen
 
     def begin(self, window: Window, side: np.ndarray, patterns: Patterns, times: np.ndarray,
               crew: Crew, wanted: bool, alone: bool = False) -> Frame:
@@ -266,8 +292,7 @@ class Frame:
             of, first, (own == 0).sum(axis=1), slot,
             np.empty((large.size, times.size, d + 1, d + 1)),
             np.empty((large.size, d)), np.full(large.size, np.inf))
-        on = marcher.active(own)
-        self.on, self.error = on[large], marcher.errors(window, of, on)
+        self.on, self.error = marcher.active(own[large]), marcher.errors(window, of, own)
         self.edges = blocks(m, marcher.C * d)
         self.states = np.empty((m if wanted else 0, times.size, d + 1))
         self.to_series = np.empty((0, 0)) if wanted else to_series(times.size - 1)
