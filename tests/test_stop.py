@@ -166,8 +166,8 @@ def test_converged_runs_stay():
 
 def test_converged_looks_where_neurons_go_now_and_then_only(monkeypatch):
     times, look = [], gflow.stop._Ended._by_structure
-    monkeypatch.setattr(gflow.stop._Ended, "_by_structure",
-                        lambda self, state, field: times.append(state.t) or look(self, state, field))
+    monkeypatch.setattr(gflow.stop._Ended, "_by_structure", lambda self, state, field: (
+        times.append(state.t) or look(self, state, field)))
     flow = gflow.integrate(gflow.init.balanced(60, 3, 1e-3, rng=2),
                            gflow.datasets.linear_teacher(60, 3, noise=0.5, rng=2), 1e6, rtol=1e-6,
                            stop=converged())
