@@ -87,7 +87,7 @@ def tie_into(bundles, of, U, first, side, columns, head):
     return B
 
 
-@kernel
+@leaf
 def look(w, side, columns, axis, closest, near, z):
     """`scan`, kept only as far as there is room: ``far`` is 0 if too many hyperplanes meet here."""
     d = w.size

@@ -106,7 +106,7 @@ def crossings(series, side, loose, band, normal, split, window):
     return _keep(who, what, when, first + window)
 
 
-@kernel
+@leaf
 def _scaled_reach(series, i, size):
     centre, reach = 0.0, 0.0
     for j in range(series.shape[0]):

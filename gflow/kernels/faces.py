@@ -16,7 +16,7 @@ Loops are spelled out: slices and array expressions are slow to compile.
 
 import numpy as np
 
-from .jit import kernel
+from .jit import kernel, leaf
 from .filippov import ROUNDING, box_least_squares
 from .algebra import orthogonalise, orthonormal_rows, row_dot, row_row
 
@@ -53,7 +53,7 @@ def orthogonal_plane(basis):
     return Q[d - 2:]
 
 
-@kernel
+@leaf
 def sort_by(key, index):
     """Sort ``index`` by ``key[index]``: heap sort in place."""
     n = index.size
@@ -201,7 +201,7 @@ def around(Z, V, J, m, faces, begin):
     return flat, base, shift
 
 
-@kernel
+@leaf
 def points_along(g, V, u, sigma, Z, faces, f, before, after, loose):
     """Whether ``g`` or ``-g`` lies in the face of signs ``sigma u``, and ``faces[f]`` on ``Z``.
 

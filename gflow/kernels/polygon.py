@@ -16,7 +16,7 @@ from collections import namedtuple
 import numpy as np
 
 from .crossings import ON_SURFACE
-from .jit import kernel
+from .jit import kernel, leaf, maker
 from .settling import change_side, settle
 from .filippov import ROUNDING
 from .algebra import BLOCK, dot, row_dot
@@ -54,7 +54,7 @@ Ray = namedtuple("Ray", "speed q across c P M goes")
 Work = namedtuple("Work", "w F e D P basis planes near axis z speed Z new field jump tally")
 
 
-@kernel
+@maker
 def work_space(C, d):
     """Arrays for any number of neurons."""
     room = C + NEAR + d + 1
@@ -65,7 +65,7 @@ def work_space(C, d):
                 np.empty(5, np.int64))
 
 
-@kernel
+@leaf
 def ray_time(a, q, b, p, c):
     """``|D| t`` from (a, q) to (b, p) with ``p > q`` on one ray of invariant ``c``, to rounding."""
     if q < 0.0 and p > 0.0:
@@ -77,7 +77,7 @@ def ray_time(a, q, b, p, c):
     return np.log1p((p - q) * (1.0 + slope) / (a + q))
 
 
-@kernel
+@leaf
 def on_ray(x, P, M, goes, w, q, e, out):
     """Put (a, w) at ``|D| t = x`` on a ray in ``out``, over exp of what is returned."""
     f = np.exp(-x)
@@ -93,7 +93,7 @@ def on_ray(x, P, M, goes, w, q, e, out):
     return factor
 
 
-@kernel
+@leaf
 def whole_field(side, planes, D):
     """Sum the field ``D`` (1, d) of a neuron from its sides."""
     C, d = planes.normal.shape
@@ -106,7 +106,7 @@ def whole_field(side, planes, D):
                 D[0, j] += pull * planes.normal[h, j]
 
 
-@kernel
+@leaf
 def watched(w, side, columns, axis, near, z):
     """Hyperplanes to look at from here, in ``near``: their number. See `scan`."""
     C = side.size
@@ -118,7 +118,7 @@ def watched(w, side, columns, axis, near, z):
     return C
 
 
-@kernel
+@leaf
 def first_of_all(w, F, side, columns, still, z, speed):
     """Ratio test over all hyperplanes: the first that ``w + s F`` meets, and ``s``."""
     C = side.size
@@ -139,7 +139,7 @@ def first_of_all(w, F, side, columns, still, z, speed):
     return best, plane
 
 
-@kernel
+@leaf
 def first_of_near(w, F, side, normal, still, near, count):
     """The same over ``count`` hyperplanes in ``near``."""
     best, plane = np.inf, -1
@@ -153,7 +153,7 @@ def first_of_near(w, F, side, normal, still, near, count):
     return best, plane
 
 
-@kernel
+@leaf
 def reach(w, F, axis):
     """Up to which ``s`` the ray ``w + s F`` stays so close to ``axis`` that it meets no hyperplane
     but the near ones (see `scan`)."""
@@ -181,21 +181,21 @@ def reach(w, F, axis):
     return -2 * c0 / bottom if bottom > 0.0 else np.inf
 
 
-@kernel
+@leaf
 def look(rescan, side, planes, work):
     """Find the hyperplanes to look at anew, if that is due."""
     if rescan:
         work.tally[NEARBY] = watched(work.w, side, planes.columns, work.axis, work.near, work.z)
 
 
-@kernel
+@leaf
 def refresh(side, planes, work):
     """Sum the field anew, free of the rounding of its changes."""
     whole_field(side, planes, work.D)
     work.tally[CHANGES] = 0
 
 
-@kernel
+@leaf
 def note(t, plane, code, events, tally):
     """Write down an event, if they are wanted; whether there was room."""
     count = tally[EVENTS]
@@ -207,7 +207,7 @@ def note(t, plane, code, events, tally):
     return True
 
 
-@kernel
+@leaf
 def land(u, sign, t, hit, tol, started, side, planes, events, work):
     """`settle` a neuron on every hyperplane that it lies on, ``hit`` among them.
 
@@ -248,7 +248,7 @@ def land(u, sign, t, hit, tol, started, side, planes, events, work):
     return after, rescan, True
 
 
-@kernel
+@leaf
 def heading(sign, size_w, side, planes, work):
     """Put the field that a neuron follows, on what it slides on, in ``work.F``; its norm."""
     w, F, D = work.w, work.F, work.D
@@ -267,7 +267,7 @@ def heading(sign, size_w, side, planes, work):
     return norm(F)
 
 
-@kernel
+@leaf
 def aim(sign, size_w, still, side, planes, work):
     """The ray from here, along ``work.F`` with its unit vector ``work.e``, and its end.
 
@@ -304,7 +304,7 @@ def aim(sign, size_w, still, side, planes, work):
     return speed, q, across, against, s, hit, complete
 
 
-@kernel
+@leaf
 def launch(a, speed, q, across, against, kind, offset):
     """The `Ray` from ``a`` and ``q = e.w``: kind and offset as for `follow`."""
     if kind >= 0.0:
@@ -317,7 +317,7 @@ def launch(a, speed, q, across, against, kind, offset):
     return Ray(speed, q, across, c, P, M, goes)
 
 
-@kernel
+@leaf
 def flight(a, s, hit, against, kind, ray):
     """How a ray that meets ``hit`` at ``s`` ends, where, after which ``|D| t``, and ``|a|`` there
     (if ``kind`` is negative)."""
@@ -343,7 +343,7 @@ def flight(a, s, hit, against, kind, ray):
     return RESTS if rests else MEETS, s, ray_time(a, q, b, p, c), b
 
 
-@kernel
+@leaf
 def emit(out, until, t, ray, goes, sign, power, times, states, logs, work):
     """States at ``times[out:]`` before ``until`` on a ray that begins at ``t``; the next out."""
     while out < times.size and (times[out] < until or until == np.inf):
@@ -355,7 +355,7 @@ def emit(out, until, t, ray, goes, sign, power, times, states, logs, work):
     return out
 
 
-@kernel
+@leaf
 def finish(status, u, a, sign, t, power, out, ray, times, states, logs, field, direction, tail,
            work):
     """The last ray, or the rest: what `follow` returns in ``u`` and the arrays that follow."""
@@ -385,7 +385,7 @@ def finish(status, u, a, sign, t, power, out, ray, times, states, logs, field, d
     tail[0], tail[1], tail[2], tail[3] = sign, rate, height + power * np.log(2.0), t
 
 
-@kernel
+@leaf
 def begin(u, side, first_side, planes, work):
     """Put a neuron where it is worked on, with its sides and its field; |w|."""
     w, tally = work.w, work.tally
@@ -407,7 +407,7 @@ def begin(u, side, first_side, planes, work):
     return size_w
 
 
-@kernel
+@leaf
 def follow(u, power, kind, offset, side, planes, times, states, logs, first_side, events,
            field, direction, tail, work):
     """Carry one neuron from time 0 to its last ray, or to where it stands still.
