@@ -4,7 +4,7 @@ import numpy as np
 
 from .crossings import RELEASE_ABOVE, RELEASE_BELOW, multiplier_errors, multipliers
 from .jit import kernel, leaf, maker, summed
-from .algebra import lesser, long_dot, orthogonalise, row_row
+from .algebra import BLOCK, lesser, long_dot, orthogonalise, row_row
 from .roots import led_away, taylor_exit
 
 WIDE = 3.0
@@ -15,13 +15,22 @@ WIDE = 3.0
 def sliding_planes(side, planes, most):
     """Put the hyperplanes of side 0 in ``planes``, at most ``most`` and what there is room for;
     their number."""
-    count = 0
-    h = 0
-    while count < most and count < planes.size and h < side.size:
-        if side[h] == 0:
-            planes[count] = h
-            count += 1
-        h += 1
+    count, C = 0, side.size
+    most = lesser(most, planes.size)
+    for begin in range(0, C, BLOCK):
+        if count >= most:
+            break
+        # Few are there: several at a time, without branches.
+        if begin + BLOCK <= C:
+            some = False
+            for h in range(BLOCK):
+                some |= side[begin + h] == 0
+            if not some:
+                continue
+        for h in range(begin, lesser(begin + BLOCK, C)):
+            if side[h] == 0 and count < most:
+                planes[count] = h
+                count += 1
     return count
 
 
