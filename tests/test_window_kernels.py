@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from gflow.engines.waveform.guess import DEGREE
 from gflow.engines.waveform.marcher import NEGLIGIBLE, Marcher
 from gflow.engines.waveform.tangent import Modes, Tangent, solve
+from gflow.engines.waveform.window import Window
 from gflow.engines.run import Stop
 from gflow.kernels import logs, neumann, pace
 from gflow.kernels.chebyshev import integration, monomials, to_series
@@ -53,6 +54,22 @@ def test_fields_along_normals(seed, n, d, slope):
             on = np.where(A.label != h, 0.0, np.where(A.length * side > 0, 1.0, slope))
             np.testing.assert_allclose(field[h], pull @ on, atol=1e-13)
             np.testing.assert_allclose([part[h] for part in wrong], size @ np.abs(on), rtol=1e-12)
+
+
+@given(SEEDS, st.integers(1, 12), st.sampled_from([3, 300]), st.sampled_from([0.0, 0.1, -0.5]))
+def test_what_errors_of_neurons_do_to_pulls(seed, n, m, slope):
+    rng = np.random.default_rng(seed)
+    data = points(rng, n, 3)
+    marcher, C = Marcher(data, 1e-6, Activation(slope)), len(data.arrangement.normal)
+    side = rng.integers(-1, 2, (m, C)).astype(np.int8)
+    U, power = rng.standard_normal((m, 4)), rng.integers(-3, 3, m)
+    sizes = np.abs(U[:, 0]) * np.linalg.norm(U[:, 1:], axis=1) * 4.0**power
+    window = Window(0.0, 1.0, U, power, *[np.empty(0)] * 3, 2.0 * sizes.sum())
+    wanted = 2e-6 * np.linalg.norm(data.X, axis=1) * (sizes @ np.abs(marcher.active(side)))
+    np.testing.assert_allclose(marcher.errors(window, np.arange(m), side), wanted, rtol=1e-12)
+    if slope == 0:
+        moves = marcher.active(side).any(axis=1) | (side == 0).any(axis=1)
+        assert (marcher.moves(side) == moves).all()
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])

@@ -48,6 +48,16 @@ def blocks(m: int, products: int) -> np.ndarray:
     return np.append(np.arange(0, m, size), m)
 
 
+def _along(total: np.ndarray, side: np.ndarray, now: int) -> np.ndarray:
+    """The sum (C,) of ``total`` (G,) over the patterns ``side`` (G, C) whose side is ``now``."""
+    # A few patterns at a time: an array of all, and no number of it used twice, would cost more
+    # than the sum.
+    parts = [np.einsum("g,gh->h", total[first:first + TOGETHER],
+                       (side[first:first + TOGETHER] == now).astype(float))
+             for first in range(0, len(side), TOGETHER)]
+    return np.asarray(parts[0] if len(parts) == 1 else np.sum(parts, axis=0))
+
+
 class Patterns(NamedTuple):
     """Which neurons share a pattern.
 
@@ -216,19 +226,13 @@ class Marcher:
 
     def _seen(self, total: np.ndarray, side: np.ndarray) -> np.ndarray:
         """The sum (n,) of ``total`` (G,) times the size of `active` over patterns ``side``."""
-        above, below = np.zeros(self.C), np.zeros(self.C)
-        # A few patterns at a time: an array of all that is made, and no number of it used twice,
-        # would cost more than the sum.
-        for first in range(0, len(side), TOGETHER):
-            some, own = total[first:first + TOGETHER], side[first:first + TOGETHER]
-            above += np.einsum("g,gh->h", some, (own > 0).astype(float))
-            if self.mixed:
-                below += np.einsum("g,gh->h", some, (own < 0).astype(float))
+        above = _along(total, side, 1)
+        if not self.mixed and self.all_live:
+            return np.asarray(above[self.planes])
+        below, slope = _along(total, side, -1), abs(self.activation.slope)
         up, down = above[self.planes], below[self.planes]
         seen = np.zeros(self.data.n)
-        seen[self.live] = np.where(self.signed > 0, up, down)
-        if self.activation.slope:
-            seen[self.live] += abs(self.activation.slope) * np.where(self.signed > 0, down, up)
+        seen[self.live] = np.where(self.signed > 0, up + slope * down, down + slope * up)
         return seen
 
     def begin(self, window: Window, side: np.ndarray, patterns: Patterns, times: np.ndarray,

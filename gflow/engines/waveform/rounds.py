@@ -135,8 +135,7 @@ def relax(frame: Any, guess: Guess, H: float, response: Any,
         outputs = frame.run(used)
         values, weight = response.pulls(outputs), response.curvature(outputs)
         push = defect = coarse @ values - used
-        sizes = size(np.vstack([defect, tail @ values]))
-        change, error = float(sizes[:-2].max()), float(sizes[-2:].sum()) / ALLOWANCE
+        change, error = float(size(defect).max()), float(size(tail @ values).sum()) / ALLOWANCE
         if newton and change > LATER * rtol:
             last = frame.tangent_after()
         if newton and change > ENOUGH * rtol:
