@@ -8,6 +8,7 @@ from hypothesis import assume, given
 
 import gflow
 from gflow.engines.waveform.marcher import Marcher
+from gflow.engines.waveform.window import Window
 from gflow.kernels import rounds
 from gflow.engines.run import Stop
 from problems import NAMES, problems, reference, relative_errors, same_events, solve
@@ -342,3 +343,21 @@ def test_slides_on_columns_of_unlike_size_end_in_time():
     certificate = flow.certificate()
     assert flow.stats["release"] > 20 and certificate.ok, certificate
     assert flow.certificate(200).ok, flow.certificate(200)
+
+
+def test_sides_are_the_same_in_whatever_order_windows_are_asked():
+    flow = gflow.integrate(gflow.init.balanced(30, 3, 1e-2, rng=1),
+                           gflow.datasets.linear_teacher(40, 3, noise=0.5, rng=2), 50.0,
+                           method="waveform", rtol=1e-6)
+    path, side, sides = flow.path, flow.path.first_side, []
+    for window in path.pieces:
+        sides.append(side)
+        if isinstance(window, Window):
+            side = side.copy()
+            for i, _, h, _, now in window.events:
+                side[int(i), int(h)] = now
+    order = np.random.default_rng(0).permutation(len(sides))
+    assert len(sides) > 20 and any((one != sides[0]).any() for one in sides)
+    for p in [*order, *order[::-1]]:
+        assert np.array_equal(path.side_at(p), sides[p]), p
+    assert np.array_equal(path.first_side, sides[0])

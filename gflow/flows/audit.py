@@ -391,6 +391,9 @@ class _Audit:
         """Compare neurons ``first`` and ``last`` (I, s, d + 1) on intervals with what the field
         says in the states ``nodes`` (J, m (d + 1))."""
         reference = self.reference
+        # Those of one pattern after the other: what they slide on is worked out once for all.
+        turn = np.argsort(self.codes[who].astype(float) @ self.marks, kind="stable")
+        who, first, last = who[turn], first[:, turn], last[:, turn]
         all_, (a, W) = reference.see(nodes, who[:0]), reference.split(nodes)
         some = max(1, TOGETHER // (len(nodes) * reference.n))
         parts = []

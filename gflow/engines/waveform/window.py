@@ -59,14 +59,20 @@ class Window:
 
     def sides(self, side: np.ndarray, t: float = np.inf) -> np.ndarray:
         """Sides (m, C) at ``t``, of neurons that begin the window on ``side``."""
-        log = self.events
-        log = log[(log[:, 2] >= 0) & (self.t0 + (log[:, 1] + 1) / 2 * (self.t1 - self.t0) <= t)]
-        side = side.copy()
-        side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
-        return side
+        when = self.t0 + (self.events[:, 1] + 1) / 2 * (self.t1 - self.t0)
+        return replayed(side, self.events[when <= t])
 
     def loose_on(self, shape: tuple[int, ...]) -> np.ndarray:
         """``loose`` as a mask (m, C)."""
         mask = np.zeros(shape, dtype=bool)
         mask.ravel()[self.loose] = True
         return mask
+
+
+def replayed(side: np.ndarray, log: np.ndarray) -> np.ndarray:
+    """Sides (m, C) after the events ``log`` (E, 5) of one window or several, in order; those of a
+    neuron that comes to rest stay."""
+    log = log[log[:, 2] >= 0]
+    side = side.copy()
+    side[log[:, 0].astype(int), log[:, 2].astype(int)] = log[:, 4]
+    return side

@@ -7,6 +7,7 @@ from contextlib import suppress
 from copy import copy
 from dataclasses import replace
 from functools import partial
+from operator import itemgetter
 from typing import Any, Callable
 
 import numpy as np
@@ -16,9 +17,11 @@ from ..run import Stop, Unreadable
 from .calm import Calm, Stretch
 from .crew import Crew
 from .marcher import Marcher
-from .window import Window
+from .window import Window, replayed
 from ...problem.quiet import quiet
 
+KEPT = 4
+"""Windows at whose starts sides are kept: certificates look back."""
 SHORT = (1e-12, 1e-9, 1e-6)
 """Where a run ends at w = 0 the energy is that of so much less of the end of its last window, a
 short one: the first that can be marched."""
@@ -54,15 +57,15 @@ class Windows:
         self.pieces: list[Window | Calm] = []
         self.clipped = np.inf
         self.first_side = side.copy()
-        # A window, and the sides at its start: the last that were asked for. Replaced as one and
-        # never changed, so that any number of threads may read it.
-        self._known = (0, self.first_side)
+        # Windows, and sides at their starts: of the first, and the last that were asked for.
+        # Replaced as one and never changed, so that any number of threads may read it.
+        self._known: tuple[tuple[int, np.ndarray], ...] = ((0, self.first_side),)
         self.frozen = False
         # Length of the window that was tried where the last one begins, as of `Trajectory`.
         self.hint, self._hinted = 0.0, -1.0
 
     def __getstate__(self) -> dict[str, Any]:
-        return self.__dict__ | {"_known": (0, self.first_side)}
+        return self.__dict__ | {"_known": ((0, self.first_side),)}
 
     @property
     def t_end(self) -> float:
@@ -90,7 +93,7 @@ class Windows:
         last = self.pieces[-1]
         assert isinstance(last, Window)
         last = replace(last, events=np.concatenate([last.events, events]))
-        self.pieces[-1], self._known = last, (0, self.first_side)
+        self.pieces[-1], self._known = last, self._known[:1]
         return last
 
     def tried(self, H: float) -> None:
@@ -110,7 +113,7 @@ class Windows:
             neurons, power = self.scaled(np.array(self.breaks[-2:-1]))
             self.origin = neurons[0], power[0]
             self.first_side = self.side_at(len(self.pieces) - 1)
-            self._known = (0, self.first_side)
+            self._known = ((0, self.first_side),)
             self.breaks, self.pieces = self.breaks[-2:], self.pieces[-1:]
 
     @quiet
@@ -220,13 +223,15 @@ class Windows:
     def side_at(self, p: int) -> np.ndarray:
         """Sides (m, C) at the start of window ``p``, replayed from the events; not to be written
         to."""
-        begin, side = self._known
-        if p < begin:
-            begin, side = 0, self.first_side
-        for window in self.pieces[begin:p]:
-            if isinstance(window, Window) and len(window.events):
-                side = window.sides(side)
-        self._known = (p, side)
+        known = self._known
+        begin, side = max((one for one in known if one[0] <= p), key=itemgetter(0))
+        logs = [window.events for window in self.pieces[begin:p]
+                if isinstance(window, Window) and len(window.events)]
+        if logs:
+            side = replayed(side, np.concatenate(logs))
+        if p > 0:
+            others = [one for one in known[1:] if one[0] != p]
+            self._known = (known[0], (p, side), *others[:KEPT])
         return side
 
     def last_sides(self, t: float, now: np.ndarray) -> Callable[[], np.ndarray]:
