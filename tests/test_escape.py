@@ -64,3 +64,12 @@ def test_saddle_to_saddle_by_construction():
         escalate((np.zeros((2, 2)), [1.0, 2.0]))
     with pytest.raises(ValueError, match="until = 1: it is a part"):
         escalate(POINTS, until=1.0)
+
+
+@pytest.mark.parametrize("long, large", [(1.0, 1e150), (1e150, 1.0), (1e149, 1e-149)])
+def test_building_up_takes_data_in_any_units(long, large):
+    plain = escalate(POINTS)
+    built = escalate((long * POINTS.X, large * POINTS.y), t_max=1e7 / long / large)
+    assert built.message == plain.message and built.verdict.kind == plain.verdict.kind
+    np.testing.assert_allclose(built.losses / large / large, plain.losses, rtol=1e-3)
+    np.testing.assert_allclose(built.rates / long / large, plain.rates, rtol=2e-2)
