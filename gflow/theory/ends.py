@@ -71,7 +71,8 @@ class Verdict(Value):
         Loss now, and where the pulls come to rest if no neuron wakes: NaN if that is not foreseen,
         far from an end of a loss that is not quadratic.
     global_minimum : float
-        Least loss over networks of any width: 0, or what labels of points on one ray leave.
+        Least loss over networks of any width: 0, or what labels of points on one ray leave, and
+        those of opposite points on more lines than dimensions.
     escapes : Escapes
         Directions of growth at the limit.
     strongest : float
