@@ -36,6 +36,11 @@ def test_nowhere_to_go():
     # It has a loss yet, and nothing in its way.
     with pytest.raises(ValueError, match="comes to the global minimum by itself"):
         escape(([0.5], [[0.3]]), ([[1.0]], [1.0]))
+    # What keeps it from there are small neurons, which shrink for ever.
+    small, twice = gflow.init.balanced(6, 1, 1e-3, rng=0), ([[1.0], [1.0]], [1.0, -1.0])
+    assert verdict(small, twice).spurious is False
+    with pytest.raises(ValueError, match="comes to the global minimum by itself"):
+        escape(small, twice)
     # Two labels at one point: the mean is the best there is.
     with pytest.raises(ValueError, match="global minimum|least loss"):
         escape(([1.0], [[0.75]]), ([[1.0], [1.0]], [1.0, 0.5]))

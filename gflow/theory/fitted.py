@@ -16,6 +16,8 @@ SLIGHT = 1e-10
 """Part of the largest pull below which that of a ray is rounding."""
 MOST = 0.9
 """Part of the loss that must be going."""
+REST = 1e-3
+"""Part of the loss that may still be lost at a rest."""
 
 
 def fit(stand: Standstill, best: float, rtol: float) -> Standstill | None:
@@ -35,6 +37,25 @@ def fit(stand: Standstill, best: float, rtol: float) -> Standstill | None:
             return stand
         stand = Standstill(stand.ahead, stand.field)
     return None
+
+
+def emptied(stand: Standstill) -> tuple[bool, bool, Standstill | None]:
+    """Whether small neurons matter to each other, whether a network rests, and if no neuron grows
+    there the network without what its small ones put out; None if that is the same."""
+    # For the square loss small neurons that only fit each other are too small to matter.
+    vague = stand.fitting and not is_quadratic(stand.field.loss)
+    rests = not vague and stand.rests(REST)
+    return vague, rests, stand.emptied if rests and not stand.growing.size else None
+
+
+def comes(stand: Standstill, best: float) -> bool:
+    """Whether a network comes to the loss ``best`` by itself: on its pattern, or when small neurons
+    have shrunk."""
+    if (stand.foreseen and stand.limit <= best + stand.known()
+            and balanced(stand, stand.pulls)):
+        return True
+    end = emptied(stand)[2]
+    return end is not None and fit(end, best, 0.0) is not None
 
 
 def there(stand: Standstill, best: float, rtol: float = 0.0) -> bool:
