@@ -100,7 +100,8 @@ def descend(model: ModelLike, data: DataLike, lr: float,
         As in `gflow.integrate`: factors of the steps of output and hidden weights; and weight
         decay, as a term of the gradient (``weight_decay`` of PyTorch's ``SGD`` and ``Adam``).
     schedule : callable, optional
-        From the number of a step, 0 first, to the factor of its size. Flow time adds up likewise.
+        From the number of a step, 0 first, to the factor of its size. Flow time adds up likewise,
+        and is laid out before the run: it is called for every step before the first one is taken.
     noise : float
         Standard deviation of Gaussian noise that is added to every label, anew in every step
         (label noise); drawn from ``rng``.
@@ -244,7 +245,9 @@ def _factors(schedule: Callable[[int], float], steps: int) -> np.ndarray:
     if not callable(schedule):
         raise TypeError(f"schedule is {short(schedule)}: give a function from the number of a step "
                         "to the factor of its size")
-    return np.array([positive(schedule(step), f"schedule({step})") for step in range(steps)])
+    # No list: a step of one takes four times the memory.
+    return np.fromiter((positive(schedule(step), f"schedule({step})") for step in range(steps)),
+                       dtype=float)
 
 
 def _fraction(value: object, name: str) -> float:

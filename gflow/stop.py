@@ -102,16 +102,22 @@ class _Ended:
         early = np.isfinite(self.longer) and not state.grad_norm < SUNK * self.top
         # At a rest the loss does not fall; looking further costs more.
         look = min(self.longer, 1.0)
-        if early or not look * state.t * state.grad_norm ** 2 < self.share * state.loss:
+        if early or not self._falls_little(state, look * state.t):
             return False
         return self._by_structure(state, state.field)
 
     def _by_gradient(self, state: State) -> bool:
         """Of a state without its data: going on as fast as now."""
         holds = (state.grad_norm < SUNK * self.top
-                 and self.longer * state.t * state.grad_norm ** 2 < self.share * state.loss)
+                 and self._falls_little(state, self.longer * state.t))
         self.since = min(self.since, state.t) if holds else np.inf
         return bool(state.t >= HELD * self.since)
+
+    def _falls_little(self, state: State, time: float) -> bool:
+        """Whether the loss that is lost in a ``time``, as fast as now, is below the share."""
+        g, loss = state.grad_norm, state.loss
+        # The square of a gradient may be beyond double precision where a loss is not.
+        return bool(time * g < self.share * (loss / g if g > 0 else loss))
 
     def _by_structure(self, state: State, field: Field) -> bool:
         horizon = self.longer * state.t

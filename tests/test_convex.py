@@ -195,3 +195,24 @@ def test_all_faces_are_looked_at_only_where_starts_show_nothing_more(monkeypatch
     assert early.certified and early.bound <= found.value < early.value < np.inf
     with pytest.raises(TypeError, match="complete is 'no'"):
         max_margin(DIRECTION, complete="no")
+
+
+def test_labels_that_no_network_has_at_opposite_points():
+    angle = np.deg2rad([0.0, 60.0, 120.0])
+    X = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    X = np.concatenate([X, -X])
+    odd = np.array([1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    with pytest.raises(ValueError, match="on 3 lines that span 2 dimensions.*no network interpol"):
+        least_norm((X, odd))
+    with pytest.raises(ValueError, match="points .* such as 0 and 3, .*no network separates"):
+        max_margin((X, odd))
+    # Even labels, and those of linear functions, can be had.
+    even, linear = np.array([1.0, -1.0, 1.0] * 2), X @ [2.0, -1.0]
+    for y in (even, linear, even + linear):
+        found = least_norm((X, y))
+        assert found.certified and np.abs(found.model(X) - y).max() < 1e-10
+    assert max_margin((X, even)).certified and max_margin((X, np.sign(linear))).certified
+    rng = np.random.default_rng(7)
+    X = rng.standard_normal((6, 2))
+    with pytest.raises(ValueError, match="6 lines"):
+        least_norm((np.concatenate([X, -X]), rng.standard_normal(12)))

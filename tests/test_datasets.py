@@ -12,6 +12,7 @@ from gflow import datasets
 from gflow.commands.parser import number
 from gflow.problem.data import Data
 from gflow.init import balanced, unbalanced
+from gflow.problem.network import TwoLayerReLU
 
 
 def early_direction(data):
@@ -179,6 +180,9 @@ def test_equal_seeds_do_not_tie_weights_to_points():
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entries"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [0, 0]}, ValueError, "beta is zero"),
     (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is an int"),
+    (datasets.relu_teacher,
+     {"n": 5, "d": 2, "teachers": TwoLayerReLU([1.0], [[1.0, 2.0]], bias=True)}, ValueError,
+     "^teachers has a bias"),
     (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": ([1.0], [[1.0]])}, ValueError,
      "dimension 1 but d = 2"),
 ])

@@ -196,6 +196,20 @@ def test_result_is_that_of_a_flow(teacher, tmp_path):
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_switches_are_those_of_all_steps(teacher, optimizer):
+    start, data = teacher
+    for lr, options in ((0.02, {}), (1.0, {"stop": gflow.stop.loss_below(0.2)}), (30.0, {}),
+                        (0.5, {"loss": "logistic"})):
+        if "loss" in options:
+            data = gflow.Data(data.X, np.sign(data.y))
+        for steps in (1, 2, 40):
+            twin = gflow.descend(start, data, lr, steps, optimizer=optimizer, save_every=1,
+                                 **options)
+            assert twin.stats["switches"] == len(twin.events)
+    assert len(twin.events) > 20
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
 def test_saving_and_pausing_change_nothing(teacher, optimizer, monkeypatch):
     start, data = teacher
     run = {"optimizer": optimizer, "batch": 5, "rng": 3}
@@ -345,8 +359,32 @@ def test_distances_of_runs_that_do_not_match(crossing, teacher):
         distances(flow, gflow.descend(gflow.init.balanced(20, 3, 0.1, rng=2), data, 0.1, 10))
     with pytest.raises(ValueError, match="runs of one network"):
         distances(flow, gflow.descend(teacher[0], data, 0.1, 10))
+    other = gflow.Data(data.X, data.y + 1e-3)
+    with pytest.raises(ValueError, match="runs on different data"):
+        distances(flow, gflow.descend(start, other, 0.1, 10))
+    with pytest.raises(ValueError, match="runs on different data"):
+        distances(flow, gflow.descend(start, gflow.Data(data.X[:9], data.y[:9]), 0.1, 10))
+    with pytest.raises(ValueError, match="different activations"):
+        leaky = gflow.TwoLayerReLU(start.a, start.W, slope=0.5)
+        distances(flow, gflow.descend(leaky, data, 0.1, 10))
+    signs = gflow.Data(data.X, np.sign(data.y))
+    with pytest.raises(ValueError, match="different loss"):
+        distances(gflow.integrate(start, signs, 1.0),
+                  gflow.descend(start, signs, 0.1, 10, loss="logistic"))
     # What the flow did not reach is left out.
     assert distances(flow, gflow.descend(start, data, 0.1, 200, save_every=50)).size == 3
+
+
+def test_a_schedule_is_called_once_a_step_before_them_all(crossing):
+    start, data, _ = crossing
+    called, seen = [], []
+
+    def rule(state):
+        seen.append(len(called))
+        return False
+
+    gflow.descend(start, data, 0.1, 5, schedule=lambda k: called.append(k) or 1.0, stop=rule)
+    assert called == list(range(5)) and set(seen) == {5}
 
 
 def test_figure(crossing):

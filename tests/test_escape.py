@@ -36,6 +36,11 @@ def test_nowhere_to_go():
     # It has a loss yet, and nothing in its way.
     with pytest.raises(ValueError, match="comes to the global minimum by itself"):
         escape(([0.5], [[0.3]]), ([[1.0]], [1.0]))
+    # What keeps it from there are small neurons, which shrink for ever.
+    small, twice = gflow.init.balanced(6, 1, 1e-3, rng=0), ([[1.0], [1.0]], [1.0, -1.0])
+    assert verdict(small, twice).spurious is False
+    with pytest.raises(ValueError, match="comes to the global minimum by itself"):
+        escape(small, twice)
     # Two labels at one point: the mean is the best there is.
     with pytest.raises(ValueError, match="global minimum|least loss"):
         escape(([1.0], [[0.75]]), ([[1.0], [1.0]], [1.0, 0.5]))
@@ -64,3 +69,12 @@ def test_saddle_to_saddle_by_construction():
         escalate((np.zeros((2, 2)), [1.0, 2.0]))
     with pytest.raises(ValueError, match="until = 1: it is a part"):
         escalate(POINTS, until=1.0)
+
+
+@pytest.mark.parametrize("long, large", [(1.0, 1e150), (1e150, 1.0), (1e149, 1e-149)])
+def test_building_up_takes_data_in_any_units(long, large):
+    plain = escalate(POINTS)
+    built = escalate((long * POINTS.X, large * POINTS.y), t_max=1e7 / long / large)
+    assert built.message == plain.message and built.verdict.kind == plain.verdict.kind
+    np.testing.assert_allclose(built.losses / large / large, plain.losses, rtol=1e-3)
+    np.testing.assert_allclose(built.rates / long / large, plain.rates, rtol=2e-2)

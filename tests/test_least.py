@@ -2,11 +2,13 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import minimize
 
 import gflow
 from gflow.problem.field import Field
 from gflow.theory import verdict
 from gflow.theory.least import least_loss, least_over
+from gflow.theory.opposite import ties_of
 
 from flat_losses import Huber, PseudoHuber, Quartic
 from losses import LogCosh, SquaredHinge, Tube
@@ -71,3 +73,55 @@ def test_where_outputs_and_labels_are_0_there_is_a_unit():
 
     field = Field(gflow.Data([[1.0]], [0.0]), Ahead())
     assert least_over(field, np.zeros(1), np.ones((1, 1))).change == pytest.approx(1.0, abs=1e-3)
+
+
+# Opposite points ----------------------------------------------------------------------------------
+
+def opposite(seed):
+    """Points on both sides of some lines, and what networks can put out there, by many neurons."""
+    rng = np.random.default_rng(seed)
+    d = int(rng.integers(1, 4))
+    X = rng.standard_normal((d + int(rng.integers(0, 3)), d))
+    both = rng.random(len(X)) < 0.8
+    X = np.concatenate([X, -X[both] * rng.uniform(0.5, 2.0, (both.sum(), 1)), 2.0 * X[:1]])
+    F = np.maximum(X @ rng.standard_normal((d, 4000)), 0.0)
+    U, s, _ = np.linalg.svd(F, full_matrices=False)
+    return X, rng.standard_normal(len(X)), U[:, s > 1e-9 * s[0]]
+
+
+@pytest.mark.parametrize("long, large", [(1.0, 1.0), (1e120, 1e-90), (1e-120, 1e90)])
+def test_at_opposite_points_outputs_are_tied(long, large):
+    tied = 0
+    for seed in range(40):
+        X, y, U = opposite(seed)
+        left = y - U @ (U.T @ y)
+        data = gflow.Data(long * X, large * y)
+        found = least_loss(Field(data)) / large**2
+        assert np.isclose(found, left @ left / (2 * len(y)), rtol=1e-9, atol=1e-25)
+        tied += ties_of(data.arrangement) is not None
+    assert 10 < tied < 35
+
+
+def test_at_opposite_points_other_losses_are_tied_too():
+    for seed in range(20):
+        X, y, U = opposite(seed)
+        field = Field(gflow.Data(X, y), PseudoHuber())
+        best = minimize(lambda c: (field.value(U @ c), -U.T @ field.pulls(U @ c) / len(y)),
+                        np.zeros(U.shape[1]), jac=True, options={"gtol": 1e-12}).fun
+        assert np.isclose(least_loss(field), best, rtol=1e-8, atol=1e-12)
+
+
+def test_the_best_network_at_opposite_points_is_no_spurious_end():
+    angle = np.deg2rad([0.0, 60.0, 120.0])
+    X = np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    data = gflow.Data(np.concatenate([X, -X]), [1.0, -1.0, 1.0, -1.0, 1.0, -1.0])
+    # Their best linear function is 0, and no even one is of use.
+    nothing = verdict(([0.0], [[0.0, 0.0]]), data)
+    assert nothing.kind == "local minimum" and nothing.spurious is False
+    assert nothing.global_minimum == pytest.approx(0.5, rel=1e-12)
+    rng = np.random.default_rng(0)
+    X = rng.standard_normal((4, 2))
+    data = gflow.Data(np.concatenate([X, -X]), rng.standard_normal(8))
+    built = gflow.experiments.escalate(data)
+    assert built.verdict.spurious is False and built.losses[-1] < 1.001 * least_loss(Field(data))
+    assert built.message == "no network of any width is better"

@@ -10,6 +10,9 @@ import gflow
 from gflow.datasets import linear_teacher
 from gflow.init import balanced, dominated, unbalanced
 from gflow.theory import population
+from gflow.theory.population import training
+from gflow.theory.population.law import as_law, as_model
+from gflow.theory.population.training import _Stepping
 
 SAMPLES = 10**6
 
@@ -185,6 +188,41 @@ def test_neuron_that_reaches_zero_stays_there():
     assert miss.W[-1, 0, 0] < -0.3
     still = population.flow(([1.0, 0.1], [[0.0, 0.0], [0.1, 0.0]]), [1.0, 0.0], 5.0)
     assert not still.W[:, 0].any() and (still.a[:, 0] == 1.0).all()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_derivatives_of_the_velocity_are_those_of_differences(seed):
+    rng = np.random.default_rng(seed)
+    m, d = 3, int(rng.integers(1, 4))
+    model = as_model((rng.standard_normal(m), rng.standard_normal((m, d))))
+    teacher = (rng.standard_normal(2), rng.standard_normal((2, d)))
+    law = as_law(teacher if seed % 2 else teacher[1][0], covariance(rng, d), d)
+    stepping = _Stepping(model, law, 1e-8)
+    state, step = stepping.state, 1e-6
+    differences = [(stepping.velocity(0.0, state + e) - stepping.velocity(0.0, state - e))
+                   / (2 * step) for e in step * np.eye(state.size)]
+    np.testing.assert_allclose(stepping.jacobian(0.0, state), np.transpose(differences),
+                               rtol=0, atol=1e-7 * np.abs(differences).max())
+
+
+@pytest.mark.parametrize("scale, t_max, steps", [(0.1, 3e4, 600), (10.0, 30.0, 600)])
+def test_late_and_large_flows_take_few_steps(scale, t_max, steps):
+    rng = np.random.default_rng(0)
+    W = scale * rng.standard_normal((5, 3))
+    a = np.sign(rng.standard_normal(5)) * np.linalg.norm(W, axis=1)
+    run = population.flow((a, W), [1.0, 0.0, 0.0], t_max)
+    assert run.success and run.stats["steps"] < steps
+    exact = population.flow((a, W), [1.0, 0.0, 0.0], t_max, rtol=1e-12)
+    assert run.loss[-1] == pytest.approx(exact.loss[-1], rel=1e-4)
+    assert np.abs(run.a[-1] - exact.a[-1]).max() < 1e-6 * np.abs(exact.a[-1]).max()
+
+
+def test_a_flow_that_cannot_get_to_its_end_says_so(monkeypatch):
+    monkeypatch.setattr(training, "LOOK", 60)
+    start = ([0.1, -0.1], [[0.1, 0.0], [-0.1, 0.0]])
+    run = population.flow(start, [2.0, 0.0], 1e300)
+    assert run.status == "stalled" and not run.success and "give a smaller t_max" in run.message
+    assert run.t_end > 1e6 and run.t[-1] == run.t_end and run.loss[-1] < 1e-30
 
 
 def test_times_and_bad_input():

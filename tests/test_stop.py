@@ -164,6 +164,20 @@ def test_converged_runs_stay():
         converged(-1.0)
 
 
+@pytest.mark.parametrize("rule", [converged, settled])
+@pytest.mark.parametrize("method", ["DOP853", "waveform"])
+def test_gradients_whose_squares_are_beyond_doubles_end_runs(method, rule):
+    start, data = gflow.init.balanced(6, 2, 1e-2, rng=0), gflow.datasets.orthogonal()
+    flow = gflow.integrate((1e75 * start.a, 1e75 * start.W), (data.X, 1e150 * data.y), 1e-146,
+                           stop=rule(), method=method)
+    assert flow.status == rule.__name__ and flow.loss[-1] < 1e-10 * flow.loss[0]
+    # So do states that are shown without their data.
+    test = rule()
+    seen = [test(State(t=t, a=np.ones(3), W=np.ones((3, 2)), loss=1e290, grad_norm=g, wall=0.0))
+            for t, g in ((1e-150, 1e225), (2e-150, 1e200), (1e-149, 1e200))]
+    assert seen[:2] == [False, False]
+
+
 def test_converged_looks_where_neurons_go_now_and_then_only(monkeypatch):
     times, look = [], gflow.stop._Ended._by_structure
     monkeypatch.setattr(gflow.stop._Ended, "_by_structure", lambda self, state, field: (

@@ -157,7 +157,7 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
     Raises
     ------
     TypeError, ValueError
-        If an argument is out of range, or the teacher has another input dimension.
+        If an argument is out of range, or the teacher has another input dimension, or a bias.
 
     References
     ----------
@@ -183,6 +183,9 @@ def relu_teacher(n: int, d: int, teachers: ModelLike | None = None, noise: float
             raise TypeError(f"teachers is {kind_of(teachers)}: give a TwoLayerReLU or a "
                             "pair (a, V)")
         teachers = TwoLayerReLU(*teachers)
+    if teachers.bias:
+        raise ValueError("teachers has a bias, a column of ones beside the inputs, and these "
+                         "points are Gaussian in every column: give a network without")
     if teachers.d != d:
         raise ValueError(f"teachers has input dimension {teachers.d} but d = {d}: "
                          "they must be the same")

@@ -63,7 +63,8 @@ class Trainer:
     loss : float
         On all points.
     switches : int
-        Changes of the pattern seen from one step to the next, with full batches.
+        Changes of the pattern seen from one step to the next, with full batches; those of the last
+        step are `last_switches`.
     """
 
     def __init__(self, model: TwoLayer, data: Data, kind: int, batch: int,
@@ -206,6 +207,13 @@ class Trainer:
         stays does not vanish at rest."""
         return float(row_norms(self.gradient(theta)[1] * (self.speeds > 0)))
 
+    def last_switches(self) -> int:
+        """Changes of the pattern that the last step made, and that no step has looked at yet."""
+        if self.field.activation.smooth or np.array_equal(self.theta, self.last):
+            return 0
+        Z = np.empty((self.y.size, self.m))
+        return int(forward(self.theta, self.m, self.X, self.on.copy(), True, Z)[1])
+
     def pattern(self) -> np.ndarray:
         """1 where neurons are active and 0 elsewhere, int8, shape (m, n); 0 if they are smooth."""
         if self.field.activation.smooth:
@@ -286,11 +294,13 @@ class Training:
 
     def stats(self) -> dict[str, Any]:
         """What the run cost, as of a flow."""
-        events, taken = self.record.events(), self.trainer.step
-        full = self.trainer.batch == self.trainer.y.size
+        events = self.record.events()
+        trainer, taken = self.trainer, self.trainer.step
+        full = trainer.batch == trainer.y.size
         return {"nfev": taken, "njev": 0, "steps": taken, "events": len(events),
                 **count_kinds(events),
-                "ambiguous": 0, "switches": self.trainer.switches if full else None,
+                "ambiguous": 0,
+                "switches": trainer.switches + trainer.last_switches() if full else None,
                 "wall_time": self.record.wall}
 
     def _reach(self, number: int) -> None:

@@ -7,6 +7,7 @@ from typing import NoReturn
 
 import numpy as np
 
+from ..problem.loss import loss_label
 from ..problem.network import ModelPath
 from ..problem.norms import row_norms
 from ..theory.ends import Verdict
@@ -139,7 +140,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     flow : Flow
         From `gflow.integrate`.
     twin : Flow
-        From `gflow.descend`, with the same start.
+        From `gflow.descend`, with the same start and the same data.
 
     Returns
     -------
@@ -152,7 +153,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
     TypeError
         If one is no run.
     ValueError
-        If the networks differ in shape or at the start.
+        If the networks differ in shape, activation or at the start, or the runs in data or loss.
 
     Examples
     --------
@@ -166,6 +167,7 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
         if not isinstance(run, Flow):
             raise TypeError(f"{name} is {kind_of(run)}: give a run, from gflow.integrate "
                             "or gflow.descend")
+    _same_problem(flow, twin)
     # A product of steps and a step size may pass t_max by rounding.
     times = np.minimum(twin.t[twin.t <= flow.t_end * (1 + 1e-12)], flow.t_end)
     path = flow(times)
@@ -179,3 +181,22 @@ def distances(flow: Flow, twin: Flow) -> np.ndarray:
         raise ValueError("the flow and the twin start from different weights: give runs of one "
                          "start")
     return np.asarray(apart / (size.max() or 1.0))
+
+
+def _same_problem(flow: Flow, twin: Flow) -> None:
+    """Refuse runs that go different ways whatever the steps are.
+
+    Raises
+    ------
+    ValueError
+        If they have unlike data, losses or activations. Speeds and decay are left to the user.
+    """
+    one, other = flow.data, twin.data
+    if not (np.array_equal(one.X, other.X) and np.array_equal(one.y, other.y)):
+        raise ValueError("the flow and the twin are runs on different data: give runs on the same "
+                         "points and labels")
+    for what, ours, theirs in (("loss", loss_label(flow.loss_function), loss_label(
+            twin.loss_function)), ("activation", flow.activation, twin.activation)):
+        if ours != theirs:
+            raise ValueError(f"the flow and the twin have different {what}s: give runs with one "
+                             f"{what}")

@@ -444,7 +444,8 @@ def step_sizes(flow: Flow, twins: Sequence[Flow], ax: Axes | None = None, **opti
     Raises
     ------
     TypeError, ValueError
-        If there are no twins, or they are no descents, or have another start than the flow.
+        If there are no twins, or they are no descents, or have another start than the flow, or
+        other data.
     """
     from ..flows.discrete import distances
     check_flow(flow)

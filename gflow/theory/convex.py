@@ -40,6 +40,7 @@ from .faces import checks
 from .fans import span
 from .field import in_range
 from .kinks import kinks_of
+from .opposite import interpolable, separable
 
 ROUNDS = 200
 """Rounds of adding cells, at most. Each adds one or more; a few tens are usual."""
@@ -373,8 +374,8 @@ def least_norm(data: DataLike, decay: float = 0.0, *, complete: bool = True) -> 
     Raises
     ------
     TypeError, ValueError
-        On bad input; without decay also if points on one ray, or a point 0, have labels that no
-        network has.
+        On bad input; without decay also if points on one ray, a point 0, or opposite points on more
+        lines than dimensions have labels that no network has.
     ImportError
         With decay, without Clarabel.
 
@@ -403,6 +404,8 @@ def least_norm(data: DataLike, decay: float = 0.0, *, complete: bool = True) -> 
         ratio = own.y / np.where(row_norms(own.X) > 0, row_norms(own.X), 1.0)
         alive = np.flatnonzero(~null)[_firsts(own, ratio, "no network interpolates")] \
             if not null.all() else np.empty(0, dtype=int)
+        if alive.size:
+            interpolable(data.X[alive], data.y[alive] / lengths[alive], alive)
     unit = float(np.abs(data.y[alive]).max(initial=0.0))
     if unit == 0.0:
         return _zero(data, float(data.y @ data.y) / (2 * data.n) if decay else 0.0,
@@ -454,7 +457,8 @@ def max_margin(data: DataLike, *, complete: bool = True) -> ConvexOptimum:
     Raises
     ------
     TypeError, ValueError
-        On bad input; if a point is 0, or points on one ray have different labels.
+        On bad input; if a point is 0, or points on one ray have different labels, or opposite
+        points on more lines than dimensions signs that no network has.
 
     References
     ----------
@@ -473,6 +477,7 @@ def max_margin(data: DataLike, *, complete: bool = True) -> ConvexOptimum:
         k = int(np.argmax(~np.isin(y, (-1.0, 1.0))))
         raise ValueError(f"label {k} is {data.y[k]:g}: margins need labels -1 and 1, or 0 and 1")
     rays = _rays(data, _firsts(data, y, "no network separates"))
+    separable(data.X[rays.keep], y[rays.keep], rays.keep)
     found = _optimise(rays.X, Goal(y[rays.keep], margin=True), flag(complete, "complete"))
     return _told(data, rays, found, 1 / rays.size, lambda cost: rays.size / (2 * cost))
 

@@ -37,7 +37,7 @@ from ..problem.value import Value
 from .escapes import Escapes, escapes_of, goal_of
 from .extremal import ExtremalVectors
 from .field import in_range
-from .fitted import balanced, fit, there
+from .fitted import REST, balanced, emptied, fit, there
 from .least import least_loss
 from .nearly import CLOSE, FLAT, flat_near
 from .standstill import MOVES, Standstill, plain_only
@@ -46,8 +46,6 @@ from .waking import waking
 KINDS = ("interpolation", "local minimum", "rest that no neuron leaves",
          "rest that neurons will leave", "on its way")
 """Kinds of a `Verdict`."""
-REST = 1e-3
-"""Part of the loss that may still be lost at a rest."""
 LEAVING = np.dtype([("neuron", "i8"), ("sign", "i1"), ("rate", "f8"), ("time", "f8"),
                     ("escape", "i8")])
 """Neurons that will leave a rest, see `Verdict`."""
@@ -71,7 +69,8 @@ class Verdict(Value):
         Loss now, and where the pulls come to rest if no neuron wakes: NaN if that is not foreseen,
         far from an end of a loss that is not quadratic.
     global_minimum : float
-        Least loss over networks of any width: 0, or what labels of points on one ray leave.
+        Least loss over networks of any width: 0, or what labels of points on one ray leave, and
+        those of opposite points on more lines than dimensions.
     escapes : Escapes
         Directions of growth at the limit.
     strongest : float
@@ -171,10 +170,7 @@ def judge_state(stand: Standstill, since: float = 0.0, rtol: float = 0.0) -> Ver
     best = min(least_loss(field), stand.loss)
     if (end := fit(stand, best, rtol)) is not None:
         return _fitted(stand, end, best, rtol)
-    # For the square loss small neurons that only fit each other are too small to matter.
-    vague = stand.fitting and not is_quadratic(field.loss)
-    rests = not vague and stand.rests(REST)
-    end = stand.emptied if rests and not stand.growing.size else None
+    vague, rests, end = emptied(stand)
     if end is None:
         end = stand
     elif (fitted := fit(end, best, rtol)) is not None:

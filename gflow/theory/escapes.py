@@ -18,7 +18,7 @@ from .extremal import ExtremalVectors, extremal_vectors
 from .faces import checks
 from .fans import Undecided
 from .field import in_range
-from .fitted import balanced, there
+from .fitted import comes, there
 from .kinks import kinks_of
 from .least import least_loss
 from .standstill import NONE, Standstill, plain_only
@@ -155,8 +155,7 @@ def escape(model: ModelLike | None, data: DataLike, size: float = 1e-3, *,
     best = least_loss(field)
     if there(stand, best):
         raise ValueError("this network is at the global minimum: there is nothing to escape from")
-    if (stand.foreseen and stand.limit <= best + stand.known()
-            and balanced(stand, stand.pulls)):
+    if comes(stand, best):
         raise ValueError("this network comes to the global minimum by itself, if its pattern "
                          "stays: there is nothing to escape from, so integrate it as it is")
     escapes, _ = escapes_of(stand)

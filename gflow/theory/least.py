@@ -11,6 +11,7 @@ from ..problem.field import Field
 from ..problem.loss import is_quadratic
 from ..problem.norms import row_norms
 from ..problem.theirs import theirs
+from .opposite import Ties, ties_of
 
 NOTHING = 1e-28
 """Losses of the points of a ray below this part of those at output 0 are rounding: squares of
@@ -30,8 +31,8 @@ FURTHEST = 2.0**500
 
 
 def least_loss(field: Field) -> float:
-    """The least loss over networks of any width: on distinct rays outputs are free, on one they are
-    proportional, and 0 at the origin.
+    """The least loss over networks of any width: on distinct rays outputs are free, but for those
+    that `gflow.theory.opposite` ties; on one they are proportional, and 0 at the origin.
 
     Examples
     --------
@@ -39,6 +40,18 @@ def least_loss(field: Field) -> float:
     >>> least_loss(Field(Data([[1.0], [1.0], [-1.0], [0.0]], [1.0, 2.0, 5.0, 0.5])))
     0.09375
     """
+    ties = ties_of(field.data.arrangement)
+    free = _on_rays(field)
+    if ties is None:
+        return free
+    if not is_quadratic(field.loss):
+        return max(free, _least_tied(field))
+    left, scale = _left_over(field, ties)
+    return free if left <= NOTHING * scale else free + left / field.data.n
+
+
+def _on_rays(field: Field) -> float:
+    """The least loss if outputs were free on distinct rays."""
     data, A = field.data, field.data.arrangement
     nothing = NOTHING if is_quadratic(field.loss) else EPS
     origin = A.label < 0
@@ -60,6 +73,51 @@ def least_loss(field: Field) -> float:
             value, zero = _total(field, own, slope * x), _total(field, own, np.zeros(own.size))
             total += 0.0 if value <= nothing * zero else value
     return total / data.n
+
+
+def _left_over(field: Field, ties: Ties) -> tuple[float, float]:
+    """What ties leave of the sum of quadratic losses, beside what rays leave, and the size of what
+    it is the rest of.
+
+    On each side of a line the best slope and the curvature are those of the ray; the differences of
+    the slopes are what is tied, and the cheapest change of both is shared out between the sides.
+    """
+    A, p = field.data.arrangement, field.first_pulls
+    apart, spread, unit = (np.empty(len(ties.lines)) for _ in range(3))
+    for k, c in enumerate(ties.lines):
+        best, soft, longest = [], [], []
+        for side in (1.0, -1.0):
+            own = np.flatnonzero((A.label == c) & (side * A.length > 0))
+            length = np.abs(A.length[own])
+            longest.append(float(length.max()))
+            x = length / longest[-1]
+            soft.append(1.0 / float(x @ x))
+            best.append(float(x @ p[own]) * soft[-1])
+        unit[k] = min(longest)
+        up, down = unit[k] / longest[0], unit[k] / longest[1]
+        apart[k] = best[0] * up - best[1] * down
+        spread[k] = np.sqrt(soft[0] * up**2 + soft[1] * down**2)
+    Q, _ = np.linalg.qr(ties.free * (unit / unit.max() / spread)[:, None])
+    seen = apart / spread
+    return float(((seen - Q @ (Q.T @ seen))**2).sum()) / 2, float((seen**2).sum()) / 2
+
+
+def _least_tied(field: Field) -> float:
+    """The least loss over all outputs of networks, by Newton steps; 0 if that is not found."""
+    A = field.data.arrangement
+    length = A.length / np.abs(A.length).max()
+    rays = np.stack([(A.label == c) * np.where(side * length > 0, np.abs(length), 0.0)
+                     for c in range(len(A.normal)) for side in (1.0, -1.0)], axis=1)
+    ties = ties_of(A)
+    assert ties is not None
+    # Slopes of the two sides: their sum is free, and their difference where nothing binds it.
+    tied = np.concatenate([2 * ties.lines, 2 * ties.lines + 1])
+    even = rays[:, 2 * ties.lines] + rays[:, 2 * ties.lines + 1]
+    odd = (rays[:, 2 * ties.lines] - rays[:, 2 * ties.lines + 1]) @ ties.free
+    F = np.concatenate([np.delete(rays, tied, axis=1), even, odd], axis=1)
+    size = np.sqrt((F**2).sum(axis=0))
+    found = least_over(field, np.zeros(field.data.n), F[:, size > 0] / size[size > 0])
+    return 0.0 if found is None else float(field.value(found.change))
 
 
 def _total(field: Field, own: np.ndarray, h: np.ndarray) -> float:

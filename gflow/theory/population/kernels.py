@@ -145,12 +145,7 @@ def arc_cosine_moments(W: ArrayLike, V: ArrayLike, Sigma: ArrayLike | None = Non
            [0. , 0.5]])
     """
     W, V, root = _two(W, V, Sigma)
-    w, v, w_norm, v_norm, angle = pairs(W, V)
-    p, q = unit_rows(w[:, None] + v), unit_rows(w[:, None] - v)
-    plane = p[..., :, None] * p[..., None, :] - q[..., :, None] * q[..., None, :]
-    M = ((np.pi - angle)[..., None, None] * np.eye(W.shape[1])
-         + np.sin(angle)[..., None, None] * plane) / (2 * np.pi)
-    M[(w_norm[:, None] * v_norm) == 0] = 0.0
+    M = moments(pairs(W, V))
     return held(root @ M @ root)
 
 
@@ -161,6 +156,16 @@ def pairs(W: np.ndarray, V: np.ndarray) -> Pairs:
     apart = np.sqrt(((w[:, None] - v)**2).sum(axis=-1))
     along = np.sqrt(((w[:, None] + v)**2).sum(axis=-1))
     return Pairs(w, v, w_norm, v_norm, 2 * np.arctan2(apart, along))
+
+
+def moments(at: Pairs) -> np.ndarray:
+    """Second moments (m, k, d, d) of `arc_cosine_moments` for Sigma = I."""
+    p, q = unit_rows(at.w[:, None] + at.v), unit_rows(at.w[:, None] - at.v)
+    plane = p[..., :, None] * p[..., None, :] - q[..., :, None] * q[..., None, :]
+    M = ((np.pi - at.angle)[..., None, None] * np.eye(at.w.shape[1])
+         + np.sin(at.angle)[..., None, None] * plane) / (2 * np.pi)
+    M[(at.w_norm[:, None] * at.v_norm) == 0] = 0.0
+    return np.asarray(M)
 
 
 def held(what: ArrayLike) -> np.ndarray:

@@ -11,7 +11,7 @@ from ...problem.inputs import ModelLike, TeacherLike, relu_only
 from ...problem.checks import non_negative, real_array
 from ...problem.network import TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
-from .kernels import covariance_root, held
+from .kernels import covariance_root, held, moments, pairs
 from ...problem.quiet import quiet
 from ...problem.words import counted, kind_of
 
@@ -164,6 +164,26 @@ def field_at(a: np.ndarray, W: np.ndarray, law: Law) -> np.ndarray:
     D = (D / (2 * np.pi) + law.beta @ law.root / 2) @ law.root
     D[~own.any(axis=1)] = 0.0
     return np.asarray(D)
+
+
+def slopes_at(a: np.ndarray, W: np.ndarray, law: Law) -> tuple[np.ndarray, np.ndarray]:
+    """How the population field changes with output weights (m, d, m) and with hidden ones
+    (m, d, m, d), without checks."""
+    m, root = len(a), law.root
+    seen = W @ root
+    rows, weights = np.concatenate([law.V, seen]), np.concatenate([law.a, -a])
+    at = pairs(seen, rows)
+    M = moments(at)[:, -m:]
+    by_a = -np.einsum("pq,jkqr,kr->jpk", root, M, seen)
+    by_W = -a[:, None, None] * M
+    # The half-space of a neuron turns with it.
+    sizes = np.where(at.w_norm > 0, at.w_norm, np.inf)[:, None]
+    turns = np.sin(at.angle) * (weights * at.v_norm) / sizes / (2 * np.pi)
+    across = unit_rows(at.v - np.cos(at.angle)[..., None] * at.w[:, None])
+    own = np.einsum("jk,jkp,jkq->jpq", turns, across, across) + turns.sum(axis=1)[
+        :, None, None] * (np.eye(W.shape[1]) - at.w[:, :, None] * at.w[:, None])
+    by_W[np.arange(m), np.arange(m)] += own
+    return by_a, np.einsum("pq,jkqr,rs->jpks", root, by_W, root)
 
 
 def loss_at(a: np.ndarray, W: np.ndarray, law: Law) -> float:

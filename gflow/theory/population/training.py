@@ -3,24 +3,34 @@
 from __future__ import annotations
 
 import time
+import warnings
 from functools import cached_property
 from typing import Any, Callable
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.integrate import DOP853, OdeSolution
+from scipy.integrate import DOP853, OdeSolution, Radau
+from scipy.linalg import LinAlgWarning
 from scipy.optimize import brentq
 
+from ...engines.gear import Gear
 from ...problem.balance import Balance
 from ...problem.checks import non_negative, one_or_more, positive
 from ...problem.inputs import EPS, ModelLike, TeacherLike, reported_times
 from ...problem.network import ModelPath, TwoLayer, TwoLayerReLU
 from ...problem.norms import row_norms, unit_rows
 from .kernels import held
-from .law import Law, as_law, as_model, field_at, loss_at
+from .law import Law, as_law, as_model, field_at, loss_at, slopes_at
 from ...problem.quiet import quiet
 from ...problem.value import Value, fixed, lock
 
+MESSAGES = {"finished": "reached t_max",
+            "step_too_small": "the step size fell below rounding at t = {:.6g}",
+            "stalled": "steps at t = {:.6g} are too short to get to t_max, as they are where "
+                       "rounding is all that moves: give a smaller t_max"}
+LOOK, MOST_STEPS = 500, 20_000
+"""So many steps after which a run that has not doubled its time is asked whether it gets to its end
+in so many of them: where what moves is rounding it does not."""
 SHIFTED = 0.1
 """A state that left its invariants by more than this part of ``rtol`` is put back at once."""
 
@@ -32,7 +42,8 @@ def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLi
 
     The limit of `gflow.integrate` for more and more Gaussian points: ``da_j/dt = w_j.D_j``,
     ``dw_j/dt = a_j D_j`` with the population `field`. There are no events; a neuron that reaches
-    ``w = 0`` stays there, as it does on data.
+    ``w = 0`` stays there, as it does on data. Steps are those of DOP853, and of Radau where the
+    flow is stiff: late, and from large starts.
 
     Parameters
     ----------
@@ -97,13 +108,15 @@ def flow(model: ModelLike, teacher: TeacherLike, t_max: float, *, Sigma: ArrayLi
 
 
 class _Stepping:
-    """Steps under way: those of SciPy's DOP853, with tolerances relative to every neuron."""
+    """Steps under way: those of SciPy's DOP853, or of Radau where these are limited by stability,
+    with tolerances relative to every neuron."""
 
     def __init__(self, model: TwoLayerReLU, law: Law, rtol: float) -> None:
         self.m, self.d, self.law, self.rtol = model.m, model.d, law, rtol
         self.state = np.concatenate([model.a, model.W.ravel()])
         self.rest = ~model.W.any(axis=1)
         self.balance = Balance(model.a, model.W)
+        self.gear = Gear("DOP853", self.state.size)
         self.breaks: list[float] = [0.0]
         self.pieces: list[Any] = []
         self.nfev = 0
@@ -120,6 +133,23 @@ class _Stepping:
         D[self.rest] = 0.0
         return np.concatenate([(W * D).sum(axis=1), (a[:, None] * D).ravel()])
 
+    def jacobian(self, t: float, state: np.ndarray) -> np.ndarray:
+        """Derivative of `velocity`; differences of it are noise where all is almost at rest."""
+        m, d = self.m, self.d
+        a, W = self.split(state)
+        D, (by_a, by_W) = field_at(a, W, self.law), slopes_at(a, W, self.law)
+        J, every = np.empty((m * (d + 1), m * (d + 1))), np.arange(m)
+        by_a[self.rest] = by_W[self.rest] = D[self.rest] = 0.0
+        J[:m, :m] = np.einsum("jp,jpk->jk", W, by_a)
+        out = np.einsum("jp,jpkq->jkq", W, by_W)
+        out[every, every] += D
+        J[:m, m:] = out.reshape(m, -1)
+        by_a *= a[:, None, None]
+        by_a[every, :, every] += D
+        J[m:, :m] = by_a.reshape(-1, m)
+        J[m:, m:] = (a[:, None, None, None] * by_W).reshape(m * d, -1)
+        return J
+
     def tolerance(self) -> np.ndarray:
         """Absolute tolerance of every component: relative to its neuron."""
         a, W = self.split(self.state)
@@ -129,15 +159,23 @@ class _Stepping:
 
     def integrate(self, t_max: float) -> str:
         """Step to the end; returns how it ended."""
-        stepper = None
+        with warnings.catch_warnings():
+            # Of steps that are too long for double precision, which are made again.
+            warnings.simplefilter("ignore", LinAlgWarning)
+            return self.march(t_max)
+
+    def march(self, t_max: float) -> str:
+        """What `integrate` does."""
+        stepper, h = None, None
         while self.breaks[-1] < t_max:
             t0 = self.breaks[-1]
             if stepper is None:
-                stepper = DOP853(self.velocity, t0, self.state, t_max, rtol=self.rtol / 2,
-                                 atol=self.tolerance())
+                stepper = self.stepper(t_max, h)
             stepper.step()
             if stepper.status == "failed":
                 return "step_too_small"
+            if self.stalls(t_max):
+                return "stalled"
             dense = stepper.dense_output()
             t1 = self.stop(dense, t0, stepper.t)
             self.pieces.append(dense)
@@ -145,11 +183,31 @@ class _Stepping:
             self.state = dense(t1)
             shift = self.balance.restore(*self.split(self.state))
             self.split(self.state)[1][self.rest] = 0.0
-            if t1 < stepper.t or shift > SHIFTED * self.rtol:
+            shifted = self.gear.shift(stepper, t_max - t1)
+            h = stepper.h_abs if t1 == stepper.t else None
+            if shifted and h is not None:
+                h = self.gear.first(h)
+            if shifted or t1 < stepper.t or shift > SHIFTED * self.rtol:
                 stepper = None
             else:
                 stepper.atol = self.tolerance()
         return "finished"
+
+    def stalls(self, t_max: float) -> bool:
+        """Whether steps have become too short to get to the end."""
+        if len(self.pieces) % LOOK or not self.pieces:
+            return False
+        before, now = self.breaks[-1 - LOOK], self.breaks[-1]
+        return now < 2 * before and t_max - now > MOST_STEPS / LOOK * (now - before)
+
+    def stepper(self, t_max: float, h: float | None) -> DOP853 | Radau:
+        """A fresh stepper from the present state, with a first step ``h`` if there is one."""
+        t0 = self.breaks[-1]
+        options = {"rtol": self.rtol / 2, "atol": self.tolerance(),
+                   "first_step": None if h is None else min(h, t_max - t0)}
+        if self.gear.stiff:
+            return Radau(self.velocity, t0, self.state, t_max, jac=self.jacobian, **options)
+        return DOP853(self.velocity, t0, self.state, t_max, **options)
 
     def stop(self, dense: Any, t0: float, t1: float) -> float:
         """When the first neuron reaches w = 0 in a step, and mark it; the end if none does."""
@@ -184,7 +242,8 @@ class PopulationFlow(Value):
     t_end : float
         Time reached.
     status, message : str
-        "finished", or "step_too_small", and the same as a sentence.
+        "finished", "step_too_small", or "stalled" where far too many steps would be needed, as
+        for the rounding that is left at rest; and the same as a sentence.
     success : bool
         Whether ``t_max`` was reached.
     stats : dict
@@ -197,8 +256,7 @@ class PopulationFlow(Value):
         self._path, self._m, self._loss_at = path, m, loss
         self.t_end, self.status, self.stats = t_end, status, fixed(stats)
         self.success = status == "finished"
-        self.message = ("reached t_max" if self.success else
-                        f"the step size fell below rounding at t = {t_end:.6g}")
+        self.message = MESSAGES[status].format(t_end)
         reached = times[times <= t_end]
         self.t = reached if self.success else np.append(reached, t_end)
         self.lock()
