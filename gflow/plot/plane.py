@@ -17,7 +17,7 @@ from .picture import Neurons, Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
 from .style import (DASHES, EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark,
-                    some)
+                    powers, some)
 from .targets import inputs_of
 
 
@@ -63,6 +63,7 @@ class NeuronsPicture(Picture):
         self.artists = list(self.cloud.artists)
         one, two = self.plane.labels()
         ax.set(aspect="equal", xlabel=one, ylabel=two)
+        powers(ax)
         if self.times is not None:
             self._reach(max(self._far(t) for t in looks(self.times)))
 
@@ -256,6 +257,7 @@ class BoundaryPicture(Picture):
             rim = withStroke(linewidth=self.line.get_linewidth() + 1.5, foreground=grey(ax, 0.3))
             self.line.set_path_effects([rim])
         self.artists = [self.image, *self.folds, self.line]
+        powers(ax)
         ax.set(xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
                ylabel=f"input $x_{{{self.columns[1] + 1}}}$")
         self.room.show(x=ends[0], y=ends[1])
