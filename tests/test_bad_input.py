@@ -22,7 +22,7 @@ def refused(error, words, *args, **options):
 
 @pytest.mark.parametrize("a, w, x, y, error, words", [
     # Shapes that disagree.
-    ([1.0], W, X, Y, ValueError, "^a has 1 entries but W has 2 rows"),
+    ([1.0], W, X, Y, ValueError, "^a has 1 entry but W has 2 rows"),
     (A, [1.0, 0.0], X, Y, ValueError, r"^W has shape \(2,\)"),
     ([A], W, X, Y, ValueError, r"^a has shape \(1, 2\)"),
     (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),

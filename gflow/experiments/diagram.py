@@ -10,7 +10,7 @@ import numpy as np
 from ..plot.style import ordinary
 from ..problem.checks import generator
 from ..problem.quiet import quiet
-from ..problem.words import short
+from ..problem.words import counted, short
 from ..problem.value import Value
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -73,7 +73,7 @@ class ThresholdDiagram(Value):
             lines.append(f"  n* = {self.constant:.3g} d^{self.exponent:.3g}, exponent from "
                          f"{self.exponent_low:.3g} to {self.exponent_high:.3g}")
         if self.cut:
-            lines.append(f"  {self.cut} runs were cut at a limit and are left out")
+            lines.append(f"  left out: {counted(self.cut, 'run')} cut at a limit")
         return "\n".join(lines)
 
     def plot(self, ax: Axes | None = None) -> Axes:

@@ -15,6 +15,7 @@ from ..datasets import linear_teacher
 from ..plot.style import ordinary
 from ..problem.checks import flag, generator, positive
 from ..problem.field import Field
+from ..problem.words import counted
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
 from .columns import complete
@@ -209,5 +210,5 @@ def _runs(ax: Any, table: np.ndarray, y: str, every: bool) -> None:
                 zorder=1)
     if cut.any():
         ax.plot(table["n"][cut], table[y][cut], "x", color="k", markersize=5,
-                label=f"cut at a limit ({cut.sum()} runs)")
+                label=f"cut at a limit ({counted(cut.sum(), 'run')})")
         ax.legend(fontsize="small")

@@ -13,7 +13,7 @@ from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..engines.record import Record
 from ..problem.quiet import quiet
-from ..problem.words import kind_of
+from ..problem.words import counted, kind_of
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
 from .shared import PAIRS
 from .style import (DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, check_options, clock,
@@ -97,9 +97,8 @@ class OverTime(Picture):
 
 
 def _count(neurons: int, lines: int) -> str:
-    if neurons == 1:
-        return "1 neuron"
-    return f"{neurons} neurons" if neurons == lines else f"{neurons} neurons in {lines} bundles"
+    said = counted(neurons, "neuron")
+    return said if neurons == lines else f"{said} in {counted(lines, 'bundle')}"
 
 
 class LossPicture(OverTime):

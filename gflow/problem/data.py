@@ -14,7 +14,7 @@ from .norms import row_norms
 from .quiet import quiet
 from .standard import Standard
 from .value import lock
-from .words import kind_of, short
+from .words import counted, kind_of, short
 
 if TYPE_CHECKING:  # pragma: no cover
     from .network import TwoLayerReLU
@@ -97,8 +97,8 @@ class Data:
         if points.size == 0:
             raise ValueError(f"X has shape {points.shape}: give at least one point and one column")
         if points.shape[0] != labels.shape[0]:
-            raise ValueError(f"X has {points.shape[0]} rows but y has {labels.shape[0]} entries: "
-                             "give as many labels as points")
+            raise ValueError(f"X has {counted(points.shape[0], 'row')} but y has "
+                             f"{counted(labels.shape[0], 'entry')}: give as many labels as points")
         same_rows(X, y)
         if (names := own_names(columns_of(X))) is not None:
             note(self, columns=names)

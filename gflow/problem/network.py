@@ -91,8 +91,9 @@ class TwoLayer(Held):
     def _set(self, a: ArrayLike, W: ArrayLike, bias: bool) -> None:
         out, hidden = real_array(a, "a", 1), real_array(W, "W", 2)
         if out.shape[0] != hidden.shape[0]:
-            raise ValueError(f"a has {out.shape[0]} entries but W has {hidden.shape[0]} rows: "
-                             "give one output weight and one row of W a neuron")
+            raise ValueError(f"a has {counted(out.shape[0], 'entry')} but W has "
+                             f"{counted(hidden.shape[0], 'row')}: give one output weight and one "
+                             "row of W a neuron")
         if hidden.size == 0:
             raise ValueError(f"W has shape {hidden.shape}: a network needs at least one neuron "
                              "and one input")
@@ -269,8 +270,8 @@ class TwoLayerReLU(TwoLayer):
         log_scale = real_array(log_scale if np.ndim(log_scale)
                                else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
         if log_scale.shape != self.a.shape:
-            raise ValueError(f"log_scale has {log_scale.size} entries but there are "
-                             f"{self.m} neurons: give one number, or one for each")
+            raise ValueError(f"log_scale has {counted(log_scale.size, 'entry')} for "
+                             f"{counted(self.m, 'neuron')}: give one number, or one for each")
         vars(self)["log_scale"] = log_scale
         far = log_scale[np.abs(log_scale) > FARTHEST]
         if far.size:

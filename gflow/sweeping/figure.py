@@ -6,7 +6,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ..problem.words import plain
+from ..problem.words import counted, plain
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = "osD^vPX"
@@ -163,8 +163,9 @@ def _check_seen(table: np.ndarray, y: str, x: str, values: np.ndarray) -> None:
     if np.isfinite(values).any():
         raise ValueError(f"{y!r} is finite in no task that has a value of {x!r}: choose another "
                          "parameter for the horizontal axis")
-    raise ValueError(f"{y!r} is finite in none of the {len(table)} tasks: there is nothing to "
-                     "draw, choose another result")
+    raise ValueError(f"{y!r} is finite in {'none of the ' if len(table) > 1 else 'no task of '}"
+                     f"{counted(len(table), 'task')}: there is nothing to draw, choose another "
+                     "result")
 
 
 def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str | None]:
