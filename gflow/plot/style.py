@@ -181,7 +181,10 @@ def check_options(options: Mapping[str, object]) -> None:
         In one sentence that names the option.
     """
     from matplotlib.lines import Line2D
-    given(options)
+    label = given(options).get("label")
+    if np.iterable(label) and not isinstance(label, str | bytes):
+        # Of matplotlib one for each of several lines; here lines of one kind have one for all.
+        raise TypeError(f"label is {kind_of(label)}: give one text")
     for name, value in options.items():
         try:
             Line2D([], []).set(**given({name: value}))

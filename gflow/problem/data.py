@@ -163,13 +163,20 @@ def _labels(y: ArrayLike) -> np.ndarray:
     try:
         return real_array(y, "y", 1)
     except TypeError as error:
-        words = [value for value in np.asarray(y, dtype=object).ravel().tolist()
-                 if isinstance(value, str)]
-        classes = sorted(set(words))
-        if len(classes) != 2 or len(words) != np.size(y):
+        classes = _words(y)
+        if len(classes) != 2:
             raise
         raise TypeError(f"{error}: of two classes make -1 and 1, such as np.where(np.asarray(y) "
                         f"== {short(classes[1])}, 1.0, -1.0)") from None
+
+
+def _words(y: object) -> list[str]:
+    """The words that all labels are; none if there are others, or they cannot be read."""
+    try:
+        labels = np.asarray(y, dtype=object).ravel().tolist()
+    except Exception:
+        return []
+    return sorted(set(labels)) if all(isinstance(label, str) for label in labels) else []
 
 
 DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .activation import RELU, Activation
-from .checks import finite, flag, real_array
+from .checks import finite, flag, one_or_more, real_array
 from .data import Data, DataLike, as_data, with_ones
 from .field import mean_loss, outputs
 from .frames import columns_of, same_columns
@@ -267,8 +267,8 @@ class TwoLayerReLU(TwoLayer):
     def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
                  slope: float = 0.0, bias: bool = False) -> None:
         self._set(a, W, bias)
-        log_scale = real_array(log_scale if np.ndim(log_scale)
-                               else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
+        given = one_or_more(log_scale, "log_scale")
+        log_scale = given if np.ndim(log_scale) else np.repeat(given, self.m)
         if log_scale.shape != self.a.shape:
             raise ValueError(f"log_scale has {counted(log_scale.size, 'entry')} for "
                              f"{counted(self.m, 'neuron')}: give one number, or one for each")
