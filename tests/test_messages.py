@@ -272,3 +272,28 @@ def test_what_there_is_one_of_or_none_in_reports(tmp_path, capsys):
     assert "threshold, 1 task, root seed 0" in capsys.readouterr().out
     stuck = gflow.integrate(([0.5], [[0.3, 0.1]]), ([[1.0, 1.0], [0.5, 1.0]], [1.0, -2.0]), 50.0)
     assert repr(stuck.verdict().escapes).startswith("Escapes(1 direction, ")
+
+
+def squared(n, rng):
+    return {"y": n * n}
+
+
+@pytest.mark.parametrize("value", [HUGE[1], HUGE[4], Shy(), pd.Series([1.0]), pd.NA],
+                         ids=["text", "array", "shy", "series", "missing"])
+@pytest.mark.parametrize("name", ["changed", "shared", "seeds", "rng", "store", "form", "loss"])
+def test_messages_of_sweeps_are_short(value, name, tmp_path):
+    path = str(tmp_path / "s.db")
+    with pytest.raises((TypeError, ValueError, OSError)) as caught:
+        if name == "form":
+            gflow.load_sweep(path, value)
+        elif name == "loss":
+            gflow.integrate(ONE, POINT, 1.0, loss=value)
+        else:
+            gflow.sweep(squared, {"n": [1]}, **{"store": path, "progress": False, name: value})
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+    assert "truth value" not in str(caught.value) and "ambiguous" not in str(caught.value)
+
+
+def test_a_shared_name_that_is_none_is_told_which_there_are(tmp_path):
+    with pytest.raises(ValueError, match="^shared has 'm', .*: choose among n$"):
+        gflow.sweep(squared, {"n": [1]}, store=str(tmp_path / "s.db"), shared=["m"])
