@@ -215,3 +215,25 @@ def test_a_run_without_events_says_so_and_neurons_are_whole():
     assert all("." not in text for text in labels(axes.yaxis))
     assert "no events" not in gflow.plot.events(early(2.0), ax=axes_for("events")
                                                 ).get_legend_handles_labels()[1]
+
+
+def covered(axes):
+    """Data points of which the legend hides a part."""
+    axes.figure.draw_without_rendering()
+    box = axes.get_legend().get_window_extent()
+    marks = [one for one in axes.lines if one.get_marker() in "os" and len(one.get_xdata())]
+    assert len(marks) == 2
+    return [place for one in marks for place in axes.transData.transform(one.get_xydata())
+            if box.expanded(1.0, 1.0).padded(one.get_markersize() / 2).contains(*place)]
+
+
+@pytest.mark.parametrize("name", ["boundary", "panel"])
+@pytest.mark.parametrize("scale", [1.0, 1234.5])
+def test_the_legend_of_a_plane_covers_no_points(name, scale):
+    # Labels on both sides and dead neurons: all five entries.
+    points = gflow.Data([[3.0, 10.0], [4.0, 2.0], [2.0, 40.0], [1.0, 3.0]],
+                        scale * np.array([1.5, 2.5, 0.7, 2.0]))
+    start = gflow.init.balanced(10, 2, 1e-3 * scale**0.5, rng=0)
+    run = gflow.integrate(start, points, 3.0 / scale)
+    axes = gflow.plot.figure(run, name).axes[0 if name == "boundary" else 3]
+    assert len(axes.get_legend().get_texts()) == 5 and not covered(axes)

@@ -34,6 +34,8 @@ SMALLEST, LARGEST = 60, 200
 EXTEND = {(False, False): "neither", (True, False): "min", (False, True): "max",
           (True, True): "both"}
 """Sides of a colour bar that images have more of than it shows: below, above."""
+HEADROOM = 0.13
+"""Part of the height that is added above the points for the legend."""
 CROSSING = 40
 """Neurons whose hyperplanes are drawn, at most."""
 
@@ -217,8 +219,8 @@ class BoundaryPicture(Picture):
         x = data.X[:, self.columns]
         side = int(np.clip((CELLS / flow.path.m)**0.5, SMALLEST, LARGEST))
         ends = [limits(x[:, k], 0.25) for k in (0, 1)]
-        # The legend is above all points.
-        ends[1] = ends[1][0], ends[1][1] + 0.05 * (ends[1][1] - ends[1][0])
+        # The legend is above all points, in three rows among other pictures too.
+        ends[1] = ends[1][0], ends[1][1] + HEADROOM * (ends[1][1] - ends[1][0])
         self.x = [np.linspace(*end, side) for end in ends]
         self.grid = np.tile(data.X[0], (side * side, 1))
         first, second = np.meshgrid(*self.x)
