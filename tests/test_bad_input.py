@@ -22,7 +22,7 @@ def refused(error, words, *args, **options):
 
 @pytest.mark.parametrize("a, w, x, y, error, words", [
     # Shapes that disagree.
-    ([1.0], W, X, Y, ValueError, "^a has 1 entries but W has 2 rows"),
+    ([1.0], W, X, Y, ValueError, "^a has 1 entry but W has 2 rows"),
     (A, [1.0, 0.0], X, Y, ValueError, r"^W has shape \(2,\)"),
     ([A], W, X, Y, ValueError, r"^a has shape \(1, 2\)"),
     (1.0, W, X, Y, ValueError, r"^a has shape \(\)"),
@@ -211,3 +211,30 @@ def test_finite_data_without_units_are_not_said_to_be_infinite():
                                          "flow that leaves double precision: divide X or y by a"):
         gflow.integrate(gflow.init.balanced(5, 1, 1e-3, rng=0),
                         ([[1e308], [-1e308]], [1e308, 1e308]), 2.0)
+
+
+class Shut:
+    """An array that cannot be read."""
+
+    def __array__(self, *given, **options):
+        raise RuntimeError("shut")
+
+
+@pytest.mark.parametrize("call, error, words", [
+    (lambda: gflow.Data([[1.0]], Shut()), TypeError, "^y is a Shut that NumPy cannot read"),
+    (lambda: gflow.TwoLayerReLU([1.0], [[1.0]], Shut()), TypeError, "^log_scale is a Shut that"),
+    (lambda: gflow.init.balanced(2, 2, 0.1, log_scale=[[1.0], [2.0, 3.0]]), ValueError,
+     "^log_scale is ragged: "),
+    (lambda: gflow.init.balanced(3, 2, 0.1, log_scale=[1.0]), ValueError,
+     "^log_scale has 1 entry for 3 neurons: "),
+    (lambda: gflow.datasets.orthogonal(d=10**400), ValueError, r"^d = 1000+\.\.\.\d* without n: "),
+    (lambda: gflow.datasets.orthogonal(d=np.ones((2, 2))), ValueError, "^d = .* without n: ")])
+def test_what_numpy_cannot_read_is_named(call, error, words):
+    with pytest.raises(error, match=words) as caught:
+        call()
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
+
+
+def test_a_number_is_the_scale_of_all_neurons():
+    for one in (2, np.float32(2.0), np.array(2.0)):
+        assert gflow.init.balanced(3, 2, 0.1, log_scale=one).log_scale.tolist() == [2.0] * 3

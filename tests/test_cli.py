@@ -385,3 +385,13 @@ def test_all_pictures_are_in_the_help(capsys):
         main(["plot", "--help"])
     said = " ".join(capsys.readouterr().out.split())
     assert all(re.search(rf"\b{name}\b", said) for name in ("panel", *gflow.plot.NAMES))
+
+
+@pytest.mark.parametrize("options, words", [
+    (["--loss", "foo"], "unknown loss 'foo': choose one of square, logistic, exponential\n"),
+    (["--decay", "1", "2", "3"], "but there is no bias: give --bias, or two numbers\n")])
+def test_what_a_command_says_can_be_done_there(tmp_path, capsys, options, words):
+    table = tmp_path / "t.csv"
+    table.write_text("x,y\n1.5,2\n3,4\n")
+    assert main(["integrate", str(table), "--target", "y", *options]) == 2
+    assert capsys.readouterr().err.endswith(words)

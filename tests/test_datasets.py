@@ -177,7 +177,7 @@ def test_equal_seeds_do_not_tie_weights_to_points():
     (datasets.linear_teacher, {"n": 5, "d": 2, "margin": 1}, ValueError,
      "margin = 1: it is the cosine"),
     (datasets.linear_teacher, {"n": 5, "d": 999, "margin": 0.9}, ValueError, "hardly any dir"),
-    (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entries"),
+    (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [1.0]}, ValueError, "beta has 1 entry but"),
     (datasets.linear_teacher, {"n": 5, "d": 2, "beta": [0, 0]}, ValueError, "beta is zero"),
     (datasets.relu_teacher, {"n": 5, "d": 2, "teachers": 6}, TypeError, "teachers is an int"),
     (datasets.relu_teacher,
@@ -237,7 +237,7 @@ def test_csv_round_trip(tmp_path):
     ("\n\n", "is empty"),
     ("x,y\n", "a header but no rows"),
     ("x,y\n1,2\n1,2,3\n", "line 3 of .* has 3 fields but the header has 2"),
-    ("x,y\n1\n", "line 2 of .* has 1 fields but the header has 2"),
+    ("x,y\n1\n", "line 2 of .* has 1 field but the header has 2"),
 ])
 def test_csv_errors(tmp_path, text, words):
     with pytest.raises(ValueError, match=words) as caught:

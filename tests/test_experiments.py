@@ -297,3 +297,41 @@ def test_every_experiment_has_its_figures(tmp_path, name, grid):
         warnings.simplefilter("error")
         for figure in experiment.figures.values():
             figure(table).savefig(tmp_path / "figure.png", dpi=50)
+
+
+def threshold_table(rows):
+    """A table of `threshold`, from (n, interpolated, excess, directions) of runs in two columns."""
+    one = gflow.experiments.threshold(2, 4, width=5, t_max=1.0, rng=0)
+    kinds = [("d", int), ("n", int), ("seed", int)]
+    kinds += [(name, np.asarray(value).dtype) for name, value in one.items()]
+    table = np.zeros(len(rows), dtype=kinds)
+    for name, value in one.items():
+        table[name] = value
+    table["d"], table["limit"], table["seed"] = 2, "none", np.arange(len(rows))
+    for k, row in enumerate(rows):
+        table["n"][k], table["interpolated"][k], table["excess"][k], table["directions"][k] = row
+    return table
+
+
+@pytest.mark.parametrize("rows, titles", [
+    ([(4, True, 3.0, 5), (40, False, 0.1, 2)],
+     ["training gets stuck", "... where it generalises", "interpolation gives way",
+      "to two directions"]),
+    ([(4, False, 1.0, 3), (40, False, 20.0, 6)],
+     ["training gets stuck", "excess risk", "share of interpolation", "directions"]),
+    ([(4, True, 3.0, 2), (40, True, 1.0, 9)],
+     ["training interpolates", "excess risk", "share of interpolation", "directions"])])
+def test_titles_say_what_is_seen(rows, titles):
+    figure = REGISTRY["threshold"].figures["threshold"](threshold_table(rows))
+    assert [axes.get_title() for axes in figure.axes] == titles
+
+
+def test_a_diagram_of_one_dimension_has_no_legend_of_what_is_not_there():
+    figure = REGISTRY["threshold"].figures["diagram"](
+        threshold_table([(5, False, 1.0, 3), (10, False, 2.0, 4)]))
+    axes = figure.axes[0]
+    handles, said = axes.get_legend_handles_labels()
+    assert not any("95%" in text for text in said)
+    bounds = [one for one, text in zip(handles, said) if "d$" in text or "log" in text]
+    # One dimension: a line has no length, a mark is seen.
+    assert len(bounds) == 2 and all(one.get_marker() == "_" for one in bounds)

@@ -242,3 +242,58 @@ def test_two_classes_in_words_are_told_what_to_do():
         with pytest.raises(TypeError) as refusal:
             gflow.Data(np.eye(3), other)
         assert "classes" not in str(refusal.value)
+
+
+ONES = [
+    (lambda: gflow.Data([[1.0]], [1.0, 2.0]), "X has 1 row but y has 2 entries"),
+    (lambda: gflow.Data([[1.0], [2.0]], [1.0]), "X has 2 rows but y has 1 entry"),
+    (lambda: gflow.TwoLayerReLU([1.0, 2.0], [[1.0]]), "a has 2 entries but W has 1 row"),
+    (lambda: gflow.TwoLayerReLU([1.0], [[1.0]], [0.0, 0.0]), "2 entries for 1 neuron"),
+    (lambda: gflow.datasets.linear_teacher(5, 2, beta=[1.0]), "beta has 1 entry but"),
+]
+
+
+@pytest.mark.parametrize("call, words", ONES, ids=range(len(ONES)))
+def test_one_thing_is_one(call, words):
+    with pytest.raises(ValueError, match=words):
+        call()
+
+
+def test_what_there_is_one_of_or_none_in_reports(tmp_path, capsys):
+    run = gflow.integrate(ONE, POINT, 5.0, check=True)
+    assert "0 events for 0" in repr(run.checked)
+    shown = repr(run.certificate())
+    assert "0 of 0 events" in shown and "one event moved" not in shown
+    edge = gflow.integrate(([1.0], [[0.3, 0.1]]), ([[1.0, -2.0], [0.5, 1.0]], [1.0, -2.0]), 5.0)
+    assert len(edge.events) and "one event moved in 0%" in repr(edge.certificate())
+    store = str(tmp_path / "one.db")
+    sweep = ["sweep", "threshold", "--d", "0", "--n", "5", "--workers", "1", "--out", store]
+    assert main(sweep) == 1
+    assert "threshold, 1 task, root seed 0" in capsys.readouterr().out
+    stuck = gflow.integrate(([0.5], [[0.3, 0.1]]), ([[1.0, 1.0], [0.5, 1.0]], [1.0, -2.0]), 50.0)
+    assert repr(stuck.verdict().escapes).startswith("Escapes(1 direction, ")
+
+
+def squared(n, rng):
+    return {"y": n * n}
+
+
+@pytest.mark.parametrize("value", [HUGE[1], HUGE[4], Shy(), pd.Series([1.0]), pd.NA],
+                         ids=["text", "array", "shy", "series", "missing"])
+@pytest.mark.parametrize("name", ["changed", "shared", "seeds", "rng", "store", "form", "loss"])
+def test_messages_of_sweeps_are_short(value, name, tmp_path):
+    path = str(tmp_path / "s.db")
+    with pytest.raises((TypeError, ValueError, OSError)) as caught:
+        if name == "form":
+            gflow.load_sweep(path, value)
+        elif name == "loss":
+            gflow.integrate(ONE, POINT, 1.0, loss=value)
+        else:
+            gflow.sweep(squared, {"n": [1]}, **{"store": path, "progress": False, name: value})
+    assert len(str(caught.value)) < 500 and "\n" not in str(caught.value)
+    assert "truth value" not in str(caught.value) and "ambiguous" not in str(caught.value)
+
+
+def test_a_shared_name_that_is_none_is_told_which_there_are(tmp_path):
+    with pytest.raises(ValueError, match="^shared has 'm', .*: choose among n$"):
+        gflow.sweep(squared, {"n": [1]}, store=str(tmp_path / "s.db"), shared=["m"])

@@ -173,3 +173,21 @@ def test_dollars_of_the_user_are_no_formulas():
     shown = {text._preprocess_math(text.get_text()) for text in texts}
     assert shown == {("$a_$", False), ("s = $5 to $10", False), ("s = $10 to $20", False),
                      ("s = $", False)}
+
+
+@pytest.mark.parametrize("label", [["a", "b"], [], np.ones((2, 2)), {1: 2}])
+def test_a_label_is_one(flow, label):
+    for draw in (gflow.plot.loss, gflow.plot.norms, gflow.plot.function, gflow.plot.panel):
+        with pytest.raises(TypeError, match="^label is a .*: give one text$"):
+            draw(flow, label=label)
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("what, error, words", [
+    (b"l", ValueError, "^there is no picture 108: choose among panel, "),
+    (np.array(3.0), TypeError, "^what is .*3.*: give the name of a picture, "),
+    ([None], ValueError, "^there is no picture None: "), ([3], ValueError, "no picture 3: ")])
+def test_what_is_no_picture_is_told(flow, what, error, words):
+    with pytest.raises(error, match=words):
+        gflow.plot.animate(flow, what)
+    assert len(gflow.plot.animate(flow, ["loss"], times=[0.0, 0.3])) == 2

@@ -137,3 +137,103 @@ def test_what_is_said_of_lists_of_times_is_of_lists(flow):
     for given, name in (([[0.0, 1.0]], r"np.asarray\(t\)"), (np.array([[0.0, 1.0]]), "t")):
         with pytest.raises(ValueError, match=rf"such as {name}.ravel\(\)$"):
             flow(given)
+
+
+def run_into_each_other(axis):
+    """Labels in sight of an axis of which one begins before the one before it ends."""
+    axis.axes.figure.draw_without_rendering()
+    low, high = sorted(axis.get_view_interval())
+    boxes = [tick.label1.get_window_extent() for tick in axis.get_major_ticks()
+             if low <= tick.get_loc() <= high and tick.label1.get_text()]
+    assert len(boxes) > 2
+    return [one for one, after in zip(boxes, boxes[1:]) if one.overlaps(after)]
+
+
+@pytest.mark.parametrize("name, size", [("neurons", 1e-3), ("neurons", 1e5), ("boundary", 5e-4),
+                                        ("boundary", 5e4), ("kinks", 5e-4), ("function", 5e-4)])
+def test_labels_of_numbers_far_from_1_do_not_run_into_each_other(name, size):
+    start, points = gflow.init.balanced(10, 2, size, rng=0), gflow.datasets.three_points()
+    if name != "neurons":
+        draw = np.random.default_rng(1)
+        x, y = draw.standard_normal((12, 2 if name == "boundary" else 1)), draw.standard_normal(12)
+        points = gflow.Data(size * x, size * y, bias=True)
+        start = gflow.init.balanced(10, points.d, 0.1, rng=0)
+    run = gflow.integrate(start, points, 1e-9 / max(size, 1.0)**2)
+    axes = gflow.plot.figure(run, name).axes[0]
+    assert not run_into_each_other(axes.xaxis)
+    plain = axes_for(name)
+    plain.xaxis.set_major_formatter("{x:.0e}")
+    chosen = plain.xaxis.get_major_formatter()
+    assert getattr(gflow.plot, name)(run, ax=plain).xaxis.get_major_formatter() is chosen
+
+
+@pytest.mark.parametrize("name", ["loss", "norms"])
+def test_labels_that_somebody_has_chosen_stay(name):
+    rest = gflow.integrate(([0.5], [[-0.3]]), ([[1.0]], [1.0]), 5.0)
+    axes = axes_for(name)
+    axes.yaxis.set_major_formatter("{x:.2f} of it")
+    getattr(gflow.plot, name)(rest, ax=axes)
+    assert all(text.endswith(" of it") for text in labels(axes.yaxis))
+
+
+def test_the_legend_counts_the_neurons_that_are_drawn():
+    run = gflow.integrate(gflow.init.balanced(60, 2, 1e-3, rng=0), gflow.datasets.three_points(),
+                          0.3)
+    axes = gflow.plot.alignment(run, ax=axes_for("alignment"))
+    there = [one for one in axes.lines if np.isfinite(np.asarray(one.get_ydata(), float)).any()
+             and len(one.get_xdata()) > 2]
+    said = [text.get_text() for text in axes.get_legend().get_texts()]
+    assert len(there) == 20 and "$a_i > 0$ (20 neurons)" in said
+    assert "not drawn (40 neurons)" in said and not any("a_i < 0" in text for text in said)
+    own = gflow.plot.alignment(run, ax=axes_for("alignment"), label="mine").get_legend()
+    assert [text.get_text() for text in own.get_texts()][0] == "mine" and len(own.texts) == 2
+
+
+def test_bundles_are_of_neurons_that_have_a_line():
+    # Neurons whose weights are 0 all along have no direction, and stood for others that have one.
+    start = gflow.init.balanced(500, 2, 1e-2, rng=0)
+    W = start.W.copy()
+    W[::2] = 0.0
+    run = gflow.integrate((start.a, W), gflow.datasets.three_points(), 1.0)
+    axes = gflow.plot.directions(run, ax=axes_for("directions"))
+    lines = [one for one in axes.lines if len(one.get_xdata()) > 2]
+    assert all(np.isfinite(np.asarray(one.get_ydata(), float)).all() for one in lines)
+    assert "not drawn (250 neurons)" in axes.get_legend_handles_labels()[1]
+
+
+def test_labels_that_are_all_the_same_have_the_scale_of_the_outputs():
+    run = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 5.0)
+    axes = gflow.plot.fit(run, ax=axes_for("fit"))
+    assert axes.get_xlim() == axes.get_ylim() and np.ptp(axes.get_xlim()) < 1e-2
+
+
+def test_a_run_without_events_says_so_and_neurons_are_whole():
+    run = early(1e-9)
+    assert not len(run.events)
+    axes = gflow.plot.events(run, ax=axes_for("events"))
+    assert [text.get_text() for text in axes.get_legend().get_texts()] == ["no events"]
+    assert all("." not in text for text in labels(axes.yaxis))
+    assert "no events" not in gflow.plot.events(early(2.0), ax=axes_for("events")
+                                                ).get_legend_handles_labels()[1]
+
+
+def covered(axes):
+    """Data points of which the legend hides a part."""
+    axes.figure.draw_without_rendering()
+    box = axes.get_legend().get_window_extent()
+    marks = [one for one in axes.lines if one.get_marker() in "os" and len(one.get_xdata())]
+    assert len(marks) == 2
+    return [place for one in marks for place in axes.transData.transform(one.get_xydata())
+            if box.expanded(1.0, 1.0).padded(one.get_markersize() / 2).contains(*place)]
+
+
+@pytest.mark.parametrize("name", ["boundary", "panel"])
+@pytest.mark.parametrize("scale", [1.0, 1234.5])
+def test_the_legend_of_a_plane_covers_no_points(name, scale):
+    # Labels on both sides and dead neurons: all five entries.
+    points = gflow.Data([[3.0, 10.0], [4.0, 2.0], [2.0, 40.0], [1.0, 3.0]],
+                        scale * np.array([1.5, 2.5, 0.7, 2.0]))
+    start = gflow.init.balanced(10, 2, 1e-3 * scale**0.5, rng=0)
+    run = gflow.integrate(start, points, 3.0 / scale)
+    axes = gflow.plot.figure(run, name).axes[0 if name == "boundary" else 3]
+    assert len(axes.get_legend().get_texts()) == 5 and not covered(axes)

@@ -8,6 +8,7 @@ from typing import Sequence
 
 from .._version import __version__
 from ..problem.files import Output
+from ..problem.words import short
 from .ending import ended, shows_all
 from .loading import patient
 from .parser import Parser, large_enough, number, spelled, whole
@@ -96,8 +97,19 @@ def _speed(word: str) -> float | str:
     return "fast" if word in ("fast", "inf") else number(word)
 
 
+def _check(arguments: argparse.Namespace) -> None:
+    """Refuse what Python could be given another way, in words of the command line."""
+    from ..problem.loss import NAMED
+    if arguments.loss not in NAMED:
+        raise ValueError(f"unknown loss {short(arguments.loss)}: choose one of {', '.join(NAMED)}")
+    if len(arguments.decay) == 3 and not arguments.bias:
+        raise ValueError("--decay has a third number, for the bias, but there is no bias: give "
+                         "--bias, or two numbers")
+
+
 def _integrate(arguments: argparse.Namespace) -> int:
     from .outputs import reports, save_run
+    _check(arguments)
     # Say before a long run that its result could not be written.
     out = Output(arguments.out)
     out.spare(arguments.file)

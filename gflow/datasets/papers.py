@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from ..problem.checks import flag, generator, sizes, whole
+from ..problem.words import short
 from ..problem.data import Data
 from ..problem.quiet import quiet
 from .common import STREAM, orthonormal, with_bias
@@ -145,7 +146,7 @@ def orthogonal(n: int | None = None, d: int | None = None,
     """
     if n is None:
         if d is not None:
-            raise ValueError(f"d = {d} without n: give the number of points too")
+            raise ValueError(f"d = {short(d)} without n: give the number of points too")
         return Data(with_bias([-0.5, 2.0]), [-1.0, 1.0])
     n = whole(n, "n")
     d = n if d is None else whole(d, "d")

@@ -16,7 +16,7 @@ from typing import Iterator
 import numpy as np
 
 from ..problem.files import told
-from ..problem.words import cut, short
+from ..problem.words import counted, cut, short
 from ..problem.written import WRITTEN
 
 MISSING = frozenset(["", "?", "-", "na", "n/a", "nan", "null", "none"])
@@ -59,8 +59,8 @@ def read_table(path: str) -> tuple[list[str], np.ndarray]:
     values, whole = [], all(map(WHOLE.fullmatch, names))
     for line, row in rows:
         if len(row) != len(names):
-            raise ValueError(f"line {line} of {shown} has {len(row)} fields but the header has "
-                             f"{len(names)}: every row needs one field a column")
+            raise ValueError(f"line {line} of {shown} has {counted(len(row), 'field')} but the "
+                             f"header has {len(names)}: every row needs one field a column")
         values.append(np.array([_value(field, name, line, shown)
                                 for name, field in zip(names, row)]))
         whole = whole and all(map(WHOLE.fullmatch, row))

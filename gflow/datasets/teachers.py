@@ -12,7 +12,7 @@ from ..problem.data import Data, note
 from ..problem.network import TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.quiet import quiet
-from ..problem.words import kind_of
+from ..problem.words import counted, kind_of
 from .common import STREAM, orthonormal, unit
 
 SMALLEST_SHARE = 1e-280
@@ -291,7 +291,8 @@ def _teacher(beta: ArrayLike | None, d: int) -> np.ndarray:
         return np.asarray(np.eye(1, d)[0])
     teacher = real_array(beta, "beta", 1)
     if teacher.shape != (d,):
-        raise ValueError(f"beta has {teacher.size} entries but d = {d}: give one a column")
+        raise ValueError(f"beta has {counted(teacher.size, 'entry')} but d = {d}: give one a "
+                         "column")
     if not teacher.any():
         raise ValueError("beta is zero: a teacher needs a direction")
     return teacher

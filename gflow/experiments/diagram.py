@@ -10,7 +10,7 @@ import numpy as np
 from ..plot.style import ordinary
 from ..problem.checks import generator
 from ..problem.quiet import quiet
-from ..problem.words import short
+from ..problem.words import counted, short
 from ..problem.value import Value
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -73,7 +73,9 @@ class ThresholdDiagram(Value):
             lines.append(f"  n* = {self.constant:.3g} d^{self.exponent:.3g}, exponent from "
                          f"{self.exponent_low:.3g} to {self.exponent_high:.3g}")
         if self.cut:
-            lines.append(f"  {self.cut} runs were cut at a limit and are left out")
+            verbs = ("was", "is") if self.cut == 1 else ("were", "are")
+            lines.append(f"  {counted(self.cut, 'run')} {verbs[0]} cut at a limit and {verbs[1]} "
+                         "left out")
         return "\n".join(lines)
 
     def plot(self, ax: Axes | None = None) -> Axes:
@@ -101,10 +103,11 @@ class ThresholdDiagram(Value):
         if self.cut:
             ax.plot([], [], "x", color="#D55E00", label="some runs cut at a limit")
         known = np.isfinite(self.estimate)
-        ax.errorbar(self.d[known], self.estimate[known],
-                    [(self.estimate - self.low)[known], (self.high - self.estimate)[known]],
-                    fmt="o", color="#0072B2", capsize=4, linewidth=2, markersize=7, zorder=3,
-                    label=r"threshold $n^*(d)$, 95%")
+        if known.any():
+            ax.errorbar(self.d[known], self.estimate[known],
+                        [(self.estimate - self.low)[known], (self.high - self.estimate)[known]],
+                        fmt="o", color="#0072B2", capsize=4, linewidth=2, markersize=7, zorder=3,
+                        label=r"threshold $n^*(d)$, 95%")
         for marker, bound, side in (("^", self.low, "above"), ("v", self.high, "below")):
             open_end = ~known & (bound > 0) & np.isfinite(bound)
             if open_end.any():
@@ -115,9 +118,11 @@ class ThresholdDiagram(Value):
             ax.plot(d, self.constant * d**self.exponent, "-", color="#0072B2", linewidth=1.5,
                     label=f"${self.constant:.2g}\\,d^{{{self.exponent:.2f}}}$ (exponent "
                     f"{self.exponent_low:.2f} to {self.exponent_high:.2f})")
-        ax.plot(d, d**3 * np.log(d), "--", color="#D55E00", linewidth=2,
+        # Of one dimension a line would be a point.
+        mark = "" if self.d.size > 1 else "_"
+        ax.plot(d, d**3 * np.log(d), "--" + mark, color="#D55E00", linewidth=2,
                 label=r"$d^3\,\log d$ (upper bound, up to a constant)")
-        ax.plot(d, d, ":", color="#009E73", linewidth=2.5, label="$d$")
+        ax.plot(d, d, ":" + mark, color="#009E73", linewidth=2.5, label="$d$")
         ax.set(xscale="log", yscale="log", xlabel="dimension $d$", ylabel="number of points $n$",
                title="share of runs that interpolate")
         for axis, ticks in ((ax.xaxis, self.d),

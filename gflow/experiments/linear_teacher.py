@@ -15,9 +15,10 @@ from ..datasets import linear_teacher
 from ..plot.style import ordinary
 from ..problem.checks import flag, generator, positive
 from ..problem.field import Field
+from ..problem.words import counted
 from ..theory import population
 from ..theory.two_cone import two_cone_least_squares
-from .columns import complete
+from .columns import complete, ends, told
 from .training import Results, converge, ending, evidence
 
 if TYPE_CHECKING:  # pragma: no cover
@@ -178,12 +179,14 @@ def figure(table: np.ndarray) -> Figure:
         risk = 2 * sigma**2 * d / n
         axes[ys[1]].plot(n, risk if ys[1] == "excess" else (sigma**2 + risk) / 2, **dots)
     axes["train_loss"].axhline(sigma**2 / 2, color="0.6", linewidth=0.8)
-    axes["train_loss"].set(title="training gets stuck ...", yscale="linear", ylabel="train loss",
+    for y, title in told(table, ys[1]).items():
+        axes[y].set_title(title)
+    axes["train_loss"].set(yscale="linear", ylabel="train loss",
                            ylim=(-0.02 * sigma**2, 0.75 * sigma**2))
-    axes[ys[1]].set(title="... where it generalises", ylabel="excess risk $E(h(x) - x\\cdot"
-                    "\\beta)^2$" if ys[1] == "excess" else "test loss")
-    axes["interpolated"].set_title("interpolation gives way")
-    axes["directions"].set(title="to two directions", yscale="log")
+    axes[ys[1]].set_ylabel("excess risk $E(h(x) - x\\cdot\\beta)^2$" if ys[1] == "excess" else
+                           "test loss")
+    two = abs(ends(table, "directions")[1] - 2) < 0.5
+    axes["directions"].set(title="to two directions" if two else "directions", yscale="log")
     axes["directions"].axhline(2, color="0.6", linewidth=0.8)
     most = table["directions"].max()
     axes["directions"].set_yticks([tick for tick in (1, 2, 5, 10, 20, 50, 100, 200, 500)
@@ -209,5 +212,5 @@ def _runs(ax: Any, table: np.ndarray, y: str, every: bool) -> None:
                 zorder=1)
     if cut.any():
         ax.plot(table["n"][cut], table[y][cut], "x", color="k", markersize=5,
-                label=f"cut at a limit ({cut.sum()} runs)")
+                label=f"cut at a limit ({counted(cut.sum(), 'run')})")
         ax.legend(fontsize="small")

@@ -11,6 +11,7 @@ from ..plot.style import ordinary
 from ..problem.checks import finite, flag, generator, whole
 from ..problem.data import Data
 from ..problem.norms import row_norms
+from ..problem.words import counted
 from .columns import complete
 from .training import Results, converge, ending, evidence, squares
 
@@ -160,7 +161,7 @@ def figure(table: np.ndarray) -> Figure:
         curves(table, y, "scale", by, ax)
         if cut.any():
             ax.plot(table["scale"][cut], table[y][cut], "x", color="k",
-                    label=f"cut at a limit ({cut.sum()} runs)")
+                    label=f"cut at a limit ({counted(cut.sum(), 'run')})")
         ax.set(xscale="log", yscale="log", xlabel=r"scale $\lambda$")
     scale = np.unique(table["scale"])
     level = np.nanmedian(table["angle"][table["scale"] == scale[0]])

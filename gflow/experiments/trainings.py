@@ -16,7 +16,7 @@ from ..problem.checks import generator
 from ..problem.field import Field
 from ..problem.network import TwoLayer
 from ..problem.words import short
-from .columns import complete
+from .columns import complete, told
 from .linear_teacher import INTERPOLATED, TEST_POINTS
 from .training import LIMITS, Results, converge, ended, run
 
@@ -148,10 +148,11 @@ def figure(table: np.ndarray) -> Figure:
     sigma2 = float(np.median(table["noise"]))**2
     n = np.geomspace(2.02 * d, max(table["n"].max(), 2.1 * d), 200)
     losses.plot(n, sigma2 * (1 - 2 * d / n) / 2, ":", color="0.3")
-    losses.set(title=f"training gets stuck, d = {d}", yscale="linear", ylabel="train loss",
+    titles = told(table, "excess")
+    losses.set(title=f"{titles['train_loss']}, d = {d}", yscale="linear", ylabel="train loss",
                ylim=(-0.02 * sigma2, 0.75 * sigma2))
     risks.plot(n, 2 * sigma2 * d / n, ":", color="0.3")
-    risks.set(title="... where it generalises", ylabel=r"excess risk $E(h(x) - x\cdot\beta)^2$",
+    risks.set(title=titles["excess"], ylabel=r"excess risk $E(h(x) - x\cdot\beta)^2$",
               yscale="log")
-    shares.set_title("interpolation gives way")
+    shares.set_title(titles["interpolated"])
     return fig

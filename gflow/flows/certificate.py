@@ -203,7 +203,8 @@ class Certificate(Value):
             f"  looked at {seen} of {pieces} pieces, {some} of {m} neurons ({self.looked:.0%} of "
             f"neurons x intervals), {met} of {events} events: one wrong piece would be missed in "
             f"{1 - seen / max(pieces, 1):.0%} of cases, one wrong neuron in "
-            f"{1 - some / max(m, 1):.0%}, one event moved in {1 - met / max(events, 1):.0%}"])
+            f"{1 - some / max(m, 1):.0%}" +
+            (f", one event moved in {1 - met / events:.0%}" if events else "")])
 
 
 def tolerance(rtol: float) -> float:

@@ -10,6 +10,7 @@ from ..engines.record import Record, read_only
 from ..problem.norms import row_norms
 from ..problem.rates import Rates
 from ..problem.value import Value
+from ..problem.words import counted
 
 FINER = 0.1
 """Tolerance of the second run, over that of the first."""
@@ -60,7 +61,7 @@ class Checked(Value):
             where = f" (neuron {i}, t = {self.t[j]:.6g})"
         return (f"Checked: largest difference {self.largest:.2e} = {self.largest / self.rtol:.3g} "
                 f"rtol{where}, of losses {np.abs(self.loss).max(initial=0.0):.2e}; "
-                f"{self.events[0]} events for {self.events[1]}, "
+                f"{counted(self.events[0], 'event')} for {self.events[1]}, "
                 f"{'the same' if self.same_events else 'not the same'}")
 
 

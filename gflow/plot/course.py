@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 
 from ..flows.flow import Flow
 from ..engines.events import KINDS
 from ..engines.record import Record
 from ..problem.quiet import quiet
-from ..problem.words import kind_of
+from ..problem.words import counted, kind_of
 from .picture import MANY, Picture, bundles, course, drawn, neurons_at, resampled
 from .shared import PAIRS
 from .style import (DARK, DASHES, DOWN, EDGES, FAINT, UP, axes, check_flow, check_options, clock,
@@ -56,10 +57,11 @@ class OverTime(Picture):
 
     def neuron_lines(self, t: np.ndarray, values: np.ndarray) -> None:
         """One line a neuron, or a bundle of them, styled by the sign of its output weight at the
-        end; dead ones are faint."""
+        end; dead ones are faint. Those that have no value at any time stand for none."""
         end = neurons_at(self.flow, self.flow.t_end)
         m, many = end.weight.size, end.weight.size > MANY
         up, colours = end.up, self.shared.pair(self.name)
+        there = np.isfinite(values).any(axis=0)
         groups = [(up & end.alive, {**UP, "color": colours[0]}, "$a_i > 0$"),
                   (~up & end.alive, {**DOWN, "color": colours[1]}, "$a_i < 0$"),
                   (~end.alive, {"color": grey(self.ax, FAINT),
@@ -70,7 +72,7 @@ class OverTime(Picture):
         heaviest = 0.0
         drawn_lines: list[tuple[Any, float]] = []
         for group, style, name in groups:
-            mine = np.flatnonzero(group)
+            mine = np.flatnonzero(group & there)
             if not mine.size:
                 continue
             most = max(FEW, round(LINES * mine.size / m)) if many else mine.size
@@ -83,6 +85,10 @@ class OverTime(Picture):
             said = f"{name} ({_count(mine.size, len(lines))})" if label is None else label
             self.ax.plot([], [], **{**options, "alpha": None, "label": said})
             label = label and "_" + str(label).lstrip("_")
+        if label is None and not there.all():
+            missing = int((~there).sum())
+            self.ax.plot([], [], **line({"color": "none", "alpha": 0, "label":
+                                         f"not drawn ({_count(missing, missing)})"}))
         if many and "alpha" not in users:
             for one, own_mass in drawn_lines:
                 share = (own_mass / (heaviest or 1.0))**0.5
@@ -91,9 +97,8 @@ class OverTime(Picture):
 
 
 def _count(neurons: int, lines: int) -> str:
-    if neurons == 1:
-        return "1 neuron"
-    return f"{neurons} neurons" if neurons == lines else f"{neurons} neurons in {lines} bundles"
+    said = counted(neurons, "neuron")
+    return said if neurons == lines else f"{said} in {counted(lines, 'bundle')}"
 
 
 class LossPicture(OverTime):
@@ -245,8 +250,15 @@ class EventsPicture(OverTime):
                 ax.plot(own["time"], rows[own["neuron"]], **{**line(
                     {"linestyle": "", "markersize": size, **self._mark(kind, before, size)},
                     self.options), "label": said})
+        if not len(flow.events):
+            ax.plot([], [], **line({"color": "none", "alpha": 0,
+                                    "label": of_run("no events", self.options, before)}))
         ax.plot([0, flow.t_end], [0, flow.path.m - 1], **line({"color": "none", "alpha": 0}))
         time_axis(ax, np.array([0.0, flow.t_end]))
+        locator = ax.yaxis.get_major_locator()
+        if isinstance(locator, MaxNLocator):
+            # Of halves of neurons there are none.
+            locator.set_params(integer=True)
         ax.set_ylabel(label)
 
     def _mark(self, kind: str, before: int, size: float) -> dict[str, Any]:
@@ -371,8 +383,9 @@ def alignment(flow: Flow, t: float | None = None, ax: Axes | None = None, **opti
               ) -> Axes:
     """Angle of every neuron to the extremal vector that its early flow ends with, against time.
 
-    Neurons that die in the early flow have none. Vertical lines are the end of the alignment and
-    the escape of the loss (`gflow.Flow.alignment`). Parameters as in `loss`, bundles as in `norms`.
+    Neurons that die in the early flow have none, and the legend counts them. Vertical lines are
+    the end of the alignment and the escape of the loss (`gflow.Flow.alignment`). Parameters as in
+    `loss`, bundles as in `norms`.
     """
     return _over_time(AlignmentPicture, flow, t, ax, options)
 

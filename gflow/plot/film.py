@@ -9,7 +9,7 @@ import secrets
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import IO
 
 import numpy as np
@@ -316,13 +316,19 @@ def _listed(what: What) -> What:
     """One picture, or the list of several: what comes one by one is asked for once."""
     if isinstance(what, str) or callable(what):
         return what
-    if not isinstance(what, Iterable):
+    try:
+        # Arrays without axes have it and refuse.
+        each = iter(what)
+    except TypeError:
         raise TypeError(f"what is {short(what)}: give the name of a picture, a function of (t, ax) "
-                        "or a list of names")
-    several = list(what)
+                        "or a list of names") from None
+    several = list(each)
     if not several:
         raise ValueError("what is empty: name at least one picture")
-    return several if len(several) > 1 else several[0]
+    if len(several) > 1:
+        return several
+    only = several[0]
+    return only if isinstance(only, str) or callable(only) else known(only)
 
 
 def _between(value: object, name: str, low: float, high: float) -> float:

@@ -17,7 +17,7 @@ from .picture import Neurons, Picture, drawn, looks, neurons_at
 from .points import Cloud, Plane
 from .shared import digest, placed
 from .style import (DASHES, EDGES, edge_style, edges_label, grey, limits, line, mark_size, on_dark,
-                    some)
+                    powers, some)
 from .targets import inputs_of
 
 
@@ -34,6 +34,8 @@ SMALLEST, LARGEST = 60, 200
 EXTEND = {(False, False): "neither", (True, False): "min", (False, True): "max",
           (True, True): "both"}
 """Sides of a colour bar that images have more of than it shows: below, above."""
+HEADROOM = 0.13
+"""Part of the height that is added above the points for the legend."""
 CROSSING = 40
 """Neurons whose hyperplanes are drawn, at most."""
 
@@ -63,6 +65,7 @@ class NeuronsPicture(Picture):
         self.artists = list(self.cloud.artists)
         one, two = self.plane.labels()
         ax.set(aspect="equal", xlabel=one, ylabel=two)
+        powers(ax)
         if self.times is not None:
             self._reach(max(self._far(t) for t in looks(self.times)))
 
@@ -216,8 +219,8 @@ class BoundaryPicture(Picture):
         x = data.X[:, self.columns]
         side = int(np.clip((CELLS / flow.path.m)**0.5, SMALLEST, LARGEST))
         ends = [limits(x[:, k], 0.25) for k in (0, 1)]
-        # The legend is above all points.
-        ends[1] = ends[1][0], ends[1][1] + 0.05 * (ends[1][1] - ends[1][0])
+        # The legend is above all points, in three rows among other pictures too.
+        ends[1] = ends[1][0], ends[1][1] + HEADROOM * (ends[1][1] - ends[1][0])
         self.x = [np.linspace(*end, side) for end in ends]
         self.grid = np.tile(data.X[0], (side * side, 1))
         first, second = np.meshgrid(*self.x)
@@ -256,6 +259,7 @@ class BoundaryPicture(Picture):
             rim = withStroke(linewidth=self.line.get_linewidth() + 1.5, foreground=grey(ax, 0.3))
             self.line.set_path_effects([rim])
         self.artists = [self.image, *self.folds, self.line]
+        powers(ax)
         ax.set(xlabel=f"input $x_{{{self.columns[0] + 1}}}$",
                ylabel=f"input $x_{{{self.columns[1] + 1}}}$")
         self.room.show(x=ends[0], y=ends[1])

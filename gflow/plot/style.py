@@ -16,8 +16,10 @@ from .shared import placed
 
 if TYPE_CHECKING:  # pragma: no cover
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
     from matplotlib.legend import Legend
+    from matplotlib.ticker import ScalarFormatter
 
 COLOURS = ("#333333", "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 """Okabe and Ito, dark grey first: for one flow after another on the same axes."""
@@ -48,6 +50,8 @@ WHAT = ("data", "xdata", "ydata", "figure", "transform")
 """What matplotlib takes for options of lines, but says what is drawn, and where."""
 SHORTEST = 1e-280
 """Time that an axis which is logarithmic in part has room for."""
+POWERS = (-3, 4)
+"""Powers of ten up to which, and from which on, labels of linear axes leave them out."""
 LAST = ("least squares line", "data", "data 2", "data 3")
 """What a legend says after everything else."""
 
@@ -177,7 +181,10 @@ def check_options(options: Mapping[str, object]) -> None:
         In one sentence that names the option.
     """
     from matplotlib.lines import Line2D
-    given(options)
+    label = given(options).get("label")
+    if np.iterable(label) and not isinstance(label, str | bytes):
+        # Of matplotlib one for each of several lines; here lines of one kind have one for all.
+        raise TypeError(f"label is {kind_of(label)}: give one text")
     for name, value in options.items():
         try:
             Line2D([], []).set(**given({name: value}))
@@ -319,8 +326,36 @@ def logarithmic(ax: Axes) -> None:
         ax.update_datalim([(ax.dataLim.x0, low / 10), (ax.dataLim.x1, high * 10)], updatex=False)
         ax.autoscale_view(scalex=False)
     elif ax.get_yscale() == "linear":
-        ax.ticklabel_format(axis="y", useOffset=True)
+        for labels in _formatters(ax.yaxis):
+            labels.set_useOffset(True)
         _apart(ax)
+
+
+def _formatters(*axis: Axis) -> Iterator[ScalarFormatter]:
+    """How labels are written, where nobody has chosen another way."""
+    from matplotlib.ticker import ScalarFormatter
+    for one in axis:
+        found = one.get_major_formatter()
+        if one.isDefault_majfmt and isinstance(found, ScalarFormatter):
+            yield found
+
+
+def powers(ax: Axes) -> None:
+    """Labels of linear axes as multiples of a power of ten if they were long enough to run into
+    each other; not where somebody has chosen how they are written.
+
+    Examples
+    --------
+    >>> from matplotlib.figure import Figure
+    >>> ax = Figure().subplots()
+    >>> _ = ax.plot([0, 30000], [0, 1])
+    >>> powers(ax)
+    >>> ax.figure.draw_without_rendering()
+    >>> ax.get_xticklabels()[2].get_text(), ax.xaxis.get_offset_text().get_text()
+    ('0.5', '1e4')
+    """
+    for labels in _formatters(ax.xaxis, ax.yaxis):
+        labels.set_powerlimits(POWERS)
 
 
 def _ends(ax: Axes) -> tuple[float, float]:

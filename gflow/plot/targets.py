@@ -13,7 +13,7 @@ from ..problem.quiet import quiet
 from ..problem.words import counted
 from .picture import MANY, Picture, drawn, looks, neurons_at
 from .shared import PAIRS, digest, placed
-from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size, of_run
+from .style import COLOURS, DASHES, colour, grey, limits, line, mark_size, of_run, powers
 
 
 GRID, COARSEST, PRODUCTS = 601, 201, 4_000_000
@@ -53,6 +53,7 @@ class OneInput(Picture):
 
     def prepare(self) -> None:
         """The grid."""
+        powers(self.ax)
         data = self.flow.data
         columns, self.bias = inputs_of(data)
         self.column = int(columns[0])
@@ -247,17 +248,24 @@ class FitPicture(Picture):
         self.points = ax.plot(y, y, **line(own, self.options))[0]
         self.artists = [self.points]
         ax.set(xlabel="label", ylabel="output")
+        powers(ax)
         if self.times is not None:
             values = [self.flow(t)(self.flow.data.X) for t in looks(self.times)]
-            self.room.show(x=limits(y), y=limits(np.concatenate([*values, y])))
+            self._show(values)
+
+    def _show(self, values: list[np.ndarray]) -> None:
+        """Limits. Labels that are all the same have the scale of the outputs: on one of their own
+        the diagonal would be upright, and as far from it as the eye can tell."""
+        y = self.flow.data.y
+        outputs = limits(np.concatenate([*values, y]))
+        self.room.show(x=limits(y) if np.ptp(y) else outputs, y=outputs)
 
     def move(self, t: float) -> None:
         """Move to a time."""
         values = neurons_at(self.flow, t).model(self.flow.data.X)
         self.points.set_ydata(values)
         if self.times is None:
-            y = self.flow.data.y
-            self.room.show(x=limits(y), y=limits(np.concatenate([values, y])))
+            self._show([values])
 
 
 def function(flow: Flow, t: float | None = None, ax: Axes | None = None, **options: object

@@ -14,7 +14,7 @@ from .norms import row_norms
 from .quiet import quiet
 from .standard import Standard
 from .value import lock
-from .words import kind_of, short
+from .words import counted, kind_of, short
 
 if TYPE_CHECKING:  # pragma: no cover
     from .network import TwoLayerReLU
@@ -97,8 +97,8 @@ class Data:
         if points.size == 0:
             raise ValueError(f"X has shape {points.shape}: give at least one point and one column")
         if points.shape[0] != labels.shape[0]:
-            raise ValueError(f"X has {points.shape[0]} rows but y has {labels.shape[0]} entries: "
-                             "give as many labels as points")
+            raise ValueError(f"X has {counted(points.shape[0], 'row')} but y has "
+                             f"{counted(labels.shape[0], 'entry')}: give as many labels as points")
         same_rows(X, y)
         if (names := own_names(columns_of(X))) is not None:
             note(self, columns=names)
@@ -163,13 +163,20 @@ def _labels(y: ArrayLike) -> np.ndarray:
     try:
         return real_array(y, "y", 1)
     except TypeError as error:
-        words = [value for value in np.asarray(y, dtype=object).ravel().tolist()
-                 if isinstance(value, str)]
-        classes = sorted(set(words))
-        if len(classes) != 2 or len(words) != np.size(y):
+        classes = _words(y)
+        if len(classes) != 2:
             raise
         raise TypeError(f"{error}: of two classes make -1 and 1, such as np.where(np.asarray(y) "
                         f"== {short(classes[1])}, 1.0, -1.0)") from None
+
+
+def _words(y: object) -> list[str]:
+    """The words that all labels are; none if there are others, or they cannot be read."""
+    try:
+        labels = np.asarray(y, dtype=object).ravel().tolist()
+    except Exception:
+        return []
+    return sorted(set(labels)) if all(isinstance(label, str) for label in labels) else []
 
 
 DataLike: TypeAlias = Data | tuple[ArrayLike, ArrayLike]

@@ -14,7 +14,7 @@ import numpy as np
 from .checks import Hidden, real_array, unmasked
 from .margins import Exponential, Logistic
 from .theirs import theirs
-from .words import kind_of, said
+from .words import kind_of, said, short
 
 METHODS = ("value", "pull", "curvature")
 FURTHER = ("log_value", "margin")
@@ -229,8 +229,8 @@ def as_loss(loss: Any, y: np.ndarray) -> Loss:
     """
     if isinstance(loss, str):
         if loss not in NAMED:
-            raise ValueError(f"unknown loss {loss!r}: choose one of {', '.join(NAMED)}, or give "
-                             f"{WRITE}")
+            raise ValueError(f"unknown loss {short(loss)}: choose one of {', '.join(NAMED)}, or "
+                             f"give {WRITE}")
         as_labels(NAMED[loss], y)
         return NAMED[loss]
     if isinstance(loss, type):

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from .activation import RELU, Activation
-from .checks import finite, flag, real_array
+from .checks import finite, flag, one_or_more, real_array
 from .data import Data, DataLike, as_data, with_ones
 from .field import mean_loss, outputs
 from .frames import columns_of, same_columns
@@ -91,8 +91,9 @@ class TwoLayer(Held):
     def _set(self, a: ArrayLike, W: ArrayLike, bias: bool) -> None:
         out, hidden = real_array(a, "a", 1), real_array(W, "W", 2)
         if out.shape[0] != hidden.shape[0]:
-            raise ValueError(f"a has {out.shape[0]} entries but W has {hidden.shape[0]} rows: "
-                             "give one output weight and one row of W a neuron")
+            raise ValueError(f"a has {counted(out.shape[0], 'entry')} but W has "
+                             f"{counted(hidden.shape[0], 'row')}: give one output weight and one "
+                             "row of W a neuron")
         if hidden.size == 0:
             raise ValueError(f"W has shape {hidden.shape}: a network needs at least one neuron "
                              "and one input")
@@ -266,11 +267,11 @@ class TwoLayerReLU(TwoLayer):
     def __init__(self, a: ArrayLike, W: ArrayLike, log_scale: ArrayLike = 0.0, *,
                  slope: float = 0.0, bias: bool = False) -> None:
         self._set(a, W, bias)
-        log_scale = real_array(log_scale if np.ndim(log_scale)
-                               else np.repeat(np.asarray(log_scale), self.m), "log_scale", 1)
+        given = one_or_more(log_scale, "log_scale")
+        log_scale = given if np.ndim(log_scale) else np.repeat(given, self.m)
         if log_scale.shape != self.a.shape:
-            raise ValueError(f"log_scale has {log_scale.size} entries but there are "
-                             f"{self.m} neurons: give one number, or one for each")
+            raise ValueError(f"log_scale has {counted(log_scale.size, 'entry')} for "
+                             f"{counted(self.m, 'neuron')}: give one number, or one for each")
         vars(self)["log_scale"] = log_scale
         far = log_scale[np.abs(log_scale) > FARTHEST]
         if far.size:

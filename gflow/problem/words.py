@@ -46,10 +46,12 @@ def counted(number: int, thing: str) -> str:
 
     Examples
     --------
-    >>> counted(1, "column"), counted(2, "column")
-    ('1 column', '2 columns')
+    >>> counted(1, "column"), counted(2, "column"), counted(0, "entry")
+    ('1 column', '2 columns', '0 entries')
     """
-    return f"{number} {thing}{'' if number == 1 else 's'}"
+    if number == 1:
+        return f"{number} {thing}"
+    return f"{number} {thing[:-1]}ies" if thing.endswith("y") else f"{number} {thing}s"
 
 
 def said(error: BaseException, most: int = MOST) -> str:

@@ -14,6 +14,7 @@ from .._version import __version__
 from .notice import warn
 from .soundness import flaw, renew
 from ..problem.files import LONGEST_PART, absolute, descriptor, plain, told
+from ..problem.words import short
 
 APPLICATION = 0x67666C77
 FORMAT = 2
@@ -48,7 +49,7 @@ class Database:
 
     def __init__(self, path: str | os.PathLike[str] | bytes, read_only: bool = False) -> None:
         if not isinstance(path, str | bytes | os.PathLike) or not os.fspath(path):
-            raise TypeError(f"store is {path!r}: give the name of a file")
+            raise TypeError(f"store is {short(path)}: give the name of a file")
         self.path = Path(plain(absolute(plain(path))))
         self.read_only = read_only
         self.patience = BUSY

@@ -6,7 +6,7 @@ from typing import Any, Sequence
 
 import numpy as np
 
-from ..problem.words import plain
+from ..problem.words import counted, plain, short
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#333333")
 MARKERS = "osD^vPX"
@@ -163,8 +163,9 @@ def _check_seen(table: np.ndarray, y: str, x: str, values: np.ndarray) -> None:
     if np.isfinite(values).any():
         raise ValueError(f"{y!r} is finite in no task that has a value of {x!r}: choose another "
                          "parameter for the horizontal axis")
-    raise ValueError(f"{y!r} is finite in none of the {len(table)} tasks: there is nothing to "
-                     "draw, choose another result")
+    raise ValueError(f"{y!r} is finite in {'none of the ' if len(table) > 1 else 'no task of '}"
+                     f"{counted(len(table), 'task')}: there is nothing to draw, choose another "
+                     "result")
 
 
 def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str | None]:
@@ -172,7 +173,7 @@ def axes_of(table: np.ndarray, x: str | None, by: str | None) -> tuple[str, str 
     parameters = _names(table)[0]
     for name in (x, by):
         if name is not None and name not in parameters:
-            raise ValueError(f"{name!r} is no parameter of the sweep: choose one of "
+            raise ValueError(f"{short(name)} is no parameter of the sweep: choose one of "
                              f"{', '.join(parameters)}")
     if x is not None and not _is_number(table.dtype[x]):
         numeric = [name for name in parameters if _is_number(table.dtype[name])]
@@ -204,7 +205,8 @@ def _names(table: np.ndarray) -> tuple[list[str], list[str]]:
 def _numbers(table: np.ndarray, y: str) -> np.ndarray:
     results = _names(table)[1]
     if y not in results:
-        raise ValueError(f"{y!r} is no result of the sweep: choose one of {', '.join(results)}")
+        raise ValueError(f"{short(y)} is no result of the sweep: choose one of "
+                         f"{', '.join(results)}")
     if not _is_number(table.dtype[y]):
         raise ValueError(f"{y!r} is not one number a task")
     return np.asarray(table[y], dtype=float)

@@ -20,7 +20,7 @@ from typing import Any, Callable, Collection, Iterable, Mapping, NamedTuple, Seq
 
 import numpy as np
 
-from ..problem.words import kind_of
+from ..problem.words import cut, kind_of, listed, short
 
 Points = Mapping[str, object] | Iterable[Mapping[str, object]]
 Grid = Points | Callable[[], Points]
@@ -112,7 +112,8 @@ def tasks(grid: Grid, seeds: int | Iterable[int] = 1, shared: Sequence[str] = ()
         raise ValueError("grid is empty: give at least one value for each parameter")
     unknown = set(shared) - names
     if unknown:
-        raise ValueError(f"shared has {sorted(unknown)[0]!r}, which is no parameter of the grid")
+        raise ValueError(f"shared has {short(sorted(unknown)[0])}, which is no parameter of the "
+                         f"grid: choose among {listed(sorted(names))}")
     return list(found.values())
 
 
@@ -171,7 +172,7 @@ def root_seed(rng: Any) -> int:
     0
     """
     if isinstance(rng, bool) or not isinstance(rng, numbers.Integral):
-        raise TypeError(f"rng is {rng!r}: give a whole number as the root seed of the sweep")
+        raise TypeError(f"rng is {short(rng)}: give a whole number as the root seed of the sweep")
     if rng < 0 or int(rng).bit_length() > SEED_BITS:
         raise ValueError(f"rng = {_shown(rng)}: a seed is a whole number that is not negative and "
                          f"below 2**{SEED_BITS}")
@@ -198,7 +199,7 @@ def seed_indices(seeds: Any) -> list[int]:
             raise ValueError(f"seeds is {_shown(seeds)}: give at most {MOST}")
         indices = list(range(int(seeds)))
     elif isinstance(seeds, str | bytes | bool | Mapping) or not isinstance(seeds, Iterable):
-        raise TypeError(f"seeds is {seeds!r}: give the number of seeds, or a list of indices")
+        raise TypeError(f"seeds is {short(seeds)}: give the number of seeds, or a list of indices")
     else:
         indices = _listed("seeds", seeds)
     for seed in indices:
@@ -348,7 +349,10 @@ def _shown(value: Any) -> str:
         return f"a number of {int(value).bit_length()} bits"
     except RecursionError:
         return f"{kind_of(value)} of many within each other"
-    return text if len(text) <= 100 else f"{text[:50]}...{text[-40:]}"
+    except Exception:
+        # What users hand in may have no words.
+        return kind_of(value)
+    return cut(text, 100)
 
 
 def _digest(params: Mapping[str, Any]) -> bytes:

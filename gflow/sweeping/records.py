@@ -11,6 +11,7 @@ import numpy as np
 
 from .codec import decode
 from .store import Row, Store
+from ..problem.words import short
 
 if TYPE_CHECKING:  # pragma: no cover
     from pandas import DataFrame
@@ -98,8 +99,8 @@ def load_sweep(path: str | os.PathLike[str] | bytes,
     rec.array([(1, 0, 2), (2, 0, 4)],
               dtype=[('n', '<i8'), ('seed', '<i8'), ('twice', '<i8')])
     """
-    if form not in FORMS:
-        raise ValueError(f"form = {form!r}: choose one of {', '.join(FORMS)}")
+    if not isinstance(form, str) or form not in FORMS:
+        raise ValueError(f"form = {short(form)}: choose one of {', '.join(FORMS)}")
     with Store(path, read_only=True) as store:
         columns, parameters = _columns(store, False)
     if form == "pandas":

@@ -6,7 +6,7 @@ import os
 import time
 
 from ..problem.console import is_terminal, redraw, say
-from ..problem.words import visible
+from ..problem.words import counted, visible
 from .notice import headline
 from .store import Store, Sweep
 
@@ -111,7 +111,7 @@ def status(path: str | os.PathLike[str] | bytes, tracebacks: bool = False) -> st
         pace = _pace(store, alive, count["pending"])
         failed = store.rows("failed")
     lines = [f"{os.fsdecode(path)}: {settings.get('run', 'no sweep yet')}, "
-             f"{sum(count.values())} tasks, root seed {settings.get('rng', '-')}",
+             f"{counted(sum(count.values()), 'task')}, root seed {settings.get('rng', '-')}",
              f"  done       {count['done']}",
              f"  failed     {count['failed']}",
              f"  under way  {sum(under_way.values())}",

@@ -31,6 +31,7 @@ from .store import Store
 from .values import title
 from .worker import Job, Outcome, SweepError, greet, pack, perform
 from ..problem.checks import flag
+from ..problem.words import short
 
 if TYPE_CHECKING:  # pragma: no cover
     from distributed import Client
@@ -140,8 +141,8 @@ def sweep(run: Callable[..., Mapping[str, object]], grid: Grid, *,
     if getattr(multiprocessing.current_process(), "_inheriting", False):
         raise SweepError("gflow.sweep was called while a worker imports your script: put the "
                          "call under  if __name__ == \"__main__\":")
-    if changed not in CHANGED:
-        raise ValueError(f"changed = {changed!r}: choose one of {', '.join(CHANGED)}")
+    if not isinstance(changed, str) or changed not in CHANGED:
+        raise ValueError(f"changed = {short(changed)}: choose one of {', '.join(CHANGED)}")
     progress, retry_failed = flag(progress, "progress"), flag(retry_failed, "retry_failed")
     # Whatever can be refused is refused before there is a store, whose settings would bind.
     check_executor(executor, workers)

@@ -14,6 +14,7 @@ from ..problem.loss import LossLike
 from ..problem.network import TwoLayerReLU, relu_for
 from ..problem.quiet import quiet
 from ..problem.value import Value
+from ..problem.words import counted
 from .extremal import ExtremalVectors, extremal_vectors
 from .faces import checks
 from .fans import Undecided
@@ -61,8 +62,9 @@ class Escapes(Value):
 
     def __repr__(self) -> str:
         fastest = f", the fastest at rate {self.rate[0]:.6g}" if len(self) else ""
-        return f"Escapes({len(self)} directions{fastest}, {int(self.heading.sum())} neurons on " \
-               f"their way{'' if self.complete else '; not all were looked for'})"
+        return f"Escapes({counted(len(self), 'direction')}{fastest}, " \
+               f"{counted(int(self.heading.sum()), 'neuron')} on the way" \
+               f"{'' if self.complete else '; not all were looked for'})"
 
 
 def escapes_of(stand: Standstill) -> tuple[Escapes, ExtremalVectors]:

@@ -23,6 +23,7 @@ from .field import in_range, leaked
 from .kinks import Kinks, kinks_of
 from ..problem.quiet import quiet
 from ..problem.value import Value
+from ..problem.words import counted
 
 MOST_FACES = 1e12
 """Faces that a complete search looks at, at most: some hours."""
@@ -303,8 +304,8 @@ def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
     """Sentences on assumptions that fail."""
     notes = []
     if len(kinks.J) < data.n:
-        notes.append(f"{data.n} points make {len(kinks.J)} kinks: some share a hyperplane, or have "
-                     "label 0, or cancel")
+        notes.append(f"{data.n} points make {counted(len(kinks.J), 'kink')}: some share a "
+                     "hyperplane, or have label 0, or cancel")
     if kinks.doubtful:
         notes.append("points are close to special position: hyperplanes that are dependent to "
                      "1e-10 only are taken for dependent")
@@ -312,8 +313,8 @@ def _notes(data: Data, kinks: Kinks, points: list[Critical]) -> list[str]:
         notes.append(f"the potential depends on {kinks.dimension} of {data.d} dimensions only")
     border = sum(p.margin <= BORDER for p in points)
     if border:
-        notes.append(f"{border} vectors are borderline: a small change of the data may remove them "
-                     "or change their type")
+        notes.append(f"{counted(border, 'vector')} {'is' if border == 1 else 'are'} borderline: a "
+                     "small change of the data may remove such a vector or change its type")
     return notes
 
 
