@@ -90,11 +90,13 @@ class Record:
 
     def __getstate__(self) -> dict[str, Any]:
         """What cannot be computed again: pickles and copies are small."""
-        cached = {name for name in self.__dict__
+        # Of a copy: other threads may find something out meanwhile.
+        state = self.__dict__.copy()
+        cached = {name for name in state
                   if isinstance(getattr(type(self), name, None), cached_property)}
-        if "_changes" not in self.__dict__:
+        if "_changes" not in state:
             cached.discard("events")
-        return {name: value for name, value in self.__dict__.items() if name not in cached}
+        return {name: value for name, value in state.items() if name not in cached}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrays that come out of a pickle can be written to."""
@@ -113,15 +115,16 @@ class Record:
     @cached_property
     @quiet
     def _states(self) -> ModelPath:
-        self._whole("the weights")
+        self._whole("the weights", ", or name \"a\" and \"W\" there")
         models = self._models(self.t)
         return ModelPath(read_only(models.a), read_only(models.W), models.one)
 
-    def _whole(self, what: str) -> None:
-        """Refuse what needs the dense output if only some quantities were kept."""
+    def _whole(self, what: str, instead: str = "") -> None:
+        """Refuse what needs the dense output if only some quantities were kept, and say what helps
+        besides."""
         if self.saved is not None:
             raise ValueError(f"this run kept only {listed(self.saved) or 'nothing'}, not "
-                             f"{what}: leave save= away, or add it there")
+                             f"{what}: leave save= away{instead}")
 
     def _kept(self, name: str) -> np.ndarray | None:
         kept = None if self.saved is None else self.saved.get(name)
