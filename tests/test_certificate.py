@@ -36,7 +36,7 @@ def test_it_is_the_same_however_many_neurons_are_looked_at_together(slope, monke
     flow.data = gflow.Data(DATA.X, DATA.y + 1e-3 * (np.arange(20) == 3))
     found = [flow.certificate()]
     monkeypatch.setattr("gflow.flows.reference.CHUNK", 50)
-    monkeypatch.setattr("gflow.flows.audit.TOGETHER", 1)
+    monkeypatch.setattr("gflow.flows.following.TOGETHER", 1)
     found.append(flow.certificate())
     assert found[0].doubts == found[1].doubts and "offset" in found[0].doubts
     for name in ("defect", "lasting", "balance", "offset", "wrong_side", "multiplier", "energy"):

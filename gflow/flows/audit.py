@@ -15,8 +15,8 @@ from ..theory.lorentz import local_lorentz
 from .certificate import DEFECT, DEFECT_ROUNDING, Certificate, jumping, tolerance
 from .contacts import Contacts, spread_out
 from .margins import FAINT, smoothed_margin
-from .defect import AT_ZERO, NODES, Kinks, Look, choose, defects
-from .offsets import Offsets
+from .defect import AT_ZERO, NODES, Kinks, choose
+from .following import Following
 from .pieces import pieces
 from .reference import FEWER_DIGITS, Reference, Sight
 
@@ -39,14 +39,6 @@ SEED = 20
 """Of the random intervals."""
 RATIO = 1.25
 """The rule of `gflow.flows.defect` integrates 1 / t to 3e-13 where t grows by this factor."""
-ENOUGH = 8
-"""Of so many intervals the mean of the defects of a neuron is judged."""
-LASTING, OUTLIERS, SPARE = 0.5, 3, 1
-"""Of the mean of many intervals, with what exceeds `CLIP` ``rtol`` cut to that: errors of a right
-run come and go, so that it is ``LASTING`` at most, but for so many outliers, each a whole piece:
-what a long step errs by is of one sign on all intervals in it. They are left out, those first that
-add most to the sum, and one more is granted where there are few pieces: 0.2 of all that was the
-largest of 621 right runs."""
 LONG, STIFF, STIFFER, SWINGS = 0.5, 0.9, 2.0, 4.0
 """Of steps longer than the first, in units of the fastest rate, it is the third times as much:
 those of `EXPLICIT` steppers all err the same way then, by what they may. Of energies it is the
@@ -54,7 +46,6 @@ fourth times as much beyond the second, where they are at their limit of stabili
 larger than ``|w|``). At a small `rtol` steps are shorter; windows of the fast engine are longer and
 have no such limit."""
 EXPLICIT = frozenset(["RK23", "RK45", "DOP853", "LSODA"])
-CLIP, CLIP_ROUNDING = 10.0, 3e-10
 MARGIN, MARGIN_EACH = 0.1, 1e-2
 """Losses are judged by this part of what errors of the weights do to them, if that is more than
 the first loss: ``100 rtol`` of weights, as they are judged with ``1000 rtol``. Energies by 10
@@ -73,9 +64,6 @@ WORK = 4e8
 on wide networks fewer pieces, intervals and events are looked at."""
 STATES, INTERVAL = 35, 22
 """Of these states a piece takes so many at least, an interval about so many."""
-TOGETHER = 500_000
-"""Numbers of so many neurons at a time, about: all of them would not stay where they are quick to
-reach."""
 OUTSIDE = np.zeros(3)
 OUTSIDE[OFF], OUTSIDE[ON] = 1.0, -1.0
 """A side is wrong by as much of ``w.x``, by code."""
@@ -157,7 +145,6 @@ class _Audit:
         self.field = flow.field
         self.reference = Reference(flow.field, self.m, self.rtol)
         self.contacts = Contacts(flow, self.reference)
-        self.clip = max(CLIP * self.rtol, CLIP_ROUNDING)
         self.step = max(DEFECT * self.rtol, DEFECT_ROUNDING)
         self.codes = flow.initial_pattern.copy()
         self.next_event = 0
@@ -173,18 +160,15 @@ class _Audit:
         self.asked_each = -(-min(MOST_ASKED, states // 5) // (3 * pieces))
         self.reference.measure(path.start)
         start = self.reference.see(path.start[None])
-        self.drift, self.defect = np.zeros(self.m), np.zeros(self.m)
+        self.drift = np.zeros(self.m)
         self.invariant, self.terms = (part[0] for part in self.reference.conserved(start))
         self.peak = start.size[0]
         self.largest = by_neuron(np.abs(path.start), self.m)
         self.first_loss = self.last_loss = float(self._objective(start)[0])
         self.margin = self._margin(start)
-        self.parts: list[tuple[np.ndarray, np.ndarray]] = []
-        self.offsets = Offsets(self.reference, path.t_end)
-        self.count, self.granted = np.zeros((2, self.m))
+        self.following = Following(flow, self.reference, self.marks, self.step)
         self.swings: list[float] = []
-        self.alive, self.met = np.zeros((2, self.m), dtype=bool)
-        self.shown = self.looked = 0
+        self.alive = np.zeros(self.m, dtype=bool)
         self.last_margin = self.fall = 0.0
         self.lost = self.rise = self.gap = self.wrong = self.multiplier = 0.0
         self.last_piece, self.last_state = -1, path.start
@@ -244,7 +228,7 @@ class _Audit:
         floor = self.contacts.floor = np.maximum(
             GONE / self.reference.band * self.peak, FEWER_DIGITS)
         self.gone = (sight.size <= floor).any(axis=0)
-        self.alive |= ~self.gone & self._moving(sight)
+        self.alive |= ~self.gone & self.reference.moving(sight)
         for j in (1, 2):
             self._replay(times[j])
             self.rise = worst(self.rise, float(losses[j]) - self.last_loss)
@@ -331,8 +315,8 @@ class _Audit:
         states = path.evaluate(p, times)
         count, nodes = len(look.ends), len(look.nodes)
         if count:
-            self._follow(look, who, granted, *self._neurons(states[:2 * count], who),
-                         states[2 * count:2 * count + nodes])
+            self.following.add(look, who, granted, states[:2 * count],
+                               states[2 * count:2 * count + nodes], self.codes, self.gone)
         contacts.look(which, moments, states[2 * count + nodes:], turning, self.asked_each)
         if not reference.smooth:
             # One state of each part between kinks, and those beside events.
@@ -374,61 +358,6 @@ class _Audit:
         low, high = np.log(t0 + turn), np.log(t1 + turn) - np.log(RATIO)
         begin = max(float(np.exp(low + rng.random() * (high - low))) - turn, t0)
         return begin, min(RATIO * (begin + turn) - turn, t1)
-
-    def _neurons(self, states: np.ndarray, who: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Neurons (I, s, d + 1) at the starts and at the ends of intervals."""
-        a, W = self.reference.split(states)
-        both = np.concatenate([a[:, who, None], W[:, who]], axis=2)
-        return both[:len(both) // 2], both[len(both) // 2:]
-
-    def _moving(self, sight: Sight) -> np.ndarray:
-        """Neurons (s,) that are not off at every point; all of a leaky network."""
-        if self.reference.steep:
-            return np.ones(sight.a.shape[1], dtype=bool)
-        return np.asarray((sight.z > -self.reference.band).any(axis=(0, 2)))
-
-    def _follow(self, look: Look, who: np.ndarray, granted: float, first: np.ndarray,
-                last: np.ndarray, nodes: np.ndarray) -> None:
-        """Compare neurons ``first`` and ``last`` (I, s, d + 1) on intervals with what the field
-        says in the states ``nodes`` (J, m (d + 1))."""
-        reference = self.reference
-        # Those of one pattern after the other: what they slide on is worked out once for all.
-        turn = np.argsort(self.codes[who].astype(float) @ self.marks, kind="stable")
-        who, first, last = who[turn], first[:, turn], last[:, turn]
-        all_, (a, W) = reference.see(nodes, who[:0]), reference.split(nodes)
-        some = max(1, TOGETHER // (len(nodes) * reference.n))
-        parts = []
-        for i in range(0, who.size, some):
-            own = who[i:i + some]
-            sight = reference.some(all_, a[:, own], W[:, own])
-            parts.append((*defects(reference, look, first[:, i:i + some], last[:, i:i + some],
-                                   sight), *self.offsets.effects(look, sight),
-                          (self._moving(sight) & (np.abs(sight.a).max(axis=0) > 0))[None]))
-        found, spread, measure, *effects, moving = (np.concatenate(part, axis=1)
-                                                    for part in zip(*parts))
-        for j in np.flatnonzero(look.crossed):
-            # Those that have an event inside are not compared.
-            upto = np.searchsorted(self.flow.events["time"], look.ends[j], side="right")
-            found[j, np.isin(who, self.flow.events["neuron"][slice(*upto)])] = np.nan
-        gone = self.gone[who]
-        living = np.tile(moving[0] & ~gone, (len(first), 1))
-        left = np.isnan(found).any(axis=2) & np.isfinite(first).all() & np.isfinite(last).all()
-        seen = living & ~left
-        self.shown += int(living.sum())
-        self.looked += int(seen.sum())
-        self.met[who] |= seen.any(axis=0)
-        # Halves of an interval as the whole one.
-        grants = 1 + spread / look.share[:, None] + look.blur[:, None] / self.step
-        found /= grants[..., None]
-        self.offsets.add(tuple(effects), found, grants[..., None] * measure, seen)
-        sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
-        sizes[left] = 0.0
-        self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))
-        clip = self.clip * look.share[:, None]
-        cut = np.minimum(1.0, clip / np.maximum(sizes, clip))
-        self.parts.append((who, np.where(seen[..., None], found * cut[..., None], 0.0).sum(axis=0)))
-        self.count[who] += look.share @ seen
-        self.granted[who] += granted * (look.share @ seen)
 
     def _state(self, state: np.ndarray, sight: Sight, j: int, t: float) -> None:
         uniform = self.flow.setting.uniform
@@ -473,26 +402,6 @@ class _Audit:
                                 np.full(i.size, t), codes[i, k], self.contacts.since(i, k, t),
                                 self.asked_each)
 
-    def _sums(self) -> np.ndarray:
-        """Norms of the sums (m,) of all defects of a neuron, but for `OUTLIERS` pieces of each."""
-        total = np.zeros((self.m, self.d + 1))
-        for who, part in self.parts:
-            total[who] += part
-        left = [part.copy() for _, part in self.parts]
-        for _ in range(OUTLIERS):
-            # By how much the square of a sum falls without a piece, and which one does most.
-            most, which = np.zeros(self.m), np.full(self.m, -1)
-            for p, ((who, _), part) in enumerate(zip(self.parts, left)):
-                falls = (part * (2 * total[who] - part)).sum(axis=1)
-                more = falls > most[who]
-                most[who[more]], which[who[more]] = falls[more], p
-            for p in np.unique(which[which >= 0]):
-                who = self.parts[p][0]
-                own = which[who] == p
-                total[who[own]] -= left[p][own]
-                left[p][own] = 0.0
-        return row_norms(total)
-
     def _stored(self) -> float:
         """Largest difference of what is stored of the weights from the path."""
         flow, path = self.flow, self.flow.path
@@ -536,24 +445,22 @@ class _Audit:
         rises, energies = max(rises, rounding), max(
             energies, rounding * (1 if whole_run else pieces))
         size = np.where(self.terms > 0, self.terms, 1.0)
-        # Over what it may be: sums, so that an outlier weighs the less the more there are.
-        most = LASTING * self.granted + CLIP * SPARE * self.intervals
-        sums = self._sums() / (self.clip / CLIP * most)
-        point, offset = self.offsets.found()
+        followed = self.following
+        point, offset = followed.offsets.found()
         return Certificate(
             balance=self.drift / size, lorentz=local_lorentz(flow, most=pairs).largest,
             energy=(fallen - dissipated) / energies, loss_rise=worst(0.0, self.rise) / rises,
             margin_fall=self.fall, gap=self.gap, wrong_side=self.wrong, wrong_pair=self.pair,
-            multiplier=self.multiplier, multiplier_neuron=self.off_range, defect=self.defect,
-            lasting=np.where(self.count >= ENOUGH, sums, 0.0),
+            multiplier=self.multiplier, multiplier_neuron=self.off_range, defect=followed.defect,
+            lasting=followed.lasting(self.intervals),
             offset=offset, offset_point=point, off_event=self.contacts.off,
             contradictions=self.contacts.count, first=tuple(self.contacts.found),
             stored=self._stored(),
             stationarity=gradient / largest if largest > 0 else 0.0, gradient=gradient,
             rtol=self.rtol, checked=self.checked, pieces=(seen, len(flow.path.pieces)),
             events=(min(self.contacts.looked, len(flow.events)), len(flow.events)),
-            neurons=(int((self.met & self.alive).sum()), int(self.alive.sum())),
-            looked=self.looked / self.shown if self.shown else 1.0)
+            neurons=(int((followed.met & self.alive).sum()), int(self.alive.sum())),
+            looked=followed.share)
 
 
 def worst(one: float, other: float) -> float:

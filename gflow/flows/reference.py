@@ -218,6 +218,12 @@ class Reference:
         moved = (seen @ (sight.error * self.lengths)[:, :, None])[:, :, 0] / self.n
         return np.asarray(self.pace * moved)
 
+    def moving(self, sight: Sight) -> np.ndarray:
+        """Neurons (s,) that are not off at every point; all of a leaky network."""
+        if self.steep:
+            return np.ones(sight.a.shape[1], dtype=bool)
+        return np.asarray((sight.z > -self.band).any(axis=(0, 2)))
+
     def turned(self, a: np.ndarray, W: np.ndarray) -> np.ndarray:
         """What a decay that turns hidden weights ``W`` (..., d) takes off their fields; 0 where
         ``a`` (...) is, or if there is none."""
