@@ -226,10 +226,13 @@ class _Audit:
         states = path.evaluate(p, times)
         self._replay(t0)
         codes = self.codes.copy()
+        most = by_neuron(np.abs(states).max(axis=0), self.m)
         if p == self.last_piece + 1:
-            self._jump(states[0], self.last_state)
+            # Smooth neurons may start at 0; a piece errs by the same all over.
+            self.gap = worst(self.gap, self._apart(states[0], self.last_state,
+                                                   most if self.reference.smooth else 0.0))
         self.last_piece, self.last_state = p, states[-1]
-        self.largest = np.maximum(self.largest, by_neuron(np.abs(states).max(axis=0), self.m))
+        self.largest = np.maximum(self.largest, most)
         sight = self.reference.see(states)
         # One that an event has cut short swings as those beside it.
         longest = float(np.diff(path.breaks[max(p - 1, 0):p + 3]).max())
@@ -267,13 +270,11 @@ class _Audit:
             self.fall = worst(self.fall, 1 - margin / self.last_margin)
         self.last_margin = margin if top > FAINT else 0.0
 
-    def _jump(self, one: np.ndarray, other: np.ndarray) -> None:
-        self.gap = worst(self.gap, self._apart(one, other))
-
-    def _apart(self, one: np.ndarray, other: np.ndarray) -> float:
+    def _apart(self, one: np.ndarray, other: np.ndarray, least: np.ndarray | float = 0.0) -> float:
         """Largest difference of two states, relative to neurons, at least to those of which it is
-        too much if it is more than rounding."""
+        too much if it is more than rounding, and to ``least`` (m,)."""
         size = np.maximum(by_neuron(np.abs(one), self.m), GONE / jumping(self.rtol) * self.largest)
+        size = np.maximum(size, least)
         off = by_neuron(np.abs(one - other), self.m)
         return float((off / np.where(size > 0, size, 1.0)).max())
 
@@ -400,7 +401,8 @@ class _Audit:
             parts.append((*defects(reference, look, first[:, i:i + some], last[:, i:i + some],
                                    sight), *self.offsets.effects(look, sight),
                           (self._moving(sight) & (np.abs(sight.a).max(axis=0) > 0))[None]))
-        found, spread, *effects, moving = (np.concatenate(part, axis=1) for part in zip(*parts))
+        found, spread, measure, *effects, moving = (np.concatenate(part, axis=1)
+                                                    for part in zip(*parts))
         for j in np.flatnonzero(look.crossed):
             # Those that have an event inside are not compared.
             upto = np.searchsorted(self.flow.events["time"], look.ends[j], side="right")
@@ -415,7 +417,7 @@ class _Audit:
         # Halves of an interval as the whole one.
         grants = 1 + spread / look.share[:, None] + look.blur[:, None] / self.step
         found /= grants[..., None]
-        self.offsets.add(tuple(effects), found, grants * row_norms(first), seen)
+        self.offsets.add(tuple(effects), found, grants[..., None] * measure, seen)
         sizes = np.where(gone, 0.0, np.sqrt((found**2).sum(axis=2)))
         sizes[left] = 0.0
         self.defect[who] = np.maximum(self.defect[who], sizes.max(axis=0))

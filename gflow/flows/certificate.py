@@ -202,8 +202,8 @@ class Certificate(Value):
             f"  stationarity at the end  {self.stationarity:.2e} (|grad| = {self.gradient:.2e})",
             f"  looked at {seen} of {pieces} pieces, {some} of {m} neurons ({self.looked:.0%} of "
             f"neurons x intervals), {met} of {events} events: one wrong piece would be missed in "
-            f"{1 - seen / max(pieces, 1):.0%} of cases, one wrong neuron in "
-            f"{1 - some / max(m, 1):.0%}, one event moved in {1 - met / max(events, 1):.0%}"])
+            f"{unseen(seen, pieces):.0%} of cases, one wrong neuron in {unseen(some, m):.0%}, one "
+            f"event moved in {unseen(met, events):.0%}"])
 
 
 def tolerance(rtol: float) -> float:
@@ -214,6 +214,17 @@ def tolerance(rtol: float) -> float:
 def jumping(rtol: float) -> float:
     """Of what is between pieces, and of what is stored."""
     return max(JUMP * rtol, JUMP_ROUNDING)
+
+
+def unseen(some: int, of: int) -> float:
+    """Share that was not looked at; of nothing that is nothing.
+
+    Examples
+    --------
+    >>> unseen(1, 4), unseen(0, 0)
+    (0.75, 0.0)
+    """
+    return 1 - some / of if of else 0.0
 
 
 def peak(values: np.ndarray) -> float:

@@ -115,7 +115,7 @@ def _nodes(marks_of: list[np.ndarray], blurs: np.ndarray) -> Look:
 
 
 def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarray,
-            sight: Sight) -> tuple[np.ndarray, np.ndarray]:
+            sight: Sight) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Increments less integrals of the field.
 
     Parameters
@@ -130,10 +130,12 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     Returns
     -------
     defect : ndarray, shape (I, s, d + 1)
-        Relative to ``|(a, w)|`` of the neuron; NaN where it was not looked at, as a sign changes
-        between the nodes.
+        Relative to ``size``; NaN where it was not looked at, as a sign changes between the nodes.
     spread : ndarray, shape (I, s)
         What an error of 1 of all weights at the nodes, relative, would add to it.
+    size : ndarray, shape (I, s, d + 1)
+        ``|(a, w)|`` of the neuron, or what errors are relative to where its layers are unlike; of a
+        smooth one, which may start at 0 and grow, the larger of those at the two ends.
     """
     parts = len(look.of) // NODES
 
@@ -163,12 +165,14 @@ def defects(reference: Reference, look: Look, first: np.ndarray, last: np.ndarra
     spread = look.summed(np.einsum("pq,pqs->ps", weights, each(reference.sensitivity(sight))))
     seen = look.summed(good, np.logical_and)
     size = reference.sizes(first)
+    if reference.smooth:
+        size = np.maximum(size, reference.sizes(last))
     defect = np.divide(last - first - whole, size, out=np.zeros_like(first), where=size > 0)
     if reference.two_times:
         # Output weights follow from the others.
         defect[..., 0] = 0.0
     defect[~seen] = np.nan
-    return defect, spread
+    return defect, spread, size
 
 
 def _on_planes(reference: Reference, D: np.ndarray, a: np.ndarray, W: np.ndarray, p: np.ndarray,

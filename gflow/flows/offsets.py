@@ -53,16 +53,17 @@ class Offsets:
             From `effects`, of the same neurons.
         defect : ndarray, shape (I, s, d + 1)
             Of neurons, over ``divisor``.
-        divisor : ndarray, shape (I, s)
-            What `defect` was divided by: sizes of neurons and what errors of all weights do.
+        divisor : ndarray, shape (I, s, d + 1)
+            What `defect` was divided by: sizes of neurons, or of their layers, and what errors of
+            all weights do.
         seen : ndarray of bool, shape (I, s)
             Which count.
         """
         output, hidden, slid = effects
         # Of neurons on hyperplanes fields are projected: these are left out.
         scale = np.divide(1.0, divisor, out=np.zeros(divisor.shape),
-                          where=seen & ~slid & (divisor > 0))[..., None]
-        output, hidden = output * scale, hidden * scale
+                          where=(seen & ~slid)[..., None] & (divisor > 0))
+        output, hidden = output * scale[..., :1], hidden * scale[..., 1:2]
         defect = np.where(scale > 0, defect, 0.0)
         squares = output**2 + hidden**2 * self.reference.lengths**2
         along = (output * defect[..., :1]
