@@ -55,6 +55,18 @@ def test_what_was_not_kept_is_refused():
         run(save=1.0)
 
 
+def test_what_is_advised_where_too_little_was_kept_helps():
+    # No quantity that is kept makes up for the dense output.
+    flow = run(t_max=1.0, save=["a", "W"])
+    for ask in (flow.certificate, flow.conditioning, flow.alignment, flow.plateaus,
+                lambda: flow(0.5), lambda: flow.extend(2.0)):
+        with pytest.raises(ValueError, match="kept only a, W, not .*: leave save= away$"):
+            ask()
+    assert flow.log_norms.shape == (flow.t.size, 30)
+    with pytest.raises(ValueError, match='leave save= away, or name "a" and "W" there$'):
+        run(t_max=1.0, save=["norms"]).W
+
+
 def test_runs_that_come_to_rest_are_saved(tmp_path):
     # Their last piece has a field without powers of time, unlike those before.
     run = gflow.integrate(gflow.init.balanced(40, 2, 1e-3), gflow.datasets.three_points(), 4000.0,

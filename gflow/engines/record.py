@@ -113,15 +113,16 @@ class Record:
     @cached_property
     @quiet
     def _states(self) -> ModelPath:
-        self._whole("the weights")
+        self._whole("the weights", ", or name \"a\" and \"W\" there")
         models = self._models(self.t)
         return ModelPath(read_only(models.a), read_only(models.W), models.one)
 
-    def _whole(self, what: str) -> None:
-        """Refuse what needs the dense output if only some quantities were kept."""
+    def _whole(self, what: str, instead: str = "") -> None:
+        """Refuse what needs the dense output if only some quantities were kept, and say what helps
+        besides."""
         if self.saved is not None:
             raise ValueError(f"this run kept only {listed(self.saved) or 'nothing'}, not "
-                             f"{what}: leave save= away, or add it there")
+                             f"{what}: leave save= away{instead}")
 
     def _kept(self, name: str) -> np.ndarray | None:
         kept = None if self.saved is None else self.saved.get(name)

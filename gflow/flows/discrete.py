@@ -112,7 +112,7 @@ class Descent(Flow):
         raise ValueError("a descent with a finite step cannot be extended: call gflow.descend from "
                          "flow.model, or with more steps")
 
-    def _whole(self, what: str) -> None:
+    def _whole(self, what: str, instead: str = "") -> None:
         """Nothing is refused: what was saved and straight lines between are all there is."""
 
     @quiet
