@@ -284,6 +284,38 @@ def test_runs_in_another_thread(flow):
     assert (found[0].W == flow.W).all()
 
 
+def test_a_run_is_pickled_while_another_thread_reads_it():
+    # What was found out on the way made a pickle fail in one of nine cases.
+    names = "events", "loss", "norms", "directions", "log_norms", "residuals", "log_loss"
+    one = gflow.integrate(([0.5, 0.2], [[0.3, 0.1], [-0.1, 0.4]]), (np.eye(2), [1, -1]), 3.0)
+    whole = pickle.dumps(one)
+    failed, often = [], sys.getswitchinterval()
+
+    def keep(result, together):
+        together.wait()
+        try:
+            for _ in range(30):
+                result.__getstate__()
+        except RuntimeError as error:
+            failed.append(error)
+
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(100):
+            result, together = pickle.loads(whole), threading.Barrier(3)
+            others = [threading.Thread(target=keep, args=(result, together)) for _ in range(2)]
+            for thread in others:
+                thread.start()
+            together.wait()
+            for name in names:
+                getattr(result, name)
+            for thread in others:
+                thread.join()
+    finally:
+        sys.setswitchinterval(often)
+    assert not failed
+
+
 # Extremes
 
 def test_start_of_scale_1e_200():

@@ -90,11 +90,13 @@ class Record:
 
     def __getstate__(self) -> dict[str, Any]:
         """What cannot be computed again: pickles and copies are small."""
-        cached = {name for name in self.__dict__
+        # Of a copy: other threads may find something out meanwhile.
+        state = self.__dict__.copy()
+        cached = {name for name in state
                   if isinstance(getattr(type(self), name, None), cached_property)}
-        if "_changes" not in self.__dict__:
+        if "_changes" not in state:
             cached.discard("events")
-        return {name: value for name, value in self.__dict__.items() if name not in cached}
+        return {name: value for name, value in state.items() if name not in cached}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Arrays that come out of a pickle can be written to."""

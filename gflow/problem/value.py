@@ -97,7 +97,8 @@ class Value:
 
     def __getstate__(self) -> dict[str, Any]:
         """What cannot be computed again: pickles and copies are small."""
-        return {name: part for name, part in vars(self).items()
+        # Of a copy: other threads may find something out meanwhile.
+        return {name: part for name, part in vars(self).copy().items()
                 if not isinstance(getattr(type(self), name, None), cached_property)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
