@@ -259,6 +259,14 @@ def test_one_thing_is_one(call, words):
         call()
 
 
+def test_a_time_that_was_not_reached_is_named():
+    run = gflow.integrate(ONE, POINT, 5.0)
+    for ask in (run, run.pattern):
+        with pytest.raises(ValueError, match=r"^t = -1\.0 is outside \[0, 5\.0\]"):
+            ask(-1)
+    assert "took 1 step" == gflow.descend(ONE, POINT, lr=0.1, steps=1).message
+
+
 def test_what_there_is_one_of_or_none_in_reports(tmp_path, capsys):
     run = gflow.integrate(ONE, POINT, 5.0, check=True)
     assert "0 events for 0" in repr(run.checked)

@@ -356,7 +356,7 @@ def test_start_on_a_repelling_hyperplane_takes_the_fewest_active_points():
     assert flow.pattern(0).tolist() == [[1, 0]] and flow.W[-1, 0, 1] < 0
     assert flow.success and flow.stats["ambiguous"] == 1
     assert "not unique" in flow.message and "fewest active points" in flow.message
-    assert "1 times" in flow.message and flow.certificate().ok
+    assert "1 time the solution" in flow.message and flow.certificate().ok
 
 
 @pytest.mark.parametrize("sign", [1.0, -1.0])

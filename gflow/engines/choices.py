@@ -8,7 +8,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ..problem.data import Arrangement
-from ..problem.words import listed
+from ..problem.words import counted, listed
 from .events import SLIDING
 
 CHOICE = np.dtype([("time", "f8"), ("neuron", "i8"), ("point", "i8"), ("to", "i1"),
@@ -71,6 +71,8 @@ def told(table: np.ndarray) -> str:
     stood = table["solutions"][first] > 0
     how = "the branch with the fewest active points was taken"
     if not stood.all():
-        how += f"; {int((~stood).sum())} times none was found, and the first that was tried taken"
-    return (f" ({first.size} times the solution was not unique, first at t = {one['time']:.6g} for "
-            f"neuron {one['neuron']} at {'point' if len(own) == 1 else 'points'} {k}: {how})")
+        how += (f"; {counted(int((~stood).sum()), 'time')} none was found, and the first that was "
+                "tried taken")
+    return (f" ({counted(first.size, 'time')} the solution was not unique, first at t = "
+            f"{one['time']:.6g} for neuron {one['neuron']} at "
+            f"{'point' if len(own) == 1 else 'points'} {k}: {how})")

@@ -17,6 +17,7 @@ from ..problem.network import TwoLayer, TwoLayerReLU
 from ..problem.norms import row_norms
 from ..problem.setting import PLAIN, Setting
 from ..problem.smooth import Smooth
+from ..problem.words import counted
 from .events import count_kinds
 from .interrupts import Press, catching, leaving
 from .record import read_only
@@ -259,7 +260,7 @@ class Training:
     def run(self, numbers: np.ndarray) -> tuple[str, str, BaseException | None]:
         """Save the steps ``numbers`` (0 first); the status and a sentence about the end, and what
         a rule raised."""
-        status, message = "finished", f"took {self.steps} steps"
+        status, message = "finished", f"took {counted(self.steps, 'step')}"
         raised: BaseException | None = None
         # Overflow is found and named.
         with catching(self.record), np.errstate(all="ignore"):

@@ -288,9 +288,9 @@ class Record:
 
     def _reached(self, t: ArrayLike) -> np.ndarray:
         times = one_or_more(t, "t")
-        wrong = [float(s) for s in times[(times < 0) | (times > self.t_end)][:1]]
-        return within(times, self.t_end, getattr(t, "dtype", None), f"t = {wrong} is outside "
-                      f"[0, {self.t_end!r}], the times reached")
+        wrong = times[(times < 0) | (times > self.t_end)].tolist()
+        return within(times, self.t_end, getattr(t, "dtype", None), f"t = {wrong and wrong[0]} is "
+                      f"outside [0, {self.t_end!r}], the times reached")
 
     def __repr__(self) -> str:
         kinds = ", ".join(f"{self.stats[k]} {k}"
