@@ -92,10 +92,9 @@ def interpolable(X: np.ndarray, slopes: np.ndarray, own: np.ndarray) -> None:
     ValueError
         If there are such.
     """
-    A = Data(X, np.zeros(len(X))).arrangement
-    if (ties := ties_of(A)) is None:
+    if (tied := _tied(X)) is None:
         return
-    one, other = _sides(A, ties)
+    ties, one, other = tied
     missed = np.abs(ties.beyond(slopes[one] - slopes[other]))
     if missed.max() > UNMET * np.abs(slopes).max():
         raise ValueError(f"{_told(ties, own[one[0]], own[other[0]])} their labels are not: no "
@@ -110,10 +109,9 @@ def separable(X: np.ndarray, y: np.ndarray, own: np.ndarray) -> None:
     ValueError
         If they are such.
     """
-    A = Data(X, np.zeros(len(X))).arrangement
-    if (ties := ties_of(A)) is None:
+    if (tied := _tied(X)) is None:
         return
-    one, other = _sides(A, ties)
+    ties, one, other = tied
     unlike = y[one] != y[other]
     rows = y[one][unlike, None] * ties.normal[unlike]
     if not len(rows):
@@ -128,11 +126,14 @@ def separable(X: np.ndarray, y: np.ndarray, own: np.ndarray) -> None:
                          "signs of theirs: no network separates")
 
 
-def _sides(A: Arrangement, ties: Ties) -> tuple[np.ndarray, np.ndarray]:
-    """A point on each side of every tied line, both (k,)."""
+def _tied(X: np.ndarray) -> tuple[Ties, np.ndarray, np.ndarray] | None:
+    """The tied lines of points (n, d), and a point on each side of every one, both (k,)."""
+    A = Data(X, np.zeros(len(X))).arrangement
+    if (ties := ties_of(A)) is None:
+        return None
     found = [[int(np.flatnonzero((A.label == c) & (side * A.length > 0))[0]) for c in ties.lines]
              for side in (1.0, -1.0)]
-    return np.array(found[0]), np.array(found[1])
+    return ties, np.array(found[0]), np.array(found[1])
 
 
 def _told(ties: Ties, one: int, other: int) -> str:
