@@ -215,6 +215,10 @@ def test_a_run_without_events_says_so_and_neurons_are_whole():
     assert all("." not in text for text in labels(axes.yaxis))
     assert "no events" not in gflow.plot.events(early(2.0), ax=axes_for("events")
                                                 ).get_legend_handles_labels()[1]
+    # One neuron has the number 0 and no other.
+    one = gflow.integrate(([0.5], [[0.3]]), ([[1.0]], [1.0]), 1.0)
+    axes = gflow.plot.events(one, ax=axes_for("events"))
+    assert all("." not in text for text in labels(axes.yaxis))
 
 
 def covered(axes):

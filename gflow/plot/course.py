@@ -258,7 +258,7 @@ class EventsPicture(OverTime):
         locator = ax.yaxis.get_major_locator()
         if isinstance(locator, MaxNLocator):
             # Of halves of neurons there are none.
-            locator.set_params(integer=True)
+            locator.set_params(integer=True, min_n_ticks=1)
         ax.set_ylabel(label)
 
     def _mark(self, kind: str, before: int, size: float) -> dict[str, Any]:
